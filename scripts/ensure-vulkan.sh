@@ -1,0 +1,315 @@
+#!/usr/bin/env bash
+# Makes sure that this machine can build and run impasto: a Vulkan loader, a Vulkan driver, a C linker.
+#
+# usage: ensure-vulkan.sh [--backports]
+#   --backports   on Debian 12, take Mesa 25 from the backports suite of the mirror that apt already uses; its software
+#                 driver is faster than the one of the release
+#
+# Silent when nothing is missing. Otherwise says what it installs, and installs it with the system's package manager.
+# macOS and Windows bring their own graphics interface (Metal, DirectX 12). Exit code 0: ready; 1: something is missing
+# still, and the last lines say what to do.
+set -euo pipefail
+
+say() { printf 'ensure-vulkan: %s\n' "$*" >&2; }
+die() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  if [ $# -gt 0 ]; then printf '%s\n' "$@" >&2; fi
+  exit 1
+}
+
+backports=no
+for argument in "$@"; do
+  case $argument in
+    --backports) backports=yes ;;
+    *)
+      echo "usage: ensure-vulkan.sh [--backports]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+# Some containers start without it.
+HOME=${HOME:-/root}
+
+# ---- what is there
+
+have_linker() { command -v cc >/dev/null 2>&1; }
+
+have_loader() {
+  local ldconfig file
+  for ldconfig in ldconfig /sbin/ldconfig /usr/sbin/ldconfig; do
+    # Read to the end: a grep that stops early would break the pipe, and pipefail would call that a failure.
+    if "$ldconfig" -p 2>/dev/null | grep 'libvulkan\.so\.1' >/dev/null; then return 0; fi
+  done
+  local IFS=:
+  for file in ${LD_LIBRARY_PATH:-}; do
+    if [ -e "$file/libvulkan.so.1" ]; then return 0; fi
+  done
+  for file in /usr/lib/libvulkan.so.1 /usr/lib64/libvulkan.so.1 /usr/local/lib/libvulkan.so.1 \
+    /usr/lib/*-linux-*/libvulkan.so.1 /lib/*-linux-*/libvulkan.so.1 /run/opengl-driver/lib/libvulkan.so.1; do
+    if [ -e "$file" ]; then return 0; fi
+  done
+  return 1
+}
+
+# A driver that would find a device here: a software driver always does, a hardware driver where there is a GPU node.
+have_driver() {
+  local gpu=no node folder file
+  for node in /dev/dri/renderD* /dev/nvidia0 /dev/dxg; do
+    if [ -e "$node" ]; then gpu=yes; fi
+  done
+  local IFS=:
+  # The variables of the loader replace its folders.
+  local named=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}
+  local -a files=()
+  if [ -n "$named" ]; then
+    for file in $named; do
+      if [ -d "$file" ]; then files+=("$file"/*.json); else files+=("$file"); fi
+    done
+  else
+    for folder in "${XDG_CONFIG_HOME:-$HOME/.config}" ${XDG_CONFIG_DIRS:-/etc/xdg} /etc /usr/local/etc \
+      "${XDG_DATA_HOME:-$HOME/.local/share}" ${XDG_DATA_DIRS:-/usr/local/share:/usr/share} /usr/local/share /usr/share \
+      /run/opengl-driver/share; do
+      files+=("$folder"/vulkan/icd.d/*.json)
+    done
+  fi
+  for file in ${files[@]+"${files[@]}"}; do
+    if [ ! -e "$file" ]; then continue; fi
+    case ${file##*/} in
+      *lvp* | *lavapipe* | *swiftshader*) return 0 ;;
+      *) if [ "$gpu" = yes ]; then return 0; fi ;;
+    esac
+  done
+  return 1
+}
+
+# ---- systems where nothing is installed
+
+case $(uname -s) in
+  Linux) ;;
+  Darwin)
+    if ! xcode-select -p >/dev/null 2>&1; then
+      die "a C linker is needed to build impasto; install Apple's command line tools:" "  xcode-select --install"
+    fi
+    exit 0
+    ;;
+  MINGW* | MSYS* | CYGWIN*) exit 0 ;;
+  *)
+    if have_linker && have_loader && have_driver; then exit 0; fi
+    die "no Vulkan loader and driver, or no C linker, and no recipe for $(uname -s)" \
+      "Install a Vulkan loader, Mesa's Vulkan drivers and a C compiler with the system's package manager."
+    ;;
+esac
+
+# ---- Linux
+
+# os-release gives ID and VERSION_CODENAME of the distribution.
+# shellcheck source=/dev/null
+distribution=$(. /etc/os-release 2>/dev/null && printf '%s %s' "${ID:-}" "${VERSION_CODENAME:-}") || distribution=
+
+mesa_is_recent() {
+  local version
+  version=$(dpkg-query -W -f '${Version}' mesa-vulkan-drivers 2>/dev/null) || return 1
+  [ -n "$version" ] && dpkg --compare-versions "$version" ge 25.0
+}
+
+# Only Debian 12 has an older Mesa and a newer one to offer.
+if [ "$backports" = yes ]; then
+  if [ "$distribution" != "debian bookworm" ] || ! command -v apt-get >/dev/null 2>&1 || mesa_is_recent; then
+    backports=no
+  fi
+fi
+
+missing=()
+if ! have_loader; then missing+=("the Vulkan loader"); fi
+if ! have_driver; then missing+=("a Vulkan driver"); fi
+if ! have_linker; then missing+=("a C linker"); fi
+if [ ${#missing[@]} -eq 0 ] && [ "$backports" = no ]; then exit 0; fi
+
+sudo=()
+can_install=yes
+if [ "$(id -u)" -ne 0 ]; then
+  if command -v sudo >/dev/null 2>&1; then sudo=(sudo); else can_install=no; fi
+fi
+
+# as_root COMMAND...: runs it, or says what has to be run and gives up.
+as_root() {
+  if [ "$can_install" = no ]; then
+    die "root rights are needed to install ${missing[*]}, and there is no sudo. As root, run:" "  $*"
+  fi
+  ${sudo[@]+"${sudo[@]}"} "$@" </dev/null >&2
+}
+
+# PCI vendors of the GPUs here, for package managers that have one package for each.
+has_gpu_of() {
+  local vendor
+  for vendor in /sys/class/drm/renderD*/device/vendor; do
+    if [ -r "$vendor" ] && [ "$(cat "$vendor")" = "$1" ]; then return 0; fi
+  done
+  return 1
+}
+amd=0x1002
+intel=0x8086
+nvidia=0x10de
+
+# apt-get's hundreds of lines are shown only when it fails.
+apt_get() {
+  local output
+  if ! output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" 2>&1); then
+    printf '%s\n' "$output" >&2
+    return 1
+  fi
+}
+apt_install() { apt_get install --yes --no-install-recommends "$@"; }
+
+# Copies the entry of Debian's own archive into a new file of sources, with the suite bookworm-backports in place of its
+# suites: same mirror, same key, same options.
+add_backports() {
+  local suite=bookworm-backports folder=/etc/apt/sources.list.d entry file number text target
+  if apt-get indextargets --format "\$(RELEASE)" "Created-By: Packages" | grep -x "$suite" >/dev/null; then
+    return 0
+  fi
+  # apt names the entry as FILE:NUMBER; NUMBER counts lines in a .list and paragraphs in a .sources.
+  entry=$(apt-get indextargets --format "\$(SOURCESENTRY)" "Created-By: Packages" "Origin: Debian" "Label: Debian" \
+    "Codename: bookworm" "Component: main" | sed -n 1p)
+  if [ -z "$entry" ]; then
+    say "apt knows no source of Debian bookworm"
+    return 1
+  fi
+  file=${entry%:*}
+  number=${entry##*:}
+  case $file in
+    *.sources)
+      target=$folder/impasto-backports.sources
+      text=$(grep -v '^#' "$file" | awk -v want="$number" -v suite="$suite" '
+        BEGIN { RS = "" }
+        NR == want {
+          print "Types: deb\nSuites: " suite "\nComponents: main"
+          fields = split($0, line, "\n")
+          for (i = 1; i <= fields; i++) {
+            if (line[i] !~ /^[ \t]/) name = tolower(substr(line[i], 1, index(line[i], ":") - 1))
+            if (name == "suites" || name == "types" || name == "components") continue
+            print line[i]
+          }
+        }')
+      ;;
+    *)
+      target=$folder/impasto-backports.list
+      text=$(awk -v want="$number" -v suite="$suite" '
+        NR == want {
+          sub(/#.*/, "")
+          # "deb [options] URI suite components": the options may hold spaces.
+          options = ""
+          if (match($0, /\[[^]]*\]/)) { options = substr($0, RSTART, RLENGTH) " "; sub(/\[[^]]*\]/, " ") }
+          split($0, word)
+          print "deb " options word[2] " " suite " main"
+        }' "$file")
+      ;;
+  esac
+  if [ -z "$text" ]; then
+    say "cannot read the entry of Debian's archive in $file"
+    return 1
+  fi
+  say "adding the suite $suite of the mirror in $file, as $target"
+  printf '# Added by impasto for a newer Mesa; remove the file to undo it.\n%s\n' "$text" |
+    ${sudo[@]+"${sudo[@]}"} tee "$target" >/dev/null || return 1
+  if ! apt_get update; then
+    say "apt-get update fails with it; taking it away again"
+    as_root rm -f "$target"
+    return 1
+  fi
+}
+
+with_apt() {
+  local packages=(libvulkan1 mesa-vulkan-drivers)
+  if ! have_linker; then packages+=(gcc libc6-dev); fi
+  if [ "$can_install" = no ]; then
+    if have_loader && have_driver && have_linker; then
+      say "no root rights and no sudo: staying with the Mesa that is here"
+      return 0
+    fi
+    as_root "apt-get update && apt-get install --yes --no-install-recommends ${packages[*]}"
+  fi
+  say "installing with apt-get: ${packages[*]}"
+  apt_get update || say "apt-get update reports errors; going on"
+  if [ "$backports" = yes ]; then
+    if add_backports && apt_install --target-release bookworm-backports "${packages[@]}"; then return 0; fi
+    say "no Mesa from backports; taking the distribution's"
+  fi
+  if have_loader && have_driver && have_linker; then return 0; fi
+  apt_install "${packages[@]}"
+}
+
+with_dnf() {
+  local packages=(vulkan-loader mesa-vulkan-drivers)
+  if ! have_linker; then packages+=(gcc glibc-devel); fi
+  say "installing with dnf: ${packages[*]}"
+  as_root dnf install --assumeyes --setopt=install_weak_deps=False "${packages[@]}"
+}
+
+with_pacman() {
+  local packages=(vulkan-icd-loader vulkan-swrast)
+  if has_gpu_of $amd; then packages+=(vulkan-radeon); fi
+  if has_gpu_of $intel; then packages+=(vulkan-intel); fi
+  if ! have_linker; then packages+=(gcc); fi
+  say "installing with pacman: ${packages[*]}"
+  # Without -y: a refreshed list with an old system is a partial upgrade, which Arch does not support.
+  as_root pacman -S --needed --noconfirm "${packages[@]}" ||
+    die "pacman could not install them; bring the system up to date and try again:" "  pacman -Syu ${packages[*]}"
+}
+
+with_zypper() {
+  local packages=(libvulkan1 libvulkan_lvp)
+  if has_gpu_of $amd; then packages+=(libvulkan_radeon); fi
+  if has_gpu_of $intel; then packages+=(libvulkan_intel); fi
+  if ! have_linker; then packages+=(gcc glibc-devel); fi
+  say "installing with zypper: ${packages[*]}"
+  as_root zypper --non-interactive install --no-recommends "${packages[@]}"
+}
+
+with_apk() {
+  local packages=(vulkan-loader mesa-vulkan-swrast)
+  if has_gpu_of $amd; then packages+=(mesa-vulkan-ati); fi
+  if has_gpu_of $intel; then packages+=(mesa-vulkan-intel); fi
+  if ! have_linker; then packages+=(gcc musl-dev); fi
+  say "installing with apk: ${packages[*]}"
+  as_root apk add "${packages[@]}"
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+  # Joined with commas.
+  list=$(printf ', %s' "${missing[@]}")
+  missing=("${list:2}")
+  say "missing: ${missing[*]}"
+else
+  missing=("a newer Mesa")
+fi
+
+installer=
+for candidate in apt-get dnf pacman zypper apk; do
+  if command -v "$candidate" >/dev/null 2>&1; then
+    installer=$candidate
+    break
+  fi
+done
+case $installer in
+  apt-get) with_apt || say "apt-get failed" ;;
+  dnf) with_dnf || say "dnf failed" ;;
+  pacman) with_pacman || say "pacman failed" ;;
+  zypper) with_zypper || say "zypper failed" ;;
+  apk) with_apk || say "apk failed" ;;
+  *)
+    die "missing: ${missing[*]}, and none of apt-get, dnf, pacman, zypper, apk is here to install it" \
+      "Install a Vulkan loader, Mesa's Vulkan drivers and a C compiler, then try again."
+    ;;
+esac
+
+if has_gpu_of $nvidia && [ ! -e /dev/nvidia0 ]; then
+  say "there is an NVIDIA GPU without NVIDIA's driver; install that driver to use it"
+fi
+still_missing() { die "$1 is still missing; the lines above say what the package manager refused"; }
+have_linker || still_missing "a C linker (cc)"
+have_loader || still_missing "the Vulkan loader (libvulkan.so.1)"
+have_driver || still_missing "a Vulkan driver for this machine"
+say "ready"

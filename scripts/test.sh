@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# All checks of the project: format, lints, tests, documentation.
+#
+# usage: test.sh [--slow]
+#   --slow   also the checks that take minutes on a software adapter (feature slow-tests)
+#
+# Installs what is missing (see ensure-vulkan.sh; rustfmt and clippy through rustup). Stops at the first stage that fails.
+set -euo pipefail
+
+features=()
+for argument in "$@"; do
+  case $argument in
+    --slow) features=(--features slow-tests) ;;
+    *)
+      echo "usage: test.sh [--slow]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/ensure-vulkan.sh
+# A shell that was open while Rust was installed does not know it yet.
+if ! command -v cargo >/dev/null 2>&1; then PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin; fi
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "error: cargo is needed; install Rust from https://rustup.rs and try again" >&2
+  exit 1
+fi
+
+for tool in fmt clippy; do
+  if cargo "$tool" --version >/dev/null 2>&1; then continue; fi
+  component=$tool
+  if [ "$tool" = fmt ]; then component=rustfmt; fi
+  if ! command -v rustup >/dev/null 2>&1; then
+    echo "error: cargo $tool is missing; install $component with the package manager that installed Rust" >&2
+    exit 1
+  fi
+  echo "test: installing $component with rustup"
+  rustup component add "$component"
+done
+
+stages=0
+current=
+started=0
+# The last line says what became of it all, whatever ends the script.
+summary() {
+  local code=$?
+  if [ "$code" -eq 0 ]; then
+    echo "test: all $stages stages passed in $SECONDS s"
+  elif [ -n "$current" ]; then
+    echo "test: FAILED in stage \"$current\" after $((SECONDS - started)) s; $stages stages passed before it"
+  fi
+}
+trap summary EXIT
+
+stage() {
+  current=$1
+  started=$SECONDS
+  shift
+  echo "test: == $current: $*"
+  "$@"
+  echo "test: == $current: passed, $((SECONDS - started)) s"
+  stages=$((stages + 1))
+}
+
+stage format cargo fmt --check
+# With slow-tests, so that the slow tests are linted too where they do not run.
+stage clippy cargo clippy --all-targets --features slow-tests --locked -- -D warnings
+stage "clippy without embedded weights" cargo clippy --lib --no-default-features --locked -- -D warnings
+stage tests cargo test --locked ${features[@]+"${features[@]}"}
+stage documentation env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked

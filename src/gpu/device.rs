@@ -1,0 +1,259 @@
+//! Finding adapters and opening devices.
+
+use std::sync::{Arc, Mutex};
+
+use super::wait::Signal;
+use crate::error::{Error, Result};
+
+/// Backends in the order in which equal adapters are preferred.
+const BACKENDS: [wgpu::Backend; 3] = [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12];
+
+/// What an adapter is and can do, as far as it matters here.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// The name that the driver gives.
+    pub name: String,
+    /// The driver with its version.
+    pub driver: String,
+    /// Vulkan, Metal or Dx12.
+    pub backend: String,
+    /// Discrete, integrated, virtual, software or other.
+    pub kind: &'static str,
+    /// True for an adapter that runs on the CPU.
+    pub software: bool,
+    /// Largest buffer in bytes.
+    pub max_buffer_bytes: u64,
+    /// Largest storage binding in bytes: larger tensors are cut into channel groups.
+    pub max_binding_bytes: u64,
+    /// Smallest and largest subgroup, where subgroups can be used.
+    pub subgroups: Option<(u32, u32)>,
+    /// Whether GPU timestamps are there.
+    pub timestamps: bool,
+    /// Whether 16-bit floats are there.
+    pub f16: bool,
+}
+
+impl AdapterSummary {
+    fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        Self {
+            name: info.name.clone(),
+            driver: [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned(),
+            backend: info.backend.to_string(),
+            kind: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+                wgpu::DeviceType::VirtualGpu => "virtual GPU",
+                wgpu::DeviceType::Cpu => "software (CPU)",
+                wgpu::DeviceType::Other => "other",
+            },
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            max_buffer_bytes: limits.max_buffer_size,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            f16: features.contains(wgpu::Features::SHADER_F16),
+        }
+    }
+}
+
+/// All adapters of this machine, the preferred one first.
+pub async fn adapters() -> Vec<AdapterSummary> {
+    enumerate().await.iter().map(summary).collect()
+}
+
+fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+    AdapterSummary::new(&adapter.get_info(), &adapter.limits(), adapter.features())
+}
+
+async fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Running out of memory is an error to report, not a device to lose: refuse what would not fit.
+    descriptor.memory_budget_thresholds =
+        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(90), for_device_loss: None };
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.retain(|adapter| BACKENDS.contains(&adapter.get_info().backend));
+    adapters.sort_by_key(|adapter| {
+        let info = adapter.get_info();
+        (kind_rank(info.device_type), BACKENDS.iter().position(|backend| *backend == info.backend))
+    });
+    adapters
+}
+
+fn kind_rank(kind: wgpu::DeviceType) -> u32 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// An open device with its queue.
+#[derive(Debug)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    limits: wgpu::Limits,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens an adapter: by its index in [`adapters`], by a part of its name (letter case does not matter),
+    /// or the preferred one. Asks for what the adapter has of limits and of the features that we use.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
+    pub async fn open(selector: Option<&str>) -> Result<Self> {
+        let adapter = select(enumerate().await, selector)?;
+        let features = adapter.features()
+            & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let limits = adapter.limits();
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("impasto"),
+                required_features: features,
+                required_limits: limits.clone(),
+                experimental_features: wgpu::ExperimentalFeatures::disabled(),
+                memory_hints: wgpu::MemoryHints::MemoryUsage,
+                trace: wgpu::Trace::Off,
+            })
+            .await
+            .map_err(|error| Error::Gpu {
+                what: format!("opening {}", adapter.get_info().name),
+                reason: error.to_string(),
+            })?;
+        let gpu = Self::from_parts(device, queue);
+        let fault = Arc::clone(&gpu.fault);
+        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&fault, error.to_string())));
+        let fault = Arc::clone(&gpu.fault);
+        gpu.device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                remember(&fault, format!("the device was lost: {message}"));
+            }
+        });
+        Ok(gpu)
+    }
+
+    /// Uses a host's device and queue, with whatever limits and features the host asked for.
+    pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let limits = device.limits();
+        let summary = AdapterSummary::new(&device.adapter_info(), &limits, device.features());
+        Self { device, queue, summary, limits, fault: Arc::default() }
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// What the adapter is.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// The device's limits.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// Creates a buffer; exhausted memory and broken limits become errors.
+    pub async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        });
+        let invalid = validation.pop().await;
+        let exhausted = out_of_memory.pop().await;
+        match (invalid, exhausted) {
+            (None, None) => Ok(buffer),
+            (Some(_), _) => Err(Error::Memory {
+                what: format!("the buffer {label}"),
+                needed: bytes,
+                available: self.limits.max_buffer_size,
+                remedy: "choose a smaller --size".into(),
+            }),
+            (None, Some(error)) => Err(Error::Gpu {
+                what: format!("allocating {bytes} bytes for {label}"),
+                reason: format!("{error}; choose a smaller --size or close other programs that use the GPU"),
+            }),
+        }
+    }
+
+    /// Everything submitted so far, to be waited for.
+    pub(crate) fn submitted(&self) -> Submission {
+        let signal = Signal::new();
+        let sender = signal.sender();
+        self.queue.on_submitted_work_done(move || sender(()));
+        Submission(signal)
+    }
+
+    /// An error for `what`; where the device has reported a deeper cause, that is the reason.
+    pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
+        let cause = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        Error::Gpu { what: what.to_owned(), reason: cause.unwrap_or(reason) }
+    }
+
+    /// Fails if the device has reported an error since the last call.
+    pub(crate) fn check(&self, what: &str) -> Result<()> {
+        let cause = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        cause.map_or(Ok(()), |reason| Err(Error::Gpu { what: what.to_owned(), reason }))
+    }
+}
+
+/// Work that was submitted.
+#[derive(Debug)]
+pub(crate) struct Submission(Signal<()>);
+
+impl Submission {
+    /// Waits until it is done.
+    pub(crate) async fn wait(self, gpu: &Gpu, what: &str) -> Result<()> {
+        self.0.wait(gpu).await.map_err(|reason| gpu.fault(what, reason))
+    }
+}
+
+fn remember(fault: &Mutex<Option<String>>, message: String) {
+    // The first message names the cause; later ones are its consequences.
+    fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(message);
+}
+
+fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wgpu::Adapter> {
+    let names: Vec<String> =
+        adapters.iter().enumerate().map(|(index, a)| format!("{index}: {}", a.get_info().name)).collect();
+    let position = match selector {
+        None => (!adapters.is_empty()).then_some(0),
+        Some(selector) => {
+            let index = selector.parse().ok().filter(|index| *index < adapters.len());
+            // A number that is no index may be a part of a name, such as 4090.
+            index.or_else(|| {
+                let wanted = selector.to_lowercase();
+                adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted))
+            })
+        }
+    };
+    match (position, selector) {
+        (Some(position), _) => Ok(adapters.swap_remove(position)),
+        (None, Some(selector)) if !names.is_empty() => Err(Error::Adapter {
+            reason: format!("no adapter is called {selector:?}; there are {}", names.join(", ")),
+            remedy: "give --device an index or a part of a name from `impasto devices`".into(),
+        }),
+        _ => Err(Error::Adapter {
+            reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),
+            remedy: "install your GPU's driver, or on Linux Mesa's software driver (Debian: mesa-vulkan-drivers)"
+                .into(),
+        }),
+    }
+}

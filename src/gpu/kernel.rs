@@ -1,0 +1,87 @@
+//! The kernel type: a WGSL file and the facts about it that Rust states once.
+
+/// How a kernel uses a storage binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// One storage binding: its WGSL name and access. Binding numbers count from
+/// [`Kernel::FIRST_STORAGE_BINDING`] in the order of [`Kernel::bindings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable's name in the WGSL file.
+    pub name: &'static str,
+    /// Its access.
+    pub access: Access,
+}
+
+impl Binding {
+    /// A `read` binding.
+    pub const fn read(name: &'static str) -> Self {
+        Self { name, access: Access::Read }
+    }
+
+    /// A `read_write` binding.
+    pub const fn write(name: &'static str) -> Self {
+        Self { name, access: Access::ReadWrite }
+    }
+}
+
+/// The uniform block of a kernel: 32-bit fields without padding, in WGSL's order.
+pub trait Params: bytemuck::Pod {
+    /// Field names in order; field `i` lies at byte `4 * i`.
+    const FIELDS: &'static [&'static str];
+}
+
+/// Declares a kernel's uniform block once; the kernel test compares it with the WGSL struct.
+macro_rules! params {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name { $(pub(crate) $field: $type),* }
+        impl $crate::gpu::Params for $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
+}
+pub(crate) use params;
+
+/// A compute kernel: one WGSL file with entry point `main`.
+///
+/// Group 0 holds, in this order, the uniform `slice` (the range of workgroups to run, with a dynamic
+/// offset), the uniform `params`, and the storage bindings.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file's stem: also the twin's, the case's, the bench row's and the debug label's name.
+    pub name: &'static str,
+    /// The WGSL text.
+    pub source: &'static str,
+    /// Field names of the `Params` block, in order.
+    pub params: &'static [&'static str],
+    /// Storage bindings in binding order.
+    pub bindings: &'static [Binding],
+    /// Threads of a workgroup, handed over as the override `WORKGROUP`.
+    pub workgroup: u32,
+    /// Subgroup sizes for which the kernel is right, as (smallest, largest); `None`: it uses no subgroups.
+    pub subgroup: Option<(u32, u32)>,
+}
+
+impl Kernel {
+    /// Binding number of the first storage binding.
+    pub const FIRST_STORAGE_BINDING: u32 = 2;
+
+    /// Values of the WGSL `override` constants.
+    pub fn constants(&self) -> [(&'static str, f64); 2] {
+        [("WORKGROUP", f64::from(self.workgroup)), ("FOLD", f64::from(super::FOLD))]
+    }
+
+    /// Bytes of the uniform block, rounded up to the 16 that uniform buffers are read in.
+    pub fn params_bytes(&self) -> u64 {
+        (4 * self.params.len() as u64).next_multiple_of(16).max(16)
+    }
+}

@@ -1,0 +1,15 @@
+//! Device, kernels, pipelines, recording and readback: the only room that talks to the driver.
+
+mod device;
+mod kernel;
+mod pipelines;
+mod readback;
+mod recorder;
+mod wait;
+
+pub use device::{AdapterSummary, Gpu, adapters};
+pub(crate) use kernel::params;
+pub use kernel::{Access, Binding, Kernel, Params};
+pub use pipelines::{Pipeline, Pipelines};
+pub use readback::{Readback, Ticket};
+pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};

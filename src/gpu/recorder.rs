@@ -1,0 +1,74 @@
+//! Recording dispatches, whole or in slices, into anybody's command encoder.
+
+use std::sync::Arc;
+
+use super::Pipeline;
+
+/// Workgroups along x before a dispatch folds into y: a power of two below the 65535 that every device has.
+pub const FOLD: u32 = 32768;
+
+/// A range of workgroups of one dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Index of the dispatch in its program.
+    pub dispatch: u32,
+    /// First workgroup.
+    pub first: u32,
+    /// One past the last workgroup.
+    pub end: u32,
+    /// Work in it, in the units of the budget: FLOP, or bytes weighted as FLOP where they dominate.
+    pub work: u64,
+}
+
+impl Slice {
+    /// Workgroup counts (x, y, z) for `workgroups` in one line, folded at [`FOLD`].
+    pub fn fold(workgroups: u32) -> [u32; 3] {
+        [workgroups.min(FOLD), workgroups.div_ceil(FOLD), 1]
+    }
+}
+
+/// A dispatch with its pipeline and bindings: nothing is left to decide when it is recorded.
+#[derive(Debug)]
+pub struct BoundDispatch {
+    /// `impasto.<kernel>.<layer>`.
+    pub label: String,
+    /// The compiled kernel.
+    pub pipeline: Arc<Pipeline>,
+    /// Everything that it binds.
+    pub bind_group: wgpu::BindGroup,
+}
+
+/// Records slices of bound dispatches.
+#[derive(Debug)]
+pub struct Recorder {
+    dispatches: Vec<BoundDispatch>,
+    slices: Vec<Slice>,
+    stride: u32,
+}
+
+impl Recorder {
+    /// `stride` is the distance in bytes between two entries of the slice table that the bind groups hold.
+    pub fn new(dispatches: Vec<BoundDispatch>, slices: Vec<Slice>, stride: u32) -> Self {
+        Self { dispatches, slices, stride }
+    }
+
+    /// All slices in order.
+    pub fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    /// Records the slices `range` in one compute pass. Submits nothing.
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder, range: std::ops::Range<usize>) {
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("impasto"), timestamp_writes: None });
+        for (index, slice) in self.slices.iter().enumerate().take(range.end).skip(range.start) {
+            let dispatch = &self.dispatches[slice.dispatch as usize];
+            pass.push_debug_group(&dispatch.label);
+            pass.set_pipeline(dispatch.pipeline.raw());
+            pass.set_bind_group(0, &dispatch.bind_group, &[index as u32 * self.stride]);
+            let [x, y, z] = Slice::fold(slice.end - slice.first);
+            pass.dispatch_workgroups(x, y, z);
+            pass.pop_debug_group();
+        }
+    }
+}

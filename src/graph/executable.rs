@@ -1,0 +1,190 @@
+//! A program with its buffers and bind groups: what replays.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::plan::slice_stride;
+use super::program::{External, Place, Program, UNUSED_BYTES};
+use crate::error::Result;
+use crate::gpu::{BoundDispatch, Gpu, Kernel, Pipelines, Recorder};
+
+/// The buffers behind [`Program::externals`].
+#[derive(Debug, Default)]
+pub struct Externals(HashMap<(String, usize, crate::ops::Form), Arc<wgpu::Buffer>>);
+
+impl Externals {
+    /// Binds a buffer.
+    pub fn insert(&mut self, external: &External, buffer: Arc<wgpu::Buffer>) {
+        self.0.insert((external.name.clone(), external.piece, external.form), buffer);
+    }
+
+    /// The buffer of an external tensor's piece.
+    pub fn get(&self, external: &External) -> Option<&Arc<wgpu::Buffer>> {
+        self.0.get(&(external.name.clone(), external.piece, external.form))
+    }
+
+    /// Bytes of all buffers.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.0.values().map(|buffer| buffer.size()).sum()
+    }
+
+    /// The buffers of a tensor's pieces, in order, as they are (not arranged).
+    pub fn pieces(&self, name: &str) -> Vec<Arc<wgpu::Buffer>> {
+        let key = |piece| (name.to_owned(), piece, crate::ops::Form::Plain);
+        (0..).map_while(|piece| self.0.get(&key(piece)).cloned()).collect()
+    }
+}
+
+/// A program on a device. Replaying it allocates, compiles and binds nothing new.
+#[derive(Debug)]
+pub struct Executable {
+    program: Program,
+    recorder: Recorder,
+    arenas: Vec<wgpu::Buffer>,
+    externals: Externals,
+    own_bytes: u64,
+}
+
+impl Executable {
+    /// Allocates the arenas, compiles the kernels, writes the uniforms and makes the bind groups. Every
+    /// external of the program must be in `externals`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the driver.
+    pub async fn new(gpu: &Gpu, pipelines: &Pipelines, program: Program, externals: Externals) -> Result<Self> {
+        let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let mut arenas = Vec::with_capacity(program.arenas.len());
+        for (index, bytes) in program.arenas.iter().enumerate() {
+            arenas.push(gpu.buffer(&format!("impasto.arena.{index}"), (*bytes).max(4), storage).await?);
+        }
+        let unused = gpu.buffer("impasto.unused", UNUSED_BYTES, storage).await?;
+        let uniforms = Uniforms::new(gpu, &program).await?;
+        let mut bound = Vec::with_capacity(program.dispatches.len());
+        for (index, dispatch) in program.dispatches.iter().enumerate() {
+            let pipeline = pipelines.get(gpu, dispatch.kernel).await?;
+            let mut entries = uniforms.entries(index);
+            for (binding, resource) in dispatch.bindings.iter().enumerate() {
+                let resource = &program.resources[*resource];
+                let (buffer, offset) = match &resource.place {
+                    Place::Arena { arena, offset } => (&arenas[*arena], *offset),
+                    Place::External(external) => {
+                        let external = &program.externals[*external];
+                        let buffer = externals.get(external).ok_or_else(|| crate::Error::Gpu {
+                            what: format!("binding {}", external.name),
+                            reason: "the program was given no buffer for it".into(),
+                        })?;
+                        (&**buffer, 0)
+                    }
+                    Place::Unused => (&unused, 0),
+                };
+                let size = std::num::NonZeroU64::new(resource.bytes);
+                entries.push(wgpu::BindGroupEntry {
+                    binding: Kernel::FIRST_STORAGE_BINDING + binding as u32,
+                    resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size }),
+                });
+            }
+            let label = format!("impasto.{}.{}", dispatch.kernel.name, dispatch.layer);
+            let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+            let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&label),
+                layout: pipeline.layout(),
+                entries: &entries,
+            });
+            if let Some(error) = scope.pop().await {
+                return Err(crate::Error::Gpu { what: format!("binding {label}"), reason: error.to_string() });
+            }
+            bound.push(BoundDispatch { label, pipeline, bind_group });
+        }
+        let recorder = Recorder::new(bound, program.slices.clone(), uniforms.slice_stride as u32);
+        let own = arenas.iter().chain([&unused, &uniforms.blocks, &uniforms.slices]);
+        let own_bytes = own.map(wgpu::Buffer::size).sum();
+        Ok(Self { program, recorder, arenas, externals, own_bytes })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Bytes of the buffers that were really created for this program: [`Program::own_bytes`], counted again.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.own_bytes
+    }
+
+    /// The buffers from outside.
+    pub fn externals(&self) -> &Externals {
+        &self.externals
+    }
+
+    /// Records slices; see [`Recorder::record`].
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder, slices: std::ops::Range<usize>) {
+        self.recorder.record(encoder, slices);
+    }
+
+    /// Buffer, offset and bytes of a kept tensor's pieces, `kept` counting in the order of [`super::Tape::keep`].
+    pub fn kept(&self, kept: usize) -> Vec<(&wgpu::Buffer, u64, u64)> {
+        self.program.kept[kept]
+            .iter()
+            .filter_map(|resource| {
+                let resource = &self.program.resources[*resource];
+                match &resource.place {
+                    Place::Arena { arena, offset } => Some((&self.arenas[*arena], *offset, resource.bytes)),
+                    Place::External(external) => {
+                        let buffer = self.externals.get(&self.program.externals[*external])?;
+                        Some((&**buffer, 0, resource.bytes))
+                    }
+                    Place::Unused => None,
+                }
+            })
+            .collect()
+    }
+}
+
+/// All uniform blocks of a program in one buffer, and the slice table in another: written once.
+struct Uniforms {
+    blocks: wgpu::Buffer,
+    offsets: Vec<(u64, u64)>,
+    slices: wgpu::Buffer,
+    slice_stride: u64,
+}
+
+impl Uniforms {
+    async fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
+        let alignment = u64::from(gpu.limits().min_uniform_buffer_offset_alignment);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let mut bytes = Vec::new();
+        let mut offsets = Vec::with_capacity(program.dispatches.len());
+        for dispatch in &program.dispatches {
+            let size = dispatch.kernel.params_bytes();
+            offsets.push((bytes.len() as u64, size));
+            bytes.extend_from_slice(&dispatch.params);
+            let end = offsets[offsets.len() - 1].0 + size;
+            bytes.resize(end.next_multiple_of(alignment) as usize, 0);
+        }
+        let blocks = gpu.buffer("impasto.params", (bytes.len() as u64).max(16), usage).await?;
+        gpu.queue().write_buffer(&blocks, 0, &bytes);
+        let slice_stride = slice_stride(alignment);
+        let mut table = vec![0_u8; program.slices.len() * slice_stride as usize];
+        for (entry, slice) in table.chunks_exact_mut(slice_stride as usize).zip(&program.slices) {
+            entry[..4].copy_from_slice(&slice.first.to_le_bytes());
+            entry[4..8].copy_from_slice(&slice.end.to_le_bytes());
+        }
+        let slices = gpu.buffer("impasto.slices", (table.len() as u64).max(16), usage).await?;
+        gpu.queue().write_buffer(&slices, 0, &table);
+        Ok(Self { blocks, offsets, slices, slice_stride })
+    }
+
+    /// Entries for the slice table and the uniform block of a dispatch.
+    fn entries(&self, dispatch: usize) -> Vec<wgpu::BindGroupEntry<'_>> {
+        let (offset, size) = self.offsets[dispatch];
+        let uniform = |binding, buffer, offset, size| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size: std::num::NonZeroU64::new(size),
+            }),
+        };
+        vec![uniform(0, &self.slices, 0, 16), uniform(1, &self.blocks, offset, size)]
+    }
+}

@@ -1,0 +1,16 @@
+//! Build the graph once, differentiate it, plan it, then replay it: [`Tape`] → [`differentiate`] → [`fuse`] →
+//! [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs no GPU.
+
+mod autodiff;
+mod executable;
+mod fuse;
+mod plan;
+mod program;
+mod tape;
+
+pub use autodiff::differentiate;
+pub use executable::{Executable, Externals};
+pub use fuse::fuse;
+pub use plan::{Limits, plan};
+pub use program::{Bytes, External, Place, PlannedDispatch, Program, Resource};
+pub use tape::{Kind, Node, Phase, Role, Tape, TensorId};

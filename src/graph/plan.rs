@@ -1,0 +1,298 @@
+//! Assigns every tensor a place from its lifetime, and cuts dispatches into slices.
+
+use std::collections::HashMap;
+
+use super::program::{External, Place, PlannedDispatch, Program, Resource};
+use super::tape::{Kind, Node, Origin, Phase, Role, Tape, TensorId};
+use crate::error::{Error, Result};
+use crate::gpu::{Access, Slice};
+use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape, conv};
+
+/// What bounds a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Which kernels may be taken, and how large a binding may be.
+    pub capabilities: Capabilities,
+    /// Largest buffer in bytes.
+    pub max_buffer_bytes: u64,
+    /// Alignment of a binding's offset in bytes.
+    pub alignment: u64,
+    /// Alignment of a uniform block's offset in bytes.
+    pub uniform_alignment: u64,
+    /// Most work of one slice: see [`Slice::work`].
+    pub slice_work: u64,
+}
+
+/// Work of moving one byte, in FLOP: a dispatch that mostly moves data is sliced by that. On the adapters that
+/// need slices a byte takes about as long as ten operations.
+const WORK_A_BYTE: u64 = 10;
+
+/// Plans a tape: lowers every node, finds lifetimes, places tensors, cuts slices.
+///
+/// # Errors
+/// [`Error::Memory`] where a single tensor is too large for the device; [`Error::Shape`] where a node
+/// overwrites a tensor that is still needed.
+pub fn plan(tape: &Tape, limits: &Limits) -> Result<Program> {
+    let mut planner = Planner::new(tape, limits)?;
+    for (index, node) in tape.nodes.iter().enumerate() {
+        planner.lower(index, node)?;
+    }
+    planner.finish()
+}
+
+/// What a resource is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Piece(TensorId, usize, Form),
+    Scratch { node: usize, index: usize },
+    Unused,
+}
+
+struct Planner<'a> {
+    tape: &'a Tape,
+    limits: &'a Limits,
+    layouts: Vec<Layout>,
+    /// The tensor whose memory a tensor lives in: itself, unless an op works in place.
+    homes: Vec<TensorId>,
+    kinds: Vec<Kind>,
+    indices: HashMap<Key, usize>,
+    program: Program,
+}
+
+impl<'a> Planner<'a> {
+    fn new(tape: &'a Tape, limits: &'a Limits) -> Result<Self> {
+        let layout = |tensor: &super::tape::Tensor| match tensor.origin {
+            Origin::External { role: Role::Weights, .. } => Ok(Layout::whole(tensor.shape)),
+            _ => Layout::new(tensor.shape, limits.capabilities.max_binding_bytes),
+        };
+        let layouts = tape.tensors.iter().map(layout).collect::<Result<Vec<_>>>()?;
+        let mut homes: Vec<TensorId> = (0..tape.tensors.len()).map(TensorId).collect();
+        let mut kinds = vec![Kind::Activation; tape.tensors.len()];
+        for (index, node) in tape.nodes.iter().enumerate() {
+            if node.phase != Phase::Forward {
+                kinds[node.output.0] = Kind::Gradient;
+            }
+            if let Some(overwritten) = node.op.in_place() {
+                let overwritten = node.inputs[overwritten];
+                let external = matches!(tape.tensors[overwritten.0].origin, Origin::External { .. });
+                let read_later = tape.nodes[index + 1..].iter().any(|later| later.inputs.contains(&overwritten))
+                    || tape.kept.contains(&overwritten);
+                if read_later && !external {
+                    return Err(Error::Shape {
+                        op: node.op.name(),
+                        expected: "an input in place that nobody reads later".into(),
+                        found: format!("one that is, at {}", node.layer),
+                    });
+                }
+                homes[node.output.0] = homes[overwritten.0];
+            }
+        }
+        Ok(Self { tape, limits, layouts, homes, kinds, indices: HashMap::new(), program: Program::default() })
+    }
+
+    fn lower(&mut self, index: usize, node: &Node) -> Result<()> {
+        let inputs: Vec<Layout> = node.inputs.iter().map(|input| self.layouts[input.0].clone()).collect();
+        let output = self.layouts[node.output.0].clone();
+        let lowered = node.op.lower(&Io { inputs: &inputs, output: &output }, &self.limits.capabilities)?;
+        let shapes: Vec<Shape> = inputs.iter().map(|layout| layout.shape).collect();
+        for dispatch in lowered.dispatches {
+            let at = self.program.dispatches.len();
+            let mut bindings = Vec::with_capacity(dispatch.operands.len());
+            for operand in &dispatch.operands {
+                let resource = match *operand {
+                    Operand::Input { index, piece, form } => self.piece(node.inputs[index], piece, form, at)?,
+                    Operand::Output { piece } => self.piece(node.output, piece, Form::Plain, at)?,
+                    Operand::Scratch { index: scratch } => {
+                        let shape = Shape::row(lowered.scratch[scratch] as u32);
+                        self.resource(Key::Scratch { node: index, index: scratch }, shape, Some(Kind::Scratch), at)
+                    }
+                    Operand::Unused => self.resource(Key::Unused, Shape::SCALAR, None, at),
+                };
+                bindings.push(resource);
+            }
+            let bytes = bindings.iter().map(|resource| self.program.resources[*resource].bytes).sum();
+            let writes = |binding: &crate::gpu::Binding| binding.access == Access::ReadWrite;
+            let written = dispatch.kernel.bindings.iter().position(writes).unwrap_or(0);
+            self.program.dispatches.push(PlannedDispatch {
+                kernel: dispatch.kernel,
+                op: node.op.name(),
+                layer: node.layer.clone(),
+                inputs: shapes.clone(),
+                output: output.shape,
+                params: dispatch.params,
+                bindings,
+                written,
+                workgroups: dispatch.workgroups,
+                flops: dispatch.flops,
+                bytes,
+            });
+        }
+        if node.phase == Phase::Forward {
+            self.program.forward = self.program.dispatches.len();
+        }
+        if node.phase != Phase::Update {
+            self.program.update = self.program.dispatches.len();
+        }
+        Ok(())
+    }
+
+    /// The resource of a tensor's piece, touched by dispatch `at`.
+    fn piece(&mut self, tensor: TensorId, piece: usize, form: Form, at: usize) -> Result<usize> {
+        let home = self.homes[tensor.0];
+        let key = Key::Piece(home, piece, form);
+        let shape = self.layouts[home.0].piece_shape(piece);
+        let Origin::External { name, role } = &self.tape.tensors[home.0].origin else {
+            return Ok(self.resource(key, shape, Some(self.kinds[home.0]), at));
+        };
+        let index = self.resource(key, shape, None, at);
+        if self.program.resources[index].place == Place::Unused {
+            let whole = self.layouts[home.0].shape;
+            let bytes = match form {
+                Form::Plain => shape.bytes(),
+                Form::Forward | Form::Backward => 4 * conv::arranged_elements(form, whole.h, whole.c),
+            };
+            if bytes > self.limits.capabilities.max_binding_bytes {
+                return Err(Error::Memory {
+                    what: name.clone(),
+                    needed: bytes,
+                    available: self.limits.capabilities.max_binding_bytes,
+                    remedy: "use an adapter with larger bindings".into(),
+                });
+            }
+            let external = External { name: name.clone(), piece, form, shape: whole, bytes, role: *role };
+            self.program.resources[index].bytes = bytes;
+            self.program.resources[index].place = Place::External(self.program.externals.len());
+            self.program.externals.push(external);
+        }
+        Ok(index)
+    }
+
+    fn resource(&mut self, key: Key, shape: Shape, kind: Option<Kind>, at: usize) -> usize {
+        let resources = &mut self.program.resources;
+        let index = *self.indices.entry(key).or_insert_with(|| {
+            resources.push(Resource { bytes: shape.bytes(), kind, place: Place::Unused, live: [at, at], shape });
+            resources.len() - 1
+        });
+        resources[index].live[1] = at;
+        index
+    }
+
+    fn finish(mut self) -> Result<Program> {
+        let end = self.program.dispatches.len().saturating_sub(1);
+        for kept in self.tape.kept.clone() {
+            let pieces = 0..self.layouts[kept.0].pieces.len();
+            let resources =
+                pieces.map(|piece| self.piece(kept, piece, Form::Plain, end)).collect::<Result<Vec<_>>>()?;
+            self.program.kept.push(resources);
+        }
+        place(&mut self.program, self.limits)?;
+        slice(&mut self.program, self.limits);
+        Ok(self.program)
+    }
+}
+
+/// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the
+/// arena that grows least. A dispatch may not bind one buffer both to read and to write, so resources that meet
+/// so lie in different arenas.
+fn place(program: &mut Program, limits: &Limits) -> Result<()> {
+    let strangers = conflicts(program);
+    let mut order: Vec<usize> =
+        (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
+    order.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
+    let mut arenas: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let resource = &program.resources[index];
+        if resource.bytes > limits.max_buffer_bytes {
+            return Err(Error::Memory {
+                what: format!("a tensor {}", resource.shape),
+                needed: resource.bytes,
+                available: limits.max_buffer_bytes,
+                remedy: "choose a smaller --size".into(),
+            });
+        }
+        let candidates = arenas.iter().enumerate().filter_map(|(arena, members)| {
+            if members.iter().any(|member| strangers[index].contains(member)) {
+                return None;
+            }
+            let offset = lowest_offset(program, members, index, limits.alignment);
+            let size = (offset + resource.bytes).max(program.arenas[arena]);
+            (size <= limits.max_buffer_bytes).then_some((size - program.arenas[arena], arena, offset))
+        });
+        // A new arena costs the whole resource; it is taken where no other does.
+        let (arena, offset) = match candidates.min() {
+            Some((_, arena, offset)) => (arena, offset),
+            None => {
+                arenas.push(Vec::new());
+                program.arenas.push(0);
+                (arenas.len() - 1, 0)
+            }
+        };
+        arenas[arena].push(index);
+        let end = (offset + program.resources[index].bytes).next_multiple_of(limits.alignment);
+        program.arenas[arena] = program.arenas[arena].max(end.min(limits.max_buffer_bytes));
+        program.resources[index].place = Place::Arena { arena, offset };
+    }
+    Ok(())
+}
+
+/// For each resource those that may not share its buffer.
+fn conflicts(program: &Program) -> Vec<Vec<usize>> {
+    let mut strangers = vec![Vec::new(); program.resources.len()];
+    for dispatch in &program.dispatches {
+        for (a, first) in dispatch.bindings.iter().zip(dispatch.kernel.bindings) {
+            for (b, second) in dispatch.bindings.iter().zip(dispatch.kernel.bindings) {
+                if first.access != second.access && !strangers[*a].contains(b) {
+                    strangers[*a].push(*b);
+                }
+            }
+        }
+    }
+    strangers
+}
+
+/// The lowest aligned offset at which `index` overlaps no member that lives at the same time.
+fn lowest_offset(program: &Program, members: &[usize], index: usize, alignment: u64) -> u64 {
+    let resource = &program.resources[index];
+    let mut taken: Vec<(u64, u64)> = members
+        .iter()
+        .map(|member| &program.resources[*member])
+        .filter(|other| other.live[0] <= resource.live[1] && resource.live[0] <= other.live[1])
+        .filter_map(|other| match other.place {
+            Place::Arena { offset, .. } => Some((offset, offset + other.bytes)),
+            _ => None,
+        })
+        .collect();
+    taken.sort_unstable();
+    let mut offset = 0;
+    for (start, end) in taken {
+        if offset + resource.bytes <= start {
+            break;
+        }
+        offset = offset.max(end.next_multiple_of(alignment));
+    }
+    offset
+}
+
+/// Cuts every dispatch into slices of at most `slice_work`, but of one workgroup at least.
+fn slice(program: &mut Program, limits: &Limits) {
+    for (index, dispatch) in program.dispatches.iter().enumerate() {
+        let work = dispatch.flops.max(WORK_A_BYTE * dispatch.bytes);
+        let groups = u64::from(dispatch.workgroups.max(1));
+        let step = (limits.slice_work * groups / work.max(1)).clamp(1, groups) as u32;
+        let mut first = 0;
+        while first < dispatch.workgroups {
+            let end = dispatch.workgroups.min(first + step);
+            let share = work * u64::from(end - first) / groups;
+            program.slices.push(Slice { dispatch: index as u32, first, end, work: share });
+            first = end;
+        }
+    }
+    let blocks: u64 =
+        program.dispatches.iter().map(|d| d.kernel.params_bytes().next_multiple_of(limits.uniform_alignment)).sum();
+    program.uniform_bytes = blocks + program.slices.len() as u64 * slice_stride(limits.uniform_alignment);
+}
+
+/// Distance in bytes between two entries of the slice table.
+pub(super) fn slice_stride(uniform_alignment: u64) -> u64 {
+    16_u64.next_multiple_of(uniform_alignment)
+}

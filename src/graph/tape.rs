@@ -1,0 +1,142 @@
+//! The tape: ops as plain data in the order in which they run.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::ops::{Op, Shape};
+
+/// A tensor of a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub(super) usize);
+
+/// Who owns a tensor that comes from outside, for the account of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Frozen weights and biases, shared by all programs of an engine.
+    Weights,
+    /// Pixels and Adam's moments.
+    Optimiser,
+    /// Everything else: targets, pictures, small parameters.
+    Workspace,
+}
+
+/// What a computed tensor holds, for the account of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A result of the forward pass.
+    Activation,
+    /// A gradient.
+    Gradient,
+    /// An op's own workspace.
+    Scratch,
+}
+
+/// Which part of a step a node belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// From pixels to costs.
+    Forward,
+    /// From costs to the gradient of the pixels.
+    Backward,
+    /// The optimiser.
+    Update,
+}
+
+/// Where a tensor comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    External { name: String, role: Role },
+    Computed,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Tensor {
+    pub(super) shape: Shape,
+    pub(super) origin: Origin,
+}
+
+/// An op with its place in the graph.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// What it reads.
+    pub inputs: Vec<TensorId>,
+    /// What it writes.
+    pub output: TensorId,
+    /// The network's layer that it belongs to, or what it serves.
+    pub layer: String,
+    /// Its part of the step.
+    pub phase: Phase,
+}
+
+/// A recording of ops.
+#[derive(Clone, Debug, Default)]
+pub struct Tape {
+    pub(super) tensors: Vec<Tensor>,
+    pub(super) nodes: Vec<Node>,
+    /// Tensors whose values must survive to the end of the program.
+    pub(super) kept: Vec<TensorId>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A tensor that lives outside and is bound when the program is made executable.
+    pub fn external(&mut self, name: impl Into<String>, shape: Shape, role: Role) -> TensorId {
+        self.tensor(shape, Origin::External { name: name.into(), role })
+    }
+
+    /// Records an op of the forward pass.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the inputs do not fit.
+    pub fn record(&mut self, op: impl Op, inputs: &[TensorId], layer: &str) -> Result<TensorId> {
+        self.push(Arc::new(op), inputs, layer, Phase::Forward)
+    }
+
+    /// Records an op of the optimiser.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the inputs do not fit.
+    pub fn record_update(&mut self, op: impl Op, inputs: &[TensorId], layer: &str) -> Result<TensorId> {
+        self.push(Arc::new(op), inputs, layer, Phase::Update)
+    }
+
+    /// Keeps a tensor's value to the end of the program, so that it can be read then.
+    pub fn keep(&mut self, tensor: TensorId) {
+        self.kept.push(tensor);
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, tensor: TensorId) -> Shape {
+        self.tensors[tensor.0].shape
+    }
+
+    /// The nodes in order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(super) fn push(
+        &mut self,
+        op: Arc<dyn Op>,
+        inputs: &[TensorId],
+        layer: &str,
+        phase: Phase,
+    ) -> Result<TensorId> {
+        let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(*input)).collect();
+        let shape = op.output_shape(&shapes)?;
+        let output = self.tensor(shape, Origin::Computed);
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, layer: layer.to_owned(), phase });
+        Ok(output)
+    }
+
+    fn tensor(&mut self, shape: Shape, origin: Origin) -> TensorId {
+        self.tensors.push(Tensor { shape, origin });
+        TensorId(self.tensors.len() - 1)
+    }
+}

@@ -1,0 +1,907 @@
+//! The weights of VGG-19 from a safetensors file: read, verified, turned into f32.
+//!
+//! Two layouts are read, and may be mixed from layer to layer:
+//! - quantised: `<layer>.codes` U8 (out, in, ky, kx), `<layer>.codebook` F32 (256), `<layer>.bias`;
+//!   a weight is `codebook[code]`;
+//! - plain: `<layer>.weight` F32 or F16 (out, in, ky, kx), `<layer>.bias` F32 or F16 (out).
+//!
+//! The file's metadata says what the network expects of a pixel:
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `scale` | `0..255` or `0..1`: the range of the pixels that the network was trained on |
+//! | `mean` | three numbers in the units of `scale`, subtracted from the pixel |
+//! | `std` (optional) | three numbers in the units of `scale`, by which the difference is divided |
+//! | `channel_order` | `RGB` or `BGR`: the order of conv1_1's input channels, and of `mean` and `std` |
+//! | `layout` | `out,in,ky,kx`: the order of the kernels' axes |
+//!
+//! The rest of the program works on x = pixel − mean in RGB and in 0..255 units, whatever the file says:
+//! scale, deviation and channel order are folded into conv1_1's kernel when it is read. With k = 1 or 1/255
+//! the network's input is (k·pixel − mean)/std = (k/std)·x, so multiplying conv1_1's kernel by k/std for each
+//! input channel is the same function, also at the border, where the padding's zero is the mean colour in
+//! both forms.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use half::f16;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use super::vgg::{Convolution, VGG19, index_of, nearest_names};
+use crate::error::{Error, Result};
+
+/// Entries of a codebook: every value that a code can have, so that no code is out of range.
+const CODEBOOK_ENTRIES: usize = 256;
+/// Kernel height and width.
+const KERNEL_SIDE: usize = 3;
+/// The longest header that is parsed. VGG-19's takes 4 kB; a parsed header takes several times its length,
+/// so this bounds the memory that a bad file can ask for.
+const HEADER_LIMIT: u64 = 1 << 20;
+/// What the embedded file is called in messages.
+#[cfg(feature = "embedded-weights")]
+const EMBEDDED_NAME: &str = "the embedded weights";
+
+/// A weights file of VGG-19 whose header and metadata have been checked.
+pub struct Weights {
+    bytes: Cow<'static, [u8]>,
+    name: String,
+    header: Metadata,
+    /// Where the tensors' bytes begin in `bytes`.
+    data_start: usize,
+    mean: [f32; 3],
+    /// What conv1_1's kernel is multiplied by for each input channel, in RGB order: k/std.
+    first_kernel_factors: [f32; 3],
+    channel_order: ChannelOrder,
+}
+
+/// One convolution's numbers, ready for a kernel that reads mean-subtracted 0..255 RGB.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvolutionWeights {
+    /// (output_channels, input_channels, 3, 3), row-major; conv1_1's input channels are in RGB order.
+    pub kernel: Vec<f32>,
+    /// (output_channels).
+    pub bias: Vec<f32>,
+    /// Channels that the layer writes.
+    pub output_channels: u32,
+    /// Channels that the layer reads.
+    pub input_channels: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChannelOrder {
+    Rgb,
+    Bgr,
+}
+
+/// Where a layer's kernel lies in the file, with types and shapes already checked.
+enum KernelSource<'file> {
+    Codes { codes: &'file [u8], codebook: &'file [u8] },
+    Plain { values: &'file [u8], dtype: Dtype },
+}
+
+struct LayerSource<'file> {
+    kernel: KernelSource<'file>,
+    /// The tensor that holds the kernel's values, for messages.
+    values_name: String,
+    bias: &'file [u8],
+    bias_dtype: Dtype,
+}
+
+impl Weights {
+    /// Reads the header and the metadata of a safetensors file; `name` is what messages call the file.
+    ///
+    /// No tensor is looked at yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`,
+    /// or a `&'static [u8]` that is part of the program.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a file that is not safetensors, is cut short or contradicts itself, and for a
+    /// metadata key that is missing or has an unknown value.
+    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>, name: &str) -> Result<Self> {
+        let bytes = bytes.into();
+        let (data_start, header) = read_header(&bytes, name)?;
+        let no_metadata = HashMap::new();
+        let keys = MetadataKeys { file: name, values: header.metadata().as_ref().unwrap_or(&no_metadata) };
+        keys.one_of("layout", &[("out,in,ky,kx", ())])?;
+        let scale = keys.one_of("scale", &[("0..255", 255.0), ("0..1", 1.0)])?;
+        let channel_order =
+            keys.one_of("channel_order", &[("RGB", ChannelOrder::Rgb), ("BGR", ChannelOrder::Bgr)])?;
+        let file_mean = keys
+            .three_numbers("mean", &format!("three numbers from 0 to {scale}"), |value| {
+                (0.0..=scale).contains(&value)
+            })?
+            .ok_or_else(|| keys.missing("mean", "three numbers in the units of `scale`"))?;
+        let file_std = keys
+            .three_numbers("std", "three numbers above 0", |value| value > 0.0 && value.is_finite())?
+            .unwrap_or([1.0; 3]);
+        let to_255 = 255.0 / scale;
+        let rgb = |values: [f64; 3]| match channel_order {
+            ChannelOrder::Rgb => values,
+            ChannelOrder::Bgr => [values[2], values[1], values[0]],
+        };
+        Ok(Weights {
+            mean: rgb(file_mean).map(|value| (value * to_255) as f32),
+            first_kernel_factors: rgb(file_std).map(|value| (1.0 / (to_255 * value)) as f32),
+            channel_order,
+            name: name.to_owned(),
+            data_start,
+            header,
+            bytes,
+        })
+    }
+
+    /// The VGG-19 that is part of the program: the paper's own weights as 8-bit codes, 20 MB.
+    ///
+    /// # Errors
+    /// None in a program that was built from an intact source.
+    #[cfg(feature = "embedded-weights")]
+    pub fn embedded() -> Result<Self> {
+        const FILE: &[u8] = include_bytes!("../../weights/vgg19-u8.safetensors");
+        Self::from_bytes(FILE, EMBEDDED_NAME)
+    }
+
+    /// What messages call the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The colour that the network takes for zero: RGB, in 0..255 units. Subtract it from a pixel to get x.
+    pub fn mean(&self) -> [f32; 3] {
+        self.mean
+    }
+
+    /// Sees that every layer up to `deepest`, an index into [`VGG19`], is there with the right shapes and
+    /// types, without reading its values. Later layers may be absent and are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that names the first tensor at fault.
+    pub fn check(&self, deepest: usize) -> Result<()> {
+        VGG19.iter().take(deepest.saturating_add(1)).try_for_each(|layer| self.locate(layer).map(drop))
+    }
+
+    /// The kernel and bias of the layer called `name`, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a layer that is not VGG-19's, is not in the file, has another shape or type, or
+    /// holds a value that is not finite.
+    pub fn convolution(&self, name: &str) -> Result<ConvolutionWeights> {
+        let Some(index) = index_of(name) else {
+            return Err(self.error(
+                name,
+                "a layer of VGG-19, conv1_1 to conv5_4",
+                "no such layer",
+                format!("did you mean {}?", nearest_names(name).join(", ")),
+            ));
+        };
+        let layer = &VGG19[index];
+        let source = self.locate(layer)?;
+        let bias_name = format!("{name}.bias");
+        let bias = self.floats(&bias_name, source.bias, source.bias_dtype)?;
+        let mut kernel = match source.kernel {
+            KernelSource::Codes { codes, codebook } => {
+                let values = self.floats(&source.values_name, codebook, Dtype::F32)?;
+                let mut table = [0.0; CODEBOOK_ENTRIES];
+                table.copy_from_slice(&values);
+                codes.iter().map(|&code| table[usize::from(code)]).collect()
+            }
+            KernelSource::Plain { values, dtype } => self.floats(&source.values_name, values, dtype)?,
+        };
+        if index == 0 {
+            self.fold_into_first_kernel(&mut kernel);
+            // A tiny std can push a finite weight out of f32's range.
+            self.refuse_non_finite(&source.values_name, &kernel)?;
+        }
+        Ok(ConvolutionWeights {
+            kernel,
+            bias,
+            output_channels: layer.output_channels,
+            input_channels: layer.input_channels,
+        })
+    }
+
+    /// Turns conv1_1's kernel, (out, in, 3, 3), into one for mean-subtracted 0..255 RGB.
+    fn fold_into_first_kernel(&self, kernel: &mut [f32]) {
+        const PLANE: usize = KERNEL_SIDE * KERNEL_SIDE;
+        for filter in kernel.chunks_exact_mut(3 * PLANE) {
+            if self.channel_order == ChannelOrder::Bgr {
+                let (blue, rest) = filter.split_at_mut(PLANE);
+                blue.swap_with_slice(&mut rest[PLANE..]);
+            }
+            for (plane, factor) in filter.chunks_exact_mut(PLANE).zip(self.first_kernel_factors) {
+                plane.iter_mut().for_each(|weight| *weight *= factor);
+            }
+        }
+    }
+
+    /// Finds a layer's tensors and checks their types and shapes.
+    fn locate(&self, layer: &Convolution) -> Result<LayerSource<'_>> {
+        let Convolution { name, input_channels, output_channels, .. } = *layer;
+        let shape = [output_channels as usize, input_channels as usize, KERNEL_SIDE, KERNEL_SIDE];
+        let codes_name = format!("{name}.codes");
+        let weight_name = format!("{name}.weight");
+        let (kernel, values_name) = if let Some(codes) = self.header.info(&codes_name) {
+            let codebook_name = format!("{name}.codebook");
+            let codes = self.checked(&codes_name, codes, &[Dtype::U8], &shape)?;
+            let codebook = self.required(&codebook_name, &[Dtype::F32], &[CODEBOOK_ENTRIES])?;
+            (KernelSource::Codes { codes, codebook: self.data(codebook) }, codebook_name)
+        } else if let Some(weight) = self.header.info(&weight_name) {
+            let values = self.checked(&weight_name, weight, &[Dtype::F32, Dtype::F16], &shape)?;
+            (KernelSource::Plain { values, dtype: weight.dtype }, weight_name)
+        } else {
+            return Err(self.error(
+                name,
+                format!("{weight_name}, or {codes_name} with {name}.codebook, of shape {}", Shape(&shape)),
+                format!("neither; {}", self.tensors_there()),
+                "use a VGG-19 file that holds this layer, or cost layers that come before it",
+            ));
+        };
+        let bias_name = format!("{name}.bias");
+        let bias = self.required(&bias_name, &[Dtype::F32, Dtype::F16], &[output_channels as usize])?;
+        Ok(LayerSource { kernel, values_name, bias: self.data(bias), bias_dtype: bias.dtype })
+    }
+
+    /// The entry of a tensor that has to be there with one of these types and this shape.
+    fn required(&self, tensor: &str, dtypes: &[Dtype], shape: &[usize]) -> Result<&TensorInfo> {
+        let Some(info) = self.header.info(tensor) else {
+            return Err(self.error(
+                tensor,
+                format!("{} of shape {}", one_of(dtypes), Shape(shape)),
+                format!("no such tensor; {}", self.tensors_there()),
+                "use a file that holds it",
+            ));
+        };
+        self.checked(tensor, info, dtypes, shape)?;
+        Ok(info)
+    }
+
+    fn checked(&self, tensor: &str, info: &TensorInfo, dtypes: &[Dtype], shape: &[usize]) -> Result<&[u8]> {
+        if !dtypes.contains(&info.dtype) {
+            let remedy = format!("save the tensor as {}", one_of(dtypes));
+            return Err(self.error(tensor, one_of(dtypes), info.dtype.to_string(), remedy));
+        }
+        if info.shape != shape {
+            return Err(self.error(
+                tensor,
+                format!("shape {}", Shape(shape)),
+                format!("shape {}", Shape(&info.shape)),
+                "use the weights of VGG-19 with axes in the order out,in,ky,kx",
+            ));
+        }
+        Ok(self.data(info))
+    }
+
+    /// A tensor's bytes. The header was checked to cover the file exactly, without gaps or overlaps.
+    fn data(&self, info: &TensorInfo) -> &[u8] {
+        let (start, end) = info.data_offsets;
+        &self.bytes[self.data_start + start..self.data_start + end]
+    }
+
+    fn floats(&self, tensor: &str, bytes: &[u8], dtype: Dtype) -> Result<Vec<f32>> {
+        let values: Vec<f32> = if dtype == Dtype::F16 {
+            bytes.as_chunks().0.iter().map(|&value| f16::from_le_bytes(value).to_f32()).collect()
+        } else {
+            bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
+        };
+        self.refuse_non_finite(tensor, &values)?;
+        Ok(values)
+    }
+
+    fn refuse_non_finite(&self, tensor: &str, values: &[f32]) -> Result<()> {
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(place) => Err(self.error(
+                tensor,
+                "finite numbers",
+                format!("{} at place {place}", values[place]),
+                "the file is damaged: fetch or make it again",
+            )),
+        }
+    }
+
+    /// What the file holds, for somebody who wonders why a tensor was not found.
+    fn tensors_there(&self) -> String {
+        const SHOWN: usize = 4;
+        let names = self.header.offset_keys();
+        let listed = names.iter().take(SHOWN).map(|name| shortened(name)).collect::<Vec<_>>().join(", ");
+        match names.len() {
+            0 => "the file holds no tensor".to_owned(),
+            count if count <= SHOWN => format!("the file holds {listed}"),
+            count => format!("the file holds {listed} and {} more", count - SHOWN),
+        }
+    }
+
+    fn error(
+        &self,
+        item: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Error {
+        weights_error(&self.name, item, expected, found, remedy)
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Weights")
+            .field("name", &self.name)
+            .field("bytes", &self.bytes.len())
+            .field("mean", &self.mean)
+            .field("channel_order", &self.channel_order)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the header; returns where the tensors' bytes begin, and the header.
+fn read_header(bytes: &[u8], file: &str) -> Result<(usize, Metadata)> {
+    const EXPECTED: &str = "a complete safetensors file";
+    let fail = |found: String| {
+        let remedy = other_format(bytes)
+            .map_or("the file is damaged or cut short: fetch or make it again".to_owned(), |format| {
+                format!("this looks like {format}: save the network as safetensors")
+            });
+        weights_error(file, "header", EXPECTED, found, remedy)
+    };
+    let size = bytes.len();
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(fail(format!("{size} bytes")));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > rest.len() as u64 {
+        return Err(fail(format!("a header length of {length} in a file of {size} bytes")));
+    }
+    if length > HEADER_LIMIT {
+        return Err(fail(format!("a header of {length} bytes, more than {HEADER_LIMIT}")));
+    }
+    // Not `SafeTensors::deserialize`: its sum of the lengths can overflow for offsets close to 2^64.
+    let (header, data) = rest.split_at(length as usize);
+    let header: Metadata = serde_json::from_slice(header)
+        .map_err(|error| fail(format!("a header with a fault: {}", shortened(&error.to_string()))))?;
+    if header.data_len() != data.len() {
+        let (promised, there) = (header.data_len(), data.len());
+        return Err(fail(format!("{there} bytes of tensors where the header promises {promised}")));
+    }
+    Ok((size - data.len(), header))
+}
+
+/// The formats in which VGG-19 is usually found, by their first bytes.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    if starts(b"PK\x03\x04") || starts(b"\x80\x02") {
+        Some("a PyTorch file")
+    } else if starts(b"\x89HDF") {
+        Some("a Keras file")
+    } else if starts(b"MATLAB") {
+        Some("a MATLAB file")
+    } else {
+        None
+    }
+}
+
+/// The metadata, with the file's name for messages.
+struct MetadataKeys<'header> {
+    file: &'header str,
+    values: &'header HashMap<String, String>,
+}
+
+impl MetadataKeys<'_> {
+    fn one_of<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T> {
+        let expected = choices.iter().map(|(spelling, _)| *spelling).collect::<Vec<_>>().join(" or ");
+        let value = self.values.get(key).ok_or_else(|| self.missing(key, &expected))?;
+        // Spaces after commas and the letters' case carry no meaning here.
+        let bare: String = value.chars().filter(|character| !character.is_whitespace()).collect();
+        match choices.iter().find(|(spelling, _)| spelling.eq_ignore_ascii_case(&bare)) {
+            Some(&(_, choice)) => Ok(choice),
+            None => Err(self.wrong(key, expected, value)),
+        }
+    }
+
+    /// Three numbers written `a,b,c`, `a b c` or `[a, b, c]`; `None` without the key.
+    fn three_numbers(
+        &self,
+        key: &str,
+        expected: &str,
+        allowed: impl Fn(f64) -> bool,
+    ) -> Result<Option<[f64; 3]>> {
+        let Some(value) = self.values.get(key) else { return Ok(None) };
+        let bare = value.trim();
+        let bare = bare.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(bare);
+        // A comma with an empty neighbour is a missing number, not a longer gap.
+        let words: Vec<&str> = if bare.contains(',') {
+            bare.split(',').map(str::trim).collect()
+        } else {
+            bare.split_whitespace().collect()
+        };
+        let numbers: Option<Vec<f64>> =
+            words.iter().map(|word| word.parse().ok().filter(|&number| allowed(number))).collect();
+        match numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok()) {
+            Some(numbers) => Ok(Some(numbers)),
+            None => Err(self.wrong(key, expected, value)),
+        }
+    }
+
+    fn missing(&self, key: &str, expected: &str) -> Error {
+        weights_error(
+            self.file,
+            &format!("metadata `{key}`"),
+            expected,
+            "no such key",
+            "save the file again with this key in its metadata",
+        )
+    }
+
+    fn wrong(&self, key: &str, expected: impl Into<String>, found: &str) -> Error {
+        weights_error(
+            self.file,
+            &format!("metadata `{key}`"),
+            expected,
+            format!("`{}`", shortened(found)),
+            "save the file again with a value that is read here",
+        )
+    }
+}
+
+fn weights_error(
+    name: &str,
+    item: &str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Error {
+    Error::Weights {
+        name: name.to_owned(),
+        item: shortened(item),
+        expected: expected.into(),
+        found: found.into(),
+        remedy: remedy.into(),
+    }
+}
+
+/// Text from a file, fit for one line of a message: bounded, without control characters.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut short: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn one_of(dtypes: &[Dtype]) -> String {
+    dtypes.iter().map(Dtype::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// A shape as messages spell it: (64, 3, 3, 3).
+struct Shape<'shape>(&'shape [usize]);
+
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        let sizes: Vec<String> = self.0.iter().take(SHOWN).map(usize::to_string).collect();
+        let more = if self.0.len() > SHOWN { ", …" } else { "" };
+        write!(formatter, "({}{more})", sizes.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const MEAN: &str = "123.68,116.779,103.939";
+    /// conv1_1's kernel (64, 3, 3, 3).
+    const KERNEL: usize = 64 * 27;
+
+    struct Tensor {
+        name: String,
+        dtype: &'static str,
+        shape: Vec<usize>,
+        bytes: Vec<u8>,
+    }
+
+    fn tensor(name: &str, dtype: &'static str, shape: &[usize], bytes: Vec<u8>) -> Tensor {
+        Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes }
+    }
+
+    fn f32_bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn f16_bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
+    }
+
+    /// A safetensors file written by hand, so that it can also be wrong.
+    fn file(metadata: &[(&str, &str)], tensors: &[Tensor]) -> Vec<u8> {
+        let mut header = serde_json::Map::new();
+        let metadata: HashMap<&str, &str> = metadata.iter().copied().collect();
+        header.insert("__metadata__".to_owned(), serde_json::to_value(metadata).unwrap());
+        let mut data = Vec::new();
+        for Tensor { name, dtype, shape, bytes } in tensors {
+            let offsets = [data.len(), data.len() + bytes.len()];
+            let entry = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets });
+            header.insert(name.clone(), entry);
+            data.extend_from_slice(bytes);
+        }
+        with_header(&serde_json::to_string(&header).unwrap(), &data)
+    }
+
+    fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+    }
+
+    fn metadata<'text>(changes: &[(&'text str, Option<&'text str>)]) -> Vec<(&'text str, &'text str)> {
+        let mut keys: HashMap<&str, &str> = HashMap::from([
+            ("mean", MEAN),
+            ("scale", "0..255"),
+            ("channel_order", "RGB"),
+            ("layout", "out,in,ky,kx"),
+        ]);
+        for &(key, value) in changes {
+            match value {
+                Some(value) => keys.insert(key, value),
+                None => keys.remove(key),
+            };
+        }
+        keys.into_iter().collect()
+    }
+
+    fn ramp() -> Vec<f32> {
+        (0..KERNEL).map(|place| (place as f32 - 800.0) / 64.0).collect()
+    }
+
+    fn biases() -> Vec<f32> {
+        (0..64).map(|place| place as f32 / 8.0).collect()
+    }
+
+    fn plain_layer() -> Vec<Tensor> {
+        vec![
+            tensor("conv1_1.weight", "F32", &[64, 3, 3, 3], f32_bytes(&ramp())),
+            tensor("conv1_1.bias", "F32", &[64], f32_bytes(&biases())),
+        ]
+    }
+
+    fn coded_layer() -> Vec<Tensor> {
+        let codebook: Vec<f32> = (0..256).map(|entry| entry as f32 * 0.25 - 7.0).collect();
+        let codes = (0..KERNEL).map(|place| (place * 7 % 256) as u8).collect();
+        vec![
+            tensor("conv1_1.codes", "U8", &[64, 3, 3, 3], codes),
+            tensor("conv1_1.codebook", "F32", &[256], f32_bytes(&codebook)),
+            tensor("conv1_1.bias", "F32", &[64], f32_bytes(&biases())),
+        ]
+    }
+
+    fn read(changes: &[(&str, Option<&str>)], tensors: &[Tensor]) -> Result<Weights> {
+        Weights::from_bytes(file(&metadata(changes), tensors), "test.safetensors")
+    }
+
+    #[track_caller]
+    fn fault<T: fmt::Debug>(result: Result<T>) -> (String, String, String, String) {
+        let Error::Weights { name, item, expected, found, remedy } = result.unwrap_err() else {
+            panic!("another kind of error")
+        };
+        assert_eq!(name, "test.safetensors");
+        assert!(!remedy.is_empty());
+        (item, expected, found, remedy)
+    }
+
+    #[test]
+    fn a_plain_layer_comes_out_as_it_is() {
+        let weights = read(&[], &plain_layer()).unwrap();
+        assert_eq!(weights.mean(), [123.68, 116.779, 103.939]);
+        weights.check(0).unwrap();
+        let layer = weights.convolution("conv1_1").unwrap();
+        assert_eq!((layer.output_channels, layer.input_channels), (64, 3));
+        assert_eq!(layer.kernel, ramp());
+        assert_eq!(layer.bias, biases());
+    }
+
+    #[test]
+    fn halves_are_widened() {
+        let tensors = [
+            tensor("conv1_1.weight", "F16", &[64, 3, 3, 3], f16_bytes(&ramp())),
+            tensor("conv1_1.bias", "F16", &[64], f16_bytes(&biases())),
+        ];
+        let layer = read(&[], &tensors).unwrap().convolution("conv1_1").unwrap();
+        // The ramp and the biases have few enough bits to be exact in f16.
+        assert_eq!(layer.kernel, ramp());
+        assert_eq!(layer.bias, biases());
+    }
+
+    #[test]
+    fn codes_name_entries_of_the_codebook() {
+        let layer = read(&[], &coded_layer()).unwrap().convolution("conv1_1").unwrap();
+        for (place, weight) in layer.kernel.iter().enumerate() {
+            assert_eq!(*weight, (place * 7 % 256) as f32 * 0.25 - 7.0, "place {place}");
+        }
+    }
+
+    #[test]
+    fn the_mean_is_read_in_each_spelling() {
+        for spelling in ["123.68,116.779,103.939", " 123.68  116.779 103.939 ", "[123.68, 116.779, 103.939]"]
+        {
+            let weights = read(&[("mean", Some(spelling))], &plain_layer()).unwrap();
+            assert_eq!(weights.mean(), [123.68, 116.779, 103.939], "{spelling}");
+        }
+        for spelling in
+            ["", "1,2", "1,2,3,4", "1,,3", "a,b,c", "nan,1,2", "1,inf,2", "-1,2,3", "256,1,1", "[1,2,3"]
+        {
+            let (item, _, found, _) = fault(read(&[("mean", Some(spelling))], &plain_layer()));
+            assert_eq!((item.as_str(), found), ("metadata `mean`", format!("`{spelling}`")));
+        }
+    }
+
+    /// Scale, deviation and channel order are folded into the first kernel. The oracle is the definition: the
+    /// response of the file's own kernel to the file's own normalised pixel must be the response of the
+    /// folded kernel to pixel − mean, here for one tap of one filter at a time.
+    #[test]
+    fn normalisation_is_folded_into_the_first_kernel() {
+        let kernel = ramp();
+        let pixel = [200.0, 31.0, 97.0];
+        for (order, places) in [("RGB", [0, 1, 2]), ("BGR", [2, 1, 0])] {
+            // In the file's order of channels.
+            let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+            let changes = [
+                ("scale", Some("0..1")),
+                ("mean", Some("0.485 0.456 0.406")),
+                ("std", Some("[0.229,0.224,0.225]")),
+                ("channel_order", Some(order)),
+            ];
+            let weights = read(&changes, &plain_layer()).unwrap();
+            let folded = weights.convolution("conv1_1").unwrap();
+            for (filter, tap) in [(0, 0), (11, 8), (63, 4)] {
+                let at = |channel: usize| filter * 27 + channel * 9 + tap;
+                let of_file: f64 = (0..3)
+                    .map(|channel| {
+                        let value: f64 = pixel[places[channel]] / 255.0;
+                        f64::from(kernel[at(channel)]) * (value - mean[channel]) / std[channel]
+                    })
+                    .sum();
+                let ours: f64 = (0..3)
+                    .map(|channel| {
+                        let x = pixel[channel] - f64::from(weights.mean()[channel]);
+                        f64::from(folded.kernel[at(channel)]) * x
+                    })
+                    .sum();
+                // Rounding of mean, factor and product to f32 only.
+                assert!((ours - of_file).abs() <= 1e-5 * of_file.abs().max(1.0), "{order} {ours} {of_file}");
+            }
+            assert_eq!(folded.bias, biases());
+        }
+    }
+
+    #[test]
+    fn a_bgr_file_is_turned_round_and_keeps_its_values() {
+        let changes = [("channel_order", Some("BGR")), ("mean", Some("103.939,116.779,123.68"))];
+        let weights = read(&changes, &plain_layer()).unwrap();
+        assert_eq!(weights.mean(), [123.68, 116.779, 103.939]);
+        let turned = weights.convolution("conv1_1").unwrap().kernel;
+        for (place, weight) in turned.iter().enumerate() {
+            let (filter, channel, tap) = (place / 27, place % 27 / 9, place % 9);
+            assert_eq!(*weight, ramp()[filter * 27 + (2 - channel) * 9 + tap]);
+        }
+    }
+
+    #[test]
+    fn missing_and_unknown_metadata_is_named() {
+        for key in ["mean", "scale", "channel_order", "layout"] {
+            let (item, expected, found, _) = fault(read(&[(key, None)], &plain_layer()));
+            assert_eq!((item, found.as_str()), (format!("metadata `{key}`"), "no such key"));
+            assert!(!expected.is_empty());
+        }
+        for (key, value, expected) in [
+            ("scale", "-1..1", "0..255 or 0..1"),
+            ("channel_order", "GBR", "RGB or BGR"),
+            ("layout", "ky,kx,in,out", "out,in,ky,kx"),
+            ("std", "1,0,1", "three numbers above 0"),
+            ("std", "1,1", "three numbers above 0"),
+        ] {
+            let changes = [(key, Some(value))];
+            let (item, said, found, _) = fault(read(&changes, &plain_layer()));
+            assert_eq!(
+                (item, said.as_str(), found),
+                (format!("metadata `{key}`"), expected, format!("`{value}`"))
+            );
+        }
+        // Case and spaces do not matter.
+        read(&[("channel_order", Some("rgb")), ("layout", Some("out, in, ky, kx"))], &plain_layer()).unwrap();
+        // A file without any metadata at all.
+        let bare = with_header("{}", &[]);
+        assert_eq!(fault(Weights::from_bytes(bare, "test.safetensors")).0, "metadata `layout`");
+        // In 0..1 a mean of 0..255 is a contradiction.
+        assert_eq!(fault(read(&[("scale", Some("0..1"))], &plain_layer())).0, "metadata `mean`");
+    }
+
+    #[test]
+    fn a_missing_layer_is_named_with_what_there_is() {
+        let weights = read(&[], &plain_layer()).unwrap();
+        weights.check(0).unwrap();
+        let (item, expected, found, _) = fault(weights.check(1));
+        assert_eq!(item, "conv1_2");
+        assert!(expected.contains("conv1_2.weight") && expected.contains("(64, 64, 3, 3)"), "{expected}");
+        assert!(found.contains("conv1_1.weight"), "{found}");
+        assert_eq!(fault(weights.convolution("conv1_2")).0, "conv1_2");
+        assert_eq!(fault(weights.check(usize::MAX)).0, "conv1_2");
+        let (item, _, _, remedy) = fault(weights.convolution("relu4_2"));
+        assert_eq!(item, "relu4_2");
+        assert!(remedy.contains("conv4_2"), "{remedy}");
+        let none = read(&[], &[]).unwrap();
+        assert!(fault(none.check(0)).2.contains("holds no tensor"));
+    }
+
+    #[test]
+    fn wrong_shapes_types_and_missing_parts_are_named() {
+        type Change = fn(&mut Vec<Tensor>);
+        let cases: [(Vec<Tensor>, Change, &str, &str, &str); 8] = [
+            (
+                plain_layer(),
+                |all| all[0].shape = vec![3, 3, 3, 64],
+                "conv1_1.weight",
+                "(64, 3, 3, 3)",
+                "(3, 3, 3, 64)",
+            ),
+            (plain_layer(), |all| all[1].shape = vec![64, 1], "conv1_1.bias", "(64)", "(64, 1)"),
+            (plain_layer(), |all| all[0].dtype = "I32", "conv1_1.weight", "F32 or F16", "I32"),
+            (
+                plain_layer(),
+                |all| drop(all.remove(1)),
+                "conv1_1.bias",
+                "F32 or F16 of shape (64)",
+                "no such tensor",
+            ),
+            (coded_layer(), |all| all[0].dtype = "I8", "conv1_1.codes", "U8", "I8"),
+            (
+                coded_layer(),
+                |all| drop(all.remove(1)),
+                "conv1_1.codebook",
+                "F32 of shape (256)",
+                "no such tensor",
+            ),
+            (
+                coded_layer(),
+                |all| all[1] = tensor("conv1_1.codebook", "F32", &[255], vec![0; 255 * 4]),
+                "conv1_1.codebook",
+                "(256)",
+                "(255)",
+            ),
+            (coded_layer(), |all| all[0].shape = vec![KERNEL], "conv1_1.codes", "(64, 3, 3, 3)", "(1728)"),
+        ];
+        for (mut tensors, change, item, expected, found) in cases {
+            change(&mut tensors);
+            let weights = read(&[], &tensors).unwrap();
+            for said in [fault(weights.check(0)), fault(weights.convolution("conv1_1"))] {
+                assert_eq!(said.0, item);
+                assert!(said.1.contains(expected), "{item}: {}", said.1);
+                assert!(said.2.contains(found), "{item}: {}", said.2);
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused_with_their_place() {
+        let mut values = ramp();
+        values[17] = f32::NAN;
+        let mut tensors = plain_layer();
+        tensors[0].bytes = f32_bytes(&values);
+        let (item, _, found, _) = fault(read(&[], &tensors).unwrap().convolution("conv1_1"));
+        assert_eq!((item.as_str(), found.as_str()), ("conv1_1.weight", "NaN at place 17"));
+
+        let mut tensors = plain_layer();
+        tensors[1] = tensor("conv1_1.bias", "F16", &[64], f16_bytes(&[f32::INFINITY; 64]));
+        assert_eq!(fault(read(&[], &tensors).unwrap().convolution("conv1_1")).0, "conv1_1.bias");
+
+        let mut tensors = coded_layer();
+        tensors[1].bytes[..4].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+        assert_eq!(fault(read(&[], &tensors).unwrap().convolution("conv1_1")).0, "conv1_1.codebook");
+
+        // Finite in the file, but not after the division by std.
+        let tiny = read(&[("std", Some("1e-300,1,1"))], &plain_layer()).unwrap();
+        assert_eq!(fault(tiny.convolution("conv1_1")).0, "conv1_1.weight");
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let good = file(&metadata(&[]), &plain_layer());
+        let header = |result| {
+            let (item, _, found, remedy) = fault::<Weights>(result);
+            assert_eq!(item, "header");
+            (found, remedy)
+        };
+        let from = |bytes: Vec<u8>| Weights::from_bytes(bytes, "test.safetensors");
+        for length in (0..400).chain([good.len() - 1]) {
+            header(from(good[..length].to_vec()));
+        }
+        let (found, _) = header(from([&good[..], &[0]].concat()));
+        assert!(found.contains("promises"), "{found}");
+        header(from([&u64::MAX.to_le_bytes()[..], b"{}"].concat()));
+        header(from([&(good.len() as u64).to_le_bytes()[..], &good[8..]].concat()));
+        header(from(with_header("", &[])));
+        header(from(with_header("[1, 2]", &[])));
+        header(from(with_header(&"[".repeat(100_000), &[])));
+        header(from([&2_u64.to_le_bytes()[..], &[0xff, 0xfe]].concat()));
+        let (found, _) = header(from(with_header(&" ".repeat(HEADER_LIMIT as usize + 1), &[])));
+        assert!(found.contains("more than"), "{found}");
+        for (format, magic) in [("PyTorch", &b"PK\x03\x04 and the rest"[..]), ("Keras", b"\x89HDF\r\n\x1a\n")]
+        {
+            assert!(header(from(magic.to_vec())).1.contains(format));
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves_are_errors() {
+        let from =
+            |header: &str, data: &[u8]| Weights::from_bytes(with_header(header, data), "test.safetensors");
+        let entry = |name: &str, shape: &str, start: u64, end: u64| {
+            format!(r#""{name}":{{"dtype":"U8","shape":{shape},"data_offsets":[{start},{end}]}}"#)
+        };
+        let overlapping = format!("{{{},{}}}", entry("a", "[4]", 0, 4), entry("b", "[4]", 2, 6));
+        let gap = format!("{{{},{}}}", entry("a", "[4]", 0, 4), entry("b", "[4]", 6, 10));
+        let backwards = format!("{{{}}}", entry("a", "[4]", 4, 0));
+        let past_the_end = format!("{{{}}}", entry("a", "[400]", 0, 400));
+        let other_size = format!("{{{}}}", entry("a", "[5]", 0, 4));
+        let product_overflows = format!("{{{}}}", entry("a", "[4294967296, 4294967296, 4]", 0, 4));
+        let mut end = 0;
+        // Each is as large as the format allows; their sum wraps round to a small number.
+        let wraps: Vec<String> = (0..8)
+            .map(|place| {
+                let start = end;
+                end = if place == 7 { u64::MAX - 7 } else { end + (1 << 61) - 1 };
+                entry(&format!("t{place}"), &format!("[{}]", end - start), start, end)
+            })
+            .collect();
+        let wraps = format!("{{{}}}", wraps.join(","));
+        let twice = format!("{{{},{}}}", entry("a", "[4]", 0, 4), entry("a", "[4]", 4, 8));
+        let unknown_type = r#"{"a":{"dtype":"U7","shape":[4],"data_offsets":[0,4]}}"#.to_owned();
+        let metadata_of_numbers = r#"{"__metadata__":{"mean":[1,2,3]}}"#.to_owned();
+        for header in [
+            overlapping,
+            gap,
+            backwards,
+            past_the_end,
+            other_size,
+            product_overflows,
+            wraps,
+            twice,
+            unknown_type,
+            metadata_of_numbers,
+        ] {
+            assert_eq!(fault(from(&header, &[0; 8])).0, "header", "{header}");
+        }
+    }
+
+    #[test]
+    fn text_from_a_file_cannot_flood_a_message() {
+        let long = "x\n".repeat(100_000);
+        let error = read(&[("scale", Some(&long))], &plain_layer()).unwrap_err().to_string();
+        assert!(error.len() < 400 && !error.contains('\n'), "{}", error.len());
+        let tensors = [tensor(&long, "U8", &[1], vec![0])];
+        let error = read(&[], &tensors).unwrap().check(0).unwrap_err().to_string();
+        assert!(error.len() < 600 && !error.contains('\n'), "{}", error.len());
+    }
+
+    /// The expected numbers were read from the file by another program, in Python.
+    #[cfg(feature = "embedded-weights")]
+    #[test]
+    fn the_embedded_file_is_the_network() {
+        let weights = Weights::embedded().unwrap();
+        assert_eq!(weights.mean(), [123.68, 116.779, 103.939]);
+        weights.check(VGG19.len() - 1).unwrap();
+        let layer = weights.convolution("conv1_1").unwrap();
+        assert_eq!((layer.output_channels, layer.input_channels), (64, 3));
+        assert_eq!(layer.kernel[..4], [0.39357132, 0.37717873, -0.04566834, 0.26769525]);
+        assert_eq!(layer.kernel[layer.kernel.len() - 3..], [0.049655978, 0.028793614, -0.2700253]);
+        assert_eq!(layer.bias[..2], [0.7301776, 0.06493629]);
+        assert_eq!(layer.bias[layer.bias.len() - 1], 0.4072122);
+        let sum: f64 = layer.kernel.iter().map(|&weight| f64::from(weight.abs())).sum();
+        assert!((sum - 270.4311004348565).abs() < 1e-6 * sum, "{sum}");
+        let layer = weights.convolution("conv5_4").unwrap();
+        assert_eq!((layer.output_channels, layer.input_channels), (512, 512));
+        assert_eq!(layer.kernel[..4], [-0.0046558236, -0.005928581, -0.005928581, -0.0032479365]);
+        assert_eq!(layer.kernel[layer.kernel.len() - 3..], [0.0014519716, -0.002150676, -0.0010691351]);
+        assert_eq!(layer.bias[..2], [0.72227454, -0.4857272]);
+        assert_eq!(layer.bias[layer.bias.len() - 1], 0.022168785);
+        let sum: f64 = layer.kernel.iter().map(|&weight| f64::from(weight.abs())).sum();
+        assert!((sum - 14838.214713716152).abs() < 1e-6 * sum, "{sum}");
+    }
+}

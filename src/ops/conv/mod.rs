@@ -1,0 +1,179 @@
+//! Convolution 3×3, stride 1, zero padding 1, with bias; forward and backward with respect to the data (the
+//! weights are frozen).
+//!
+//! Backward-data is itself a forward convolution with the flipped and transposed kernel, so the GEMM kernels
+//! serve both directions and differ only in the [`Form`] of the weights and in the epilogue flags.
+
+use std::sync::Arc;
+
+use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
+use crate::error::Result;
+use crate::gpu::{Kernel, params};
+
+mod arrange;
+mod choose;
+
+pub use arrange::{arrange, arranged_elements};
+
+params! {
+    /// Uniforms of every convolution kernel. The input piece holds `in_count` channels from `in_first` on, of
+    /// `in_total`; the output piece `out_count` from `out_first` on. Rows of the weights are `out_stride` long.
+    ConvParams {
+        h: u32,
+        w: u32,
+        in_first: u32,
+        in_count: u32,
+        in_total: u32,
+        out_first: u32,
+        out_count: u32,
+        out_total: u32,
+        out_stride: u32,
+        pixel_groups: u32,
+        flags: u32,
+    }
+}
+
+pub(crate) static CONV_FORWARD_NAIVE: Kernel =
+    super::kernel!("conv_forward_naive", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
+pub(crate) static CONV_FORWARD_DIRECT: Kernel =
+    super::kernel!("conv_forward_direct", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
+pub(crate) static CONV_FORWARD_TILE: Kernel =
+    super::kernel!("conv_forward_tile", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
+pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
+    "conv_forward_subgroup",
+    ConvParams,
+    32,
+    Some((8, 128)),
+    [read x, read w, read b, read gate, write y]
+);
+pub(crate) static CONV_BACKWARD_NAIVE: Kernel =
+    super::kernel!("conv_backward_naive", ConvParams, 64, None, [read dy, read w, read gate, write dx]);
+pub(crate) static CONV_BACKWARD_DIRECT: Kernel =
+    super::kernel!("conv_backward_direct", ConvParams, 64, None, [read dy, read w, read gate, write dx]);
+
+/// Elements of the weights of a convolution, (out, in, 3, 3) whatever their arrangement.
+pub fn weights_shape(input_channels: u32, output_channels: u32) -> Shape {
+    Shape::new(output_channels, input_channels, 9)
+}
+
+/// y = w ∗ x + b, with ReLU when merged. Inputs x (C_in, H, W), w (C_out, C_in, 9), b (1, 1, C_out); output
+/// (C_out, H, W).
+#[derive(Debug)]
+pub struct Conv {
+    /// Whether ReLU follows in the same kernel.
+    pub relu: bool,
+}
+
+impl Op for Conv {
+    fn name(&self) -> &'static str {
+        if self.relu { "conv_relu" } else { "conv" }
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 3
+            && inputs[1] == weights_shape(inputs[0].c, inputs[1].c)
+            && inputs[2] == Shape::row(inputs[1].c);
+        expect_shapes(self.name(), fits, "x C×H×W, weights K×C×9, bias 1×1×K", inputs)?;
+        Ok(Shape { c: inputs[1].c, ..inputs[0] })
+    }
+
+    fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        let op = ConvBackward { epilogue: Epilogue::default() };
+        (input == 0 && !self.relu).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
+    }
+
+    fn fuse(&self, next: &dyn Op, _slot: usize) -> Option<Arc<dyn Op>> {
+        (!self.relu && next.downcast::<super::relu::Relu>().is_some()).then(|| Arc::new(Self { relu: true }) as _)
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let x = &io.inputs[0];
+        let tiling = choose::forward(x.shape.c, capabilities);
+        let finish = Epilogue::BIAS | if self.relu { Epilogue::RELU } else { 0 };
+        let dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
+            let params = ConvParams {
+                flags: Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 },
+                ..params
+            };
+            let operands = vec![
+                Operand::input(0, x_piece),
+                Operand::Input { index: 1, piece: 0, form: tiling.form },
+                Operand::input(2, 0),
+                Operand::Unused,
+                Operand::output(y_piece),
+            ];
+            tiling.dispatch(params, operands)
+        });
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// dx = flipped, transposed w ∗ dy. Inputs dy (C_out, H, W), w (C_out, C_in, 9); output (C_in, H, W).
+#[derive(Debug)]
+pub struct ConvBackward {
+    /// Merged work.
+    pub epilogue: Epilogue,
+}
+
+impl Op for ConvBackward {
+    fn name(&self) -> &'static str {
+        "conv_backward"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() >= 2 && inputs[1] == weights_shape(inputs[1].h, inputs[0].c);
+        expect_shapes(self.name(), fits, "dy K×H×W and weights K×C×9", inputs)?;
+        Ok(Shape { c: inputs[1].h, ..inputs[0] })
+    }
+
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.epilogue.in_place(2)
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let tiling = choose::backward(io.output.shape.c, capabilities);
+        let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
+            let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };
+            let dy = Operand::input(0, dy_piece);
+            let w = Operand::Input { index: 1, piece: 0, form: tiling.form };
+            let gate = self.epilogue.gate_operand(2, dx_piece);
+            let dx = Operand::output(dx_piece);
+            let operands = if tiling.kernel.bindings.len() == 5 {
+                vec![dy, w, Operand::Unused, gate, dx]
+            } else {
+                vec![dy, w, gate, dx]
+            };
+            tiling.dispatch(params, operands)
+        });
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// One dispatch for each output piece and each input piece: the first begins the sum, the others add to it.
+fn pieces(io: &Io<'_>, dispatch: impl Fn(usize, usize, usize, usize, ConvParams) -> Dispatch) -> Vec<Dispatch> {
+    let (x, y) = (&io.inputs[0], io.output);
+    let mut dispatches = Vec::new();
+    for (y_piece, out) in y.pieces.iter().enumerate() {
+        for (x_piece, input) in x.pieces.iter().enumerate() {
+            let params = ConvParams {
+                h: y.shape.h,
+                w: y.shape.w,
+                in_first: input.start,
+                in_count: input.end - input.start,
+                in_total: x.shape.c,
+                out_first: out.start,
+                out_count: out.end - out.start,
+                out_total: y.shape.c,
+                out_stride: arrange::stride(y.shape.c),
+                pixel_groups: 0,
+                flags: 0,
+            };
+            dispatches.push(dispatch(x_piece, x.pieces.len(), x_piece, y_piece, params));
+        }
+    }
+    dispatches
+}

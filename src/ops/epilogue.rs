@@ -1,0 +1,54 @@
+//! What every kernel that produces a gradient can do while it writes: add to a gradient that is already
+//! there, and let through only where a ReLU did.
+
+use super::{Op, Operand, add::Add, relu::ReluBackward};
+
+/// Merged work at the end of a backward op. Its inputs follow the op's own: the gradient to add to first,
+/// then the ReLU's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Epilogue {
+    /// dx += … in place instead of dx = ….
+    pub accumulate: bool,
+    /// dx = 0 where the ReLU's output `gate` is 0.
+    pub gate: bool,
+}
+
+impl Epilogue {
+    /// Flag bit: add to what the output holds.
+    pub const ACCUMULATE: u32 = 1;
+    /// Flag bit: add the bias.
+    pub const BIAS: u32 = 2;
+    /// Flag bit: apply ReLU.
+    pub const RELU: u32 = 4;
+    /// Flag bit: zero where `gate` is not positive.
+    pub const GATE: u32 = 8;
+
+    /// This epilogue with `next` merged into it, if that is possible.
+    pub(crate) fn absorb(self, next: &dyn Op, slot: usize) -> Option<Self> {
+        if self.gate {
+            return None;
+        }
+        if next.downcast::<Add>().is_some() && slot == 1 && !self.accumulate {
+            return Some(Self { accumulate: true, ..self });
+        }
+        (next.downcast::<ReluBackward>().is_some() && slot == 0).then_some(Self { gate: true, ..self })
+    }
+
+    /// The input that the output takes over, where `own` is the number of the op's own inputs.
+    pub(crate) fn in_place(self, own: usize) -> Option<usize> {
+        self.accumulate.then_some(own)
+    }
+
+    /// The gate operand for an output piece.
+    pub(crate) fn gate_operand(self, own: usize, piece: usize) -> Operand {
+        if self.gate { Operand::input(own + usize::from(self.accumulate), piece) } else { Operand::Unused }
+    }
+
+    /// Flags of dispatch `index` of `count` that together make one output piece: the first begins it, the
+    /// others add to it, the last finishes it.
+    pub(crate) fn flags(self, index: usize, count: usize) -> u32 {
+        let accumulate = if index > 0 || self.accumulate { Self::ACCUMULATE } else { 0 };
+        let gate = if index + 1 == count && self.gate { Self::GATE } else { 0 };
+        accumulate | gate
+    }
+}

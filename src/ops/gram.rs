@@ -1,0 +1,207 @@
+//! The Gram matrix of a layer, G = F·Fᵀ/(H·W) with F = x unrolled to C × HW. Gatys et al., arXiv 1508.06576,
+//! equation 3, divided by the pixels so that pictures of any size can be compared.
+
+use std::sync::Arc;
+
+use super::{
+    Capabilities, Dispatch, Epilogue, Io, KernelChoice, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
+};
+use crate::error::Result;
+use crate::gpu::{Kernel, params};
+
+params! {
+    /// Uniforms of the forward kernels: rows of G come from the piece of x that begins at channel `row_first`,
+    /// columns from the one at `column_first`; each split sums `split_pixels` pixels into a matrix of its own.
+    GramParams {
+        plane: u32,
+        channels: u32,
+        row_first: u32,
+        row_count: u32,
+        column_first: u32,
+        column_count: u32,
+        splits: u32,
+        split_pixels: u32,
+    }
+}
+params! {
+    /// Uniforms of the reduction: scale = 1/(H·W).
+    GramReduceParams { channels: u32, splits: u32, scale: f32 }
+}
+params! {
+    /// Uniforms of the backward kernels: the input piece holds `in_count` channels of x from `in_first` on, the
+    /// output piece `out_count` of dx from `out_first` on; scale = 1/(H·W).
+    GramBackwardParams {
+        plane: u32,
+        channels: u32,
+        in_first: u32,
+        in_count: u32,
+        out_first: u32,
+        out_count: u32,
+        pixel_groups: u32,
+        scale: f32,
+        flags: u32,
+    }
+}
+
+pub(crate) static GRAM_FORWARD_NAIVE: Kernel =
+    super::kernel!("gram_forward_naive", GramParams, 64, None, [read xa, read xb, write partials]);
+pub(crate) static GRAM_FORWARD_TILE: Kernel =
+    super::kernel!("gram_forward_tile", GramParams, 64, None, [read xa, read xb, write partials]);
+pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel =
+    super::kernel!("gram_forward_subgroup", GramParams, 8, Some((8, 8)), [read xa, read xb, write partials]);
+pub(crate) static GRAM_FORWARD_REDUCE: Kernel =
+    super::kernel!("gram_forward_reduce", GramReduceParams, 64, None, [read partials, write y]);
+pub(crate) static GRAM_BACKWARD_NAIVE: Kernel =
+    super::kernel!("gram_backward_naive", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
+pub(crate) static GRAM_BACKWARD_TILE: Kernel =
+    super::kernel!("gram_backward_tile", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
+pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
+    "gram_backward_subgroup",
+    GramBackwardParams,
+    32,
+    Some((8, 128)),
+    [read dy, read x, read gate, write dx]
+);
+
+/// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
+const SPLIT_PIXELS: u32 = 2048;
+/// Bound of the partial matrices.
+const MAX_PARTIAL_BYTES: u64 = 32 << 20;
+
+/// Input x (C, H, W), output (1, C, C).
+#[derive(Debug)]
+pub struct Gram;
+
+impl Op for Gram {
+    fn name(&self) -> &'static str {
+        "gram"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        expect_shapes(self.name(), inputs.len() == 1, "one tensor", inputs)?;
+        Ok(Shape::new(1, inputs[0].c, inputs[0].c))
+    }
+
+    fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        Some(Rule::new(GramBackward { epilogue: Epilogue::default() }, [Wire::Upstream, Wire::Input(0)]))
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let x = &io.inputs[0];
+        let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
+        // Side of the square block of G that one workgroup makes.
+        let (kernel, block) = match capabilities.choice {
+            KernelChoice::Naive => (&GRAM_FORWARD_NAIVE, 8),
+            _ if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => (&GRAM_FORWARD_SUBGROUP, 64),
+            _ => (&GRAM_FORWARD_TILE, 32),
+        };
+        let matrix = io.output.shape.bytes();
+        let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
+        let splits = u64::from(plane.div_ceil(SPLIT_PIXELS)).min(most) as u32;
+        let split_pixels = plane.div_ceil(splits);
+        let splits = plane.div_ceil(split_pixels);
+        let mut dispatches = Vec::new();
+        for (a, rows) in x.pieces.iter().enumerate() {
+            // G is symmetric: the piece pairs below the diagonal are mirrored by the reduction.
+            for (b, columns) in x.pieces.iter().enumerate().skip(a) {
+                let params = GramParams {
+                    plane,
+                    channels,
+                    row_first: rows.start,
+                    row_count: rows.end - rows.start,
+                    column_first: columns.start,
+                    column_count: columns.end - columns.start,
+                    splits,
+                    split_pixels,
+                };
+                let blocks = params.row_count.div_ceil(block_rows(kernel, block))
+                    * params.column_count.div_ceil(block);
+                let flops = 2 * u64::from(params.row_count) * u64::from(params.column_count) * u64::from(plane);
+                let operands =
+                    vec![Operand::input(0, a), Operand::input(0, b), Operand::Scratch { index: 0 }];
+                dispatches.push(Dispatch::new(kernel, params, operands, blocks * splits, flops));
+            }
+        }
+        let elements = io.output.shape.elements();
+        dispatches.push(Dispatch::new(
+            &GRAM_FORWARD_REDUCE,
+            GramReduceParams { channels, splits, scale: (1.0 / f64::from(plane)) as f32 },
+            vec![Operand::Scratch { index: 0 }, Operand::output(0)],
+            (elements as u32).div_ceil(GRAM_FORWARD_REDUCE.workgroup),
+            elements * u64::from(splits),
+        ));
+        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches })
+    }
+}
+
+/// Rows of the block: the subgroup kernel shares 16 rows among its lanes, the others have square blocks.
+fn block_rows(kernel: &Kernel, block: u32) -> u32 {
+    if std::ptr::eq(kernel, &GRAM_FORWARD_SUBGROUP) { 16 } else { block }
+}
+
+/// dx = (dY + dYᵀ)·F/(H·W). Inputs dy (1, C, C) and x (C, H, W), output (C, H, W).
+#[derive(Debug)]
+pub struct GramBackward {
+    /// Merged work.
+    pub epilogue: Epilogue,
+}
+
+impl Op for GramBackward {
+    fn name(&self) -> &'static str {
+        "gram_backward"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() >= 2 && inputs[0] == Shape::new(1, inputs[1].c, inputs[1].c);
+        expect_shapes(self.name(), fits, "dy 1×C×C and x C×H×W", inputs)?;
+        Ok(inputs[1])
+    }
+
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.epilogue.in_place(2)
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let x = &io.inputs[1];
+        let plane = x.shape.plane() as u32;
+        // Pixels and outputs of a workgroup.
+        let (kernel, pixels, outputs) = match capabilities.choice {
+            KernelChoice::Naive => (&GRAM_BACKWARD_NAIVE, 64, 1),
+            _ if capabilities.allows(&GRAM_BACKWARD_SUBGROUP) => {
+                (&GRAM_BACKWARD_SUBGROUP, 8 * GRAM_BACKWARD_SUBGROUP.workgroup, 16)
+            }
+            _ => (&GRAM_BACKWARD_TILE, 32, 32),
+        };
+        let pixel_groups = plane.div_ceil(pixels);
+        let mut dispatches = Vec::new();
+        for (out_piece, out) in io.output.pieces.iter().enumerate() {
+            for (in_piece, input) in x.pieces.iter().enumerate() {
+                let params = GramBackwardParams {
+                    plane,
+                    channels: x.shape.c,
+                    in_first: input.start,
+                    in_count: input.end - input.start,
+                    out_first: out.start,
+                    out_count: out.end - out.start,
+                    pixel_groups,
+                    scale: (1.0 / f64::from(plane)) as f32,
+                    flags: self.epilogue.flags(in_piece, x.pieces.len()),
+                };
+                let operands = vec![
+                    Operand::input(0, 0),
+                    Operand::input(1, in_piece),
+                    self.epilogue.gate_operand(2, out_piece),
+                    Operand::output(out_piece),
+                ];
+                let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);
+                let groups = pixel_groups * params.out_count.div_ceil(outputs);
+                dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
+            }
+        }
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}

@@ -1,0 +1,410 @@
+//! What the tape can hold: for every op its shape rule, its backward rule, its cost in FLOP, and how it
+//! becomes dispatches of our kernels. One file an op; [`KERNELS`] lists every kernel.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterSummary, Kernel};
+
+pub mod adam;
+pub mod add;
+pub mod conv;
+mod epilogue;
+pub mod gram;
+pub mod pool;
+pub mod preprocess;
+pub mod relu;
+pub mod squared_error;
+pub mod weighted_sum;
+
+pub use epilogue::Epilogue;
+
+/// Every kernel. A test compares each with its WGSL file, and every file with this list.
+pub const KERNELS: &[&Kernel] = &[
+    &preprocess::PREPROCESS_FORWARD,
+    &preprocess::POSTPROCESS_FORWARD,
+    &conv::CONV_FORWARD_NAIVE,
+    &conv::CONV_FORWARD_DIRECT,
+    &conv::CONV_FORWARD_TILE,
+    &conv::CONV_FORWARD_SUBGROUP,
+    &conv::CONV_BACKWARD_NAIVE,
+    &conv::CONV_BACKWARD_DIRECT,
+    &relu::RELU_FORWARD,
+    &relu::RELU_BACKWARD,
+    &add::ADD_FORWARD,
+    &pool::POOL_FORWARD,
+    &pool::POOL_BACKWARD,
+    &gram::GRAM_FORWARD_NAIVE,
+    &gram::GRAM_FORWARD_TILE,
+    &gram::GRAM_FORWARD_SUBGROUP,
+    &gram::GRAM_FORWARD_REDUCE,
+    &gram::GRAM_BACKWARD_NAIVE,
+    &gram::GRAM_BACKWARD_TILE,
+    &gram::GRAM_BACKWARD_SUBGROUP,
+    &squared_error::SQUARED_ERROR_FORWARD,
+    &squared_error::SQUARED_ERROR_FORWARD_REDUCE,
+    &squared_error::SQUARED_ERROR_BACKWARD,
+    &weighted_sum::WEIGHTED_SUM_FORWARD,
+    &weighted_sum::WEIGHTED_SUM_BACKWARD,
+    &adam::ADAM_ADVANCE_FORWARD,
+    &adam::ADAM_FORWARD,
+];
+
+/// A tensor's shape (C, H, W), f32, planar. Matrices are (1, rows, columns), scalars (1, 1, 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Channels.
+    pub c: u32,
+    /// Rows.
+    pub h: u32,
+    /// Columns.
+    pub w: u32,
+}
+
+impl Shape {
+    /// One number.
+    pub const SCALAR: Self = Self { c: 1, h: 1, w: 1 };
+
+    /// A shape (C, H, W).
+    pub const fn new(c: u32, h: u32, w: u32) -> Self {
+        Self { c, h, w }
+    }
+
+    /// A row of `n` numbers: (1, 1, n).
+    pub const fn row(n: u32) -> Self {
+        Self { c: 1, h: 1, w: n }
+    }
+
+    /// Elements of one channel.
+    pub const fn plane(self) -> u64 {
+        self.h as u64 * self.w as u64
+    }
+
+    /// All elements.
+    pub const fn elements(self) -> u64 {
+        self.c as u64 * self.plane()
+    }
+
+    /// Bytes as f32.
+    pub const fn bytes(self) -> u64 {
+        4 * self.elements()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.c, self.h, self.w)
+    }
+}
+
+/// A tensor's shape with the channel groups that it is kept in: no group is larger than a binding may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The whole tensor.
+    pub shape: Shape,
+    /// Channel ranges of the pieces, in order.
+    pub pieces: Vec<Range<u32>>,
+}
+
+impl Layout {
+    /// Cuts `shape` into the fewest channel groups of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where one channel alone is larger.
+    pub fn new(shape: Shape, max_bytes: u64) -> Result<Self> {
+        let plane = 4 * shape.plane();
+        let fits = u32::try_from(max_bytes / plane.max(1)).unwrap_or(u32::MAX);
+        if fits == 0 {
+            return Err(Error::Memory {
+                what: format!("one channel of a tensor {shape}"),
+                needed: plane,
+                available: max_bytes,
+                remedy: "choose a smaller --size".into(),
+            });
+        }
+        // Whole register tiles a piece, so that no tile is cut in two.
+        let group = if fits >= Self::TILE && fits < shape.c { fits - fits % Self::TILE } else { fits };
+        let pieces =
+            (0..shape.c.div_ceil(group)).map(|i| i * group..((i + 1) * group).min(shape.c)).collect();
+        Ok(Self { shape, pieces })
+    }
+
+    /// Channels that the register tiles come in.
+    const TILE: u32 = 16;
+
+    /// A layout in one piece.
+    pub fn whole(shape: Shape) -> Self {
+        Self { shape, pieces: std::iter::once(0..shape.c).collect() }
+    }
+
+    /// Shape of one piece.
+    pub fn piece_shape(&self, piece: usize) -> Shape {
+        let range = &self.pieces[piece];
+        Shape { c: range.end - range.start, ..self.shape }
+    }
+
+    /// Elements of one piece, as kernels count.
+    pub fn piece_elements(&self, piece: usize) -> u32 {
+        self.piece_shape(piece).elements() as u32
+    }
+}
+
+/// In which arrangement a kernel wants a constant; the owner of the constant makes it (see
+/// [`conv::arrange`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Form {
+    /// As it is: for convolution weights (out, in, ky, kx).
+    Plain,
+    /// (ky, kx, in, out padded to the tile), so that neighbouring outputs lie side by side.
+    Forward,
+    /// The flipped and transposed kernel in the arrangement of `Forward`: backward-data is a forward
+    /// convolution with it.
+    Backward,
+}
+
+/// Where a kernel's storage binding points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A piece of the op's input number `index`.
+    Input {
+        /// Which input.
+        index: usize,
+        /// Which piece of it.
+        piece: usize,
+        /// In which arrangement.
+        form: Form,
+    },
+    /// A piece of the op's output.
+    Output {
+        /// Which piece of it.
+        piece: usize,
+    },
+    /// The op's own workspace number `index`.
+    Scratch {
+        /// Which workspace.
+        index: usize,
+    },
+    /// Nothing: the kernel will not touch the binding.
+    Unused,
+}
+
+impl Operand {
+    /// An input's piece as it is.
+    pub const fn input(index: usize, piece: usize) -> Self {
+        Self::Input { index, piece, form: Form::Plain }
+    }
+
+    /// An output's piece.
+    pub const fn output(piece: usize) -> Self {
+        Self::Output { piece }
+    }
+}
+
+/// One dispatch of a kernel, before anything is placed in memory.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Its uniform block.
+    pub params: Vec<u8>,
+    /// One operand a storage binding, in binding order.
+    pub operands: Vec<Operand>,
+    /// Workgroups, in one line.
+    pub workgroups: u32,
+    /// Arithmetic: multiply and add count as two.
+    pub flops: u64,
+}
+
+impl Dispatch {
+    /// A dispatch; `params` is the kernel's own block.
+    pub fn new<P: crate::gpu::Params>(
+        kernel: &'static Kernel,
+        params: P,
+        operands: Vec<Operand>,
+        workgroups: u32,
+        flops: u64,
+    ) -> Self {
+        debug_assert_eq!(kernel.params, P::FIELDS, "{}", kernel.name);
+        debug_assert_eq!(kernel.bindings.len(), operands.len(), "{}", kernel.name);
+        Self { kernel, params: bytemuck::bytes_of(&params).to_vec(), operands, workgroups, flops }
+    }
+}
+
+/// An op as dispatches, with the workspace that they share.
+#[derive(Clone, Debug, Default)]
+pub struct Lowered {
+    /// Elements (f32) of each workspace.
+    pub scratch: Vec<u64>,
+    /// The dispatches in order.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// Layouts around one op while it is lowered.
+#[derive(Debug)]
+pub struct Io<'a> {
+    /// Of the inputs.
+    pub inputs: &'a [Layout],
+    /// Of the output.
+    pub output: &'a Layout,
+}
+
+/// Which of several kernels for the same op may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KernelChoice {
+    /// The fastest that is right on the device.
+    #[default]
+    Auto,
+    /// Only kernels that need no optional feature.
+    Portable,
+    /// Plain loops: the second oracle.
+    Naive,
+}
+
+/// What lowering must know of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Largest storage binding in bytes.
+    pub max_binding_bytes: u64,
+    /// Smallest and largest subgroup, where subgroups can be used.
+    pub subgroups: Option<(u32, u32)>,
+    /// Which kernels may be taken.
+    pub choice: KernelChoice,
+}
+
+impl Capabilities {
+    /// What an adapter can do.
+    pub fn of(adapter: &AdapterSummary) -> Self {
+        Self {
+            max_binding_bytes: adapter.max_binding_bytes,
+            subgroups: adapter.subgroups,
+            choice: KernelChoice::Auto,
+        }
+    }
+
+    /// Whether `kernel` is right on this device.
+    pub fn allows(&self, kernel: &Kernel) -> bool {
+        match (kernel.subgroup, self.subgroups) {
+            (None, _) => true,
+            (Some((smallest, largest)), Some((min, max))) => {
+                self.choice == KernelChoice::Auto && min >= smallest && max <= largest
+            }
+            (Some(_), None) => false,
+        }
+    }
+}
+
+/// Where the input of a backward op comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// The gradient with respect to the forward op's output.
+    Upstream,
+    /// The forward op's input of this number.
+    Input(usize),
+    /// The forward op's output.
+    Output,
+}
+
+/// A backward rule: the op that gives the gradient with respect to one input, and what it reads.
+#[derive(Debug)]
+pub struct Rule {
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// Its inputs.
+    pub inputs: Vec<Wire>,
+}
+
+impl Rule {
+    /// A rule.
+    pub fn new(op: impl Op, inputs: impl Into<Vec<Wire>>) -> Self {
+        Self { op: Arc::new(op), inputs: inputs.into() }
+    }
+}
+
+/// An operation on tensors.
+pub trait Op: fmt::Debug + Any + Send + Sync {
+    /// Its name in plans, such as `conv` or `gram_backward`.
+    fn name(&self) -> &'static str;
+
+    /// The output's shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the inputs do not fit.
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape>;
+
+    /// How the gradient with respect to `input` is had; `None` where none flows there.
+    fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
+        let _ = (input, shapes);
+        None
+    }
+
+    /// The op that does this and then `next`, which reads this op's output as its input `slot`. The merged
+    /// op reads this op's inputs, then the others of `next` in order. `None` where there is no such op.
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        let _ = (next, slot);
+        None
+    }
+
+    /// The input whose memory the output takes over.
+    fn in_place(&self) -> Option<usize> {
+        None
+    }
+
+    /// The dispatches.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where a limit is too small.
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered>;
+}
+
+impl dyn Op {
+    /// This op as a `T`, if it is one.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+}
+
+/// An [`Error::Shape`] for `op` unless `fits`.
+pub(crate) fn expect_shapes(op: &'static str, fits: bool, rule: &str, inputs: &[Shape]) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    let found = inputs.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ");
+    Err(Error::Shape { op, expected: rule.to_owned(), found })
+}
+
+/// Kernels whose threads each handle one element: one dispatch a piece of the output.
+pub(crate) fn elementwise<P: crate::gpu::Params>(
+    kernel: &'static Kernel,
+    layout: &Layout,
+    flops_per_element: u64,
+    params: impl Fn(usize) -> P,
+    operands: impl Fn(usize) -> Vec<Operand>,
+) -> Vec<Dispatch> {
+    (0..layout.pieces.len())
+        .map(|piece| {
+            let count = layout.piece_elements(piece);
+            let groups = count.div_ceil(kernel.workgroup);
+            let flops = flops_per_element * u64::from(count);
+            Dispatch::new(kernel, params(piece), operands(piece), groups, flops)
+        })
+        .collect()
+}
+
+/// A kernel from its WGSL file.
+macro_rules! kernel {
+    ($name:literal, $params:ty, $workgroup:expr, $subgroup:expr, [$($access:ident $binding:ident),* $(,)?]) => {
+        $crate::gpu::Kernel {
+            name: $name,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl/", $name, ".wgsl")),
+            params: <$params as $crate::gpu::Params>::FIELDS,
+            bindings: &[$($crate::gpu::Binding::$access(stringify!($binding))),*],
+            workgroup: $workgroup,
+            subgroup: $subgroup,
+        }
+    };
+}
+pub(crate) use kernel;

@@ -1,0 +1,148 @@
+//! The cost Σ (x − target)² / (4·n) over n elements: the content cost (n = C·H·W) and, on Gram matrices
+//! (n = C²), the style cost of a layer. Gatys et al., arXiv 1508.06576, equations 1 and 4, in the course's
+//! scaling.
+
+use std::sync::Arc;
+
+use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes};
+use crate::error::Result;
+use crate::gpu::{Kernel, params};
+
+params! {
+    /// Uniforms of the first pass: `threads` threads each leave one partial sum, from `first` on.
+    SquaredErrorParams { count: u32, threads: u32, first: u32 }
+}
+params! {
+    /// Uniforms of the second pass.
+    ReduceParams { partials: u32, scale: f32 }
+}
+params! {
+    /// Uniforms of the backward kernel; scale = 1/(2n).
+    BackwardParams { count: u32, scale: f32, flags: u32 }
+}
+
+pub(crate) static SQUARED_ERROR_FORWARD: Kernel =
+    super::kernel!("squared_error_forward", SquaredErrorParams, 64, None, [read x, read target_, write partials]);
+pub(crate) static SQUARED_ERROR_FORWARD_REDUCE: Kernel =
+    super::kernel!("squared_error_forward_reduce", ReduceParams, 64, None, [read partials, write y]);
+pub(crate) static SQUARED_ERROR_BACKWARD: Kernel = super::kernel!(
+    "squared_error_backward",
+    BackwardParams,
+    64,
+    None,
+    [read dy, read x, read target_, read gate, write dx]
+);
+
+/// Elements that one thread of the first pass adds up, unless that makes too few threads or too many.
+const ELEMENTS_A_THREAD: u32 = 32;
+/// Most partial sums of one piece: 64 KiB of them are summed by one workgroup in no time.
+const MAX_PARTIALS: u32 = 16384;
+
+/// Inputs x and target (C, H, W), output a scalar.
+#[derive(Debug)]
+pub struct SquaredError {
+    /// `content_cost` or `style_cost`.
+    pub name: &'static str,
+    /// The backward op's name.
+    pub backward_name: &'static str,
+}
+
+impl SquaredError {
+    /// The content cost; inputs are activations (C, H, W).
+    pub const fn content_cost() -> Self {
+        Self { name: "content_cost", backward_name: "content_cost_backward" }
+    }
+
+    /// The style cost of one layer; inputs are Gram matrices (1, C, C).
+    pub const fn style_cost() -> Self {
+        Self { name: "style_cost", backward_name: "style_cost_backward" }
+    }
+}
+
+impl Op for SquaredError {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2 && inputs[0] == inputs[1];
+        expect_shapes(self.name, fits, "a tensor and a target of one shape", inputs)?;
+        Ok(Shape::SCALAR)
+    }
+
+    fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        let op = SquaredErrorBackward { name: self.backward_name, epilogue: Epilogue::default() };
+        (input == 0).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(0), Wire::Input(1)]))
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let x = &io.inputs[0];
+        let mut dispatches = Vec::new();
+        let mut partials = 0;
+        for piece in 0..x.pieces.len() {
+            let count = x.piece_elements(piece);
+            let threads = count.div_ceil(ELEMENTS_A_THREAD).min(MAX_PARTIALS);
+            dispatches.push(Dispatch::new(
+                &SQUARED_ERROR_FORWARD,
+                SquaredErrorParams { count, threads, first: partials },
+                vec![Operand::input(0, piece), Operand::input(1, piece), Operand::Scratch { index: 0 }],
+                threads.div_ceil(SQUARED_ERROR_FORWARD.workgroup),
+                3 * u64::from(count),
+            ));
+            partials += threads;
+        }
+        let scale = (0.25 / x.shape.elements() as f64) as f32;
+        dispatches.push(Dispatch::new(
+            &SQUARED_ERROR_FORWARD_REDUCE,
+            ReduceParams { partials, scale },
+            vec![Operand::Scratch { index: 0 }, Operand::output(0)],
+            1,
+            u64::from(partials),
+        ));
+        Ok(Lowered { scratch: vec![u64::from(partials)], dispatches })
+    }
+}
+
+/// dx = dy·(x − target)/(2n); inputs dy (scalar), x and target (C, H, W).
+#[derive(Debug)]
+pub struct SquaredErrorBackward {
+    name: &'static str,
+    epilogue: Epilogue,
+}
+
+impl Op for SquaredErrorBackward {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() >= 3 && inputs[0] == Shape::SCALAR && inputs[1] == inputs[2];
+        expect_shapes(self.name, fits, "a scalar, a tensor and a target of one shape", inputs)?;
+        Ok(inputs[1])
+    }
+
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.epilogue.in_place(3)
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let scale = (0.5 / io.output.shape.elements() as f64) as f32;
+        let flags = self.epilogue.flags(0, 1);
+        let params = |piece| BackwardParams { count: io.output.piece_elements(piece), scale, flags };
+        let operands = |piece| {
+            vec![
+                Operand::input(0, 0),
+                Operand::input(1, piece),
+                Operand::input(2, piece),
+                self.epilogue.gate_operand(3, piece),
+                Operand::output(piece),
+            ]
+        };
+        let dispatches = elementwise(&SQUARED_ERROR_BACKWARD, io.output, 3, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}

@@ -1,0 +1,982 @@
+//! Image files to 8-bit RGB and back.
+//!
+//! Nothing here opens a path: a picture comes from bytes and goes to bytes, so that a host decides where they
+//! lie. Planar f32 (3, H, W) with the mean subtracted is made from [`Picture::to_rgba`] on the GPU, which
+//! also makes the RGBA that [`Picture::from_rgba`] takes.
+
+use std::fmt;
+use std::io::Cursor;
+use std::str::FromStr;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::{CompressionType, FilterType as PngFilter, PngDecoder, PngEncoder};
+use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
+use image::{ColorType, Rgb, RgbImage};
+use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageError, Limits};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::error::{Error, Result};
+
+/// The longest side that is read, in pixels: more than any camera gives, and little enough that the sizes of
+/// a file of a few bytes cannot ask for absurd work.
+pub const LONGEST_SIDE: u32 = 32_768;
+
+/// The memory that reading one picture may take, in bytes, with the decoder's own buffers: 200 megapixels of
+/// baseline JPEG take 600 MB, and twice that if EXIF has them turned. A small file that unpacks without end
+/// is refused.
+pub const MEMORY_LIMIT: u64 = 1 << 30;
+
+/// High enough that its blocks do not show in flat paint.
+const JPEG_QUALITY: u8 = 95;
+
+const READABLE: &str = "PNG and JPEG are read: open it in an image editor and save it as one of them";
+const DAMAGED: &str =
+    "the file is damaged or cut short: fetch it again, or save it anew from an image editor";
+
+/// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+/// The file formats that are written, and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Lossless.
+    Png,
+    /// Lossy, written with quality 95.
+    Jpeg,
+}
+
+impl PictureFormat {
+    /// The endings of file names that [`PictureFormat::from_extension`] knows.
+    pub const EXTENSIONS: &'static [&'static str] = &["png", "jpg", "jpeg"];
+
+    /// The format that a file name's ending, without its dot, stands for; upper and lower case alike.
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "png" => Some(Self::Png),
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            _ => None,
+        }
+    }
+}
+
+impl Picture {
+    /// A picture from interleaved RGB of `width` × `height` × 3 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a side is zero or the length is another.
+    pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
+        check_length("Picture::from_rgb", width, height, 3, rgb.len())?;
+        Ok(Self { width, height, rgb })
+    }
+
+    /// A picture from interleaved RGBA of `width` × `height` × 4 bytes; alpha is dropped, not composited.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a side is zero or the length is another.
+    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self> {
+        check_length("Picture::from_rgba", width, height, 4, rgba.len())?;
+        let rgb =
+            rgba.as_chunks::<4>().0.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect();
+        Ok(Self { width, height, rgb })
+    }
+
+    /// Reads a PNG or a JPEG, told apart by their content; `name` is what messages call it.
+    ///
+    /// The EXIF orientation is carried out. Alpha is composited over white. Grey, palette, 16-bit and CMYK
+    /// pictures become 8-bit RGB; colour profiles are ignored. Of an animated PNG the default image is read.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] for any other format, for a damaged or truncated file, and for a picture larger
+    /// than [`LONGEST_SIDE`] or [`MEMORY_LIMIT`].
+    pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
+        let file = File { bytes, name };
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            file.decode_png()
+        } else if bytes.starts_with(b"\xff\xd8\xff") {
+            file.decode_jpeg()
+        } else if bytes.is_empty() {
+            Err(file.error("the file is empty", "name a PNG or JPEG file"))
+        } else {
+            let reason = match other_format(bytes) {
+                Some(format) => format!("this is {format}, which is not read"),
+                None => "this is not a picture in a known format".to_owned(),
+            };
+            Err(file.error(reason, READABLE))
+        }
+    }
+
+    /// The bytes of a file in `format`.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if the format cannot hold the picture: a JPEG has at most 65535 pixels a side.
+    pub fn encode(&self, format: PictureFormat) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let (width, height, kind) = (self.width, self.height, ExtendedColorType::Rgb8);
+        match format {
+            PictureFormat::Png => {
+                PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive)
+                    .write_image(&self.rgb, width, height, kind)
+            }
+            PictureFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+                .write_image(&self.rgb, width, height, kind),
+        }
+        .map_err(|error| Error::Picture {
+            name: format!("a picture of {width}x{height}"),
+            reason: format!("cannot be written: {}", one_line(&error.to_string())),
+            remedy: "choose a smaller size or the other of PNG and JPEG".to_owned(),
+        })?;
+        Ok(bytes)
+    }
+
+    /// Pixels across.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Pixels down.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The pixels, interleaved RGB (H, W, 3).
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// The picture stretched to `width` × `height` (a zero counts as one) with a Lanczos window of 3, on the
+    /// 8-bit sRGB values as they are. A picture that already has this size is not resampled.
+    pub fn resized(&self, width: u32, height: u32) -> Self {
+        let (width, height) = (width.max(1), height.max(1));
+        // The view exists for every Picture, because its length was checked; a clone is the harmless way out.
+        let view = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(self.width, self.height, &self.rgb);
+        match view {
+            Some(view) if (width, height) != (self.width, self.height) => {
+                let rgb = imageops::resize(&view, width, height, FilterType::Lanczos3).into_raw();
+                Self { width, height, rgb }
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// The pixels as interleaved RGBA (H, W, 4) with alpha 255, one 32-bit word a pixel.
+    pub fn to_rgba(&self) -> Vec<u8> {
+        let pixels = self.rgb.as_chunks::<3>().0;
+        pixels.iter().flat_map(|&[red, green, blue]| [red, green, blue, 255]).collect()
+    }
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Picture({}x{})", self.width, self.height)
+    }
+}
+
+fn check_length(op: &'static str, width: u32, height: u32, channels: u64, length: usize) -> Result<()> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels.checked_mul(channels) != Some(length as u64) {
+        return Err(Error::Shape {
+            op,
+            expected: format!("sides above 0 and (H, W, {channels}) bytes"),
+            found: format!("{width}x{height} and {length} bytes"),
+        });
+    }
+    Ok(())
+}
+
+/// The bytes of a file with its name for messages.
+struct File<'bytes> {
+    bytes: &'bytes [u8],
+    name: &'bytes str,
+}
+
+impl File<'_> {
+    fn decode_png(&self) -> Result<Picture> {
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(MEMORY_LIMIT);
+        let decoder = PngDecoder::with_limits(Cursor::new(self.bytes), limits)
+            .map_err(|error| self.png_error(&error))?;
+        let (width, height) = decoder.dimensions();
+        let orientation = png_orientation(self.bytes);
+        let pixels = u64::from(width) * u64::from(height);
+        // Grey with alpha passes through RGBA of the same depth on its way to RGB.
+        let passing = match decoder.color_type() {
+            ColorType::La8 => 4,
+            ColorType::La16 => 8,
+            _ => 0,
+        };
+        self.check_size(width, height, decoder.total_bytes() + pixels * (3 + passing), orientation)?;
+        let image = DynamicImage::from_decoder(decoder).map_err(|error| self.png_error(&error))?;
+        self.turned(over_white(image), orientation)
+    }
+
+    /// JPEG goes straight to the decoder that the image crate uses, because that crate asks it to be lenient:
+    /// it paints the part of a damaged picture that cannot be read grey and says nothing.
+    fn decode_jpeg(&self) -> Result<Picture> {
+        let outline = JpegOutline::of(self.bytes);
+        if !outline.complete {
+            return Err(self.error("the file ends before its end-of-image marker", DAMAGED));
+        }
+        let fail = |error: zune_jpeg::errors::DecodeErrors| {
+            self.error(format!("cannot be decoded: {}", one_line(&error.to_string())), DAMAGED)
+        };
+        // The sides are checked below, with our own message. Grey, CMYK and YCCK all become RGB on the way.
+        let options = DecoderOptions::default()
+            .set_max_width(usize::MAX)
+            .set_max_height(usize::MAX)
+            .jpeg_set_out_colorspace(ColorSpace::RGB);
+        // Stray bytes between headers do no harm and some cameras leave them; in the picture's data they do.
+        let mut decoder =
+            JpegDecoder::new_with_options(ZCursor::new(self.bytes), options.set_strict_mode(false));
+        decoder.decode_headers().map_err(fail)?;
+        let (width, height) = decoder.dimensions().unwrap_or_default();
+        // The format stores sides in 16 bits.
+        let (width, height) = (width as u32, height as u32);
+        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        let pixels = u64::from(width) * u64::from(height);
+        self.check_size(width, height, pixels * 3 + outline.coefficient_bytes(width, height), orientation)?;
+        decoder.set_options(options.set_strict_mode(true));
+        let mut rgb = vec![0; pixels as usize * 3];
+        decoder.decode_into(&mut rgb).map_err(fail)?;
+        let picture = RgbImage::from_raw(width, height, rgb)
+            .ok_or_else(|| self.error("the decoder gave another size than it promised", DAMAGED))?;
+        self.turned(picture, orientation)
+    }
+
+    /// Refuses sides and memory over the limits before anything of that size is allocated.
+    fn check_size(&self, width: u32, height: u32, bytes: u64, orientation: Orientation) -> Result<()> {
+        if width == 0 || height == 0 {
+            return Err(self.error(format!("the picture is {width}x{height}, without a pixel"), DAMAGED));
+        }
+        if width.max(height) > LONGEST_SIDE {
+            let reason =
+                format!("the picture is {width}x{height}; sides of up to {LONGEST_SIDE} pixels are read");
+            return Err(self.error(reason, "make it smaller in an image editor"));
+        }
+        let copy = if orientation == Orientation::NoTransforms { 0 } else { bytes_of_rgb(width, height) };
+        if bytes + copy > MEMORY_LIMIT {
+            let (needed, limit) = ((bytes + copy) >> 20, MEMORY_LIMIT >> 20);
+            let reason =
+                format!("reading the picture of {width}x{height} takes {needed} MiB, {limit} are allowed");
+            return Err(self.error(reason, "make it smaller in an image editor"));
+        }
+        Ok(())
+    }
+
+    fn turned(&self, picture: RgbImage, orientation: Orientation) -> Result<Picture> {
+        let mut image = DynamicImage::ImageRgb8(picture);
+        image.apply_orientation(orientation);
+        let picture = image.into_rgb8();
+        let (width, height) = picture.dimensions();
+        Picture::from_rgb(width, height, picture.into_raw())
+    }
+
+    fn png_error(&self, error: &ImageError) -> Error {
+        match error {
+            ImageError::Limits(_) => self.error(
+                format!("reading the picture takes more than the {} MiB allowed", MEMORY_LIMIT >> 20),
+                "make it smaller in an image editor",
+            ),
+            ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
+                self.error("the file ends before the picture does", DAMAGED)
+            }
+            other => self.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
+        }
+    }
+
+    fn error(&self, reason: impl Into<String>, remedy: impl Into<String>) -> Error {
+        Error::Picture { name: self.name.to_owned(), reason: reason.into(), remedy: remedy.into() }
+    }
+}
+
+fn bytes_of_rgb(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) * 3
+}
+
+/// 8-bit RGB of any decoded picture; alpha, which is not premultiplied in PNG, is composited over white.
+fn over_white(image: DynamicImage) -> RgbImage {
+    match image {
+        DynamicImage::ImageRgb8(picture) => picture,
+        image if !image.color().has_alpha() => image.into_rgb8(),
+        image if image.color().bytes_per_pixel() / image.color().channel_count() == 1 => {
+            let picture = image.into_rgba8();
+            RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+                let [red, green, blue, alpha] = picture.get_pixel(x, y).0.map(u32::from);
+                Rgb([red, green, blue].map(|value| {
+                    let sum = value * alpha + 255 * (255 - alpha);
+                    ((sum + 127) / 255) as u8
+                }))
+            })
+        }
+        image => {
+            let picture = image.into_rgba16();
+            RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+                let [red, green, blue, alpha] = picture.get_pixel(x, y).0.map(u64::from);
+                Rgb([red, green, blue].map(|value| {
+                    // In units of 1/65535² until the one rounding to 8 bits.
+                    let sum = value * alpha + 65_535 * (65_535 - alpha);
+                    const TO_8_BITS: u64 = 65_535 * 257;
+                    ((sum + TO_8_BITS / 2) / TO_8_BITS) as u8
+                }))
+            })
+        }
+    }
+}
+
+/// The orientation in a PNG's eXIf chunk, wherever it stands: the decoder knows only one before the pixels,
+/// and the format allows it behind them.
+fn png_orientation(bytes: &[u8]) -> Orientation {
+    const SIGNATURE: usize = 8;
+    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
+        let Some(data) = after.get(..length) else { break };
+        if kind == b"eXIf" {
+            return Orientation::from_exif_chunk(data).unwrap_or(Orientation::NoTransforms);
+        }
+        // The checksum's four bytes.
+        rest = after.get(length..).and_then(|after| after.get(4..)).unwrap_or_default();
+    }
+    Orientation::NoTransforms
+}
+
+/// What a JPEG's markers say before it is decoded.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct JpegOutline {
+    /// An end-of-image marker closes the picture. A thumbnail's own, inside a segment, does not count.
+    complete: bool,
+    progressive: bool,
+    components: u64,
+    scans: u64,
+}
+
+impl JpegOutline {
+    fn of(bytes: &[u8]) -> Self {
+        let mut outline = Self::default();
+        let mut rest = bytes;
+        while let Some(place) = rest.iter().position(|&byte| byte == 0xff) {
+            rest = &rest[place..];
+            // A marker may be preceded by any number of 0xff.
+            let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
+            let Some((&marker, after)) = rest[fill..].split_first() else { break };
+            rest = after;
+            match marker {
+                // Without a length: a stuffed zero or a restart in the coded data, a start, a temporary code.
+                0x00 | 0x01 | 0xd0..=0xd8 => continue,
+                0xd9 => {
+                    outline.complete = true;
+                    break;
+                }
+                // Start of frame, but for the three codes among them that are not.
+                0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
+                    outline.progressive |= marker & 3 == 2;
+                    outline.components = rest.get(7).copied().unwrap_or(0).into();
+                }
+                0xda => outline.scans += 1,
+                _ => {}
+            }
+            let length = rest.first_chunk::<2>().map_or(0, |length| u16::from_be_bytes(*length));
+            rest = rest.get(usize::from(length)..).unwrap_or_default();
+        }
+        outline
+    }
+
+    /// The 16-bit coefficients that the decoder keeps of the whole picture if it comes in several scans.
+    fn coefficient_bytes(&self, width: u32, height: u32) -> u64 {
+        if !self.progressive && self.scans < 2 {
+            return 0;
+        }
+        // A unit is at most 4 blocks of 8 pixels a side.
+        let padded = |side: u32| u64::from(side).next_multiple_of(32);
+        padded(width) * padded(height) * 2 * self.components
+    }
+}
+
+/// The name of a format that is recognised so that a message can name it.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    const FORMATS: [(usize, &[u8], &str); 20] = [
+        (0, b"GIF8", "a GIF"),
+        (8, b"WEBP", "a WebP"),
+        (4, b"ftypavif", "an AVIF"),
+        (4, b"ftypavis", "an AVIF"),
+        (4, b"ftypheic", "an HEIC"),
+        (4, b"ftypheix", "an HEIC"),
+        (4, b"ftypmif1", "an HEIF"),
+        (0, b"II*\0", "a TIFF or a camera's raw file"),
+        (0, b"MM\0*", "a TIFF or a camera's raw file"),
+        (0, b"BM", "a BMP"),
+        (0, b"\0\0\x01\0", "an ICO"),
+        (0, b"\xff\x0a", "a JPEG XL"),
+        (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
+        (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
+        (0, b"\x76\x2f\x31\x01", "an OpenEXR"),
+        (0, b"8BPS", "a Photoshop document"),
+        (0, b"%PDF", "a PDF"),
+        (0, b"qoif", "a QOI"),
+        (0, b"<svg", "an SVG drawing"),
+        (0, b"<", "text: a web page or an SVG drawing"),
+    ];
+    let found = FORMATS
+        .iter()
+        .find(|(place, magic, _)| bytes.get(*place..).is_some_and(|rest| rest.starts_with(magic)));
+    found.map(|&(.., format)| format)
+}
+
+/// A decoder's message, fit for one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How large a picture is to be: never larger than it is, and always with its own aspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The longer side becomes the smaller of its own and this many pixels.
+    LongerSide(u32),
+    /// The picture fits inside this box.
+    Within {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+}
+
+impl Size {
+    /// The size that a picture of `width` × `height` takes: the side that binds becomes its bound or stays as
+    /// it is, the other rounds to nearest, and is at least 1.
+    pub fn fit(self, width: u32, height: u32) -> (u32, u32) {
+        let (own_width, own_height) = (u64::from(width.max(1)), u64::from(height.max(1)));
+        let (most_width, most_height) = match self {
+            Self::LongerSide(side) => (side, side),
+            Self::Within { width, height } => (width, height),
+        };
+        let (most_width, most_height) = (u64::from(most_width.max(1)), u64::from(most_height.max(1)));
+        // Which bound shrinks more: most_width / own_width or most_height / own_height?
+        let (fitted_width, fitted_height) = if most_width * own_height <= most_height * own_width {
+            let fitted = own_width.min(most_width);
+            (fitted, scaled(own_height, fitted, own_width))
+        } else {
+            let fitted = own_height.min(most_height);
+            (scaled(own_width, fitted, own_height), fitted)
+        };
+        // Neither is larger than its own side, which was a u32.
+        (fitted_width as u32, fitted_height as u32)
+    }
+}
+
+/// `side · new / old`, to the nearest, a half upwards, at least 1.
+fn scaled(side: u64, new: u64, old: u64) -> u64 {
+    ((side * new + old / 2) / old).max(1)
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongerSide(side) => write!(formatter, "{side}"),
+            Self::Within { width, height } => write!(formatter, "{width}x{height}"),
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = Error;
+
+    /// `400` is the longer side, `640x480` a box.
+    fn from_str(text: &str) -> Result<Self> {
+        let fail = |reason: String| Error::Option {
+            option: "--size".to_owned(),
+            reason,
+            remedy: "give the longer side in pixels, such as 400, or a box, such as 640x480".to_owned(),
+        };
+        let side = |digits: &str| {
+            // `parse` would take a sign.
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(fail(format!("`{text}` is not a size")));
+            }
+            match digits.parse::<u32>() {
+                Ok(0) => Err(fail(format!("`{text}` has no pixel"))),
+                Ok(side) => Ok(side),
+                Err(_) => Err(fail(format!("`{text}` is too large"))),
+            }
+        };
+        match text.split_once(['x', 'X']) {
+            Some((width, height)) => Ok(Self::Within { width: side(width)?, height: side(height)? }),
+            None => Ok(Self::LongerSide(side(text)?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use image::{GrayAlphaImage, ImageFormat, Luma, LumaA, Rgba};
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");
+        std::fs::read(format!("{folder}{name}")).unwrap()
+    }
+
+    /// A picture in which every pixel differs from its neighbours.
+    fn sample(width: u32, height: u32) -> Picture {
+        let picture = RgbImage::from_fn(width, height, |x, y| {
+            Rgb([0, 1, 2].map(|c| ((x * x * 5 + y * y * 3 + x * y * c * 2 + 60 * c) % 256) as u8))
+        });
+        Picture::from_rgb(width, height, picture.into_raw()).unwrap()
+    }
+
+    fn png_of(image: impl Into<DynamicImage>) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    fn pixel(picture: &Picture, x: u32, y: u32) -> [u8; 3] {
+        picture.rgb().as_chunks::<3>().0[(y * picture.width() + x) as usize]
+    }
+
+    #[track_caller]
+    fn refusal(bytes: &[u8]) -> (String, String) {
+        let Error::Picture { name, reason, remedy } = Picture::decode(bytes, "holiday.png").unwrap_err()
+        else {
+            panic!("another kind of error")
+        };
+        assert_eq!(name, "holiday.png");
+        assert!(!remedy.is_empty() && !reason.contains('\n'));
+        (reason, remedy)
+    }
+
+    /// The four quarters of a fixture; `tolerance` is what JPEG's rounding may do to a flat colour.
+    #[track_caller]
+    fn assert_quarters(name: &str, expected: [[u8; 3]; 4], tolerance: u8) {
+        let picture = Picture::decode(&fixture(name), name).unwrap();
+        assert_eq!((picture.width(), picture.height()), (32, 16), "{name}");
+        for ((x, y), expected) in [(4, 4), (24, 4), (4, 12), (24, 12)].into_iter().zip(expected) {
+            let found = pixel(&picture, x, y);
+            let near =
+                found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) <= tolerance);
+            assert!(near, "{name} at {x}, {y}: {found:?}, expected {expected:?}");
+        }
+    }
+
+    const QUARTERS: [[u8; 3]; 4] = [[200, 40, 40], [40, 160, 60], [50, 60, 200], [230, 220, 90]];
+    const INKS: [[u8; 3]; 4] = [[255, 0, 0], [0, 191, 191], [119, 103, 87], [0, 0, 0]];
+
+    #[test]
+    fn every_kind_of_jpeg_is_read() {
+        for name in ["progressive.jpg", "restarts.jpg", "rgb-coded.jpg"] {
+            assert_quarters(name, QUARTERS, 2);
+        }
+        assert_quarters("grey.jpg", [10, 90, 170, 250].map(|value| [value; 3]), 1);
+    }
+
+    #[test]
+    fn inks_become_the_colours_that_they_print() {
+        for name in ["cmyk-adobe.jpg", "cmyk-unmarked.jpg", "ycck-adobe.jpg"] {
+            assert_quarters(name, INKS, 3);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_png_is_read() {
+        assert_quarters("black-and-white.png", [[0; 3], [255; 3], [255; 3], [0; 3]], 0);
+        assert_quarters("grey-16.png", [[0; 3], [128; 3], [255; 3], [18; 3]], 0);
+        assert_quarters("palette-transparent.png", [[255, 0, 0], [127, 255, 127], [255; 3], [9, 8, 7]], 0);
+        assert_quarters("interlaced.png", QUARTERS, 0);
+        // Its default image, not a frame.
+        assert_quarters("animated.png", QUARTERS, 0);
+    }
+
+    #[test]
+    fn sixteen_bits_are_rounded_to_eight() {
+        let wide = ImageBuffer::from_fn(3, 1, |x, _| {
+            Rgb([[0_u16, 128, 129], [257, 30_000, 65_535], [65_407, 65_406, 1]][x as usize])
+        });
+        let picture = Picture::decode(&png_of(wide), "").unwrap();
+        assert_eq!(picture.rgb(), [0, 0, 1, 1, 117, 255, 255, 254, 0]);
+        let grey = ImageBuffer::from_fn(2, 1, |x, _| Luma([[40_000_u16, 700][x as usize]]));
+        assert_eq!(Picture::decode(&png_of(grey), "").unwrap().rgb(), [156, 156, 156, 3, 3, 3]);
+    }
+
+    #[test]
+    fn alpha_is_composited_over_white() {
+        let bytes = png_of(ImageBuffer::from_fn(4, 1, |x, _| {
+            Rgba([[10_u8, 200, 0, 255], [10, 200, 0, 0], [10, 200, 0, 128], [255, 0, 1, 1]][x as usize])
+        }));
+        let picture = Picture::decode(&bytes, "").unwrap();
+        // (value·alpha + 255·(255 - alpha)) / 255, to the nearest.
+        assert_eq!(picture.rgb(), [10, 200, 0, 255, 255, 255, 132, 227, 127, 255, 254, 254]);
+
+        let bytes = png_of(GrayAlphaImage::from_pixel(1, 1, LumaA([100, 51])));
+        assert_eq!(Picture::decode(&bytes, "").unwrap().rgb(), [224; 3]);
+
+        let bytes = png_of(ImageBuffer::from_pixel(1, 1, Rgba([65_535_u16, 0, 32_768, 13_107])));
+        assert_eq!(Picture::decode(&bytes, "").unwrap().rgb(), [255, 204, 230]);
+        let bytes = png_of(ImageBuffer::from_pixel(1, 1, LumaA([0_u16, 65_535])));
+        assert_eq!(Picture::decode(&bytes, "").unwrap().rgb(), [0; 3]);
+    }
+
+    /// A TIFF block with one entry, the orientation, as EXIF holds it.
+    fn exif(orientation: u8) -> Vec<u8> {
+        let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        block
+    }
+
+    #[test]
+    fn the_orientation_is_carried_out() {
+        // Six flat tiles of 16 pixels, so that JPEG keeps them; 'a' is the top left of what the file stores.
+        const TILE: u32 = 16;
+        let colour = |tile: u8| {
+            [[250, 20, 20], [20, 250, 20], [20, 20, 250], [230, 230, 20], [20, 230, 230], [128; 3]]
+                [usize::from(tile - b'a')]
+        };
+        let stored = RgbImage::from_fn(3 * TILE, 2 * TILE, |x, y| {
+            Rgb(colour(b"abcdef"[(y / TILE * 3 + x / TILE) as usize]))
+        });
+        // EXIF 2.3, tag 274: which side of the scene the stored row 0 and column 0 are.
+        let upright = [
+            (0, ["abc", "def"].as_slice()),
+            (1, &["abc", "def"]),
+            (2, &["cba", "fed"]),
+            (3, &["fed", "cba"]),
+            (4, &["def", "abc"]),
+            (5, &["ad", "be", "cf"]),
+            (6, &["da", "eb", "fc"]),
+            (7, &["fc", "eb", "da"]),
+            (8, &["cf", "be", "ad"]),
+            (9, &["abc", "def"]),
+        ];
+        for (orientation, rows) in upright {
+            let mut jpeg = Vec::new();
+            let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 95);
+            encoder.set_exif_metadata(exif(orientation)).unwrap();
+            encoder.write_image(&stored, 3 * TILE, 2 * TILE, ExtendedColorType::Rgb8).unwrap();
+            let mut png = Vec::new();
+            let mut encoder = PngEncoder::new(&mut png);
+            encoder.set_exif_metadata(exif(orientation)).unwrap();
+            encoder.write_image(&stored, 3 * TILE, 2 * TILE, ExtendedColorType::Rgb8).unwrap();
+            // The same chunk behind the pixels, before IEND's 12 bytes.
+            let chunk = png.windows(4).position(|four| four == b"eXIf").unwrap() - 4;
+            let length = 12 + exif(0).len();
+            let mut png_late = png.clone();
+            let moved: Vec<u8> = png_late.drain(chunk..chunk + length).collect();
+            let end = png_late.len() - 12;
+            png_late.splice(end..end, moved);
+            for (kind, bytes) in [("JPEG", jpeg), ("PNG", png), ("late PNG", png_late)] {
+                let picture = Picture::decode(&bytes, kind).unwrap();
+                let size = (rows[0].len() as u32 * TILE, rows.len() as u32 * TILE);
+                assert_eq!((picture.width(), picture.height()), size, "{kind} {orientation}");
+                for (y, row) in rows.iter().enumerate() {
+                    for (x, tile) in row.bytes().enumerate() {
+                        let found = pixel(&picture, x as u32 * TILE + 8, y as u32 * TILE + 8);
+                        let near = found.iter().zip(colour(tile)).all(|(a, b)| a.abs_diff(b) <= 3);
+                        assert!(near, "{kind} {orientation} at {x}, {y}: {found:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_png_comes_back_as_it_was_and_a_jpeg_nearly() {
+        for (width, height) in [(1, 1), (1, 13), (17, 1), (31, 23)] {
+            let picture = sample(width, height);
+            let png = picture.encode(PictureFormat::Png).unwrap();
+            assert_eq!(Picture::decode(&png, "").unwrap(), picture);
+            let jpeg = picture.encode(PictureFormat::Jpeg).unwrap();
+            let back = Picture::decode(&jpeg, "").unwrap();
+            assert_eq!((back.width(), back.height()), (width, height));
+        }
+        let flat = Picture::from_rgb(20, 30, [180, 90, 45].repeat(600)).unwrap();
+        let back = Picture::decode(&flat.encode(PictureFormat::Jpeg).unwrap(), "").unwrap();
+        assert!(back.rgb().iter().zip(flat.rgb()).all(|(a, b)| a.abs_diff(*b) <= 2));
+        // The same picture always gives the same file.
+        assert_eq!(flat.encode(PictureFormat::Png).unwrap(), flat.encode(PictureFormat::Png).unwrap());
+    }
+
+    #[test]
+    fn a_picture_that_its_format_cannot_hold_is_an_error() {
+        let long = Picture::from_rgb(65_536, 1, vec![0; 3 * 65_536]).unwrap();
+        assert!(matches!(long.encode(PictureFormat::Jpeg), Err(Error::Picture { .. })));
+        assert!(long.encode(PictureFormat::Png).is_ok());
+    }
+
+    #[test]
+    fn truncated_files_are_errors() {
+        for name in
+            ["progressive.jpg", "restarts.jpg", "grey.jpg", "cmyk-adobe.jpg", "grey-16.png", "interlaced.png"]
+        {
+            let bytes = fixture(name);
+            // A PNG's pixels are whole and checked without its last chunk, IEND.
+            let whole = if name.ends_with(".png") { bytes.len() - 12 } else { bytes.len() };
+            for length in 0..whole {
+                refusal(&bytes[..length]);
+            }
+        }
+        let picture = sample(90, 70);
+        for format in [PictureFormat::Png, PictureFormat::Jpeg] {
+            let bytes = picture.encode(format).unwrap();
+            for part in [bytes.len() / 2, bytes.len() * 9 / 10] {
+                let (reason, _) = refusal(&bytes[..part]);
+                assert!(reason.contains("file ends before"), "{format:?}: {reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_thumbnails_end_is_not_the_pictures_end() {
+        let mut jpeg = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 95);
+        encoder.set_exif_metadata([&exif(1)[..], b"\xff\xd8 thumbnail \xff\xd9"].concat()).unwrap();
+        encoder.write_image(sample(20, 20).rgb(), 20, 20, ExtendedColorType::Rgb8).unwrap();
+        Picture::decode(&jpeg, "").unwrap();
+        assert!(refusal(&jpeg[..jpeg.len() - 40]).0.contains("end-of-image"));
+        // What follows the end does not matter: telephones append a second picture or a film.
+        Picture::decode(&[&jpeg[..], b"\0 more \xff\xd8\xff"].concat(), "").unwrap();
+    }
+
+    #[test]
+    fn damaged_data_is_an_error_and_not_a_grey_picture() {
+        let mut jpeg = sample(90, 70).encode(PictureFormat::Jpeg).unwrap();
+        let middle = jpeg.len() / 2;
+        // A run of ones is no Huffman code; each 0xff is followed by the zero that makes it data.
+        for pair in jpeg[middle..middle + 64].as_chunks_mut::<2>().0 {
+            *pair = [0xff, 0x00];
+        }
+        refusal(&jpeg);
+        let mut png = sample(90, 70).encode(PictureFormat::Png).unwrap();
+        let middle = png.len() / 2;
+        png[middle] ^= 0x40;
+        refusal(&png);
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        for (bytes, format) in [
+            (fixture("moving.gif"), "a GIF"),
+            (fixture("picture.webp"), "a WebP"),
+            (b"II*\0\x08\0\0\0".to_vec(), "a TIFF"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0".to_vec(), "an HEIC"),
+            (b"<!DOCTYPE html>".to_vec(), "a web page"),
+            (b"hello".to_vec(), "not a picture in a known format"),
+        ] {
+            let (reason, remedy) = refusal(&bytes);
+            assert!(reason.contains(format), "{reason}");
+            assert!(remedy.contains("PNG and JPEG"), "{remedy}");
+        }
+        assert!(refusal(&[]).0.contains("empty"));
+    }
+
+    /// A file that claims a size and holds nothing must be refused before memory of that size is asked for.
+    #[test]
+    fn sizes_over_the_limits_are_refused() {
+        let claiming = |name: &str, magic: &[u8], skip: usize, sides: &[u8]| {
+            let mut bytes = fixture(name);
+            let at = bytes.windows(magic.len()).position(|part| part == magic).unwrap() + magic.len() + skip;
+            bytes[at..at + sides.len()].copy_from_slice(sides);
+            bytes
+        };
+        // The sides of a JPEG: start of frame, length and precision, then height and width.
+        for (name, frame) in [("grey.jpg", b"\xff\xc0"), ("progressive.jpg", b"\xff\xc2")] {
+            let (reason, _) = refusal(&claiming(name, frame, 3, &[0xff, 0xff, 0, 8]));
+            assert!(reason.contains("8x65535") && reason.contains("32768"), "{reason}");
+            let (reason, _) = refusal(&claiming(name, frame, 3, &[0x80, 0, 0x80, 0]));
+            assert!(reason.contains("MiB"), "{reason}");
+        }
+        // 12000 × 12000 of baseline are 412 MiB; a progressive picture's coefficients are twice as much
+        // again.
+        let sides = [0x2e, 0xe0, 0x2e, 0xe0];
+        let (reason, _) = refusal(&claiming("progressive.jpg", b"\xff\xc2", 3, &sides));
+        assert!(reason.contains("1235 MiB"), "{reason}");
+        // IHDR with its checksum anew.
+        for (sides, said) in
+            [([0_u32, 5], "cannot be decoded"), ([40_000, 1], "32768"), ([32_768, 32_768], "MiB")]
+        {
+            let mut bytes = fixture("grey-16.png");
+            bytes[16..20].copy_from_slice(&sides[0].to_be_bytes());
+            bytes[20..24].copy_from_slice(&sides[1].to_be_bytes());
+            let sum = crc32(&bytes[12..29]);
+            bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+            let (reason, _) = refusal(&bytes);
+            assert!(reason.contains(said), "{reason}");
+        }
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |sum, &byte| {
+            (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+        })
+    }
+
+    /// Thousands of damaged files: any of them may decode or be refused, none may panic.
+    #[test]
+    fn no_file_makes_the_decoders_panic() {
+        let mut state = 1_u32;
+        let mut random = move |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % below
+        };
+        for name in [
+            "progressive.jpg",
+            "restarts.jpg",
+            "grey.jpg",
+            "ycck-adobe.jpg",
+            "interlaced.png",
+            "animated.png",
+            "palette-transparent.png",
+        ] {
+            let whole = fixture(name);
+            for _ in 0..400 {
+                let mut bytes = whole.clone();
+                for _ in 0..=random(4) {
+                    let place = random(bytes.len());
+                    bytes[place] = random(256) as u8;
+                }
+                let _ = Picture::decode(&bytes, name);
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_and_sides_are_checked() {
+        assert!(Picture::from_rgb(2, 3, vec![0; 18]).is_ok());
+        for (width, height, length) in [(2, 3, 17), (0, 3, 0), (3, 0, 0), (u32::MAX, u32::MAX, 3)] {
+            assert!(matches!(Picture::from_rgb(width, height, vec![0; length]), Err(Error::Shape { .. })));
+            assert!(matches!(Picture::from_rgba(width, height, &vec![0; length]), Err(Error::Shape { .. })));
+        }
+    }
+
+    #[test]
+    fn rgba_is_rgb_with_alpha() {
+        let picture = sample(5, 4);
+        let rgba = picture.to_rgba();
+        assert_eq!(rgba.len(), 80);
+        assert_eq!(rgba[4..8], [picture.rgb()[3], picture.rgb()[4], picture.rgb()[5], 255]);
+        assert_eq!(Picture::from_rgba(5, 4, &rgba).unwrap(), picture);
+    }
+
+    /// Pillow 13.0.0, `resize(size, LANCZOS)`. It rounds to 8 bits between the two passes, hence the 1.
+    #[test]
+    fn resizing_agrees_with_another_programs_lanczos() {
+        let picture = sample(23, 17);
+        for (width, height, expected) in [
+            (11, 7, [[4, 65, 117], [147, 99, 147], [123, 155, 139], [132, 154, 124]]),
+            (40, 30, [[0, 60, 120], [37, 33, 218], [129, 95, 95], [25, 91, 156]]),
+            (23, 5, [[4, 61, 128], [134, 107, 164], [98, 163, 104], [124, 110, 166]]),
+        ] {
+            let resized = picture.resized(width, height);
+            assert_eq!((resized.width(), resized.height()), (width, height));
+            let places = [(0, 0), (width / 2, height / 2), (width - 1, height - 1), (3, 4)];
+            for ((x, y), expected) in places.into_iter().zip(expected) {
+                let found = pixel(&resized, x, y);
+                let near = found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) <= 1);
+                assert!(near, "{width}x{height} at {x}, {y}: {found:?}, expected {expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_is_not_resampled() {
+        let picture = sample(23, 17);
+        assert_eq!(picture.resized(23, 17), picture);
+        let dot = picture.resized(0, 0);
+        assert_eq!((dot.width(), dot.height()), (1, 1));
+    }
+
+    #[test]
+    fn endings_name_formats() {
+        for ending in PictureFormat::EXTENSIONS {
+            assert!(PictureFormat::from_extension(ending).is_some());
+            assert!(PictureFormat::from_extension(&ending.to_uppercase()).is_some());
+        }
+        assert_eq!(PictureFormat::from_extension("JPeG"), Some(PictureFormat::Jpeg));
+        for ending in ["", ".png", "gif", "jpgg"] {
+            assert_eq!(PictureFormat::from_extension(ending), None);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, size) in
+            [("400", Size::LongerSide(400)), ("640x480", Size::Within { width: 640, height: 480 })]
+        {
+            assert_eq!(text.parse::<Size>().unwrap(), size);
+            assert_eq!(size.to_string(), text);
+        }
+        assert_eq!("7X9".parse::<Size>().unwrap(), Size::Within { width: 7, height: 9 });
+        for text in [
+            "",
+            "0",
+            "0x5",
+            "5x0",
+            "x",
+            "5x",
+            "x5",
+            "1x2x3",
+            "-4",
+            "+4",
+            "4.5",
+            "4 x 5",
+            "99999999999",
+            "big",
+        ] {
+            let Err(Error::Option { option, reason, .. }) = text.parse::<Size>() else { panic!("{text}") };
+            assert_eq!(option, "--size");
+            assert!(reason.contains(&format!("`{text}`")));
+        }
+    }
+
+    #[test]
+    fn sizes_fit() {
+        let longer = Size::LongerSide;
+        let within = |width, height| Size::Within { width, height };
+        for (size, own, fitted) in [
+            (longer(400), (640, 480), (400, 300)),
+            (longer(400), (480, 640), (300, 400)),
+            (longer(400), (400, 300), (400, 300)),
+            // Never larger.
+            (longer(400), (97, 75), (97, 75)),
+            // 400·333/1000 = 133.2; 400·334/999 = 133.73; 3·2/4 = 1.5.
+            (longer(400), (1000, 333), (400, 133)),
+            (longer(400), (999, 334), (400, 134)),
+            (longer(2), (4, 3), (2, 2)),
+            // At least one pixel.
+            (longer(100), (10_000, 3), (100, 1)),
+            (longer(0), (10, 10), (1, 1)),
+            (within(640, 480), (1000, 1000), (480, 480)),
+            (within(640, 480), (2000, 500), (640, 160)),
+            (within(640, 480), (500, 2000), (120, 480)),
+            (within(640, 480), (1280, 960), (640, 480)),
+            (within(640, 480), (640, 300), (640, 300)),
+            (within(640, 480), (100, 480), (100, 480)),
+            (within(640, 480), (10, 10), (10, 10)),
+            (within(1, 1), (3, 2), (1, 1)),
+            (longer(u32::MAX), (u32::MAX, 1), (u32::MAX, 1)),
+            (longer(u32::MAX - 1), (u32::MAX, u32::MAX), (u32::MAX - 1, u32::MAX - 1)),
+        ] {
+            assert_eq!(size.fit(own.0, own.1), fitted, "{size} of {own:?}");
+        }
+    }
+
+    #[test]
+    fn a_fitted_size_is_never_larger_than_the_box_or_the_picture() {
+        for width in 1..40 {
+            for height in 1..40 {
+                let (fitted_width, fitted_height) = Size::Within { width: 17, height: 11 }.fit(width, height);
+                assert!(fitted_width <= width.min(17) && fitted_height <= height.min(11));
+                assert!(fitted_width == width.min(17) || fitted_height == height.min(11));
+            }
+        }
+    }
+}

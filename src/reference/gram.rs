@@ -1,0 +1,44 @@
+//! The Gram matrix of a layer: which channels are active together, wherever in the picture.
+
+use super::{Real, count, expect_len};
+
+/// F·Fᵀ / (H·W) with F = `x` (C, H, W) unrolled to C × HW. Returns the Gram matrix (C, C), which is
+/// symmetric.
+///
+/// It is divided by its own pixel count, so that the style picture may have any size.
+pub fn gram_forward<T: Real>(x: &[T], (channels, height, width): (usize, usize, usize)) -> Vec<T> {
+    let pixels = height * width;
+    expect_len("x", x, channels * pixels);
+    let mut gram = vec![T::zero(); channels * channels];
+    for i in 0..channels {
+        for j in 0..=i {
+            let (a, b) = (&x[i * pixels..][..pixels], &x[j * pixels..][..pixels]);
+            let dot = a.iter().zip(b).map(|(&a, &b)| a * b).sum::<T>() / count(pixels);
+            gram[i * channels + j] = dot;
+            gram[j * channels + i] = dot;
+        }
+    }
+    gram
+}
+
+/// The gradient of [`gram_forward`]: (dY + dYᵀ)·F / (H·W) from `dy` (C, C) and the forward input `x` (C, H,
+/// W). Returns dx (C, H, W).
+///
+/// `dy` may be any matrix: both of its halves count, because each entry of the Gram matrix is an output of
+/// its own.
+pub fn gram_backward<T: Real>(dy: &[T], x: &[T], (channels, height, width): (usize, usize, usize)) -> Vec<T> {
+    let pixels = height * width;
+    expect_len("dy", dy, channels * channels);
+    expect_len("x", x, channels * pixels);
+    let mut dx = vec![T::zero(); channels * pixels];
+    for i in 0..channels {
+        let to = &mut dx[i * pixels..][..pixels];
+        for j in 0..channels {
+            let weight = (dy[i * channels + j] + dy[j * channels + i]) / count(pixels);
+            for (to, &from) in to.iter_mut().zip(&x[j * pixels..][..pixels]) {
+                *to += weight * from;
+            }
+        }
+    }
+    dx
+}

@@ -1,0 +1,50 @@
+//! CPU twins of the kernels: the same names and argument order, written as plain loops.
+//!
+//! They are the oracle that the kernels in `wgsl/` are compared with, so they aim to be read and believed,
+//! not to be fast. Each is generic over [`Real`]: in `f64` a twin is the reference for a kernel's `f32` and
+//! can be differentiated by finite differences; in `f32` it shows how much error the rounding alone explains.
+//!
+//! Tensors are planar (C, H, W) slices, and sizes are given as tuples in that order. The functions allocate
+//! what they return. They check the length of every slice and panic when one does not fit its size: a caller
+//! that gets that wrong is a test with a mistake.
+
+mod adam;
+mod add;
+mod conv;
+mod costs;
+mod gram;
+mod pool;
+mod preprocess;
+mod relu;
+
+pub use adam::{adam_advance_forward, adam_forward};
+pub use add::add_forward;
+pub use conv::{conv_backward, conv_forward};
+pub use costs::{
+    content_cost_backward, content_cost_forward, style_cost_backward, style_cost_forward,
+    weighted_sum_backward, weighted_sum_forward,
+};
+pub use gram::{gram_backward, gram_forward};
+pub use pool::{pool_backward, pool_forward};
+pub use preprocess::{postprocess_forward, preprocess_forward};
+pub use relu::{relu_backward, relu_forward};
+
+/// The numbers that the twins compute with: `f32` and `f64`.
+pub trait Real:
+    num_traits::Float + std::ops::AddAssign + std::ops::SubAssign + std::iter::Sum + std::fmt::Debug
+{
+}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// A count of elements as a number to divide by.
+fn count<T: Real>(n: usize) -> T {
+    T::from(n).expect("every usize converts to a float")
+}
+
+/// Refuses a slice that is not as long as its shape says.
+#[track_caller]
+fn expect_len<T>(name: &str, slice: &[T], len: usize) {
+    assert_eq!(slice.len(), len, "length of {name}");
+}

@@ -1,0 +1,228 @@
+//! A device with its compiled kernels and the network's weights, shared by any number of transfers.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Pipelines};
+use crate::graph::{Executable, External, Externals, Limits, Program, Role};
+use crate::nn::weights::{ConvolutionWeights, Weights};
+use crate::nn::bias_name;
+use crate::ops::{Capabilities, Form, KernelChoice, conv};
+
+/// Most work of a slice (see [`Limits::slice_work`]): a tenth of a second or less on slow adapters of the kind.
+const SLICE_WORK_SOFTWARE: u64 = 1_000_000_000;
+const SLICE_WORK_GPU: u64 = 20_000_000_000;
+/// Seconds of work in one submission. A Windows driver resets after 2 s; people notice 0.2 s.
+const SUBMISSION_SECONDS: f64 = 0.1;
+
+fn slice_work(gpu: &Gpu) -> u64 {
+    if gpu.summary().software { SLICE_WORK_SOFTWARE } else { SLICE_WORK_GPU }
+}
+
+/// A device, its pipelines and the weights on it. Cheap to clone: clones share everything.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    gpu: Gpu,
+    pipelines: Pipelines,
+    weights: Weights,
+    kernels: KernelChoice,
+    arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
+    /// Measured on the last run, and until then what a slow adapter of the kind does.
+    work_a_second: SharedNumber,
+}
+
+impl Engine {
+    /// Opens a device of its own: the preferred adapter, or the one that `device` names by index or by a part
+    /// of its name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Adapter`] where none fits, [`crate::Error::Gpu`] where the driver refuses.
+    pub async fn open(device: Option<&str>, weights: Weights) -> Result<Self> {
+        Ok(Self::new(Gpu::open(device).await?, weights))
+    }
+
+    /// Works on a host's device and queue, within the limits and features that the host asked for.
+    pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue, weights: Weights) -> Self {
+        Self::new(Gpu::from_parts(device.clone(), queue.clone()), weights)
+    }
+
+    /// Works on an open device.
+    pub fn new(gpu: Gpu, weights: Weights) -> Self {
+        Self::with_kernels(gpu, weights, KernelChoice::Auto)
+    }
+
+    /// Works on an open device with a restricted choice of kernels.
+    pub fn with_kernels(gpu: Gpu, weights: Weights, kernels: KernelChoice) -> Self {
+        let slice = slice_work(&gpu);
+        Self(Arc::new(Shared {
+            gpu,
+            pipelines: Pipelines::default(),
+            weights,
+            kernels,
+            arranged: Mutex::default(),
+            work_a_second: SharedNumber::new(slice as f64 / SUBMISSION_SECONDS),
+        }))
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.0.gpu
+    }
+
+    /// The compiled kernels.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.0.pipelines
+    }
+
+    /// The weights file.
+    pub fn weights(&self) -> &Weights {
+        &self.0.weights
+    }
+
+    /// What bounds a plan on this device.
+    pub fn limits(&self) -> Limits {
+        let gpu = self.gpu();
+        let limits = gpu.limits();
+        Limits {
+            capabilities: Capabilities { choice: self.0.kernels, ..Capabilities::of(gpu.summary()) },
+            max_buffer_bytes: limits.max_buffer_size,
+            alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(256),
+            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
+            slice_work: slice_work(gpu),
+        }
+    }
+
+    /// The buffers of all weights that a program wants, uploaded where they are not yet on the device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub(super) async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
+        // A layer's weights and bias are neighbours: one reading serves both.
+        let mut read: Option<(String, ConvolutionWeights)> = None;
+        for external in program.externals.iter().filter(|external| external.role == Role::Weights) {
+            let key = (external.name.clone(), external.form);
+            let found = self.arranged().get(&key).cloned();
+            if let Some(buffer) = found {
+                externals.insert(external, buffer);
+                continue;
+            }
+            let layer = layer_of(&external.name);
+            let weights = match read.take() {
+                Some((name, weights)) if name == layer => weights,
+                _ => self.weights().convolution(layer)?,
+            };
+            let buffer = Arc::new(self.upload(external, &weights).await?);
+            read = Some((layer.to_owned(), weights));
+            self.arranged().insert(key, Arc::clone(&buffer));
+            externals.insert(external, buffer);
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, external: &External, weights: &ConvolutionWeights) -> Result<wgpu::Buffer> {
+        let ConvolutionWeights { kernel, bias, input_channels, output_channels } = weights;
+        let arranged;
+        let values = if external.name == bias_name(layer_of(&external.name)) {
+            bias
+        } else {
+            arranged = conv::arrange(external.form, kernel, *input_channels, *output_channels);
+            &arranged
+        };
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.gpu().buffer(&format!("impasto.{}", external.name), external.bytes, usage).await?;
+        self.gpu().queue().write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        Ok(buffer)
+    }
+
+    fn arranged(&self) -> MutexGuard<'_, HashMap<(String, Form), Arc<wgpu::Buffer>>> {
+        self.0.arranged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs slices of an executable and waits for them, a tenth of a second's work a submission, with at most
+    /// two submissions under way; `last` is recorded behind the final slice. Dropping the future stops between
+    /// submissions, and never between the dispatches that change the pixels.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost.
+    pub(super) async fn run(
+        &self,
+        executable: &Executable,
+        slices: std::ops::Range<usize>,
+        last: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<()> {
+        const WHAT: &str = "running the program";
+        let program = executable.program();
+        let begin = std::time::Instant::now();
+        let mut last = Some(last);
+        let mut under_way = VecDeque::new();
+        let mut start = slices.start;
+        while start < slices.end {
+            let end = self.submission_end(program, start..slices.end);
+            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("impasto") };
+            let mut encoder = self.gpu().device().create_command_encoder(&descriptor);
+            executable.record(&mut encoder, start..end);
+            if end == slices.end
+                && let Some(last) = last.take()
+            {
+                last(&mut encoder);
+            }
+            self.gpu().queue().submit([encoder.finish()]);
+            under_way.push_back(self.gpu().submitted());
+            if under_way.len() > 2
+                && let Some(submission) = under_way.pop_front()
+            {
+                submission.wait(self.gpu(), WHAT).await?;
+            }
+            start = end;
+        }
+        for submission in under_way {
+            submission.wait(self.gpu(), WHAT).await?;
+        }
+        let work: u64 = program.slices[slices].iter().map(|slice| slice.work).sum();
+        self.0.work_a_second.store(work as f64 / begin.elapsed().as_secs_f64().max(1e-3));
+        self.gpu().check(WHAT)
+    }
+
+    /// One past the last slice of the submission that begins with the first of `slices`.
+    fn submission_end(&self, program: &Program, slices: std::ops::Range<usize>) -> usize {
+        let budget = self.0.work_a_second.load() * SUBMISSION_SECONDS;
+        let update = program.update_slices();
+        let mut work = 0.0;
+        slices
+            .clone()
+            .find(|index| {
+                work += program.slices[*index].work as f64;
+                // The optimiser's slices stay together: the pixels change wholly or not at all.
+                *index > slices.start && *index <= update && work > budget
+            })
+            .unwrap_or(slices.end)
+    }
+}
+
+/// A number that threads share.
+#[derive(Debug)]
+struct SharedNumber(AtomicU64);
+
+impl SharedNumber {
+    fn new(value: f64) -> Self {
+        Self(AtomicU64::new(value.to_bits()))
+    }
+
+    fn load(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    fn store(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// The layer that a weight or a bias belongs to.
+fn layer_of(external: &str) -> &str {
+    external.split_once('.').map_or(external, |(layer, _)| layer)
+}

@@ -1,0 +1,330 @@
+//! A transfer under way: targets, pixels, and the steps that optimise them.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::noise::uniform_noise;
+use super::options::{Init, Options};
+use super::planning::{StepPlan, Target, name, plan_picture, plan_step, plan_target};
+use crate::error::{Error, Result};
+use crate::gpu::Readback;
+use crate::graph::{Bytes, Executable, Externals, Program, Role};
+use crate::picture::Picture;
+
+/// Adam's β₁, β₂ and ε.
+const ADAM: [f32; 3] = [0.9, 0.999, 1e-8];
+
+/// Readings of the costs that may be under way at once.
+const COST_SLOTS: usize = 2;
+/// Pictures that may be under way at once.
+const PICTURE_SLOTS: usize = 1;
+
+/// What a transfer runs and allocates.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// A step.
+    pub step: StepPlan,
+    /// The account of memory.
+    pub bytes: Bytes,
+    picture: Program,
+}
+
+/// The costs of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Costs {
+    /// J = α·content + β·style.
+    pub total: f32,
+    /// The content cost.
+    pub content: f32,
+    /// The style cost: Σ λ·(cost of a layer).
+    pub style: f32,
+    /// The cost of each style layer without its λ, in the network's order.
+    pub layers: Vec<f32>,
+}
+
+/// One picture being painted in the style of another.
+#[derive(Debug)]
+pub struct Transfer {
+    engine: Engine,
+    step: Executable,
+    picture: Executable,
+    costs: Readback,
+    pixels: Readback,
+    size: (u32, u32),
+    bytes: Bytes,
+}
+
+impl Transfer {
+    /// Fits both pictures to the options' size, computes the targets, and puts the start on the device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for options that do not make sense, [`Error::Weights`] where a layer is missing,
+    /// [`Error::Memory`] and [`Error::Gpu`] from the device.
+    pub async fn prepare(engine: &Engine, content: &Picture, style: &Picture, options: &Options) -> Result<Self> {
+        let sides = |picture: &Picture| (picture.width(), picture.height());
+        let Plan { step, bytes, picture: picture_program } =
+            Self::plan(engine, sides(content), sides(style), options)?;
+        let StepPlan { program, size, style_layers } = step;
+        let content = fitted(content, options);
+        let style = fitted(style, options);
+        let mean = engine.weights().mean();
+        let mut externals = Externals::default();
+        engine.bind_weights(&program, &mut externals).await?;
+        // The targets' own programs are gone before the step's memory is asked for.
+        let style_names = style_layers.iter().map(|layer| name::style_target(layer)).collect();
+        make_targets(engine, options, &style, Target::Style, style_names, &program, &mut externals).await?;
+        let content_names = vec![name::CONTENT_TARGET.to_owned()];
+        make_targets(engine, options, &content, Target::Content, content_names, &program, &mut externals).await?;
+        let start = start_pixels(&content, options, mean);
+        let lambda = |layer: &String| {
+            options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
+        };
+        let cost_weights: Vec<f32> =
+            style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
+        let [beta1, beta2, epsilon] = ADAM;
+        let hyper = [options.learning_rate, beta1, beta2, epsilon];
+        let values: [(&str, &[f32]); 4] = [
+            (name::PIXELS, &start),
+            (name::HYPER, &hyper),
+            (name::COST_WEIGHTS, &cost_weights),
+            (name::SEED, &[1.0]),
+        ];
+        upload(engine, &program, &mut externals, &values).await?;
+
+        let mut picture_externals = Externals::default();
+        for external in &picture_program.externals {
+            if let Some(buffer) = externals.get(external) {
+                picture_externals.insert(external, Arc::clone(buffer));
+            }
+        }
+        let costs = Readback::new(engine.gpu(), cost_bytes(&program), COST_SLOTS).await?;
+        let pixels = Readback::new(engine.gpu(), picture_bytes(size), PICTURE_SLOTS).await?;
+        let picture =
+            Executable::new(engine.gpu(), engine.pipelines(), picture_program, picture_externals).await?;
+        let step = Executable::new(engine.gpu(), engine.pipelines(), program, externals).await?;
+        Ok(Self { engine: engine.clone(), step, picture, costs, pixels, size, bytes })
+    }
+
+    /// What [`Transfer::prepare`] would run and allocate for pictures of these sides (width, height), without
+    /// doing it: nothing is put on the device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for options that do not make sense, [`Error::Weights`] where a layer is missing,
+    /// [`Error::Memory`] where the device is too small.
+    pub fn plan(engine: &Engine, content: (u32, u32), style: (u32, u32), options: &Options) -> Result<Plan> {
+        engine.weights().check(options.deepest()?)?;
+        let (limits, mean) = (engine.limits(), engine.weights().mean());
+        let fit = |(width, height)| options.size.fit(width, height);
+        let step = plan_step(options, fit(content), &limits)?;
+        let picture = plan_picture(mean, step.size, &limits)?;
+        // The targets' memory is free again before the first step; it only has to be there.
+        plan_target(options, Target::Style, mean, fit(style), &limits)?;
+        plan_target(options, Target::Content, mean, step.size, &limits)?;
+        let readback = Readback::planned_bytes(cost_bytes(&step.program), COST_SLOTS)
+            + Readback::planned_bytes(picture_bytes(step.size), PICTURE_SLOTS);
+        let bytes = step.program.bytes(readback + picture.own_bytes());
+        Ok(Plan { step, bytes, picture })
+    }
+
+    /// Takes one step and returns the costs of the picture before it.
+    ///
+    /// Dropping the future before it is done leaves the pixels as they were, or as they are after the step.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost.
+    pub async fn step(&mut self) -> Result<Costs> {
+        let slices = 0..self.step.program().slices.len();
+        self.run(slices).await
+    }
+
+    /// The costs of the picture as it is.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost.
+    pub async fn cost(&mut self) -> Result<Costs> {
+        let slices = 0..self.step.program().forward_slices();
+        self.run(slices).await
+    }
+
+    /// The picture as it is, in 8 bits: mean added, clamped, truncated.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost.
+    pub async fn picture(&mut self) -> Result<Picture> {
+        let Self { engine, picture, pixels, size, .. } = self;
+        let mut ticket = None;
+        let slices = 0..picture.program().slices.len();
+        engine.run(picture, slices, |encoder| ticket = Some(pixels.copy(encoder, &picture.kept(0)))).await?;
+        let rgba = read(engine, pixels, ticket).await?;
+        Picture::from_rgba(size.0, size.1, &rgba)
+    }
+
+    /// Width and height of the picture.
+    pub fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    /// The program of a step.
+    pub fn program(&self) -> &Program {
+        self.step.program()
+    }
+
+    /// The account of memory.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes
+    }
+
+    /// Bytes of the buffers that were really created, weights included: the total of [`Transfer::bytes`],
+    /// counted again.
+    pub fn allocated_bytes(&self) -> u64 {
+        let own = self.step.allocated_bytes() + self.picture.allocated_bytes();
+        own + self.step.externals().allocated_bytes() + self.costs.bytes() + self.pixels.bytes()
+    }
+
+    async fn run(&mut self, slices: std::ops::Range<usize>) -> Result<Costs> {
+        let Self { engine, step, costs, .. } = self;
+        let mut ticket = None;
+        let kept: Vec<_> = (0..step.program().kept.len()).flat_map(|kept| step.kept(kept)).collect();
+        engine.run(step, slices, |encoder| ticket = Some(costs.copy(encoder, &kept))).await?;
+        let bytes = read(engine, costs, ticket).await?;
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+        match values[..] {
+            [total, content, style, ref layers @ ..] => Ok(Costs { total, content, style, layers: layers.to_vec() }),
+            _ => Err(Error::Gpu { what: "reading the costs".into(), reason: "too few values came back".into() }),
+        }
+    }
+}
+
+async fn read(engine: &Engine, readback: &Readback, ticket: Option<crate::gpu::Ticket>) -> Result<Vec<u8>> {
+    match ticket {
+        Some(ticket) => readback.read(engine.gpu(), ticket).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn fitted(picture: &Picture, options: &Options) -> Picture {
+    let (width, height) = options.size.fit(picture.width(), picture.height());
+    picture.resized(width, height)
+}
+
+/// Bytes of one reading of the costs.
+fn cost_bytes(program: &Program) -> u64 {
+    4 * program.kept.len() as u64
+}
+
+/// Bytes of an RGBA picture of `size` (width, height).
+fn picture_bytes((width, height): (u32, u32)) -> u64 {
+    4 * u64::from(width) * u64::from(height)
+}
+
+/// R·noise + (1 − R)·(picture − mean), (3, H, W).
+fn start_pixels(content: &Picture, options: &Options, mean: [f32; 3]) -> Vec<f32> {
+    let (width, height) = (content.width(), content.height());
+    let stretched;
+    let picture = match &options.init {
+        Init::Noise | Init::Content => content,
+        Init::Picture(picture) => {
+            stretched = picture.resized(width, height);
+            &stretched
+        }
+    };
+    let ratio = f64::from(options.noise_ratio());
+    let plane = width as usize * height as usize;
+    let mut pixels: Vec<f32> = Vec::with_capacity(3 * plane);
+    for (channel, mean) in mean.into_iter().enumerate() {
+        let values = picture.rgb().iter().skip(channel).step_by(3);
+        pixels.extend(values.map(|value| ((1.0 - ratio) * (f64::from(*value) - f64::from(mean))) as f32));
+    }
+    if ratio > 0.0 {
+        for (pixel, noise) in pixels.iter_mut().zip(uniform_noise(options.seed, width, height)) {
+            *pixel = (ratio * f64::from(noise) + f64::from(*pixel)) as f32;
+        }
+    }
+    pixels
+}
+
+/// Runs the target program of `picture` and copies what it keeps into buffers called `names`, which the step's
+/// `program` will read.
+async fn make_targets(
+    engine: &Engine,
+    options: &Options,
+    picture: &Picture,
+    target: Target,
+    names: Vec<String>,
+    program: &Program,
+    externals: &mut Externals,
+) -> Result<()> {
+    let size = (picture.width(), picture.height());
+    let target_program = plan_target(options, target, engine.weights().mean(), size, &engine.limits())?;
+    let mut target_externals = Externals::default();
+    engine.bind_weights(&target_program, &mut target_externals).await?;
+    let rgba = picture.to_rgba();
+    upload_bytes(engine, &target_program, &mut target_externals, name::PICTURE, &rgba).await?;
+    let executable = Executable::new(engine.gpu(), engine.pipelines(), target_program, target_externals).await?;
+    for target in &names {
+        allocate(engine, program, externals, target).await?;
+    }
+    let slices = 0..executable.program().slices.len();
+    engine
+        .run(&executable, slices, |encoder| {
+            for (kept, target) in names.iter().enumerate() {
+                for ((from, offset, bytes), to) in executable.kept(kept).into_iter().zip(externals.pieces(target)) {
+                    encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
+                }
+            }
+        })
+        .await
+}
+
+/// Buffers for all pieces of the external called `name`.
+async fn allocate(engine: &Engine, program: &Program, externals: &mut Externals, name: &str) -> Result<()> {
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    for external in program.externals.iter().filter(|external| external.name == name) {
+        let buffer = engine.gpu().buffer(&format!("impasto.{name}"), external.bytes, usage).await?;
+        externals.insert(external, Arc::new(buffer));
+    }
+    Ok(())
+}
+
+/// Allocates everything of a step's program that is not there yet, and writes `values`; the rest is zero, which
+/// is what wgpu gives and what Adam starts from.
+async fn upload(
+    engine: &Engine,
+    program: &Program,
+    externals: &mut Externals,
+    values: &[(&str, &[f32])],
+) -> Result<()> {
+    let missing: Vec<String> = program
+        .externals
+        .iter()
+        .filter(|external| external.role != Role::Weights && externals.get(external).is_none())
+        .map(|external| external.name.clone())
+        .collect();
+    for name in missing {
+        match values.iter().find(|(known, _)| *known == name) {
+            Some((_, values)) => {
+                upload_bytes(engine, program, externals, &name, bytemuck::cast_slice(values)).await?;
+            }
+            None => allocate(engine, program, externals, &name).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Allocates the pieces of the external called `name` and writes `bytes` to them, one behind the other.
+async fn upload_bytes(
+    engine: &Engine,
+    program: &Program,
+    externals: &mut Externals,
+    name: &str,
+    bytes: &[u8],
+) -> Result<()> {
+    allocate(engine, program, externals, name).await?;
+    let mut rest = bytes;
+    for piece in externals.pieces(name) {
+        let (part, behind) = rest.split_at(rest.len().min(piece.size() as usize));
+        engine.gpu().queue().write_buffer(&piece, 0, part);
+        rest = behind;
+    }
+    Ok(())
+}

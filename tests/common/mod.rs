@@ -1,0 +1,7 @@
+//! What the integration tests share. Each test target that needs it says `mod common;`.
+
+// Every target compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod compare;
+pub(crate) mod random;

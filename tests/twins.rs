@@ -1,0 +1,531 @@
+//! The CPU twins against mathematics: hand-computed numbers, independent formulations, finite differences,
+//! and the values that the course published. The kernels are compared with the twins, so nothing here may
+//! come from our own output.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::compare::{assert_canary, assert_close, compare};
+use common::random::Random;
+use impasto::reference::*;
+
+/// Sizes (C, H, W): one cell, one row, one column, odd, prime, even beside odd, never only squares.
+const SIZES: [(usize, usize, usize); 9] =
+    [(1, 1, 1), (3, 1, 1), (2, 1, 9), (2, 8, 1), (3, 2, 2), (1, 2, 3), (3, 5, 7), (5, 4, 6), (4, 11, 13)];
+
+/// The step of the finite differences. Every map differentiated here is at most quadratic in the tensor that
+/// is moved (ReLU: linear on either side of its kink), and for those the central difference is exact at any
+/// step, so the step is large, and a power of two, to lose nothing to rounding.
+const STEP: f64 = 0.125;
+
+/// What remains is rounding in f64: fewer than 1000 additions of terms near 1, each off by at most 1.1e-16,
+/// divided by the doubled step: 1000 · 1.1e-16 / 0.25 = 4.4e-13, rounded up.
+const GRADIENT_ATOL: f64 = 5e-13;
+
+/// The same count for sums whose terms are larger than 1 because the sum itself is.
+const GRADIENT_RTOL: f64 = 5e-13;
+
+/// Checks `gradient` (of the scalar Σ upstream·forward(x) with respect to `x`) against central differences.
+#[track_caller]
+fn check_gradient(
+    name: &str,
+    x: &[f64],
+    upstream: &[f64],
+    forward: impl Fn(&[f64]) -> Vec<f64>,
+    gradient: &[f64],
+) {
+    let mut moved = x.to_vec();
+    let differences: Vec<f64> = (0..x.len())
+        .map(|i| {
+            moved[i] = x[i] + STEP;
+            let after = forward(&moved);
+            moved[i] = x[i] - STEP;
+            let before = forward(&moved);
+            moved[i] = x[i];
+            assert_eq!(after.len(), upstream.len(), "{name}: one upstream value per output");
+            // Differences first, then the sum: the outputs that do not depend on this element cancel exactly.
+            upstream.iter().zip(after.iter().zip(&before)).map(|(dy, (a, b))| dy * (a - b)).sum::<f64>()
+                / (2.0 * STEP)
+        })
+        .collect();
+    assert_close(name, gradient, &differences, GRADIENT_ATOL, GRADIENT_RTOL);
+    assert_canary(name, gradient, &differences, GRADIENT_ATOL, GRADIENT_RTOL);
+}
+
+/// Checks an f32 result against the same twin in f64. Each of `terms` additions of random terms within ±1
+/// rounds by at most 6e-8 of a partial sum; those of mixed sign stay small, those of one sign grow into the
+/// result and their roundings, of either sign, into its square root. Both count double; what is then divided
+/// by `divisor` is divided here.
+#[track_caller]
+fn check_rounding(name: &str, got: &[f32], want: &[f64], terms: usize, divisor: usize) {
+    let atol = 1.2e-7 * terms as f64 / divisor as f64;
+    let rtol = 1.2e-7 * (1.0 + (terms as f64).sqrt());
+    assert_close(name, got, want, atol, rtol);
+    assert_canary(name, got, want, atol, rtol);
+}
+
+fn widen(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| x.into()).collect()
+}
+
+// ---- Gradients ----
+
+#[test]
+fn conv_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(1);
+    for (size @ (c_in, height, width), c_out) in SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]) {
+        let x = random.vec_f64(c_in * height * width);
+        let w = random.vec_f64(c_out * c_in * 9);
+        let b = random.vec_f64(c_out);
+        let dy = random.vec_f64(c_out * height * width);
+        let dx = conv_backward(&dy, &w, size, c_out);
+        let name = format!("conv_backward {size:?} to {c_out}");
+        check_gradient(&name, &x, &dy, |x| conv_forward(x, &w, &b, size, c_out), &dx);
+    }
+}
+
+#[test]
+fn relu_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(2);
+    for len in [1, 2, 7, 101] {
+        // Twice the step away from the kink, where a difference would straddle both slopes.
+        let x: Vec<f64> = random.vec_f64(len).iter().map(|x| x + 2.0 * STEP * x.signum()).collect();
+        let dy = random.vec_f64(len);
+        let dx = relu_backward(&dy, &relu_forward(&x));
+        check_gradient(&format!("relu_backward {len}"), &x, &dy, relu_forward, &dx);
+    }
+}
+
+#[test]
+fn pool_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(3);
+    for size @ (channels, height, width) in SIZES {
+        let x = random.vec_f64(channels * height * width);
+        let dy = random.vec_f64(channels * height.div_ceil(2) * width.div_ceil(2));
+        let dx = pool_backward(&dy, size);
+        check_gradient(&format!("pool_backward {size:?}"), &x, &dy, |x| pool_forward(x, size), &dx);
+    }
+}
+
+#[test]
+fn gram_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
+    let mut random = Random::new(4);
+    for size @ (channels, height, width) in SIZES {
+        let x = random.vec_f64(channels * height * width);
+        // Not symmetric, so that a backward which reads one half only, or transposes, is found.
+        let dy = random.vec_f64(channels * channels);
+        let dx = gram_backward(&dy, &x, size);
+        check_gradient(&format!("gram_backward {size:?}"), &x, &dy, |x| gram_forward(x, size), &dx);
+    }
+}
+
+#[test]
+fn cost_backwards_are_the_gradients_of_their_forwards() {
+    let mut random = Random::new(5);
+    for len in [1, 2, 9, 49, 169] {
+        let (x, target, dy) = (random.vec_f64(len), random.vec_f64(len), random.vec_f64(1));
+        let dx = content_cost_backward(&dy, &x, &target);
+        let name = format!("content_cost_backward {len}");
+        check_gradient(&name, &x, &dy, |x| content_cost_forward(x, &target), &dx);
+
+        let weights = random.vec_f64(len);
+        let dx = weighted_sum_backward(&dy, &weights);
+        let name = format!("weighted_sum_backward {len}");
+        check_gradient(&name, &x, &dy, |x| weighted_sum_forward(x, &weights), &dx);
+    }
+    for channels in [1, 2, 7, 13] {
+        let (g, target) = (random.vec_f64(channels * channels), random.vec_f64(channels * channels));
+        let dy = random.vec_f64(1);
+        let dg = style_cost_backward(&dy, &g, &target, channels);
+        let name = format!("style_cost_backward {channels}");
+        check_gradient(&name, &g, &dy, |g| style_cost_forward(g, &target, channels), &dg);
+    }
+}
+
+#[test]
+fn add_passes_its_upstream_gradient_to_both_sides() {
+    let mut random = Random::new(6);
+    let (x, y, dz) = (random.vec_f64(37), random.vec_f64(37), random.vec_f64(37));
+    check_gradient("add_forward in x", &x, &dz, |x| add_forward(x, &y), &dz);
+    check_gradient("add_forward in y", &y, &dz, |y| add_forward(&x, y), &dz);
+}
+
+// ---- The course's published values ----
+
+/// A published value is printed with five decimals; the twins must give it within this.
+const PUBLISHED_ATOL: f64 = 1e-5;
+
+/// The arrays of the course's unit tests, by name, with their shapes.
+fn course_array(name: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = include_bytes!("fixtures/course-costs.safetensors");
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+    let tensor = file.tensor(name).unwrap();
+    assert_eq!(tensor.dtype(), safetensors::Dtype::F32);
+    let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    (tensor.shape().to_vec(), values)
+}
+
+/// One activation array, stored (1, H, W, C), as planes and their size (C, H, W).
+fn course_activations(name: &str) -> (Vec<f32>, (usize, usize, usize)) {
+    let (shape, values) = course_array(name);
+    let [1, height, width, channels] = shape[..] else { panic!("{name} is (1, H, W, C), not {shape:?}") };
+    let planes = (0..channels).flat_map(|c| values.iter().skip(c).step_by(channels)).copied().collect();
+    (planes, (channels, height, width))
+}
+
+#[test]
+fn the_courses_content_cost_comes_out() {
+    let (first, _) = course_activations("costs.first");
+    let (second, _) = course_activations("costs.second");
+    let cost = content_cost_forward(&first, &second);
+    assert_close("content cost, published", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
+    let (_, stored) = course_array("expected.content_cost");
+    assert_close("content cost, stored", &cost, &stored, PUBLISHED_ATOL, 0.0);
+    let cost = content_cost_forward(&widen(&first), &widen(&second));
+    assert_close("content cost in f64", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
+    assert_canary("content cost in f64", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
+}
+
+#[test]
+fn the_courses_gram_matrix_comes_out() {
+    let (shape, a) = course_array("gram.a");
+    assert_eq!(shape, [3, 2], "C × HW");
+    // The course does not divide by the pixel count here.
+    let gram: Vec<f32> = gram_forward(&a, (3, 1, 2)).iter().map(|g| g * 2.0).collect();
+    let published = [
+        [6.42230511, -4.42912197, -2.09668207],
+        [-4.42912197, 19.46583748, 19.56387138],
+        [-2.09668207, 19.56387138, 20.6864624],
+    ];
+    assert_close("Gram, published", &gram, published.as_flattened(), PUBLISHED_ATOL, 0.0);
+    assert_canary("Gram, published", &gram, published.as_flattened(), PUBLISHED_ATOL, 0.0);
+    assert_close("Gram, stored", &gram, &course_array("expected.gram").1, PUBLISHED_ATOL, 0.0);
+}
+
+#[test]
+fn the_courses_style_layer_cost_comes_out() {
+    let (first, size) = course_activations("costs.first");
+    let (second, _) = course_activations("costs.second");
+    let cost = style_cost_forward(&gram_forward(&first, size), &gram_forward(&second, size), size.0);
+    assert_close("style layer cost, published", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
+    let (_, stored) = course_array("expected.style_layer_cost");
+    assert_close("style layer cost, stored", &cost, &stored, PUBLISHED_ATOL, 0.0);
+    let cost =
+        style_cost_forward(&gram_forward(&widen(&first), size), &gram_forward(&widen(&second), size), size.0);
+    assert_close("style layer cost in f64", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
+    assert_canary("style layer cost in f64", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
+}
+
+#[test]
+fn the_courses_total_cost_comes_out() {
+    let costs = [1.7886284734303186, 0.43650985051198943];
+    let total = weighted_sum_forward(&costs, &[10.0, 40.0]);
+    assert_close("total cost", &total, &[35.34667875478276], PUBLISHED_ATOL, 0.0);
+    assert_canary("total cost", &total, &[35.34667875478276], PUBLISHED_ATOL, 0.0);
+}
+
+// ---- Independent formulations and hand-computed numbers ----
+
+/// The same convolution written the other way round: pad with zeros explicitly, then gather each output by
+/// itself.
+fn conv_by_padding(
+    x: &[f64],
+    w: &[f64],
+    b: &[f64],
+    (c_in, height, width): (usize, usize, usize),
+    c_out: usize,
+) -> Vec<f64> {
+    let padded_width = width + 2;
+    let padded_plane = (height + 2) * padded_width;
+    let mut padded = vec![0.0; c_in * padded_plane];
+    for (i, &x) in x.iter().enumerate() {
+        let (channel, row, column) = (i / (height * width), i / width % height, i % width);
+        padded[channel * padded_plane + (row + 1) * padded_width + column + 1] = x;
+    }
+    (0..c_out * height * width)
+        .map(|i| {
+            let (out, row, column) = (i / (height * width), i / width % height, i % width);
+            let products = (0..c_in * 9).map(|k| {
+                let (channel, ky, kx) = (k / 9, k / 3 % 3, k % 3);
+                w[out * c_in * 9 + k]
+                    * padded[channel * padded_plane + (row + ky) * padded_width + column + kx]
+            });
+            b[out] + products.sum::<f64>()
+        })
+        .collect()
+}
+
+#[test]
+fn conv_forward_agrees_with_explicit_padding() {
+    let mut random = Random::new(7);
+    for (size @ (c_in, height, width), c_out) in SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]) {
+        let x = random.vec_f64(c_in * height * width);
+        let w = random.vec_f64(c_out * c_in * 9);
+        let b = random.vec_f64(c_out);
+        let name = format!("conv_forward {size:?} to {c_out}");
+        // The two add the same at most 46 terms near 1 in another order: 46 · 2.2e-16 = 1e-14.
+        let want = conv_by_padding(&x, &w, &b, size, c_out);
+        assert_close(&name, &conv_forward(&x, &w, &b, size, c_out), &want, 1e-14, 0.0);
+    }
+}
+
+#[test]
+fn conv_forward_gives_hand_computed_numbers() {
+    let ramp: Vec<f64> = (1..=9).map(f64::from).collect();
+    // The centre is the sum of the squares to 9; with a flipped kernel it would be 165.
+    let want = [[94.0, 154.0, 106.0], [186.0, 285.0, 186.0], [106.0, 154.0, 94.0]];
+    assert_eq!(conv_forward(&ramp, &ramp, &[0.0], (1, 3, 3), 1), want.as_flattened());
+
+    // Two inputs to two outputs of one row: the weights' order is (out, in, ky, kx), and only the middle row
+    // is read.
+    let x = [1.0, 2.0, 3.0, 10.0, 20.0, 30.0];
+    let w: Vec<f64> = (0..36).map(f64::from).collect();
+    // First output: input 0 with taps 3, 4, 5 and input 1 with taps 12, 13, 14; second output: 18 more in
+    // each tap.
+    let first = [14.0 + 410.0, 26.0 + 800.0, 18.0 + 630.0];
+    let more = [18.0 * 33.0, 18.0 * 66.0, 18.0 * 55.0];
+    let want = [
+        [first[0] + 0.5, first[1] + 0.5, first[2] + 0.5],
+        [first[0] + more[0] - 7.0, first[1] + more[1] - 7.0, first[2] + more[2] - 7.0],
+    ];
+    assert_eq!(conv_forward(&x, &w, &[0.5, -7.0], (2, 1, 3), 2), want.as_flattened());
+}
+
+#[test]
+fn relu_gives_hand_computed_numbers() {
+    assert_eq!(relu_forward(&[-2.0, -0.0, 0.0, 1e-30, 3.5]), [0.0, 0.0, 0.0, 1e-30, 3.5]);
+    // At the kink nothing passes.
+    assert_eq!(relu_backward(&[1.0, -2.0, 3.0, -4.0], &[0.0, 0.5, -0.0, 1e-30]), [0.0, -2.0, 0.0, -4.0]);
+    assert!(relu_forward(&[f32::NAN])[0].is_nan(), "a NaN must not be hidden");
+}
+
+#[test]
+fn pool_follows_the_same_rule_by_hand() {
+    let x: Vec<f64> = (1..=15).map(f64::from).collect();
+    // 3×5 → 2×3; the last column averages two cells, the last row two, the corner one.
+    assert_eq!(pool_forward(&x, (1, 3, 5)), [4.0, 6.0, 7.5, 11.5, 13.5, 15.0]);
+    let dx = [[0.25, 0.25, 0.5, 0.5, 1.5], [0.25, 0.25, 0.5, 0.5, 1.5], [2.0, 2.0, 2.5, 2.5, 6.0]];
+    assert_eq!(pool_backward(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], (1, 3, 5)), dx.as_flattened());
+
+    // Two channels with even height and odd width.
+    assert_eq!(pool_forward(&x[..12], (2, 2, 3)), [3.0, 4.5, 9.0, 10.5]);
+    // One cell is its own average.
+    assert_eq!(pool_forward(&[5.0, 7.0], (2, 1, 1)), [5.0, 7.0]);
+    assert_eq!(pool_backward(&[5.0, 7.0], (2, 1, 1)), [5.0, 7.0]);
+    // Nothing outside is counted, so a flat picture stays flat: 75×100 to 38×50, as on the way down from
+    // 300×400.
+    assert_eq!(pool_forward(&vec![1.0; 75 * 100], (1, 75, 100)), vec![1.0; 38 * 50]);
+}
+
+#[test]
+fn gram_and_its_backward_give_hand_computed_numbers() {
+    // F = (1 2; 3 −1), two pixels: F·Fᵀ = (5 1; 1 10).
+    let x = [1.0, 2.0, 3.0, -1.0];
+    assert_eq!(gram_forward(&x, (2, 1, 2)), [2.5, 0.5, 0.5, 5.0]);
+    assert_eq!(gram_forward(&x, (2, 2, 1)), [2.5, 0.5, 0.5, 5.0]);
+    // dY = (1 2; 4 8): dY + dYᵀ = (2 6; 6 16), times F, over 2.
+    assert_eq!(gram_backward(&[1.0, 2.0, 4.0, 8.0], &x, (2, 1, 2)), [10.0, -1.0, 27.0, -2.0]);
+}
+
+#[test]
+fn costs_and_add_give_hand_computed_numbers() {
+    assert_eq!(content_cost_forward(&[1.0, 5.0], &[4.0, 1.0]), [25.0 / 8.0]);
+    assert_eq!(content_cost_backward(&[8.0], &[1.0, 5.0], &[4.0, 1.0]), [-6.0, 8.0]);
+    assert_eq!(style_cost_forward(&[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0], 2), [14.0 / 16.0]);
+    assert_eq!(
+        style_cost_backward(&[8.0], &[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0], 2),
+        [1.0, -2.0, 0.0, 3.0]
+    );
+    assert_eq!(weighted_sum_forward(&[2.0, 3.0], &[10.0, -40.0]), [-100.0]);
+    assert_eq!(weighted_sum_backward(&[0.5], &[10.0, -40.0]), [5.0, -20.0]);
+    assert_eq!(add_forward(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
+}
+
+/// The course's hyperparameters: learning rate, β₁, β₂, ε.
+const HYPER: [f64; 4] = [2.0, 0.9, 0.999, 1e-8];
+
+#[test]
+fn adam_takes_the_hand_computed_first_two_steps() {
+    // Worked out to 40 digits from the formulas: gradients 0.5 then −1.5, 0.25 then 0, and none at all.
+    let steps = [
+        (
+            [0.5, 0.25, 0.0],
+            [0.1, 0.001, 1.0],
+            [8.000_001_264_910_264, -4.999_997_470_181_071, 7.0],
+            [0.05, 0.025, 0.0],
+            [0.00025, 0.0000625, 0.0],
+        ),
+        (
+            [-1.5, 0.0, 0.0],
+            [0.19, 0.001999, 2.0],
+            [8.988_380_733_818_66, -6.340_112_282_479_906, 7.0],
+            [-0.105, 0.0225, 0.0],
+            [0.00249975, 0.0000624375, 0.0],
+        ),
+    ];
+    // The nearest f64 to 0.999 may be 5.5e-17 off, which is 5.5e-14 of 1 − 0.999; the rest of the rounding is
+    // less.
+    let rtol = 1e-13;
+    let (mut state, mut x, mut m, mut v) = (vec![0.0; 3], vec![10.0, -3.0, 7.0], vec![0.0; 3], vec![0.0; 3]);
+    // In f32, 1 − 0.999 is 4.7e-5 off, and so are v and 1 − β₂ᵗ; in x the two cancel.
+    let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    let (mut state32, mut x32, mut m32, mut v32) = (narrow(&state), narrow(&x), narrow(&m), narrow(&v));
+    for (t, (dx, want_state, want_x, want_m, want_v)) in steps.into_iter().enumerate() {
+        state = adam_advance_forward(&HYPER, &state);
+        (x, m, v) = adam_forward(&HYPER, &state, &dx, &x, &m, &v);
+        for (name, got, want) in
+            [("state", &state, want_state), ("x", &x, want_x), ("m", &m, want_m), ("v", &v, want_v)]
+        {
+            let name = format!("adam {name} at step {}", t + 1);
+            assert_close(&name, got, &want, 0.0, rtol);
+            assert_canary(&name, got, &want, 0.0, rtol);
+        }
+
+        let hyper = narrow(&HYPER);
+        state32 = adam_advance_forward(&hyper, &state32);
+        (x32, m32, v32) = adam_forward(&hyper, &state32, &narrow(&dx), &x32, &m32, &v32);
+        assert_close("adam x in f32", &x32, &want_x, 0.0, 5e-7);
+        assert_close("adam m in f32", &m32, &want_m, 0.0, 1e-6);
+        assert_close("adam v in f32", &v32, &want_v, 0.0, 5e-5);
+        assert_close("adam state in f32", &state32, &want_state, 0.0, 5e-5);
+    }
+}
+
+#[test]
+fn adam_advance_keeps_the_closed_form_over_a_whole_run() {
+    let mut state = vec![0.0; 3];
+    for t in 1..=200 {
+        state = adam_advance_forward(&HYPER, &state);
+        if [1, 2, 7, 50, 200].contains(&t) {
+            let want = [1.0 - HYPER[1].powi(t), 1.0 - HYPER[2].powi(t), t.into()];
+            // 1 − β₂ᵗ is 1e-3 at first, so the closed form loses three digits of sixteen.
+            assert_close(&format!("adam_advance_forward to step {t}"), &state, &want, 0.0, 1e-13);
+        }
+    }
+}
+
+/// The channel means that the network was trained with, RGB.
+const MEAN: [f64; 3] = [123.68, 116.779, 103.939];
+
+#[test]
+fn preprocess_gives_hand_computed_numbers() {
+    let rgba = [1, 2, 3, 99, 255, 0, 128, 7];
+    let want = [-122.68, 131.32, -114.779, -116.779, -100.939, 24.061];
+    // One subtraction of numbers below 256 rounds by at most 1.5e-14, and the decimals themselves by as much.
+    let got = preprocess_forward(&rgba, (1, 2), MEAN);
+    assert_close("preprocess_forward", &got, &want, 3e-14, 0.0);
+    assert_canary("preprocess_forward", &got, &want, 3e-14, 0.0);
+    assert_eq!(preprocess_forward(&rgba, (2, 1), MEAN), got, "planes do not know their rows");
+}
+
+#[test]
+fn postprocess_clamps_and_truncates() {
+    let x =
+        [-1e9, 254.9, 255.0, 1e9, -0.5, 0.999, 1.0, f64::INFINITY, f64::NAN, 127.5, f64::NEG_INFINITY, 12.0];
+    let want = [0, 0, 0, 255, 254, 0, 127, 255, 255, 1, 0, 255, 255, 255, 12, 255];
+    assert_eq!(postprocess_forward(&x, (2, 2), [0.0; 3]), want);
+    // The mean is added to its own channel.
+    assert_eq!(postprocess_forward(&[0.0; 3], (1, 1), MEAN), [123, 116, 103, 255]);
+}
+
+#[test]
+fn a_picture_survives_the_way_in_and_out() {
+    let mut random = Random::new(8);
+    // Means with an exact binary form, because a sum that rounds to just below a whole number is truncated.
+    let mean = [123.5_f32, 116.75, 103.25];
+    for (height, width) in [(1, 1), (3, 7), (8, 5)] {
+        let mut rgba = random.bytes(height * width * 4);
+        let planes = preprocess_forward(&rgba, (height, width), mean);
+        rgba.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
+        let back = postprocess_forward(&planes, (height, width), mean);
+        assert_close("picture in and out", &back, &rgba, 0.0, 0.0);
+        assert_canary("picture in and out", &back, &rgba, 0.0, 0.0);
+    }
+}
+
+// ---- f32 against f64, with a canary for every function ----
+
+#[test]
+fn conv_in_f32_differs_by_rounding_alone() {
+    let mut random = Random::new(9);
+    let (size @ (c_in, height, width), c_out) = ((17, 7, 11), 5);
+    let (x, w) = (random.vec_f32(c_in * height * width), random.vec_f32(c_out * c_in * 9));
+    let (b, dy) = (random.vec_f32(c_out), random.vec_f32(c_out * height * width));
+    let want = conv_forward(&widen(&x), &widen(&w), &widen(&b), size, c_out);
+    check_rounding("conv_forward", &conv_forward(&x, &w, &b, size, c_out), &want, c_in * 9 + 1, 1);
+    let want = conv_backward(&widen(&dy), &widen(&w), size, c_out);
+    check_rounding("conv_backward", &conv_backward(&dy, &w, size, c_out), &want, c_out * 9, 1);
+}
+
+#[test]
+fn relu_and_pool_in_f32_differ_by_rounding_alone() {
+    let mut random = Random::new(10);
+    let size = (3, 5, 7);
+    let (x, dy) = (random.vec_f32(3 * 5 * 7), random.vec_f32(3 * 5 * 7));
+    check_rounding("relu_forward", &relu_forward(&x), &relu_forward(&widen(&x)), 1, 1);
+    check_rounding("relu_backward", &relu_backward(&dy, &x), &relu_backward(&widen(&dy), &widen(&x)), 1, 1);
+    check_rounding("pool_forward", &pool_forward(&x, size), &pool_forward(&widen(&x), size), 4, 4);
+    let dy = &dy[..3 * 3 * 4];
+    check_rounding("pool_backward", &pool_backward(dy, size), &pool_backward(&widen(dy), size), 1, 1);
+}
+
+#[test]
+fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
+    let mut random = Random::new(11);
+    let size @ (channels, height, width) = (7, 11, 13);
+    let (x, target) = (random.vec_f32(channels * height * width), random.vec_f32(channels * height * width));
+    let (g, dy) = (random.vec_f32(channels * channels), random.vec_f32(channels * channels));
+    let (wide_x, wide_target, wide_g, wide_dy) = (widen(&x), widen(&target), widen(&g), widen(&dy));
+    let pixels = height * width;
+    check_rounding("gram_forward", &gram_forward(&x, size), &gram_forward(&wide_x, size), pixels, pixels);
+    let want = gram_backward(&wide_dy, &wide_x, size);
+    check_rounding("gram_backward", &gram_backward(&dy, &x, size), &want, 2 * channels, pixels);
+
+    let len = x.len();
+    let want = content_cost_forward(&wide_x, &wide_target);
+    check_rounding("content_cost_forward", &content_cost_forward(&x, &target), &want, len, 4 * len);
+    let want = content_cost_backward(&[0.75], &wide_x, &wide_target);
+    let got = content_cost_backward(&[0.75], &x, &target);
+    check_rounding("content_cost_backward", &got, &want, 1, 2 * len);
+    let len = g.len();
+    let want = style_cost_forward(&wide_g, &wide_dy, channels);
+    check_rounding("style_cost_forward", &style_cost_forward(&g, &dy, channels), &want, len, 4 * len);
+    let want = style_cost_backward(&[0.75], &wide_g, &wide_dy, channels);
+    let got = style_cost_backward(&[0.75], &g, &dy, channels);
+    check_rounding("style_cost_backward", &got, &want, 1, 2 * len);
+    let want = weighted_sum_forward(&wide_g, &wide_dy);
+    check_rounding("weighted_sum_forward", &weighted_sum_forward(&g, &dy), &want, len, 1);
+    let want = weighted_sum_backward(&[0.75], &wide_dy);
+    check_rounding("weighted_sum_backward", &weighted_sum_backward(&[0.75], &dy), &want, 1, 1);
+    check_rounding("add_forward", &add_forward(&x, &target), &add_forward(&wide_x, &wide_target), 1, 1);
+}
+
+// ---- The comparison itself ----
+
+#[test]
+fn the_comparison_fails_when_it_should() {
+    let want = [1.0_f64, -2.0, 0.0];
+    let share = |got: &[f32]| compare("", got, &want, 0.25, 0.25).worst_share;
+    assert_eq!(share(&[1.0, -2.0, 0.0]), 0.0);
+    assert_eq!(share(&[1.0, -2.0, 0.125]), 0.5);
+    assert_eq!(share(&[1.5, -2.0, 0.125]), 1.0);
+    assert_eq!(share(&[1.0, 1.0, 0.0]), 4.0, "the sign counts");
+    assert_eq!(compare("", &[1.0_f32, 1.0, 9.0], &want, 0.25, 0.25).worst_index, 2);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let comparison = compare("", &[1.0, bad, 5.0], &want, 0.25, 0.25);
+        assert!(!comparison.passes());
+        assert_eq!(comparison.worst_index, 1, "nothing is worse than {bad}");
+    }
+    // A reference that is not finite proves nothing, even where both sides agree.
+    assert!(!compare("", &[f32::NAN], &[f64::NAN], 1.0, 1.0).passes());
+    assert!(!compare("", &[f32::INFINITY], &[f64::INFINITY], 1.0, 1.0).passes());
+    // Nor does a tolerance that is not.
+    assert!(!compare("", &[1.0_f32], &[1.0_f64], f64::NAN, 0.0).passes());
+    assert!(!compare("", &[1.0_f32], &[1.0_f64], f64::INFINITY, 0.0).passes());
+    assert!(!compare("", &[1.0_f32, -2.0], &want, 1.0, 1.0).passes(), "too short");
+    assert!(!compare("", &[1.0_f32, -2.0, 0.0, 0.0], &want, 1.0, 1.0).passes(), "too long");
+    assert!(!compare::<f32, f64>("", &[], &[], 1.0, 1.0).passes(), "nothing was compared");
+    assert!(compare("", &[1.0_f32], &[1.0_f64], 0.0, 0.0).passes());
+    assert!(!compare("", &[1.0_f32.next_up()], &[1.0_f64], 0.0, 0.0).passes());
+}

@@ -1,0 +1,34 @@
+// m ← β₁m + (1−β₁)dx; v ← β₂v + (1−β₂)dx²; x ← x − lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε); dx, x, m, v (C, H, W),
+// hyper = (lr, β₁, β₂, ε), state = (1−β₁ᵗ, 1−β₂ᵗ, t). TensorFlow's form of Kingma and Ba, arXiv 1412.6980.
+// Threads: one an element, workgroups in one line. Bandwidth bound: no tile.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params { count: u32 }
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> hyper: array<f32>;
+@group(0) @binding(3) var<storage, read> state: array<f32>;
+@group(0) @binding(4) var<storage, read> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> x: array<f32>;
+@group(0) @binding(6) var<storage, read_write> m: array<f32>;
+@group(0) @binding(7) var<storage, read_write> v: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    let i = group * WORKGROUP + lane;
+    if (group >= slice.end || i >= params.count) {
+        return;
+    }
+    let gradient = dx[i];
+    let first_moment = hyper[1] * m[i] + (1.0 - hyper[1]) * gradient;
+    let second_moment = hyper[2] * v[i] + (1.0 - hyper[2]) * gradient * gradient;
+    let rate = hyper[0] * sqrt(state[1]) / state[0];
+    m[i] = first_moment;
+    v[i] = second_moment;
+    x[i] = x[i] - rate * first_moment / (sqrt(second_moment) + hyper[3]);
+}

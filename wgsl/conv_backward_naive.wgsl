@@ -1,0 +1,70 @@
+// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside: the transpose of conv_forward.
+// dy (C_out, H, W), w (C_out, C_in, 3, 3), gate and dx (C_in, H, W); flags say whether dx += and gate (zero where
+// the ReLU output `gate` is not positive) take part. dy and dx are pieces; in_* count dy's channels, out_* dx's.
+// Threads: one an element of dx, pixels first, in one line of workgroups. No tile: this is the second oracle.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params {
+    h: u32,
+    w: u32,
+    in_first: u32,
+    in_count: u32,
+    in_total: u32,
+    out_first: u32,
+    out_count: u32,
+    out_total: u32,
+    out_stride: u32,
+    pixel_groups: u32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+fn store(at: u32, sum: f32) {
+    var value = sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += dx[at];
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    dx[at] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    let channel = group / params.pixel_groups;
+    let pixel = group % params.pixel_groups * WORKGROUP + lane;
+    let plane = params.h * params.w;
+    if (group >= slice.end || pixel >= plane) {
+        return;
+    }
+    let row = pixel / params.w;
+    let col = pixel % params.w;
+    var sum = 0.0;
+    for (var o = 0u; o < params.in_count; o++) {
+        for (var ky = 0u; ky < 3u; ky++) {
+            for (var kx = 0u; kx < 3u; kx++) {
+                let source_row = row + 1u - ky;
+                let source_col = col + 1u - kx;
+                if (source_row < params.h && source_col < params.w) {
+                    let weight = w[(((params.in_first + o) * params.out_total + params.out_first + channel) * 3u + ky) * 3u + kx];
+                    sum += weight * dy[o * plane + source_row * params.w + source_col];
+                }
+            }
+        }
+    }
+    store(channel * plane + pixel, sum);
+}

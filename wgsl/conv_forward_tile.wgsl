@@ -1,0 +1,126 @@
+// y(o, r, c) = relu(b(o) + Σ w(ky, kx, i, o)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
+// (taps·inputs) times (taps·inputs) × pixels. With the flipped, transposed weights it is the backward convolution.
+// x (C_in, H, W), w (3, 3, C_in, out_stride), b (C_out), gate and y (C_out, H, W); flags say which of bias, ReLU,
+// y += and gate take part. x and y are pieces: channel groups of their tensors.
+// Threads: 8×8 in a workgroup that owns 32 outputs × 32 pixels; each thread 4×4 of them.
+// Tile: 4×4 a thread with 8×8 threads and 8 deep is the best float tile over NVIDIA, AMD, Intel and Apple in
+// ggml's exhaustive search (its pull request 22241), fits 48 registers, and needs 2 KiB of workgroup memory and no
+// optional feature.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params {
+    h: u32,
+    w: u32,
+    in_first: u32,
+    in_count: u32,
+    in_total: u32,
+    out_first: u32,
+    out_count: u32,
+    out_total: u32,
+    out_stride: u32,
+    pixel_groups: u32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const BIAS: u32 = 2u;
+const RELU: u32 = 4u;
+const GATE: u32 = 8u;
+
+fn store(output: u32, at: u32, sum: f32) {
+    var value = sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += y[at];
+    }
+    if ((params.flags & BIAS) != 0u) {
+        value += b[params.out_first + output];
+    }
+    if ((params.flags & RELU) != 0u) {
+        value = max(value, 0.0);
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    y[at] = value;
+}
+
+const BLOCK: u32 = 32u;
+const DEPTH: u32 = 8u;
+const THREAD: u32 = 4u;
+
+var<workgroup> weights_tile: array<f32, 256>;
+var<workgroup> pixels_tile: array<f32, 256>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    if (group >= slice.end) {
+        return;
+    }
+    let first_output = group / params.pixel_groups * BLOCK;
+    let first_pixel = group % params.pixel_groups * BLOCK;
+    let plane = params.h * params.w;
+    // What this thread fetches: one column of both tiles, every second row.
+    let column = lane % BLOCK;
+    let first_line = lane / BLOCK;
+    let lines = WORKGROUP / BLOCK;
+    let row = (first_pixel + column) / params.w;
+    let col = (first_pixel + column) % params.w;
+    let weight_column = min(params.out_first + first_output + column, params.out_stride - 1u);
+    // What it computes.
+    let outputs = lane / 8u * THREAD;
+    let pixels = lane % 8u * THREAD;
+
+    var sum: array<f32, 16>;
+    for (var tap = 0u; tap < 9u; tap++) {
+        let source_row = row + tap / 3u - 1u;
+        let source_col = col + tap % 3u - 1u;
+        let inside = source_row < params.h && source_col < params.w;
+        let source = select(0u, source_row * params.w + source_col, inside);
+        for (var first_input = 0u; first_input < params.in_count; first_input += DEPTH) {
+            for (var line = first_line; line < DEPTH; line += lines) {
+                let input = first_input + line;
+                var pixel = 0.0;
+                var weight = 0.0;
+                if (input < params.in_count) {
+                    weight = w[(tap * params.in_total + params.in_first + input) * params.out_stride + weight_column];
+                    if (inside) {
+                        pixel = x[input * plane + source];
+                    }
+                }
+                pixels_tile[line * BLOCK + column] = pixel;
+                weights_tile[line * BLOCK + column] = weight;
+            }
+            workgroupBarrier();
+            for (var k = 0u; k < DEPTH; k++) {
+                for (var o = 0u; o < THREAD; o++) {
+                    let weight = weights_tile[k * BLOCK + outputs + o];
+                    for (var p = 0u; p < THREAD; p++) {
+                        sum[o * THREAD + p] += weight * pixels_tile[k * BLOCK + pixels + p];
+                    }
+                }
+            }
+            workgroupBarrier();
+        }
+    }
+    for (var o = 0u; o < THREAD; o++) {
+        for (var p = 0u; p < THREAD; p++) {
+            let output = first_output + outputs + o;
+            let pixel = first_pixel + pixels + p;
+            if (output < params.out_count && pixel < plane) {
+                store(output, output * plane + pixel, sum[o * THREAD + p]);
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
+// `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
+// Threads: one an element of dx, pixels first. No tile: this is the second oracle.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params {
+    plane: u32,
+    channels: u32,
+    in_first: u32,
+    in_count: u32,
+    out_first: u32,
+    out_count: u32,
+    pixel_groups: u32,
+    scale: f32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
+fn weight(input: u32, output: u32) -> f32 {
+    let i = params.in_first + input;
+    let o = min(params.out_first + output, params.channels - 1u);
+    return dy[i * params.channels + o] + dy[o * params.channels + i];
+}
+
+fn store(at: u32, sum: f32) {
+    var value = params.scale * sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += dx[at];
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    dx[at] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    let output = group / params.pixel_groups;
+    let pixel = group % params.pixel_groups * WORKGROUP + lane;
+    if (group >= slice.end || pixel >= params.plane) {
+        return;
+    }
+    var sum = 0.0;
+    for (var k = 0u; k < params.in_count; k++) {
+        sum += weight(k, output) * x[k * params.plane + pixel];
+    }
+    store(output * params.plane + pixel, sum);
+}

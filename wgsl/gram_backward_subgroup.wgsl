@@ -1,0 +1,93 @@
+// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
+// `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
+// Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
+// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Right for
+// subgroups of 8 lanes or more.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params {
+    plane: u32,
+    channels: u32,
+    in_first: u32,
+    in_count: u32,
+    out_first: u32,
+    out_count: u32,
+    pixel_groups: u32,
+    scale: f32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
+fn weight(input: u32, output: u32) -> f32 {
+    let i = params.in_first + input;
+    let o = min(params.out_first + output, params.channels - 1u);
+    return dy[i * params.channels + o] + dy[o * params.channels + i];
+}
+
+fn store(at: u32, sum: f32) {
+    var value = params.scale * sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += dx[at];
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    dx[at] = value;
+}
+
+const PIXELS: u32 = 8u;
+const OUTPUTS: u32 = 16u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    if (group >= slice.end) {
+        return;
+    }
+    let first_output = group / params.pixel_groups * OUTPUTS;
+    let first_pixel = (group % params.pixel_groups * WORKGROUP + lane) * PIXELS;
+
+    var sum: array<f32, 128>;
+    for (var k = 0u; k < params.in_count; k++) {
+        var line: array<f32, 8>;
+        for (var p = 0u; p < PIXELS; p++) {
+            // Pixels past the end repeat the last one; they are not stored.
+            line[p] = x[k * params.plane + min(first_pixel + p, params.plane - 1u)];
+        }
+        for (var half = 0u; half < OUTPUTS; half += 8u) {
+            let mine = weight(k, first_output + half + (subgroup_lane & 7u));
+            for (var o = 0u; o < 8u; o++) {
+                let shared_weight = subgroupShuffle(mine, o);
+                for (var p = 0u; p < PIXELS; p++) {
+                    sum[(half + o) * PIXELS + p] += shared_weight * line[p];
+                }
+            }
+        }
+    }
+    for (var o = 0u; o < OUTPUTS; o++) {
+        for (var p = 0u; p < PIXELS; p++) {
+            let output = first_output + o;
+            let pixel = first_pixel + p;
+            if (output < params.out_count && pixel < params.plane) {
+                store(output * params.plane + pixel, sum[o * PIXELS + p]);
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
+// `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
+// Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them.
+// Tile: as in conv_forward_tile.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params {
+    plane: u32,
+    channels: u32,
+    in_first: u32,
+    in_count: u32,
+    out_first: u32,
+    out_count: u32,
+    pixel_groups: u32,
+    scale: f32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
+fn weight(input: u32, output: u32) -> f32 {
+    let i = params.in_first + input;
+    let o = min(params.out_first + output, params.channels - 1u);
+    return dy[i * params.channels + o] + dy[o * params.channels + i];
+}
+
+fn store(at: u32, sum: f32) {
+    var value = params.scale * sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += dx[at];
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    dx[at] = value;
+}
+
+const BLOCK: u32 = 32u;
+const DEPTH: u32 = 8u;
+const THREAD: u32 = 4u;
+
+var<workgroup> weights_tile: array<f32, 256>;
+var<workgroup> pixels_tile: array<f32, 256>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    if (group >= slice.end) {
+        return;
+    }
+    let first_output = group / params.pixel_groups * BLOCK;
+    let first_pixel = group % params.pixel_groups * BLOCK;
+    let outputs = lane / 8u * THREAD;
+    let pixels = lane % 8u * THREAD;
+
+    var sum: array<f32, 16>;
+    for (var first = 0u; first < params.in_count; first += DEPTH) {
+        for (var k = lane; k < BLOCK * DEPTH; k += WORKGROUP) {
+            let column = k % BLOCK;
+            let input = first + k / BLOCK;
+            var pixel = 0.0;
+            var shared_weight = 0.0;
+            if (input < params.in_count) {
+                shared_weight = weight(input, first_output + column);
+                if (first_pixel + column < params.plane) {
+                    pixel = x[input * params.plane + first_pixel + column];
+                }
+            }
+            weights_tile[k] = shared_weight;
+            pixels_tile[k] = pixel;
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k++) {
+            for (var o = 0u; o < THREAD; o++) {
+                let value = weights_tile[k * BLOCK + outputs + o];
+                for (var p = 0u; p < THREAD; p++) {
+                    sum[o * THREAD + p] += value * pixels_tile[k * BLOCK + pixels + p];
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+    for (var o = 0u; o < THREAD; o++) {
+        for (var p = 0u; p < THREAD; p++) {
+            let output = first_output + outputs + o;
+            let pixel = first_pixel + pixels + p;
+            if (output < params.out_count && pixel < params.plane) {
+                store(output * params.plane + pixel, sum[o * THREAD + p]);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// dx = dy/cells, where cells (1, 2 or 4) is how many cells of x were averaged; flags: dx += and zero where the
+// ReLU output `gate` is 0. dy (C, ⌈H/2⌉, ⌈W/2⌉), gate and dx (C, H, W). Pieces of x and y hold different channel
+// groups: the dispatch covers the channels that both hold, from x_first and y_first on.
+// Threads: one an element of dx, workgroups in one line. Bandwidth bound: no tile.
+
+override WORKGROUP: u32 = 64u;
+override FOLD: u32 = 32768u;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, flags: u32 }
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    let i = group * WORKGROUP + lane;
+    if (group >= slice.end || i >= params.channels * params.h * params.w) {
+        return;
+    }
+    let col = i % params.w;
+    let row = i / params.w % params.h;
+    let channel = params.y_first + i / (params.w * params.h);
+    let pooled_w = (params.w + 1u) / 2u;
+    let pooled_h = (params.h + 1u) / 2u;
+    let columns = select(2.0, 1.0, (col | 1u) >= params.w);
+    let rows = select(2.0, 1.0, (row | 1u) >= params.h);
+    var value = dy[(channel * pooled_h + row / 2u) * pooled_w + col / 2u] / (columns * rows);
+    let at = params.x_first * params.w * params.h + i;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += dx[at];
+    }
+    if ((params.flags & GATE) != 0u) {
+        value = select(0.0, value, gate[at] > 0.0);
+    }
+    dx[at] = value;
+}
