@@ -18,7 +18,7 @@ struct Params {
     out_first: u32,
     out_count: u32,
     out_total: u32,
-    out_stride: u32,
+    out_padded: u32,
     pixel_groups: u32,
     flags: u32,
 }

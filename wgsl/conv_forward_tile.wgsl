@@ -1,6 +1,6 @@
-// y(o, r, c) = relu(b(o) + Σ w(ky, kx, i, o)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
 // (taps·inputs) times (taps·inputs) × pixels. With the flipped, transposed weights it is the backward convolution.
-// x (C_in, H, W), w (3, 3, C_in, out_stride), b (C_out), gate and y (C_out, H, W); flags say which of bias, ReLU,
+// x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), gate and y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate take part. x and y are pieces: channel groups of their tensors.
 // Threads: 8×8 in a workgroup that owns 32 outputs × 32 pixels; each thread 4×4 of them.
 // Tile: 4×4 a thread with 8×8 threads and 8 deep is the best float tile over NVIDIA, AMD, Intel and Apple in
@@ -22,7 +22,7 @@ struct Params {
     out_first: u32,
     out_count: u32,
     out_total: u32,
-    out_stride: u32,
+    out_padded: u32,
     pixel_groups: u32,
     flags: u32,
 }
@@ -77,7 +77,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let lines = WORKGROUP / BLOCK;
     let row = (first_pixel + column) / params.w;
     let col = (first_pixel + column) % params.w;
-    let weight_column = min(params.out_first + first_output + column, params.out_stride - 1u);
+    let weight_column = min(params.out_first + first_output + column, params.out_padded - 1u);
+    let weight_row = weight_column / 16u * params.in_total + params.in_first;
     // What it computes.
     let outputs = lane / 8u * THREAD;
     let pixels = lane % 8u * THREAD;
@@ -94,7 +95,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                 var pixel = 0.0;
                 var weight = 0.0;
                 if (input < params.in_count) {
-                    weight = w[(tap * params.in_total + params.in_first + input) * params.out_stride + weight_column];
+                    weight = w[((weight_row + input) * 9u + tap) * 16u + weight_column % 16u];
                     if (inside) {
                         pixel = x[input * plane + source];
                     }

@@ -1,8 +1,9 @@
 // dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
 // `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
 // Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
-// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Right for
-// subgroups of 8 lanes or more.
+// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two
+// channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers.
+// Right for subgroups of 8 lanes or more.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -64,19 +65,31 @@ fn main(
     let first_output = group / params.pixel_groups * OUTPUTS;
     let first_pixel = (group % params.pixel_groups * WORKGROUP + lane) * PIXELS;
 
+    var pixel: array<u32, 8>;
+    for (var p = 0u; p < PIXELS; p++) {
+        // Pixels past the end repeat the last one; they are not stored.
+        pixel[p] = min(first_pixel + p, params.plane - 1u);
+    }
     var sum: array<f32, 128>;
-    for (var k = 0u; k < params.in_count; k++) {
-        var line: array<f32, 8>;
+    for (var k = 0u; k < params.in_count; k += 2u) {
+        // An odd last channel is paired with itself and weight 0.
+        let paired = k + 1u < params.in_count;
+        let next = select(k, k + 1u, paired);
+        var even: array<f32, 8>;
+        var odd: array<f32, 8>;
         for (var p = 0u; p < PIXELS; p++) {
-            // Pixels past the end repeat the last one; they are not stored.
-            line[p] = x[k * params.plane + min(first_pixel + p, params.plane - 1u)];
+            even[p] = x[k * params.plane + pixel[p]];
+            odd[p] = x[next * params.plane + pixel[p]];
         }
         for (var half = 0u; half < OUTPUTS; half += 8u) {
-            let mine = weight(k, first_output + half + (subgroup_lane & 7u));
+            let output = first_output + half + (subgroup_lane & 7u);
+            let even_weight = weight(k, output);
+            let odd_weight = select(0.0, weight(next, output), paired);
             for (var o = 0u; o < 8u; o++) {
-                let shared_weight = subgroupShuffle(mine, o);
+                let e = subgroupShuffle(even_weight, o);
+                let d = subgroupShuffle(odd_weight, o);
                 for (var p = 0u; p < PIXELS; p++) {
-                    sum[(half + o) * PIXELS + p] += shared_weight * line[p];
+                    sum[(half + o) * PIXELS + p] += e * even[p] + d * odd[p];
                 }
             }
         }

@@ -1,7 +1,8 @@
 // dx = dy/cells, where cells (1, 2 or 4) is how many cells of x were averaged; flags: dx += and zero where the
 // ReLU output `gate` is 0. dy (C, ⌈H/2⌉, ⌈W/2⌉), gate and dx (C, H, W). Pieces of x and y hold different channel
 // groups: the dispatch covers the channels that both hold, from x_first and y_first on.
-// Threads: one an element of dx, workgroups in one line. Bandwidth bound: no tile.
+// Threads: one an element of dy, which writes the cells that were averaged, so the divisions that find its place are
+// paid once for 4 elements (they cost more than the rest on the software adapter). Workgroups in one line.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -18,22 +19,8 @@ struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, flags
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let group = slice.first + group_id.y * FOLD + group_id.x;
-    let i = group * WORKGROUP + lane;
-    if (group >= slice.end || i >= params.channels * params.h * params.w) {
-        return;
-    }
-    let col = i % params.w;
-    let row = i / params.w % params.h;
-    let channel = params.y_first + i / (params.w * params.h);
-    let pooled_w = (params.w + 1u) / 2u;
-    let pooled_h = (params.h + 1u) / 2u;
-    let columns = select(2.0, 1.0, (col | 1u) >= params.w);
-    let rows = select(2.0, 1.0, (row | 1u) >= params.h);
-    var value = dy[(channel * pooled_h + row / 2u) * pooled_w + col / 2u] / (columns * rows);
-    let at = params.x_first * params.w * params.h + i;
+fn store(at: u32, gradient: f32) {
+    var value = gradient;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += dx[at];
     }
@@ -41,4 +28,31 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         value = select(0.0, value, gate[at] > 0.0);
     }
     dx[at] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = slice.first + group_id.y * FOLD + group_id.x;
+    let i = group * WORKGROUP + lane;
+    let h = (params.h + 1u) / 2u;
+    let w = (params.w + 1u) / 2u;
+    if (group >= slice.end || i >= params.channels * h * w) {
+        return;
+    }
+    let col = 2u * (i % w);
+    let row = 2u * (i / w % h);
+    let corner = ((params.x_first + i / (w * h)) * params.h + row) * params.w + col;
+    let right = col + 1u < params.w;
+    let below = row + 1u < params.h;
+    let gradient = dy[params.y_first * w * h + i] / (select(1.0, 2.0, right) * select(1.0, 2.0, below));
+    store(corner, gradient);
+    if (right) {
+        store(corner + 1u, gradient);
+    }
+    if (below) {
+        store(corner + params.w, gradient);
+    }
+    if (right && below) {
+        store(corner + params.w + 1u, gradient);
+    }
 }

@@ -158,7 +158,7 @@ impl Layout {
 pub enum Form {
     /// As it is: for convolution weights (out, in, ky, kx).
     Plain,
-    /// (ky, kx, in, out padded to the tile), so that neighbouring outputs lie side by side.
+    /// (out / 16, in, ky, kx, 16), padded to whole tiles of 16 outputs.
     Forward,
     /// The flipped and transposed kernel in the arrangement of `Forward`: backward-data is a forward
     /// convolution with it.

@@ -88,9 +88,9 @@ impl Op for PoolBackward {
                     self.epilogue.gate_operand(1, common.x),
                     Operand::output(common.x),
                 ];
-                let elements = u64::from(common.params.channels) * self.x.plane();
-                let flags = self.epilogue.flags(0, 1);
-                common.dispatch(&POOL_BACKWARD, self.x, flags, operands, elements, elements)
+                let channels = u64::from(common.params.channels);
+                let (threads, flops) = (channels * pooled(self.x).plane(), channels * self.x.plane());
+                common.dispatch(&POOL_BACKWARD, self.x, self.epilogue.flags(0, 1), operands, threads, flops)
             })
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })

@@ -106,8 +106,10 @@ impl Op for SquaredError {
 /// dx = dy·(x − target)/(2n); inputs dy (scalar), x and target (C, H, W).
 #[derive(Debug)]
 pub struct SquaredErrorBackward {
-    name: &'static str,
-    epilogue: Epilogue,
+    /// `content_cost_backward` or `style_cost_backward`.
+    pub name: &'static str,
+    /// Merged work.
+    pub epilogue: Epilogue,
 }
 
 impl Op for SquaredErrorBackward {

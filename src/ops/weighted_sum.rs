@@ -56,7 +56,8 @@ impl Op for WeightedSum {
 /// dx = weight·dy; inputs dy (scalar) and the weights (1, 1, n).
 #[derive(Debug)]
 pub struct WeightedSumBackward {
-    index: u32,
+    /// Index of the scalar's weight.
+    pub index: u32,
 }
 
 impl Op for WeightedSumBackward {

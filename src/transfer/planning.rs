@@ -134,7 +134,7 @@ pub(super) fn plan_target(
         Target::Style => options.style_layers.iter().any(|style| style.name == layer),
     };
     let names = crate::nn::VGG19.iter().map(|layer| layer.name);
-    let deepest = names.enumerate().filter(|(_, layer)| wanted(layer)).map(|(index, _)| index).last();
+    let deepest = names.enumerate().filter(|(_, layer)| wanted(layer)).map(|(index, _)| index).next_back();
     let mut tape = Tape::new();
     let picture = tape.external(name::PICTURE, Shape::new(1, height, width), Role::Workspace);
     let pixels = tape.record(Preprocess { mean }, &[picture], name::PICTURE)?;

@@ -169,6 +169,12 @@ impl Transfer {
         self.step.program()
     }
 
+    /// The step's program on the device, for those who time it dispatch by dispatch.
+    #[doc(hidden)]
+    pub fn executable(&self) -> &Executable {
+        &self.step
+    }
+
     /// The account of memory.
     pub fn bytes(&self) -> Bytes {
         self.bytes

@@ -17,7 +17,8 @@ pub use arrange::{arrange, arranged_elements};
 
 params! {
     /// Uniforms of every convolution kernel. The input piece holds `in_count` channels from `in_first` on, of
-    /// `in_total`; the output piece `out_count` from `out_first` on. Rows of the weights are `out_stride` long.
+    /// `in_total`; the output piece `out_count` from `out_first` on. Arranged weights have
+    /// `out_padded` outputs.
     ConvParams {
         h: u32,
         w: u32,
@@ -27,7 +28,7 @@ params! {
         out_first: u32,
         out_count: u32,
         out_total: u32,
-        out_stride: u32,
+        out_padded: u32,
         pixel_groups: u32,
         flags: u32,
     }
@@ -168,7 +169,7 @@ fn pieces(io: &Io<'_>, dispatch: impl Fn(usize, usize, usize, usize, ConvParams)
                 out_first: out.start,
                 out_count: out.end - out.start,
                 out_total: y.shape.c,
-                out_stride: arrange::stride(y.shape.c),
+                out_padded: arrange::padded(y.shape.c),
                 pixel_groups: 0,
                 flags: 0,
             };
