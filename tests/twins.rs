@@ -125,21 +125,14 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
     let mut random = Random::new(5);
     for len in [1, 2, 9, 49, 169] {
         let (x, target, dy) = (random.vec_f64(len), random.vec_f64(len), random.vec_f64(1));
-        let dx = content_cost_backward(&dy, &x, &target);
-        let name = format!("content_cost_backward {len}");
-        check_gradient(&name, &x, &dy, |x| content_cost_forward(x, &target), &dx);
+        let dx = squared_error_backward(&dy, &x, &target);
+        let name = format!("squared_error_backward {len}");
+        check_gradient(&name, &x, &dy, |x| squared_error_forward(x, &target), &dx);
 
         let weights = random.vec_f64(len);
         let dx = weighted_sum_backward(&dy, &weights);
         let name = format!("weighted_sum_backward {len}");
         check_gradient(&name, &x, &dy, |x| weighted_sum_forward(x, &weights), &dx);
-    }
-    for channels in [1, 2, 7, 13] {
-        let (g, target) = (random.vec_f64(channels * channels), random.vec_f64(channels * channels));
-        let dy = random.vec_f64(1);
-        let dg = style_cost_backward(&dy, &g, &target, channels);
-        let name = format!("style_cost_backward {channels}");
-        check_gradient(&name, &g, &dy, |g| style_cost_forward(g, &target, channels), &dg);
     }
 }
 
@@ -178,11 +171,11 @@ fn course_activations(name: &str) -> (Vec<f32>, (usize, usize, usize)) {
 fn the_courses_content_cost_comes_out() {
     let (first, _) = course_activations("costs.first");
     let (second, _) = course_activations("costs.second");
-    let cost = content_cost_forward(&first, &second);
+    let cost = squared_error_forward(&first, &second);
     assert_close("content cost, published", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
     let (_, stored) = course_array("expected.content_cost");
     assert_close("content cost, stored", &cost, &stored, PUBLISHED_ATOL, 0.0);
-    let cost = content_cost_forward(&widen(&first), &widen(&second));
+    let cost = squared_error_forward(&widen(&first), &widen(&second));
     assert_close("content cost in f64", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
     assert_canary("content cost in f64", &cost, &[6.76559], PUBLISHED_ATOL, 0.0);
 }
@@ -207,12 +200,12 @@ fn the_courses_gram_matrix_comes_out() {
 fn the_courses_style_layer_cost_comes_out() {
     let (first, size) = course_activations("costs.first");
     let (second, _) = course_activations("costs.second");
-    let cost = style_cost_forward(&gram_forward(&first, size), &gram_forward(&second, size), size.0);
+    let cost = squared_error_forward(&gram_forward(&first, size), &gram_forward(&second, size));
     assert_close("style layer cost, published", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
     let (_, stored) = course_array("expected.style_layer_cost");
     assert_close("style layer cost, stored", &cost, &stored, PUBLISHED_ATOL, 0.0);
     let cost =
-        style_cost_forward(&gram_forward(&widen(&first), size), &gram_forward(&widen(&second), size), size.0);
+        squared_error_forward(&gram_forward(&widen(&first), size), &gram_forward(&widen(&second), size));
     assert_close("style layer cost in f64", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
     assert_canary("style layer cost in f64", &cost, &[9.19028], PUBLISHED_ATOL, 0.0);
 }
@@ -330,13 +323,12 @@ fn gram_and_its_backward_give_hand_computed_numbers() {
 
 #[test]
 fn costs_and_add_give_hand_computed_numbers() {
-    assert_eq!(content_cost_forward(&[1.0, 5.0], &[4.0, 1.0]), [25.0 / 8.0]);
-    assert_eq!(content_cost_backward(&[8.0], &[1.0, 5.0], &[4.0, 1.0]), [-6.0, 8.0]);
-    assert_eq!(style_cost_forward(&[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0], 2), [14.0 / 16.0]);
-    assert_eq!(
-        style_cost_backward(&[8.0], &[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0], 2),
-        [1.0, -2.0, 0.0, 3.0]
-    );
+    assert_eq!(squared_error_forward(&[1.0, 5.0], &[4.0, 1.0]), [25.0 / 8.0]);
+    assert_eq!(squared_error_backward(&[8.0], &[1.0, 5.0], &[4.0, 1.0]), [-6.0, 8.0]);
+    // Four elements: the style cost of two channels.
+    assert_eq!(squared_error_forward(&[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0]), [14.0 / 16.0]);
+    let dx = squared_error_backward(&[8.0], &[1.0, 2.0, 3.0, 4.0], &[0.0, 4.0, 3.0, 1.0]);
+    assert_eq!(dx, [1.0, -2.0, 0.0, 3.0]);
     assert_eq!(weighted_sum_forward(&[2.0, 3.0], &[10.0, -40.0]), [-100.0]);
     assert_eq!(weighted_sum_backward(&[0.5], &[10.0, -40.0]), [5.0, -20.0]);
     assert_eq!(add_forward(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
@@ -483,17 +475,12 @@ fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
     check_rounding("gram_backward", &gram_backward(&dy, &x, size), &want, 2 * channels, pixels);
 
     let len = x.len();
-    let want = content_cost_forward(&wide_x, &wide_target);
-    check_rounding("content_cost_forward", &content_cost_forward(&x, &target), &want, len, 4 * len);
-    let want = content_cost_backward(&[0.75], &wide_x, &wide_target);
-    let got = content_cost_backward(&[0.75], &x, &target);
-    check_rounding("content_cost_backward", &got, &want, 1, 2 * len);
+    let want = squared_error_forward(&wide_x, &wide_target);
+    check_rounding("squared_error_forward", &squared_error_forward(&x, &target), &want, len, 4 * len);
+    let want = squared_error_backward(&[0.75], &wide_x, &wide_target);
+    let got = squared_error_backward(&[0.75], &x, &target);
+    check_rounding("squared_error_backward", &got, &want, 1, 2 * len);
     let len = g.len();
-    let want = style_cost_forward(&wide_g, &wide_dy, channels);
-    check_rounding("style_cost_forward", &style_cost_forward(&g, &dy, channels), &want, len, 4 * len);
-    let want = style_cost_backward(&[0.75], &wide_g, &wide_dy, channels);
-    let got = style_cost_backward(&[0.75], &g, &dy, channels);
-    check_rounding("style_cost_backward", &got, &want, 1, 2 * len);
     let want = weighted_sum_forward(&wide_g, &wide_dy);
     check_rounding("weighted_sum_forward", &weighted_sum_forward(&g, &dy), &want, len, 1);
     let want = weighted_sum_backward(&[0.75], &wide_dy);

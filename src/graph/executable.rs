@@ -111,6 +111,12 @@ impl Executable {
         self.own_bytes
     }
 
+    /// The arena buffers, for tests that look at what no tensor covers.
+    #[doc(hidden)]
+    pub fn arenas(&self) -> &[wgpu::Buffer] {
+        &self.arenas
+    }
+
     /// The buffers from outside.
     pub fn externals(&self) -> &Externals {
         &self.externals

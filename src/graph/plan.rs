@@ -77,10 +77,12 @@ impl<'a> Planner<'a> {
                 let external = matches!(tape.tensors[overwritten.0].origin, Origin::External { .. });
                 let read_later = tape.nodes[index + 1..].iter().any(|later| later.inputs.contains(&overwritten))
                     || tape.kept.contains(&overwritten);
-                if read_later && !external {
+                // One dispatch may not bind a buffer both to read and to write.
+                let read_beside = node.inputs.iter().filter(|input| **input == overwritten).count() > 1;
+                if read_beside || (read_later && !external) {
                     return Err(Error::Shape {
                         op: node.op.name(),
-                        expected: "an input in place that nobody reads later".into(),
+                        expected: "an input in place that nobody else reads now or later".into(),
                         found: format!("one that is, at {}", node.layer),
                     });
                 }
@@ -278,11 +280,12 @@ fn slice(program: &mut Program, limits: &Limits) {
     for (index, dispatch) in program.dispatches.iter().enumerate() {
         let work = dispatch.flops.max(WORK_A_BYTE * dispatch.bytes);
         let groups = u64::from(dispatch.workgroups.max(1));
-        let step = (limits.slice_work * groups / work.max(1)).clamp(1, groups) as u32;
+        let step = (limits.slice_work.saturating_mul(groups) / work.max(1)).clamp(1, groups) as u32;
         let mut first = 0;
         while first < dispatch.workgroups {
             let end = dispatch.workgroups.min(first + step);
-            let share = work * u64::from(end - first) / groups;
+            // In 128 bits: a convolution of a large picture has 10¹² FLOP in 10⁷ workgroups.
+            let share = (u128::from(work) * u128::from(end - first) / u128::from(groups)) as u64;
             program.slices.push(Slice { dispatch: index as u32, first, end, work: share });
             first = end;
         }

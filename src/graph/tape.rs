@@ -121,7 +121,11 @@ impl Tape {
         &self.nodes
     }
 
-    pub(super) fn push(
+    /// Records an op of any phase.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the inputs do not fit.
+    pub fn push(
         &mut self,
         op: Arc<dyn Op>,
         inputs: &[TensorId],

@@ -11,23 +11,22 @@
 mod adam;
 mod add;
 mod conv;
-mod costs;
 mod gram;
 mod pool;
 mod preprocess;
 mod relu;
+mod squared_error;
+mod weighted_sum;
 
 pub use adam::{adam_advance_forward, adam_forward};
 pub use add::add_forward;
 pub use conv::{conv_backward, conv_forward};
-pub use costs::{
-    content_cost_backward, content_cost_forward, style_cost_backward, style_cost_forward,
-    weighted_sum_backward, weighted_sum_forward,
-};
 pub use gram::{gram_backward, gram_forward};
 pub use pool::{pool_backward, pool_forward};
 pub use preprocess::{postprocess_forward, preprocess_forward};
 pub use relu::{relu_backward, relu_forward};
+pub use squared_error::{squared_error_backward, squared_error_forward};
+pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 
 /// The numbers that the twins compute with: `f32` and `f64`.
 pub trait Real:

@@ -101,7 +101,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
-    pub(super) async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
+    pub async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
         // A layer's weights and bias are neighbours: one reading serves both.
         let mut read: Option<(String, ConvolutionWeights)> = None;
         for external in program.externals.iter().filter(|external| external.role == Role::Weights) {

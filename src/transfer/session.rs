@@ -159,6 +159,21 @@ impl Transfer {
         Picture::from_rgba(size.0, size.1, &rgba)
     }
 
+    /// The pixels as they are: (3, H, W), RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost.
+    pub async fn pixels(&self) -> Result<Vec<f32>> {
+        let gpu = self.engine.gpu();
+        let pieces = self.step.externals().pieces(name::PIXELS);
+        let ranges: Vec<_> = pieces.iter().map(|piece| (&**piece, 0, piece.size())).collect();
+        let mut readback = Readback::new(gpu, pieces.iter().map(|piece| piece.size()).sum(), 1).await?;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let ticket = readback.copy(&mut encoder, &ranges);
+        gpu.queue().submit([encoder.finish()]);
+        Ok(bytemuck::pod_collect_to_vec(&readback.read(gpu, ticket).await?))
+    }
+
     /// Width and height of the picture.
     pub fn size(&self) -> (u32, u32) {
         self.size

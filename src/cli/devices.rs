@@ -1,0 +1,52 @@
+//! `impasto devices`: what there is to compute on.
+
+use std::fmt::Write;
+
+use impasto::gpu::{AdapterSummary, Gpu, adapters};
+
+use super::{Failure, Result, print};
+
+/// Prints every adapter with what matters here.
+pub(super) fn devices() -> Result<()> {
+    let adapters = pollster::block_on(adapters());
+    if adapters.is_empty() {
+        // Opening one says in the library's words what is missing.
+        let error = pollster::block_on(Gpu::open(None)).err();
+        return Err(error.map_or_else(|| Failure::Failed("no adapter was found".into()), Failure::from));
+    }
+    let list: Vec<String> =
+        adapters.iter().enumerate().map(|(index, adapter)| describe(index, adapter)).collect();
+    print(&list.join("\n"))
+}
+
+fn describe(index: usize, adapter: &AdapterSummary) -> String {
+    let AdapterSummary { name, driver, backend, kind, .. } = adapter;
+    let default = if index == 0 { " (default)" } else { "" };
+    let subgroups = match adapter.subgroups {
+        Some((least, most)) if least == most => format!("subgroups of {least}"),
+        Some((least, most)) => format!("subgroups of {least} to {most}"),
+        None => "no subgroups".to_owned(),
+    };
+    let has = |there: bool, what: &str| if there { what.to_owned() } else { format!("no {what}") };
+    let features = [subgroups, has(adapter.f16, "f16"), has(adapter.timestamps, "timestamps")].join(", ");
+    let mut text = format!("{index}: {name}{default}\n");
+    let lines = [
+        ("kind", (*kind).to_owned()),
+        ("backend", backend.clone()),
+        ("driver", if driver.is_empty() { "unknown".to_owned() } else { driver.clone() }),
+        ("largest buffer", mebibytes(adapter.max_buffer_bytes)),
+        ("largest binding", mebibytes(adapter.max_binding_bytes)),
+        ("features", features),
+    ];
+    for (label, value) in lines {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "   {label:<16} {value}");
+    }
+    text
+}
+
+/// Some drivers name a limit that stands for none.
+fn mebibytes(bytes: u64) -> String {
+    const NO_LIMIT: u64 = 1 << 50;
+    if bytes >= NO_LIMIT { "unlimited".to_owned() } else { format!("{} MiB", bytes >> 20) }
+}

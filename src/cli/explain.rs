@@ -1,0 +1,119 @@
+//! `impasto explain`: the program of a step and its memory, for people.
+
+use std::fmt::Write;
+
+use impasto::graph::Bytes;
+use impasto::transfer::Plan;
+
+use super::args::Explain;
+use super::job::{Job, Order};
+use super::{Result, plan, print};
+
+const MIB: f64 = (1_u64 << 20) as f64;
+
+/// Prints the program, and writes it where `--plan` says. Nothing runs.
+pub(super) fn explain(arguments: &Explain) -> Result<()> {
+    let choices = &arguments.choices;
+    let order = Order::new(choices, arguments.output.as_deref())?;
+    order.check_files(false)?;
+    let job = pollster::block_on(order.plan())?;
+    let Plan { step, bytes, .. } = &job.plan;
+    if let Some(path) = &choices.plan {
+        plan::write(path, step.size, &step.program, *bytes)?;
+    }
+    print(&text(&job))
+}
+
+fn text(job: &Job) -> String {
+    let step = &job.plan.step;
+    let program = &step.program;
+    let (width, height) = step.size;
+    let header =
+        ["#", "kernel", "op", "layer", "input → output", "MFLOP", "MiB", "written to", "live", "workgroups"];
+    let rows: Vec<[String; 10]> = program
+        .dispatches
+        .iter()
+        .enumerate()
+        .map(|(index, dispatch)| {
+            let written = plan::written(program, dispatch);
+            let (buffer, offset) = plan::place(program, written);
+            // The first input is what the op is about; the others follow from it.
+            let input = dispatch.inputs.first().map_or_else(String::new, ToString::to_string);
+            let [first, last] = written.live;
+            let [x, y, _] = impasto::gpu::Slice::fold(dispatch.workgroups);
+            [
+                index.to_string(),
+                dispatch.kernel.name.to_owned(),
+                dispatch.op.to_owned(),
+                dispatch.layer.clone(),
+                format!("{input} → {}", dispatch.output),
+                format!("{:.1}", dispatch.flops as f64 / 1e6),
+                format!("{:.1}", dispatch.bytes as f64 / MIB),
+                if offset == 0 { buffer } else { format!("{buffer}+{:.1}", offset as f64 / MIB) },
+                format!("{first}–{last}"),
+                if y == 1 { x.to_string() } else { format!("{x}×{y}") },
+            ]
+        })
+        .collect();
+    let mut text = format!(
+        "A step for a picture of {width}x{height} on {}: forward {} dispatches, backward {}, optimiser {}.\n\n",
+        job.engine.gpu().summary().name,
+        program.forward,
+        program.update - program.forward,
+        program.dispatches.len() - program.update,
+    );
+    text.push_str(&table(&header, &["#", "MFLOP", "MiB", "workgroups"], &rows));
+    let slices = program.slices.len();
+    let gflop = program.flops() as f64 / 1e9;
+    let legend = "MiB counts everything that a dispatch binds; its place is an arena with the offset in MiB, or \
+                  a buffer of its own;\nlive names the first and the last dispatch that touch it.";
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "\n{legend}\n");
+    let _ = writeln!(text, "Work       {gflop:.2} GFLOP a step, in {slices} slices");
+    let Bytes { activations, gradients, optimiser, workspace, weights, total } = job.plan.bytes;
+    let parts = [
+        ("activations", activations, "live at the arenas' peak"),
+        ("gradients", gradients, "live at the arenas' peak"),
+        ("optimiser", optimiser, "pixels, m and v"),
+        ("workspace", workspace, "the rest of the arenas, targets, parameters, readback"),
+        ("weights", weights, "in every arrangement that a kernel reads"),
+        ("total", total, ""),
+    ];
+    for (index, (name, bytes, what)) in parts.into_iter().enumerate() {
+        let title = if index == 0 { "Memory" } else { "" };
+        let mib = bytes as f64 / MIB;
+        let line = format!("{title:<10} {name:<12} {mib:>9.2} MiB  {what}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let arenas: Vec<String> =
+        program.arenas.iter().map(|bytes| format!("{:.2}", *bytes as f64 / MIB)).collect();
+    let _ = writeln!(text, "Arenas     {} MiB", arenas.join(", "));
+    text
+}
+
+/// Columns as wide as they must be; those in `numbers` to the right.
+fn table<const N: usize>(header: &[&str; N], numbers: &[&str], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    let head = header.map(str::to_owned);
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let cell = if numbers.contains(&header[column]) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            };
+            line.push_str(&cell);
+            line.push_str("  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

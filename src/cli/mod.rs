@@ -1,0 +1,91 @@
+//! The command line: a thin client of the library. Only here are files opened, signals caught and futures
+//! waited for.
+
+mod args;
+mod devices;
+mod explain;
+mod files;
+mod job;
+mod output;
+mod paint;
+mod plan;
+mod progress;
+mod signals;
+mod trace;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use impasto::Error;
+
+use args::{Arguments, Command};
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    /// Something is wrong in the arguments themselves.
+    Usage(String),
+    /// A file, a picture, the weights, the adapter or the GPU.
+    Failed(String),
+    /// A signal ended the run in good order; the code says which.
+    Interrupted(u8),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Option { .. } => Self::Usage(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
+/// ended by a signal.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to stdout with code 0, errors to stderr with 2.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match &arguments.command {
+        Some(Command::Devices) => devices::devices(),
+        Some(Command::Explain(explain)) => explain::explain(explain),
+        None => paint::paint(&arguments.paint),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => {
+            say(format_args!("error: {message}\n\nFor more information, try 'impasto --help'."));
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(message)) => {
+            say(format_args!("error: {message}"));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Interrupted(code)) => ExitCode::from(code),
+    }
+}
+
+/// Writes a line to stderr. A closed stderr is no reason to stop.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes to stdout, all or nothing that matters: a reader that has seen enough is not an error.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}; give it a place that can be written to")))
+        }
+        _ => Ok(()),
+    }
+}

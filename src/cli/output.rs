@@ -1,0 +1,168 @@
+//! Writing results: under a temporary name first, so that an old result is never lost to a failure.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use impasto::Error;
+use impasto::picture::{Picture, PictureFormat};
+
+use super::files::{Named, Place, folder_of, overlap, reason};
+use super::{Failure, Result};
+
+/// The painting's file, and those of the pictures on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    path: PathBuf,
+    format: PictureFormat,
+}
+
+impl Output {
+    /// The output at `path`, in the format of its ending.
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().into_owned());
+        let format = ending.as_deref().and_then(PictureFormat::from_extension);
+        let Some(format) = format else {
+            let shown = path.display();
+            let endings =
+                PictureFormat::EXTENSIONS.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>();
+            let there = match &ending {
+                Some(ending) => format!("the ending .{ending} is not one of a picture that can be written"),
+                None => "the name has no ending that says which kind of picture to write".to_owned(),
+            };
+            let wanted = ending.unwrap_or_default().to_lowercase();
+            let nearest = PictureFormat::EXTENSIONS
+                .iter()
+                .min_by_key(|known| strsim::damerau_levenshtein(&wanted, known))
+                .map_or_else(String::new, |ending| path.with_extension(ending).display().to_string());
+            let endings = endings.join(", ");
+            let message = format!("--output: {shown}: {there}; use one of {endings}, such as {nearest}");
+            return Err(Failure::Usage(message));
+        };
+        Ok(Self { path: path.to_owned(), format })
+    }
+
+    /// The painting's path, as it was given.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the picture after `step` goes: `out-00020.png` for `out.png`.
+    pub(super) fn snapshot_path(&self, step: u32) -> PathBuf {
+        let mut name = OsString::from(self.path.file_stem().unwrap_or_default());
+        name.push(format!("-{step:05}."));
+        name.push(self.path.extension().unwrap_or_default());
+        self.path.with_file_name(name)
+    }
+
+    /// Refuses pictures on the way, after every `every` of `steps` steps, that would be written over one of
+    /// `files`.
+    pub(super) fn refuse_snapshot_overlap(&self, every: u32, steps: u32, files: &[Named<'_>]) -> Result<()> {
+        for (option, path) in files {
+            let Some(place) = Place::of(path) else { continue };
+            let step =
+                place.path().file_stem().and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse().ok());
+            let Some(step) =
+                step.filter(|step: &u32| *step > 0 && *step < steps && step.is_multiple_of(every))
+            else {
+                continue;
+            };
+            let snapshot = self.snapshot_path(step);
+            if Place::of(&snapshot).is_some_and(|snapshot| snapshot.is(&place)) {
+                return Err(overlap(&snapshot, "--save-every", option));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the painting.
+    pub(super) fn write(&self, picture: &Picture) -> Result<()> {
+        write(&self.path, &picture.encode(self.format)?)
+    }
+
+    /// Writes the picture after `step`.
+    pub(super) fn write_snapshot(&self, step: u32, picture: &Picture) -> Result<()> {
+        let path = self.snapshot_path(step);
+        // Should a link have this name, what it leads to is none of ours.
+        let written = replace(&path, &picture.encode(self.format)?);
+        written.map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+/// Sees that [`write`] could write `path`, without leaving a trace.
+pub(super) fn check(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(refused(path, "this is a folder", "name a file in it"));
+        }
+        Ok(metadata) if !metadata.is_file() => return Ok(()),
+        Ok(metadata) if metadata.permissions().readonly() => {
+            return Err(refused(
+                path,
+                "the file there is write-protected",
+                "name another file or allow writing",
+            ));
+        }
+        _ => {}
+    }
+    let destination = destination(path);
+    match temporary(folder_of(&destination)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot_write(path, &error)),
+    }
+}
+
+/// Writes a file whole or not at all. What is no regular file, such as a pipe, is written to directly.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        fs::write(path, bytes)
+    } else {
+        replace(&destination(path), bytes)
+    };
+    written.map_err(|error| cannot_write(path, &error))
+}
+
+/// Puts a new file in the place of what is called `path`.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = temporary(folder_of(path))?;
+    file.write_all(bytes)?;
+    // On the disk before the old file goes, should the power fail in between.
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// The file itself where `path` is a link to it: the link stays.
+fn destination(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A new file that vanishes unless it is kept, with the permissions of any new file.
+fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".impasto-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The system takes off what the user's mask does not allow.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    let folder = folder_of(path).display();
+    let (reason, remedy) = match error.kind() {
+        io::ErrorKind::NotFound => (format!("there is no folder {folder}"), "make it or name another"),
+        io::ErrorKind::NotADirectory => (format!("{folder} is not a folder"), "name a folder that exists"),
+        io::ErrorKind::PermissionDenied => {
+            (format!("the folder {folder} is not writable"), "name a folder that you may write to")
+        }
+        _ => (format!("cannot be written: {}", reason(error)), "name another place"),
+    };
+    refused(path, &reason, remedy)
+}
+
+fn refused(path: &Path, reason: &str, remedy: &str) -> Failure {
+    Error::File { path: path.to_owned(), reason: reason.to_owned(), remedy: remedy.to_owned() }.into()
+}

@@ -1,0 +1,146 @@
+//! Progress on stderr: a bar on a terminal, plain lines on a pipe.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use impasto::transfer::Costs;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::say;
+
+/// Steps between two plain lines.
+const LINE_EVERY: u32 = 20;
+
+/// Shows how far a run is.
+pub(super) struct Progress {
+    show: Show,
+    steps: u32,
+    /// What the costs were when they were last told.
+    costs: String,
+}
+
+enum Show {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    /// The progress of a run of `steps` steps.
+    pub(super) fn new(steps: u32, quiet: bool) -> Self {
+        let show = match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Show::Nothing,
+            (_, false) => Show::Lines,
+            (_, true) => Show::Bar(bar()),
+        };
+        Self { show, steps, costs: String::new() }
+    }
+
+    /// Says something that stays on the screen.
+    pub(super) fn note(&self, message: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Lines => say(message),
+            Show::Bar(bar) => bar.suspend(|| say(message)),
+        }
+    }
+
+    /// The first step is about to begin.
+    pub(super) fn begin(&self) {
+        if let Show::Bar(bar) = &self.show {
+            bar.set_length(u64::from(self.steps));
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}\n{prefix}") {
+                bar.set_style(style);
+            }
+            bar.set_message("the first step");
+        }
+    }
+
+    /// Step `done` is done; a step takes `each` seconds.
+    pub(super) fn step(&self, done: u32, each: f64) {
+        let left = each * f64::from(self.steps - done);
+        if done == 1 && self.steps > 1 {
+            let (each, left) = (duration(each), duration(left));
+            self.note(&format!(
+                "the first step took {each}; the other {} will take about {left}",
+                self.steps - 1
+            ));
+        }
+        if let Show::Bar(bar) = &self.show {
+            bar.set_position(u64::from(done));
+            bar.set_message(format!("{} a step, {} left", duration(each), duration(left)));
+            bar.set_prefix(self.costs.clone());
+        }
+    }
+
+    /// The costs of the picture after `step` steps are known; a step takes `each` seconds.
+    pub(super) fn costs(&mut self, step: u32, costs: &Costs, each: f64) {
+        let Costs { total, content, style, .. } = costs;
+        self.costs = format!("total {total:.3e}, content {content:.3e}, style {style:.3e}");
+        let steps = self.steps;
+        if !matches!(self.show, Show::Lines) || step > 0 && step < steps && !step.is_multiple_of(LINE_EVERY) {
+            return;
+        }
+        let mut line = format!("step {step}/{steps}: {}", self.costs);
+        if step > 0 && step < steps {
+            let left = duration(each * f64::from(steps - step));
+            line.push_str(&format!(", {} a step, {left} left", duration(each)));
+        }
+        say(line);
+    }
+
+    /// The run is over; `message` says what became of it.
+    pub(super) fn end(self, message: &str) {
+        if let Show::Bar(bar) = &self.show {
+            let costs = if self.costs.is_empty() { String::new() } else { format!("{}\n", self.costs) };
+            bar.finish_and_clear();
+            say(format_args!("{costs}{message}"));
+        } else {
+            self.note(message);
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    const TICK: Duration = Duration::from_millis(120);
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} preparing: {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+/// `0.35 s`, `12.3 s`, `4 min 5 s`, `2 h 10 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    // Rounded first: 59.99 s are a minute.
+    let whole = seconds.round() as u64;
+    let minutes = (seconds / 60.0).round() as u64;
+    match seconds {
+        ..0.995 => format!("{:.2} s", seconds.max(0.0)),
+        0.995..59.95 => format!("{seconds:.1} s"),
+        59.95..3599.5 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_in_two_units_at_most() {
+        for (seconds, told) in [
+            (-1.0, "0.00 s"),
+            (0.349, "0.35 s"),
+            (0.999, "1.0 s"),
+            (12.34, "12.3 s"),
+            (59.99, "1 min 0 s"),
+            (245.2, "4 min 5 s"),
+            (3599.9, "1 h 0 min"),
+            (7_809.0, "2 h 10 min"),
+        ] {
+            assert_eq!(duration(seconds), told);
+        }
+    }
+}

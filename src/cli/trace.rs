@@ -1,0 +1,69 @@
+//! `--trace`: the costs, one JSON object a line.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use impasto::Error;
+use impasto::transfer::Costs;
+
+use super::files::reason;
+use super::{Failure, Result};
+
+/// A line of the trace.
+#[derive(serde::Serialize)]
+struct Entry {
+    /// Steps that the picture has had.
+    step: u32,
+    total: f32,
+    content: f32,
+    style: f32,
+    /// Wall time from the step before to this one; 0 at step 0.
+    seconds: f64,
+}
+
+/// An open trace.
+pub(super) struct Trace {
+    file: File,
+    path: PathBuf,
+}
+
+impl Trace {
+    /// Opens the file and empties it.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let open = || -> io::Result<File> {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            // A pipe or a terminal has nothing to empty.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|error| failure(path, &error))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Writes the costs of the picture after `step` steps. A cost that is no finite number becomes null.
+    pub(super) fn write(&mut self, step: u32, costs: &Costs, seconds: f64) -> Result<()> {
+        let &Costs { total, content, style, .. } = costs;
+        let line = serde_json::to_string(&Entry { step, total, content, style, seconds });
+        // One write a line: whoever follows the file never sees half of one.
+        let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
+        written.map_err(|error| failure(&self.path, &error))
+    }
+}
+
+fn writeln_at_once(file: &mut File, mut line: String) -> io::Result<()> {
+    line.push('\n');
+    file.write_all(line.as_bytes())?;
+    file.flush()
+}
+
+fn failure(path: &Path, error: &io::Error) -> Failure {
+    let error = Error::File {
+        path: path.to_owned(),
+        reason: format!("the trace cannot be written: {}", reason(error)),
+        remedy: "give --trace another place".into(),
+    };
+    error.into()
+}

@@ -1,0 +1,40 @@
+//! The account of memory is what is really allocated, and it is known before anything is.
+#![cfg(feature = "embedded-weights")]
+#![allow(clippy::unwrap_used)]
+
+use impasto::gpu::Gpu;
+use impasto::nn::Weights;
+use impasto::ops::KernelChoice;
+use impasto::picture::Picture;
+use impasto::transfer::{Engine, Options, Preset, Transfer};
+
+fn picture(width: u32, height: u32) -> Picture {
+    let rgb = (0..width * height * 3).map(|value| (value % 256) as u8).collect();
+    Picture::from_rgb(width, height, rgb).unwrap()
+}
+
+#[test]
+fn what_is_allocated_is_what_was_planned() {
+    let (content, style) = (picture(37, 23), picture(18, 41));
+    for kernels in [KernelChoice::Auto, KernelChoice::Naive] {
+        pollster::block_on(async {
+            let gpu = Gpu::open(None).await.unwrap();
+            let engine = Engine::with_kernels(gpu, Weights::embedded().unwrap(), kernels);
+            let options = Options::preset(Preset::Course);
+            let planned = Transfer::plan(&engine, (37, 23), (18, 41), &options).unwrap();
+            let mut transfer = Transfer::prepare(&engine, &content, &style, &options).await.unwrap();
+            let bytes = transfer.bytes();
+            assert_eq!(planned.bytes, bytes);
+            assert_eq!(transfer.allocated_bytes(), bytes.total);
+            let parts = [bytes.activations, bytes.gradients, bytes.optimiser, bytes.workspace, bytes.weights];
+            assert_eq!(parts.iter().sum::<u64>(), bytes.total);
+            // Steps and pictures allocate nothing.
+            transfer.step().await.unwrap();
+            transfer.picture().await.unwrap();
+            assert_eq!(transfer.allocated_bytes(), bytes.total);
+            // A second transfer shares the weights, and says so of each.
+            let second = Transfer::prepare(&engine, &style, &content, &options).await.unwrap();
+            assert_eq!(second.bytes().weights, bytes.weights);
+        });
+    }
+}

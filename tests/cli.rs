@@ -1,0 +1,537 @@
+//! The built command, on tiny pictures: what it says, what it writes, and with which code it exits.
+#![cfg(feature = "embedded-weights")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use impasto::picture::{Picture, PictureFormat};
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Layers that make a step short.
+const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
+
+/// A folder with a content and a style picture.
+struct Studio(TempDir);
+
+impl Studio {
+    fn new() -> Self {
+        let studio = Self(tempfile::tempdir().unwrap());
+        studio.picture("content.png", 32, 24, 1);
+        studio.picture("style.jpg", 24, 20, 2);
+        studio
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn picture(&self, name: &str, width: u32, height: u32, seed: u32) {
+        let wave = |x: u32, y: u32, c: u32| ((x * 7 * seed + y * 5 + x * y * c) % 251) as u8;
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let rgb = places.flat_map(|(x, y)| [0, 1, 2].map(|c| wave(x, y, c))).collect();
+        let ending = Path::new(name).extension().unwrap().to_str().unwrap();
+        let format = PictureFormat::from_extension(ending).unwrap();
+        let bytes = Picture::from_rgb(width, height, rgb).unwrap().encode(format).unwrap();
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
+        command.current_dir(self.0.path()).args(arguments);
+        command
+    }
+
+    /// Runs with these arguments as they are.
+    fn run(&self, arguments: &[&str]) -> Assert {
+        self.command(arguments).assert()
+    }
+
+    /// Paints content.png in the style of style.jpg with few layers.
+    fn paint(&self, arguments: &[&str]) -> Assert {
+        self.command(&["content.png", "style.jpg"]).args(SHALLOW).args(arguments).assert()
+    }
+
+    /// The same, but wrong: the code and a part of the message are expected, and nothing new in the folder.
+    #[track_caller]
+    fn refuses(&self, code: i32, arguments: &[&str], message: &str) {
+        let before = self.files();
+        let assert = self.paint(arguments).code(code).stdout(is_empty());
+        assert.stderr(starts_with("error: ").and(contains(message)));
+        assert_eq!(self.files(), before, "{arguments:?}");
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn decoded(&self, name: &str) -> Picture {
+        Picture::decode(&self.read(name), name).unwrap()
+    }
+
+    fn json_lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.ends_with('\n'));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+fn sorted<const N: usize>(mut keys: [&str; N]) -> Vec<&str> {
+    keys.sort_unstable();
+    keys.to_vec()
+}
+
+#[test]
+fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
+    let studio = Studio::new();
+    let arguments = ["-o", "out.png", "--steps", "5", "--save-every", "2", "--trace", "trace.jsonl"];
+    let assert = studio.paint(&arguments).success().stdout(is_empty());
+    // A pipe: plain lines, the time that it will take after the first step, the picture at the end.
+    assert.stderr(
+        contains("the first step took").and(contains("out.png: 32x24, 5 steps, ")).and(contains('\r').not()),
+    );
+    let expected = ["content.png", "out-00002.png", "out-00004.png", "out.png", "style.jpg", "trace.jsonl"];
+    assert_eq!(studio.files(), expected);
+    for name in ["out-00002.png", "out-00004.png", "out.png"] {
+        assert_eq!((studio.decoded(name).width(), studio.decoded(name).height()), (32, 24));
+    }
+    assert_ne!(studio.decoded("out-00004.png"), studio.decoded("out.png"));
+
+    let entries = studio.json_lines("trace.jsonl");
+    assert_eq!(entries.len(), 6);
+    for (step, entry) in entries.iter().enumerate() {
+        assert_eq!(keys(entry), sorted(["step", "total", "content", "style", "seconds"]));
+        assert_eq!(entry["step"], step);
+        let [total, content, style, seconds] =
+            ["total", "content", "style", "seconds"].map(|key| entry[key].as_f64().unwrap());
+        assert!((total - (10.0 * content + 40.0 * style)).abs() <= 1e-5 * total, "{entry}");
+        assert_eq!(seconds == 0.0, step == 0, "{entry}");
+    }
+    assert!(entries[5]["total"].as_f64().unwrap() < entries[0]["total"].as_f64().unwrap());
+    let text = fs::read_to_string(studio.path("trace.jsonl")).unwrap();
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("{\"step\":0,\"total\":") && first.ends_with(",\"seconds\":0.0}"), "{first}");
+}
+
+#[test]
+fn a_long_run_on_a_pipe_tells_every_twentieth_step() {
+    let studio = Studio::new();
+    let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
+    let arguments = ["content.png", "style.jpg", "-o", "out.png", "--steps", "41"];
+    let assert = studio.command(&arguments).args(layers).assert().success();
+    let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let told: Vec<&str> = stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("step ")?.split_once(':'))
+        .map(|(step, _)| step)
+        .collect();
+    assert_eq!(told, ["0/41", "20/41", "40/41", "41/41"], "{stderr}");
+    assert!(stderr.contains(" a step, ") && stderr.contains(" left\n"), "{stderr}");
+}
+
+#[test]
+fn quiet_is_quiet_and_the_same_seed_gives_the_same_file() {
+    let studio = Studio::new();
+    for (name, seed) in [("a.png", "7"), ("b.png", "7"), ("c.png", "8")] {
+        let arguments = ["-o", name, "--steps", "3", "--seed", seed, "--quiet"];
+        studio.paint(&arguments).success().stdout(is_empty()).stderr(is_empty());
+    }
+    assert_eq!(studio.read("a.png"), studio.read("b.png"));
+    assert_ne!(studio.read("a.png"), studio.read("c.png"));
+}
+
+#[test]
+fn no_step_at_all_gives_the_start_its_costs_and_its_plan() {
+    let studio = Studio::new();
+    let arguments =
+        ["-o", "out.png", "--steps", "0", "--init", "content", "--trace", "t", "--plan", "p", "-q"];
+    studio.paint(&arguments).success();
+    assert_eq!(studio.decoded("out.png"), studio.decoded("content.png"));
+    let entries = studio.json_lines("t");
+    assert_eq!(entries.len(), 1);
+    assert_eq!((&entries[0]["step"], &entries[0]["content"]), (&0.into(), &0.0.into()));
+    assert!(entries[0]["style"].as_f64().unwrap() > 0.0);
+    assert_eq!(studio.json_lines("p").len(), 1);
+}
+
+#[test]
+fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
+    let studio = Studio::new();
+    studio.picture("start.png", 16, 50, 3);
+    let start = ["--steps", "0", "--init", "start.png", "-q"];
+    studio.paint(&["-o", "start-as-it-is.png"].iter().chain(&start).copied().collect::<Vec<_>>()).success();
+    assert_eq!(studio.decoded("start-as-it-is.png"), studio.decoded("start.png").resized(32, 24));
+    let noisy = ["-o", "noisy.png", "--noise-ratio", "0.3"];
+    studio.paint(&noisy.iter().chain(&start).copied().collect::<Vec<_>>()).success();
+    assert_ne!(studio.decoded("noisy.png"), studio.decoded("start-as-it-is.png"));
+}
+
+#[test]
+fn sizes_fit_and_the_ending_names_the_format() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "out.JPG", "--steps", "0", "--size", "16", "-q"]).success();
+    assert!(studio.read("out.JPG").starts_with(b"\xff\xd8"));
+    assert_eq!((studio.decoded("out.JPG").width(), studio.decoded("out.JPG").height()), (16, 12));
+    studio.paint(&["-o", "out.png", "--steps", "0", "--size", "100x6", "-q"]).success();
+    assert_eq!((studio.decoded("out.png").width(), studio.decoded("out.png").height()), (8, 6));
+}
+
+#[test]
+fn costs_with_weight_zero_are_told() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "o.png", "--steps", "1", "--alpha", "0", "--trace", "t", "-q"]).success();
+    studio.paint(&["-o", "o.png", "--steps", "1", "--beta", "0", "--trace", "u", "-q"]).success();
+    for entry in studio.json_lines("t").iter().chain(&studio.json_lines("u")) {
+        assert!(
+            entry["content"].as_f64().unwrap() > 0.0 && entry["style"].as_f64().unwrap() > 0.0,
+            "{entry}"
+        );
+    }
+}
+
+#[test]
+fn the_plan_of_explain_is_that_of_a_run() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
+    let explain = ["explain", "content.png", "style.jpg", "--plan", "explain.json", "-o", "none/out.png"];
+    let assert = studio.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
+    assert.stdout(contains("conv_forward_direct").and(contains("GFLOP a step")).and(contains("total")));
+    assert_eq!(studio.read("run.json"), studio.read("explain.json"));
+
+    let plan: Value = serde_json::from_slice(&studio.read("run.json")).unwrap();
+    assert_eq!(keys(&plan), sorted(["width", "height", "dispatches", "bytes"]));
+    assert_eq!((&plan["width"], &plan["height"]), (&32.into(), &24.into()));
+    let bytes = &plan["bytes"];
+    let parts = ["activations", "gradients", "optimiser", "workspace", "weights"];
+    assert_eq!(
+        keys(bytes),
+        sorted(["activations", "gradients", "optimiser", "workspace", "weights", "total"])
+    );
+    let sum: u64 = parts.map(|part| bytes[part].as_u64().unwrap()).iter().sum();
+    assert_eq!(sum, bytes["total"].as_u64().unwrap());
+    // Pixels, m and v.
+    assert_eq!(bytes["optimiser"], 3 * 3 * 32 * 24 * 4);
+    let dispatches = plan["dispatches"].as_array().unwrap();
+    for (index, dispatch) in dispatches.iter().enumerate() {
+        let expected = [
+            "index",
+            "kernel",
+            "op",
+            "layer",
+            "inputs",
+            "output",
+            "flops",
+            "bytes",
+            "buffer",
+            "offset",
+            "live",
+            "workgroups",
+        ];
+        assert_eq!(keys(dispatch), sorted(expected));
+        assert_eq!(dispatch["index"], index);
+        let triple = |value: &Value| value.as_array().unwrap().len() == 3;
+        assert!(dispatch["inputs"].as_array().unwrap().iter().all(triple), "{dispatch}");
+        assert!(triple(&dispatch["output"]) && triple(&dispatch["workgroups"]), "{dispatch}");
+        let [first, last] = [0, 1].map(|end| dispatch["live"][end].as_u64().unwrap() as usize);
+        assert!(first <= index && index <= last && last < dispatches.len(), "{dispatch}");
+    }
+    assert_eq!(dispatches.last().unwrap()["buffer"], "pixels");
+    assert!(dispatches[0]["buffer"].as_str().unwrap().starts_with("arena."));
+}
+
+#[test]
+fn devices_are_listed_and_can_be_chosen() {
+    let studio = Studio::new();
+    let assert = studio.run(&["devices"]).success().stderr(is_empty());
+    let list = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let name = list.strip_prefix("0: ").unwrap().split_once(" (default)\n").unwrap().0;
+    for part in ["kind", "backend", "driver", "largest buffer", "largest binding", "MiB", "features"] {
+        assert!(list.contains(part), "{list}");
+    }
+    let half: String = name.chars().skip(1).take(5).collect();
+    for device in ["0", name, &half.to_uppercase()] {
+        // Nobody who names an adapter has to be told what it is.
+        let assert = studio.paint(&["-o", "out.png", "--steps", "0", "--device", device]).success();
+        assert.stderr(contains("warning").not());
+    }
+    studio.refuses(1, &["-o", "new.png", "--device", "abacus"], "no adapter is called \"abacus\"");
+    studio.refuses(1, &["-o", "new.png", "--device", "999"], "impasto devices");
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let studio = Studio::new();
+    let assert = studio.run(&["--version"]).success().stderr(is_empty());
+    assert.stdout(
+        starts_with(concat!("impasto ", env!("CARGO_PKG_VERSION"), "\n"))
+            .and(contains("Karen Simonyan and Andrew Zisserman, Visual Geometry Group"))
+            .and(contains("CC BY 4.0")),
+    );
+    let assert = studio.run(&["--help"]).success().stderr(is_empty());
+    assert.stdout(contains("Examples:").and(contains("--save-every")).and(contains("explain")));
+    studio.run(&["explain", "--help"]).success().stdout(contains("--plan"));
+}
+
+#[test]
+fn wrong_arguments_exit_with_2() {
+    let studio = Studio::new();
+    let o = "out.png";
+    for (arguments, message) in [
+        (vec![], "--output"),
+        (vec!["-o", o, "--stpes", "3"], "--steps"),
+        (vec!["-o", o, "--preset", "cuorse"], "course"),
+        (vec!["-o", o, "--steps", "-1"], "--steps"),
+        (vec!["-o", o, "--steps", "many"], "--steps"),
+        (vec!["-o", o, "--seed", "4294967296"], "--seed"),
+        (vec!["-o", o, "--save-every", "0"], "--save-every"),
+        (vec!["-o", o, "--size", "0"], "--size"),
+        (vec!["-o", o, "--size", "12x"], "such as 640x480"),
+        (vec!["-o", o, "--size", "-4"], "--size"),
+        (vec!["-o", o, "--alpha", "-1"], "--alpha"),
+        (vec!["-o", o, "--beta", "nan"], "--beta"),
+        (vec!["-o", o, "--learning-rate", "inf"], "--learning-rate"),
+        (vec!["-o", o, "--learning-rate", "0"], "--learning-rate"),
+        (vec!["-o", o, "--noise-ratio", "1.5"], "from 0 to 1"),
+        (vec!["-o", o, "extra.png"], "extra.png"),
+        (vec!["-o", "out"], ".png, .jpg, .jpeg"),
+        (vec!["-o", "out.pgn"], "such as out.png"),
+        (vec!["-o", "out.tiff"], ".png, .jpg, .jpeg"),
+    ] {
+        studio.refuses(2, &arguments, message);
+    }
+    // Before any file is looked at.
+    for (arguments, message) in [
+        (["--content-layer", "relu4_2"], "conv4_2"),
+        (["--content-layer", "input"], "did you mean"),
+        (["--style-layers", "conv9_1"], "did you mean one of conv"),
+        (["--style-layers", "conv1_1,conv1_1=2"], "conv1_1 is named twice"),
+        (["--style-layers", "conv1_1=-1"], "conv1_1"),
+        (["--style-layers", "conv1_1=high"], "conv1_1=high"),
+        (["--style-layers", "conv1_1,,"], "without a name"),
+    ] {
+        let assert = studio.command(&["none.png", "none.png", "-o", "out.png"]).args(arguments).assert();
+        assert.code(2).stderr(starts_with("error: ").and(contains(message)));
+    }
+    studio.run(&[]).code(2).stderr(starts_with("error: "));
+    studio
+        .run(&["explain", "content.png", "style.jpg", "--size", "x"])
+        .code(2)
+        .stderr(starts_with("error: "));
+    studio.run(&["devices", "now"]).code(2).stderr(starts_with("error: "));
+}
+
+#[test]
+fn files_that_are_not_what_is_needed_exit_with_1() {
+    let studio = Studio::new();
+    fs::write(studio.path("text.png"), "not a picture").unwrap();
+    fs::write(studio.path("cut.png"), &studio.read("content.png")[..60]).unwrap();
+    fs::create_dir(studio.path("folder.png")).unwrap();
+    for (content, style, message) in [
+        ("none.png", "style.jpg", "none.png: there is no such file"),
+        ("content.png", "none.jpg", "check the path of STYLE"),
+        ("text.png", "style.jpg", "text.png: "),
+        ("content.png", "cut.png", "cut.png: "),
+        ("folder.png", "style.jpg", "this is a folder"),
+    ] {
+        for form in [vec![content, style, "-o", "out.png"], vec!["explain", content, style]] {
+            let assert = studio.run(&form).code(1).stdout(is_empty());
+            assert.stderr(starts_with("error: ").and(contains(message)));
+        }
+    }
+    studio.refuses(1, &["-o", "out.png", "--init", "niose"], "--init takes noise, content or a picture");
+    studio.refuses(1, &["-o", "out.png", "--weights", "none.safetensors"], "none.safetensors");
+    studio.refuses(1, &["-o", "out.png", "--weights", "content.png"], "content.png");
+}
+
+#[test]
+fn places_that_cannot_be_written_to_are_refused_before_the_first_step() {
+    let studio = Studio::new();
+    fs::create_dir(studio.path("folder.png")).unwrap();
+    studio.refuses(1, &["-o", "none/out.png"], "there is no folder none");
+    // A folder that even root cannot write to: a file.
+    studio.refuses(1, &["-o", "content.png/out.png"], "content.png is not a folder");
+    studio.refuses(1, &["-o", "folder.png"], "this is a folder");
+    studio.refuses(1, &["-o", "out.png", "--trace", "none/t"], "there is no folder none");
+    studio.refuses(1, &["-o", "out.png", "--plan", "none/p"], "there is no folder none");
+    let mut permissions = fs::metadata(studio.path("style.jpg")).unwrap().permissions();
+    studio.picture("kept.png", 2, 2, 1);
+    permissions.set_readonly(true);
+    fs::set_permissions(studio.path("kept.png"), permissions).unwrap();
+    studio.refuses(1, &["-o", "kept.png"], "write-protected");
+}
+
+#[test]
+fn nothing_that_is_read_is_written() {
+    let studio = Studio::new();
+    studio.picture("out-00004.png", 8, 8, 4);
+    fs::create_dir(studio.path("sub")).unwrap();
+    let same = "names the same file as";
+    for arguments in [
+        vec!["-o", "content.png"],
+        vec!["-o", "sub/../content.png"],
+        vec!["-o", "style.jpg"],
+        vec!["-o", "out-00004.png", "--init", "out-00004.png"],
+        vec!["-o", "out.png", "--trace", "content.png"],
+        vec!["-o", "out.png", "--plan", "style.jpg"],
+        vec!["-o", "out.png", "--trace", "./out.png"],
+        vec!["-o", "out.png", "--trace", "new", "--plan", "sub/../new"],
+        vec!["-o", "out.png", "--init", "out-00004.png", "--save-every", "2", "--steps", "6"],
+        vec!["-o", "out.png", "--trace", "out-00002.png", "--save-every", "2", "--steps", "6"],
+    ] {
+        studio.refuses(1, &arguments, same);
+    }
+    let explain = ["explain", "content.png", "style.jpg", "--plan", "content.png"];
+    studio.run(&explain).code(1).stderr(contains(same));
+    // A picture on the way that this run will not write.
+    let arguments = ["-o", "out.png", "--init", "out-00004.png", "--save-every", "3", "--steps", "4", "-q"];
+    studio.paint(&arguments).success();
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_seen_through() {
+    let studio = Studio::new();
+    std::os::unix::fs::symlink("content.png", studio.path("link.png")).unwrap();
+    fs::hard_link(studio.path("content.png"), studio.path("hard.png")).unwrap();
+    studio.refuses(1, &["-o", "link.png"], "names the same file as CONTENT");
+    studio.refuses(1, &["-o", "hard.png"], "names the same file as CONTENT");
+    // A link to a result stays one, and a new file has a new file's permissions.
+    fs::write(studio.path("result.png"), "old").unwrap();
+    std::os::unix::fs::symlink("result.png", studio.path("latest.png")).unwrap();
+    studio.paint(&["-o", "latest.png", "--steps", "0", "-q"]).success();
+    assert!(fs::symlink_metadata(studio.path("latest.png")).unwrap().is_symlink());
+    assert_eq!(studio.decoded("result.png").width(), 32);
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |name| fs::metadata(studio.path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("result.png"), mode("content.png"));
+}
+
+#[test]
+fn a_failing_run_keeps_the_old_result() {
+    let studio = Studio::new();
+    fs::write(studio.path("out.png"), "old").unwrap();
+    let arguments = ["-o", "out.png", "--steps", "9", "--learning-rate", "3e38", "--trace", "t"];
+    let assert = studio.paint(&arguments).code(1).stdout(is_empty());
+    assert.stderr(contains("error: after step 1 ").and(contains("--learning-rate")));
+    assert_eq!(studio.read("out.png"), b"old");
+    let entries = studio.json_lines("t");
+    assert!(entries[0]["total"].is_f64() && entries[1]["total"].is_null(), "{entries:?}");
+    // Also where the last picture is the first that is lost, and where the start is already.
+    let arguments = ["-o", "out.png", "--steps", "1", "--learning-rate", "3e38"];
+    studio.paint(&arguments).code(1).stderr(contains("error: after step 1 "));
+    studio.paint(&["-o", "out.png", "--alpha", "3e38"]).code(1).stderr(contains("--alpha"));
+    assert_eq!(studio.read("out.png"), b"old");
+    assert_eq!(studio.files(), ["content.png", "out.png", "style.jpg", "t"]);
+}
+
+#[test]
+fn files_may_be_called_like_commands() {
+    let studio = Studio::new();
+    fs::copy(studio.path("content.png"), studio.path("devices")).unwrap();
+    fs::copy(studio.path("style.jpg"), studio.path("device")).unwrap();
+    let arguments = ["./devices", "device", "-o", "out.png", "--steps", "0", "-q"];
+    studio.command(&arguments).args(SHALLOW).assert().success();
+    studio
+        .command(&["device", "./devices", "-o", "out.png", "--steps", "0", "-q"])
+        .args(SHALLOW)
+        .assert()
+        .success();
+}
+
+#[cfg(unix)]
+mod signals {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStderr, Command, Stdio};
+
+    /// Starts a run that would take for ever, and waits for a line of its that contains `mark`.
+    fn started(studio: &Studio, layers: &[&str], mark: &str) -> (Child, BufReader<ChildStderr>) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_impasto"))
+            .current_dir(studio.0.path())
+            .args(["content.png", "style.jpg", "-o", "out.png", "--steps", "1000000"])
+            .args(layers)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(mark) {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the run ended before {mark:?}");
+        }
+        (child, stderr)
+    }
+
+    /// Sends signals, a third of a second apart, and returns the exit code with what was still said.
+    fn end(mut child: Child, stderr: BufReader<ChildStderr>, signals: &[&str]) -> (Option<i32>, String) {
+        let id = child.id();
+        let script: Vec<String> = signals.iter().map(|signal| format!("kill -{signal} {id}")).collect();
+        assert!(Command::new("sh").args(["-c", &script.join("; sleep 0.3; ")]).status().unwrap().success());
+        let rest = stderr.lines().map(Result::unwrap).collect::<Vec<_>>().join("\n");
+        (child.wait().unwrap().code(), rest)
+    }
+
+    #[test]
+    fn the_first_signal_writes_the_picture_so_far() {
+        for (signal, code) in [("INT", 130), ("TERM", 143)] {
+            let studio = Studio::new();
+            let (child, stderr) = started(&studio, &SHALLOW, "the first step took");
+            let (ended, said) = end(child, stderr, &[signal]);
+            assert_eq!(ended, Some(code), "{said}");
+            assert!(said.contains("interrupted: out.png is the picture after "), "{said}");
+            assert_eq!(studio.decoded("out.png").width(), 32);
+            assert_eq!(studio.files(), ["content.png", "out.png", "style.jpg"]);
+        }
+    }
+
+    #[test]
+    fn the_second_signal_ends_at_once() {
+        let studio = Studio::new();
+        // Writing to a pipe that nobody reads takes for ever.
+        assert!(Command::new("mkfifo").arg(studio.path("out.png")).status().unwrap().success());
+        let (child, stderr) = started(&studio, &SHALLOW, "the first step took");
+        let (ended, said) = end(child, stderr, &["INT", "TERM"]);
+        assert_eq!(ended, Some(143), "{said}");
+        assert!(!said.contains("interrupted"), "{said}");
+    }
+
+    #[test]
+    fn before_the_first_step_there_is_nothing_to_write() {
+        let studio = Studio::new();
+        studio.picture("content.png", 400, 300, 1);
+        studio.picture("style.jpg", 400, 300, 2);
+        // A pipe holds the run up for as long as it is read, before anything is prepared.
+        let fifo = studio.path("start.png");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let child = Command::new(env!("CARGO_BIN_EXE_impasto"))
+            .current_dir(studio.0.path())
+            .args(["content.png", "style.jpg", "-o", "out.png", "--init", "start.png"])
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        // Opening it to write waits until the run has opened it to read.
+        let held = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (ended, said) = end(child, stderr, &["INT"]);
+        assert_eq!((ended, said.as_str()), (Some(130), ""));
+        assert!(!studio.path("out.png").exists());
+        drop(held);
+    }
+}

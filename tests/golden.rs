@@ -1,0 +1,305 @@
+//! The golden values: an independent PyTorch program's numbers (tests/fixtures/README.md) against the real path.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use common::compare::assert_close;
+use impasto::gpu::Readback;
+use impasto::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan};
+use impasto::nn::{VGG19, Weights, index_of, record_vgg19};
+use impasto::ops::Shape;
+use impasto::ops::gram::Gram;
+use impasto::ops::squared_error::SquaredError;
+use impasto::ops::weighted_sum::WeightedSum;
+use impasto::picture::Picture;
+use impasto::transfer::{Engine, Options, Preset, Transfer, uniform_noise};
+use pollster::block_on;
+use safetensors::{Dtype, SafeTensors};
+
+const GOLDEN: &[u8] = include_bytes!("fixtures/golden-97x75.safetensors");
+const COURSE: &[u8] = include_bytes!("fixtures/course-costs.safetensors");
+const CONTENT: &[u8] = include_bytes!("fixtures/content-97x75.png");
+const STYLE: &[u8] = include_bytes!("fixtures/style-90x64.png");
+const STYLE_LAYERS: [&str; 5] = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"];
+
+struct File(SafeTensors<'static>);
+
+impl File {
+    fn open(bytes: &'static [u8]) -> Self {
+        Self(SafeTensors::deserialize(bytes).unwrap())
+    }
+
+    fn values(&self, name: &str) -> Vec<f64> {
+        let view = self.0.tensor(name).unwrap();
+        match view.dtype() {
+            Dtype::F32 => {
+                view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+            }
+            Dtype::F64 => view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        self.values(name).into_iter().map(|value| value as f32).collect()
+    }
+
+    fn shape(&self, name: &str) -> Vec<usize> {
+        self.0.tensor(name).unwrap().shape().to_vec()
+    }
+}
+
+fn engine() -> Engine {
+    block_on(Engine::open(None, Weights::embedded().unwrap())).unwrap()
+}
+
+/// Runs a tape once, as it is planned for this device, and returns what it keeps.
+fn run(engine: &Engine, tape: &Tape, inputs: &[(&str, &[f32])]) -> Vec<Vec<f32>> {
+    let gpu = engine.gpu();
+    let program = plan(&fuse(tape), &engine.limits()).unwrap();
+    let mut externals = Externals::default();
+    block_on(engine.bind_weights(&program, &mut externals)).unwrap();
+    for external in program.externals.iter().filter(|external| external.role != Role::Weights) {
+        let (_, values) = inputs.iter().find(|(name, _)| *name == external.name).unwrap();
+        let usage = impasto::wgpu::BufferUsages::STORAGE | impasto::wgpu::BufferUsages::COPY_DST;
+        let buffer = block_on(gpu.buffer(&external.name, external.bytes, usage)).unwrap();
+        gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        externals.insert(external, Arc::new(buffer));
+    }
+    let executable = block_on(Executable::new(gpu, engine.pipelines(), program, externals)).unwrap();
+    let mut encoder = gpu.device().create_command_encoder(&impasto::wgpu::CommandEncoderDescriptor::default());
+    executable.record(&mut encoder, 0..executable.program().slices.len());
+    let kept = 0..executable.program().kept.len();
+    let ranges: Vec<Vec<_>> = kept.map(|kept| executable.kept(kept)).collect();
+    let most = ranges.iter().map(|pieces| pieces.iter().map(|piece| piece.2).sum()).max().unwrap();
+    let mut readback = block_on(Readback::new(gpu, most, ranges.len())).unwrap();
+    let tickets: Vec<_> = ranges.iter().map(|pieces| readback.copy(&mut encoder, pieces)).collect();
+    gpu.queue().submit([encoder.finish()]);
+    tickets
+        .into_iter()
+        .map(|ticket| bytemuck::pod_collect_to_vec(&block_on(readback.read(gpu, ticket)).unwrap()))
+        .collect()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most, value| value.abs().max(most))
+}
+
+/// ‖got − want‖ / ‖want‖.
+fn relative_in_norm(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let difference: f64 = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).powi(2)).sum();
+    (difference / want.iter().map(|want| want * want).sum::<f64>()).sqrt()
+}
+
+fn assert_below(what: &str, value: f64, allowed: f64) {
+    println!("{what}: {value:.2e}, {:.1} % of the allowed {allowed:.0e}", 100.0 * value / allowed);
+    assert!(value <= allowed, "{what}: {value:e} is more than {allowed:e}");
+}
+
+#[test]
+fn activations_and_grams_are_the_golden_ones() {
+    let golden = File::open(GOLDEN);
+    let mut tape = Tape::new();
+    let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
+    let mut layers = Vec::new();
+    let deepest = index_of("conv5_1").unwrap();
+    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+        tape.keep(activations);
+        layers.push((layer, tape.shape(activations)));
+        Ok(())
+    })
+    .unwrap();
+    let all = run(&engine(), &tape, &[("pixels", &golden.f32("init"))]);
+    for ((layer, shape), got) in layers.iter().zip(&all) {
+        let want = golden.values(&format!("activation_at_init.{layer}"));
+        // 1e-4 of the layer's largest value: what single precision and another order of the sums may cost.
+        let name = format!("activation {layer}");
+        assert_close(&name, &got[..4 * shape.plane() as usize], &want, 1e-4 * largest(&want), 0.0);
+    }
+    let mut tape = Tape::new();
+    let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
+    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+        if STYLE_LAYERS.contains(&layer) {
+            let gram = tape.record(Gram, &[activations], layer)?;
+            tape.keep(gram);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let grams = run(&engine(), &tape, &[("pixels", &golden.f32("init"))]);
+    for (layer, got) in STYLE_LAYERS.iter().zip(&grams) {
+        let want = golden.values(&format!("gram_at_init.{layer}"));
+        let channels = VGG19[index_of(layer).unwrap()].output_channels as usize;
+        let corner: Vec<f32> = (0..16).flat_map(|row| got[row * channels..row * channels + 16].to_vec()).collect();
+        assert_close(&format!("gram {layer}"), &corner, &want, 1e-4 * largest(&want), 0.0);
+    }
+}
+
+/// The course's tape, put together here from the library's parts, so that its gradient can be kept.
+#[test]
+fn the_gradient_is_the_golden_one() {
+    let golden = File::open(GOLDEN);
+    let engine = engine();
+    let mean = engine.weights().mean();
+    let content = Picture::decode(CONTENT, "content").unwrap();
+    let style = Picture::decode(STYLE, "style").unwrap();
+    let planar = |picture: &Picture| -> Vec<f32> {
+        let channel = |c: usize| picture.rgb().iter().skip(c).step_by(3).map(move |v| f32::from(*v) - mean[c]);
+        (0..3).flat_map(channel).collect()
+    };
+    let deepest = index_of("conv5_1").unwrap();
+    let tap = |picture: &Picture, wanted: &[&str], gram: bool| -> Vec<Vec<f32>> {
+        let mut tape = Tape::new();
+        let x = tape.external("pixels", Shape::new(3, picture.height(), picture.width()), Role::Optimiser);
+        record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+            if wanted.contains(&layer) {
+                let kept = if gram { tape.record(Gram, &[activations], layer)? } else { activations };
+                tape.keep(kept);
+            }
+            Ok(())
+        })
+        .unwrap();
+        run(&engine, &tape, &[("pixels", &planar(picture))])
+    };
+    let grams = tap(&style, &STYLE_LAYERS, true);
+    let target = tap(&content, &["conv4_2"], false).remove(0);
+
+    let mut tape = Tape::new();
+    let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
+    let mut content_cost = None;
+    let mut style_costs: Vec<TensorId> = Vec::new();
+    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+        if layer == "conv4_2" {
+            let target = tape.external("target", tape.shape(activations), Role::Workspace);
+            content_cost = Some(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
+        }
+        if STYLE_LAYERS.contains(&layer) {
+            let gram = tape.record(Gram, &[activations], layer)?;
+            let target = tape.external(layer, tape.shape(gram), Role::Workspace);
+            style_costs.push(tape.record(SquaredError::style_cost(), &[gram, target], layer)?);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let weights = tape.external("weights", Shape::row(6), Role::Workspace);
+    let terms: Vec<TensorId> = [weights].into_iter().chain(style_costs.clone()).chain(content_cost).collect();
+    let total = tape.record(WeightedSum { first: 0 }, &terms, "total").unwrap();
+    let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
+    let gradient = differentiate(&mut tape, total, x, seed).unwrap();
+    tape.keep(gradient);
+    style_costs.iter().for_each(|cost| tape.keep(*cost));
+    let init = golden.f32("init");
+    let mut inputs: Vec<(&str, &[f32])> =
+        vec![("pixels", &init), ("target", &target), ("weights", &[8.0, 8.0, 8.0, 8.0, 8.0, 10.0]), ("seed", &[1.0])];
+    inputs.extend(STYLE_LAYERS.iter().zip(&grams).map(|(layer, gram)| (*layer, gram.as_slice())));
+    let got = run(&engine, &tape, &inputs);
+    assert_below("gradient in norm", relative_in_norm(&got[0], &golden.values("gradient_at_init")), 1e-3);
+    for (layer, cost) in STYLE_LAYERS.iter().zip(&got[1..]) {
+        let want = golden.values(&format!("style_cost_at_init.{layer}"));
+        assert_close(&format!("style cost {layer}"), cost, &want, 0.0, 1e-4);
+    }
+}
+
+#[test]
+fn twenty_steps_are_the_golden_ones() {
+    let golden = File::open(GOLDEN);
+    let engine = engine();
+    let content = Picture::decode(CONTENT, "content").unwrap();
+    let style = Picture::decode(STYLE, "style").unwrap();
+    let options = Options::preset(Preset::Course);
+    let mut transfer = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
+    let init = block_on(transfer.pixels()).unwrap();
+    assert_below("start in norm", relative_in_norm(&init, &golden.values("init")), 1e-7);
+    let pixels_allowed = HashMap::from([(1, 1e-5), (5, 1e-4), (20, 1e-2)]);
+    for step in 0..=20_usize {
+        let costs = if step < 20 { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
+        let early = step <= 10;
+        let named = [("total", costs.total), ("style", costs.style), ("content", costs.content)];
+        for (name, got) in named {
+            // Rounding grows along the way; the content cost feels it first.
+            let allowed = match (name, early) {
+                ("content", true) => 1e-3,
+                ("content", false) => 3e-3,
+                (_, true) => 2e-4,
+                (_, false) => 1e-3,
+            };
+            let want = golden.values(&format!("series.{name}"))[step];
+            assert_below(&format!("{name} cost at step {step}"), (f64::from(got) / want - 1.0).abs(), allowed);
+        }
+        let done = if step < 20 { step + 1 } else { continue };
+        if let Some(allowed) = pixels_allowed.get(&done) {
+            let pixels = block_on(transfer.pixels()).unwrap();
+            let want = golden.values(&format!("pixels_after_{done}"));
+            assert_below(&format!("pixels after {done} steps"), relative_in_norm(&pixels, &want), *allowed);
+        }
+    }
+}
+
+#[test]
+fn the_course_numbers_come_out_of_the_kernels() {
+    let course = File::open(COURSE);
+    let engine = engine();
+    // (1, H, W, C) as the course has them, to (C, H, W).
+    let planar = |name: &str| -> (Shape, Vec<f32>) {
+        let shape = course.shape(name);
+        let (h, w, c) = (shape[1], shape[2], shape[3]);
+        let values = course.f32(name);
+        let planar = (0..c).flat_map(|c_| (0..h * w).map(move |p| (p, c_))).map(|(p, c_)| values[p * c + c_]);
+        (Shape::new(c as u32, h as u32, w as u32), planar.collect())
+    };
+    let (shape, a) = planar("costs.first");
+    let (_, b) = planar("costs.second");
+    let mut tape = Tape::new();
+    let x = tape.external("x", shape, Role::Workspace);
+    let target = tape.external("target", shape, Role::Workspace);
+    let cost = tape.record(SquaredError::content_cost(), &[x, target], "content").unwrap();
+    tape.keep(cost);
+    let got = run(&engine, &tape, &[("x", &b), ("target", &a)]);
+    assert_close("course content cost", &got[0], &[6.76559], 0.0, 1e-5);
+
+    let (shape, s) = planar("costs.first");
+    let (_, g) = planar("costs.second");
+    let mut tape = Tape::new();
+    let x = tape.external("x", shape, Role::Workspace);
+    let y = tape.external("y", shape, Role::Workspace);
+    let grams = [x, y].map(|x| tape.record(Gram, &[x], "gram").unwrap());
+    let cost = tape.record(SquaredError::style_cost(), &grams, "style").unwrap();
+    tape.keep(cost);
+    let got = run(&engine, &tape, &[("x", &g), ("y", &s)]);
+    assert_close("course style cost", &got[0], &[9.19028], 0.0, 1e-5);
+
+    let a = course.f32("gram.a");
+    let matrix = course.shape("gram.a");
+    let mut tape = Tape::new();
+    let x = tape.external("x", Shape::new(matrix[0] as u32, 1, matrix[1] as u32), Role::Workspace);
+    let gram = tape.record(Gram, &[x], "gram").unwrap();
+    tape.keep(gram);
+    // Ours is divided by the pixels, the course's is not.
+    let got: Vec<f32> = run(&engine, &tape, &[("x", &a)])[0].iter().map(|v| v * matrix[1] as f32).collect();
+    let want = [
+        6.422_305_11, -4.429_121_97, -2.096_682_07, -4.429_121_97, 19.465_837_48, 19.563_871_38, -2.096_682_07,
+        19.563_871_38, 20.686_462_4,
+    ];
+    assert_close("course Gram", &got, &want, 0.0, 1e-5);
+
+    let mut tape = Tape::new();
+    let weights = tape.external("weights", Shape::row(2), Role::Workspace);
+    let costs = ["content", "style"].map(|name| tape.external(name, Shape::SCALAR, Role::Workspace));
+    let total = tape.record(WeightedSum { first: 0 }, &[weights, costs[0], costs[1]], "total").unwrap();
+    tape.keep(total);
+    let (content, style) = (1.788_628_5_f32, 0.436_509_85_f32);
+    let inputs: [(&str, &[f32]); 3] = [("weights", &[10.0, 40.0]), ("content", &[content]), ("style", &[style])];
+    assert_close("course total cost", &run(&engine, &tape, &inputs)[0], &[35.346_678_754_782_76], 0.0, 1e-5);
+}
+
+#[test]
+fn the_start_noise_begins_as_published() {
+    let noise = uniform_noise(3, 400, 300);
+    let plane = 300 * 400;
+    let first = [noise[0], noise[plane], noise[2 * plane], noise[1]];
+    assert_eq!(first, [-8.363_811, 0.433_104_22, 15.717_878, 15.851_724]);
+}
