@@ -6,6 +6,8 @@ pub mod nn;
 pub mod ops;
 pub mod picture;
 #[doc(hidden)]
+pub mod cases;
+#[doc(hidden)]
 pub mod reference;
 pub mod transfer;
 pub use error::{Error, Result};

@@ -1,7 +1,8 @@
 //! What the integration tests share. Each test target that needs it says `mod common;`.
 
 // Every target compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub(crate) mod compare;
+pub(crate) mod gpu;
 pub(crate) mod random;

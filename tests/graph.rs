@@ -1,0 +1,606 @@
+//! Differentiation, fusion and planning, each without a GPU: tapes are interpreted by the CPU twins, plans are
+//! checked as the plain data that they are.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::compare::{assert_canary, assert_close};
+use common::random::Random;
+use impasto::cases::twin;
+use impasto::gpu::Access;
+use impasto::graph::{
+    Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse, plan,
+};
+use impasto::nn::record_vgg19;
+use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
+use impasto::ops::add::Add;
+use impasto::ops::conv::{Conv, weights_shape};
+use impasto::ops::gram::Gram;
+use impasto::ops::pool::Pool;
+use impasto::ops::relu::Relu;
+use impasto::ops::squared_error::SquaredError;
+use impasto::ops::weighted_sum::WeightedSum;
+use impasto::ops::{Capabilities, KernelChoice, Shape};
+
+// ---- A small network with everything that a transfer has ----
+
+/// Values of tensors.
+type Values = HashMap<TensorId, Vec<f64>>;
+
+struct Network {
+    tape: Tape,
+    values: Values,
+    pixels: TensorId,
+    total: TensorId,
+    /// The outputs of convolutions, before their ReLUs.
+    sums: Vec<TensorId>,
+    seed: TensorId,
+    random: Random,
+}
+
+impl Network {
+    fn external(&mut self, name: &str, shape: Shape, role: Role) -> TensorId {
+        let values = self.random.vec_f64(shape.elements() as usize);
+        let tensor = self.tape.external(name, shape, role);
+        self.values.insert(tensor, values);
+        tensor
+    }
+
+    fn conv(&mut self, x: TensorId, outputs: u32, layer: &str) -> TensorId {
+        let shape = weights_shape(self.tape.shape(x).c, outputs);
+        let weights = self.external(&format!("{layer}.weight"), shape, Role::Weights);
+        let bias = self.external(&format!("{layer}.bias"), Shape::row(outputs), Role::Weights);
+        let sums = self.tape.record(Conv { relu: false }, &[x, weights, bias], layer).unwrap();
+        self.sums.push(sums);
+        self.tape.record(Relu, &[sums], layer).unwrap()
+    }
+
+    fn style(&mut self, x: TensorId, layer: &str) -> TensorId {
+        let gram = self.tape.record(Gram, &[x], layer).unwrap();
+        let target = self.external(&format!("{layer}.style"), self.tape.shape(gram), Role::Workspace);
+        self.tape.record(SquaredError::style_cost(), &[gram, target], layer).unwrap()
+    }
+
+    /// conv1, conv2, pool, conv3; style costs of conv2 and conv3, content cost of conv2.
+    fn new(seed: u64, (height, width): (u32, u32)) -> Self {
+        let mut tape = Tape::new();
+        let shape = Shape::new(3, height, width);
+        let pixels = tape.external("pixels", shape, Role::Optimiser);
+        let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
+        let mut random = Random::new(seed);
+        let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.0])]);
+        let mut net = Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random };
+        let conv1 = net.conv(pixels, 4, "conv1");
+        let conv2 = net.conv(conv1, 5, "conv2");
+        let style2 = net.style(conv2, "conv2");
+        let target = net.external("conv2.content", net.tape.shape(conv2), Role::Workspace);
+        let content = net.tape.record(SquaredError::content_cost(), &[conv2, target], "conv2").unwrap();
+        let pool = net.tape.record(Pool, &[conv2], "pool").unwrap();
+        let conv3 = net.conv(pool, 6, "conv3");
+        let style3 = net.style(conv3, "conv3");
+        let weights = net.external("weights", Shape::row(4), Role::Workspace);
+        let style = net.tape.record(WeightedSum { first: 0 }, &[weights, style2, style3], "style").unwrap();
+        net.total = net.tape.record(WeightedSum { first: 2 }, &[weights, content, style], "total").unwrap();
+        for cost in [net.total, content, style] {
+            net.tape.keep(cost);
+        }
+        net
+    }
+
+    fn differentiate(&mut self) -> TensorId {
+        differentiate(&mut self.tape, self.total, self.pixels, self.seed).unwrap()
+    }
+
+    /// Adam on the pixels, as a transfer has it.
+    fn update(&mut self, gradient: TensorId) {
+        let shape = self.tape.shape(self.pixels);
+        let hyper = self.external("hyper", Shape::row(HYPER), Role::Workspace);
+        let state = self.external("state", Shape::row(STATE), Role::Workspace);
+        let m = self.external("m", shape, Role::Optimiser);
+        let v = self.external("v", shape, Role::Optimiser);
+        let state = self.tape.record_update(AdamAdvance, &[hyper, state], "pixels").unwrap();
+        self.tape.record_update(Adam, &[hyper, state, gradient, self.pixels, m, v], "pixels").unwrap();
+    }
+}
+
+/// Runs a tape by the twins. What an op overwrites is gone for whoever reads it later.
+fn interpret(tape: &Tape, given: &Values) -> Values {
+    let mut values = given.clone();
+    for node in tape.nodes() {
+        let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+        let inputs: Vec<&[f64]> = node
+            .inputs
+            .iter()
+            .map(|input| {
+                let values =
+                    values.get(input).unwrap_or_else(|| panic!("{} reads what is gone", node.op.name()));
+                &values[..]
+            })
+            .collect();
+        let result = twin(&*node.op, &inputs, &shapes);
+        assert_eq!(result.output.len() as u64, tape.shape(node.output).elements(), "{}", node.op.name());
+        for (input, _) in result.updated {
+            values.remove(&node.inputs[input]);
+        }
+        values.insert(node.output, result.output);
+    }
+    values
+}
+
+// ---- Differentiation ----
+
+/// Small enough that the third derivative does not show, large enough that rounding does not.
+const STEP: f64 = 1e-5;
+
+#[test]
+fn the_gradient_of_a_network_is_that_of_finite_differences() {
+    for (seed, size) in [(1, (9, 7)), (2, (5, 8)), (3, (1, 1))] {
+        let mut net = Network::new(seed, size);
+        let forward = net.tape.clone();
+        let gradient = net.differentiate();
+        let gradient = interpret(&net.tape, &net.values)[&gradient].clone();
+        let signs = |values: &Values| -> Vec<bool> {
+            net.sums.iter().flat_map(|sums| &values[sums]).map(|sum| *sum > 0.0).collect()
+        };
+        let at = |pixel: usize, step: f64| {
+            let mut moved = net.values.clone();
+            moved.get_mut(&net.pixels).unwrap()[pixel] += step;
+            interpret(&forward, &moved)
+        };
+        let mut differences = Vec::new();
+        for pixel in 0..gradient.len() {
+            let (after, before) = (at(pixel, STEP), at(pixel, -STEP));
+            // At a kink there is no derivative: another seed would have to be taken.
+            assert_eq!(signs(&after), signs(&before), "no ReLU changes its mind around pixel {pixel}");
+            differences.push((after[&net.total][0] - before[&net.total][0]) / (2.0 * STEP));
+        }
+        // The cost is of fourth degree in the pixels. The difference is off by step²/6 of the third derivative,
+        // 2e-11 of it, and by the cost's rounding, 1e-16 of it over 2e-5. Both derivative and cost are within
+        // some hundred times the gradient's largest element.
+        let largest = gradient.iter().fold(0.0, |largest: f64, element| largest.max(element.abs()));
+        assert!(largest > 0.0, "there is a gradient");
+        let name = format!("gradient of {size:?}");
+        assert_close(&name, &gradient, &differences, 3e-9 * largest, 1e-8);
+        assert_canary(&name, &gradient, &differences, 3e-9 * largest, 1e-8);
+    }
+}
+
+#[test]
+fn the_seed_scales_the_gradient() {
+    let mut net = Network::new(4, (4, 5));
+    let gradient = net.differentiate();
+    let plain = interpret(&net.tape, &net.values)[&gradient].clone();
+    net.values.insert(net.seed, vec![-4.0]);
+    let scaled = interpret(&net.tape, &net.values)[&gradient].clone();
+    // Powers of two and signs do not round.
+    assert_eq!(scaled, plain.iter().map(|element| -4.0 * element).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_computed_for_tensors_that_do_not_lead_to_the_pixels() {
+    let mut net = Network::new(5, (4, 5));
+    let target = net.external("other", Shape::new(3, 4, 5), Role::Workspace);
+    let beside = net.tape.record(SquaredError::content_cost(), &[target, target], "beside").unwrap();
+    let recorded = net.tape.nodes().len();
+    net.differentiate();
+    let backward = &net.tape.nodes()[recorded..];
+    assert!(backward.iter().all(|node| node.phase == Phase::Backward));
+    assert!(backward.iter().all(|node| node.layer != "beside" && !node.inputs.contains(&beside)));
+}
+
+#[test]
+fn what_cannot_be_differentiated_is_refused() {
+    let mut tape = Tape::new();
+    let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
+    let unused = tape.external("unused", Shape::new(1, 2, 2), Role::Workspace);
+    let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
+    let y = tape.record(Relu, &[x], "layer").unwrap();
+    let cost = tape.record(SquaredError::content_cost(), &[y, unused], "layer").unwrap();
+    let refused = |tape: &mut Tape, cost, wrt| differentiate(tape, cost, wrt, seed).unwrap_err().to_string();
+    assert!(refused(&mut tape, y, x).contains("scalar"));
+    let stranger = tape.external("stranger", Shape::SCALAR, Role::Workspace);
+    assert!(refused(&mut tape, cost, stranger).contains("depends"));
+    // A target is not optimised, and merged ops come after differentiation.
+    assert!(refused(&mut tape, cost, unused).contains("backward rule"));
+    let merged = fuse(&{
+        let mut tape = Tape::new();
+        let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
+        let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+        let bias = tape.external("b", Shape::SCALAR, Role::Weights);
+        let sums = tape.record(Conv { relu: false }, &[x, weights, bias], "conv").unwrap();
+        tape.record(Relu, &[sums], "conv").unwrap();
+        tape
+    });
+    assert_eq!(merged.nodes()[0].op.name(), "conv_relu");
+    assert!(merged.nodes()[0].op.backward(0, &[]).is_none());
+}
+
+// ---- Fusion ----
+
+fn names(tape: &Tape) -> Vec<&'static str> {
+    tape.nodes().iter().map(|node| node.op.name()).collect()
+}
+
+#[test]
+fn a_fused_tape_computes_the_same() {
+    for (seed, size) in [(1, (9, 7)), (6, (1, 1)), (7, (4, 6))] {
+        let mut net = Network::new(seed, size);
+        let gradient = net.differentiate();
+        net.tape.keep(gradient);
+        let fused = fuse(&net.tape);
+        // Every ReLU, every gate and every sum of gradients has a neighbour that takes it over.
+        for merged in ["relu", "relu_backward", "add", "conv"] {
+            assert!(names(&net.tape).contains(&merged), "there is a {merged}");
+            assert!(!names(&fused).contains(&merged), "{merged} is merged: {:?}", names(&fused));
+        }
+        let (separate, merged) = (interpret(&net.tape, &net.values), interpret(&fused, &net.values));
+        // The same operations in the same order: the same bits.
+        assert_eq!(separate[&gradient], merged[&gradient]);
+        assert_eq!(separate[&net.total], merged[&net.total]);
+        // Nothing is left to merge.
+        assert_eq!(names(&fuse(&fused)), names(&fused));
+    }
+}
+
+#[test]
+fn what_somebody_else_needs_is_not_fused_away() {
+    let mut tape = Tape::new();
+    let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
+    let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+    let bias = tape.external("b", Shape::SCALAR, Role::Weights);
+    let sums = tape.record(Conv { relu: false }, &[x, weights, bias], "conv").unwrap();
+    let y = tape.record(Relu, &[sums], "conv").unwrap();
+    assert_eq!(names(&fuse(&tape)), ["conv_relu"]);
+    let mut kept = tape.clone();
+    kept.keep(sums);
+    assert_eq!(names(&fuse(&kept)), ["conv", "relu"]);
+    let mut read = tape.clone();
+    read.record(Pool, &[sums], "pool").unwrap();
+    assert_eq!(names(&fuse(&read)), ["conv", "relu", "pool"]);
+    let mut twice = tape;
+    twice.keep(y);
+    assert_eq!(names(&fuse(&twice)), ["conv_relu"]);
+}
+
+// ---- Plans ----
+
+const ALIGNMENT: u64 = 256;
+
+fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limits {
+    Limits {
+        capabilities: Capabilities { max_binding_bytes, subgroups: Some((8, 8)), choice },
+        max_buffer_bytes: 2 << 30,
+        alignment: ALIGNMENT,
+        uniform_alignment: ALIGNMENT,
+        slice_work,
+    }
+}
+
+/// VGG-19 to conv5_1 with the costs of a transfer and Adam.
+fn transfer(size: (u32, u32)) -> Tape {
+    let mut tape = Tape::new();
+    let shape = Shape::new(3, size.0, size.1);
+    let pixels = tape.external("pixels", shape, Role::Optimiser);
+    let mut costs = Vec::new();
+    record_vgg19(&mut tape, pixels, 12, |tape, layer, activations| {
+        if layer == "conv4_2" {
+            let target = tape.external("content", tape.shape(activations), Role::Workspace);
+            costs.push(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
+        }
+        if layer.ends_with("_1") {
+            let gram = tape.record(Gram, &[activations], layer)?;
+            let target = tape.external(format!("style.{layer}"), tape.shape(gram), Role::Workspace);
+            costs.push(tape.record(SquaredError::style_cost(), &[gram, target], layer)?);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let weights = tape.external("weights", Shape::row(costs.len() as u32), Role::Workspace);
+    costs.insert(0, weights);
+    let total = tape.record(WeightedSum { first: 0 }, &costs, "total").unwrap();
+    tape.keep(total);
+    let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
+    let gradient = differentiate(&mut tape, total, pixels, seed).unwrap();
+    let hyper = tape.external("hyper", Shape::row(HYPER), Role::Workspace);
+    let state = tape.external("state", Shape::row(STATE), Role::Workspace);
+    let m = tape.external("m", shape, Role::Optimiser);
+    let v = tape.external("v", shape, Role::Optimiser);
+    let state = tape.record_update(AdamAdvance, &[hyper, state], "pixels").unwrap();
+    tape.record_update(Adam, &[hyper, state, gradient, pixels, m, v], "pixels").unwrap();
+    tape
+}
+
+/// Everything that must hold for any plan.
+#[track_caller]
+fn check_plan(name: &str, program: &Program, limits: &Limits) {
+    check_places(name, program, limits);
+    check_bindings(name, program);
+    check_slices(name, program, limits);
+    let last = program.dispatches.len() - 1;
+    for resource in program.kept.iter().flatten() {
+        assert_eq!(program.resources[*resource].live[1], last, "{name}: a kept tensor lives to the end");
+    }
+    check_account(name, program);
+}
+
+fn check_places(name: &str, program: &Program, limits: &Limits) {
+    let mut arenas: Vec<Vec<(u64, u64, &Resource)>> = vec![Vec::new(); program.arenas.len()];
+    for (index, resource) in program.resources.iter().enumerate() {
+        assert!(
+            resource.bytes <= limits.capabilities.max_binding_bytes,
+            "{name}: {resource:?} is too large to bind"
+        );
+        let touching = program.dispatches.iter().enumerate().filter(|(_, d)| d.bindings.contains(&index));
+        let touching: Vec<usize> = touching.map(|(at, _)| at).collect();
+        assert_eq!(resource.live[0], touching[0], "{name}: life begins at the first touch");
+        assert!(resource.live[1] >= *touching.last().unwrap(), "{name}: {resource:?} dies too early");
+        match resource.place {
+            Place::Arena { arena, offset } => {
+                assert!(resource.kind.is_some(), "{name}: what lies in an arena is computed");
+                assert_eq!(offset % limits.alignment, 0, "{name}: {resource:?} is not aligned");
+                assert!(
+                    offset + resource.bytes <= program.arenas[arena],
+                    "{name}: {resource:?} leaves its arena"
+                );
+                arenas[arena].push((offset, offset + resource.bytes, resource));
+            }
+            Place::External(external) => {
+                assert_eq!(program.externals[external].bytes, resource.bytes, "{name}: {resource:?}");
+            }
+            Place::Unused => assert_eq!((resource.bytes, resource.kind), (4, None), "{name}"),
+        }
+    }
+    for (arena, members) in arenas.iter().enumerate() {
+        assert!(program.arenas[arena] <= limits.max_buffer_bytes, "{name}: arena {arena} is too large");
+        for (index, (start, end, resource)) in members.iter().enumerate() {
+            for (other_start, other_end, other) in &members[..index] {
+                let meet = resource.live[0] <= other.live[1] && other.live[0] <= resource.live[1];
+                let overlap = start < other_end && other_start < end;
+                assert!(!(meet && overlap), "{name}: {resource:?} and {other:?} share memory");
+            }
+        }
+    }
+}
+
+fn check_bindings(name: &str, program: &Program) {
+    for dispatch in &program.dispatches {
+        let name = format!("{name}: {} at {}", dispatch.kernel.name, dispatch.layer);
+        assert_eq!(dispatch.bindings.len(), dispatch.kernel.bindings.len(), "{name}: one resource a binding");
+        assert_eq!(dispatch.params.len(), 4 * dispatch.kernel.params.len(), "{name}: the uniform block");
+        assert!(
+            dispatch.workgroups > 0 && dispatch.workgroups.div_ceil(32768) <= 65535,
+            "{name}: workgroups"
+        );
+        assert_eq!(dispatch.kernel.bindings[dispatch.written].access, Access::ReadWrite, "{name}");
+        // A buffer is an arena or an external; which bytes of it are bound for what.
+        let mut bound: Vec<(Place, std::ops::Range<u64>, Access)> = Vec::new();
+        for (resource, binding) in dispatch.bindings.iter().zip(dispatch.kernel.bindings) {
+            let resource = &program.resources[*resource];
+            let (buffer, start) = match resource.place {
+                Place::Arena { arena, offset } => (Place::Arena { arena, offset: 0 }, offset),
+                Place::External(_) => (resource.place.clone(), 0),
+                Place::Unused => {
+                    assert_eq!(binding.access, Access::Read, "{name}: what is written goes somewhere");
+                    continue;
+                }
+            };
+            let range = start..start + resource.bytes;
+            for (other, other_range, access) in &bound {
+                assert!(
+                    *other != buffer || *access == binding.access,
+                    "{name}: one buffer is read and written"
+                );
+                let overlap = range.start < other_range.end && other_range.start < range.end;
+                let written = binding.access == Access::ReadWrite;
+                assert!(
+                    *other != buffer || !overlap || !written,
+                    "{name}: two bindings write the same bytes"
+                );
+            }
+            bound.push((buffer, range, binding.access));
+        }
+    }
+}
+
+fn check_slices(name: &str, program: &Program, limits: &Limits) {
+    let mut slices = program.slices.iter().peekable();
+    for (index, dispatch) in program.dispatches.iter().enumerate() {
+        let mut covered = 0;
+        while let Some(slice) = slices.next_if(|slice| slice.dispatch as usize == index) {
+            assert_eq!(slice.first, covered, "{name}: slices of {index} follow each other");
+            assert!(slice.end > slice.first, "{name}: no slice is empty");
+            let small = slice.work <= limits.slice_work || slice.end == slice.first + 1;
+            assert!(small, "{name}: {slice:?} exceeds {}", limits.slice_work);
+            covered = slice.end;
+        }
+        assert_eq!(covered, dispatch.workgroups, "{name}: slices cover dispatch {index}");
+    }
+    assert!(slices.next().is_none(), "{name}: slices are in the order of their dispatches");
+    let forward = program.forward_slices();
+    assert!(
+        program.slices[..forward].iter().all(|slice| (slice.dispatch as usize) < program.forward),
+        "{name}"
+    );
+    assert!(
+        program.slices[forward..].iter().all(|slice| slice.dispatch as usize >= program.forward),
+        "{name}"
+    );
+}
+
+fn check_account(name: &str, program: &Program) {
+    let other = 12345;
+    let bytes = program.bytes(other);
+    let parts = bytes.activations + bytes.gradients + bytes.optimiser + bytes.workspace + bytes.weights;
+    assert_eq!(bytes.total, parts, "{name}: the parts are the whole");
+    let externals: u64 = program.externals.iter().map(|external| external.bytes).sum();
+    assert_eq!(
+        bytes.total,
+        program.own_bytes() + externals + other,
+        "{name}: the whole is what is allocated"
+    );
+    let arenas: u64 = program.arenas.iter().sum();
+    assert!(bytes.activations + bytes.gradients <= arenas, "{name}: what lives lies in the arenas");
+    // What lives at once must fit: no plan can be smaller.
+    let live = |at: usize| {
+        let computed =
+            program.resources.iter().filter(|r| r.kind.is_some() && r.live[0] <= at && at <= r.live[1]);
+        computed.map(|resource| resource.bytes).sum::<u64>()
+    };
+    let peak = (0..program.dispatches.len()).map(live).max().unwrap();
+    assert!(arenas >= peak, "{name}: the arenas hold the peak");
+    assert!(bytes.activations + bytes.gradients <= peak, "{name}");
+}
+
+const CHOICES: [KernelChoice; 3] = [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Naive];
+
+#[test]
+fn plans_of_a_small_network_hold() {
+    let mut net = Network::new(1, (75, 91));
+    let gradient = net.differentiate();
+    net.update(gradient);
+    let plane = 4 * 75 * 91;
+    // All in one piece; channels in groups of two, of one.
+    for (binding, channels) in [(128 << 20, 5), (2 * plane + 1, 2), (plane, 1)] {
+        for slice_work in [u64::MAX, 1 << 20, 1] {
+            for choice in CHOICES {
+                for tape in [&net.tape, &fuse(&net.tape)] {
+                    let limits = limits(binding, slice_work, choice);
+                    let program = plan(tape, &limits).unwrap();
+                    let name = format!(
+                        "{binding} bytes, work {slice_work}, {choice:?}, {} nodes",
+                        tape.nodes().len()
+                    );
+                    check_plan(&name, &program, &limits);
+                    assert_eq!(
+                        program.slices.len() > program.dispatches.len(),
+                        slice_work < u64::MAX,
+                        "{name}"
+                    );
+                    let whole = |resource: &&Resource| (resource.shape.h, resource.shape.w) == (75, 91);
+                    let widest =
+                        program.resources.iter().filter(whole).map(|resource| resource.shape.c).max();
+                    assert_eq!(widest.unwrap(), channels, "{name}: channels of a piece");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_of_a_transfer_hold() {
+    for (size, binding) in
+        [((300, 400), 128 << 20), ((75, 97), 128 << 20), ((768, 1024), 128 << 20), ((301, 399), 11 << 20)]
+    {
+        let tape = transfer(size);
+        let fused = fuse(&tape);
+        let mut own = Vec::new();
+        for tape in [&tape, &fused] {
+            let limits = limits(binding, 1 << 32, KernelChoice::Auto);
+            let program = plan(tape, &limits).unwrap();
+            check_plan(
+                &format!("{size:?}, {binding} bytes, {} nodes", tape.nodes().len()),
+                &program,
+                &limits,
+            );
+            own.push(program.own_bytes());
+            let bytes = program.bytes(0);
+            println!(
+                "{size:?}: {} nodes, arenas {:?} MiB",
+                tape.nodes().len(),
+                program.arenas.iter().map(|a| a >> 20).collect::<Vec<_>>()
+            );
+            println!("  {bytes:?}");
+        }
+        assert!(own[1] < own[0], "fusion saves memory: {own:?}");
+    }
+}
+
+#[test]
+fn planning_twice_gives_the_same_plan() {
+    let tape = fuse(&transfer((75, 97)));
+    let limits = limits(2 << 20, 1 << 30, KernelChoice::Auto);
+    // Hashed maps iterate in another order each time: nothing of the plan may depend on it. The weights in their
+    // arrangements are larger than such a small binding, so a smaller network is taken.
+    assert!(plan(&tape, &limits).is_err(), "weights are not cut");
+    let mut net = Network::new(1, (31, 37));
+    let gradient = net.differentiate();
+    net.update(gradient);
+    let limits = Limits {
+        capabilities: Capabilities { max_binding_bytes: 3 * 4 * 31 * 37, ..limits.capabilities },
+        ..limits
+    };
+    let plans: Vec<String> =
+        (0..3).map(|_| format!("{:?}", plan(&fuse(&net.tape), &limits).unwrap())).collect();
+    assert_eq!(plans[0], plans[1]);
+    assert_eq!(plans[0], plans[2]);
+}
+
+#[test]
+fn what_is_still_needed_is_not_overwritten() {
+    let shape = Shape::new(2, 3, 4);
+    let limits = limits(1 << 20, u64::MAX, KernelChoice::Auto);
+    // y = relu(x); sum = y + x in the place of y.
+    let recorded = || {
+        let mut tape = Tape::new();
+        let x = tape.external("x", shape, Role::Workspace);
+        let y = tape.record(Relu, &[x], "layer").unwrap();
+        let sum = tape.record(Add, &[y, x], "layer").unwrap();
+        tape.keep(sum);
+        (tape, x, y, sum)
+    };
+    let (tape, _, _, sum) = recorded();
+    let program = plan(&tape, &limits).unwrap();
+    check_plan("add", &program, &limits);
+    assert_eq!(tape.shape(sum), shape);
+    assert_eq!(program.arenas.len(), 1, "the sum lies where its first term was");
+
+    let refused = |tape: &Tape| plan(tape, &limits).unwrap_err().to_string();
+    let (mut tape, _, y, _) = recorded();
+    tape.record(Pool, &[y], "later").unwrap();
+    assert!(refused(&tape).contains("later"), "read later");
+    let (mut tape, _, y, _) = recorded();
+    tape.keep(y);
+    assert!(refused(&tape).contains("later"), "kept");
+    let (mut tape, _, _, _) = recorded();
+    let z = tape.record(Pool, &[sum], "other").unwrap();
+    tape.record(Add, &[z, z], "other").unwrap();
+    assert!(refused(&tape).contains("in place"), "read beside");
+}
+
+#[test]
+fn limits_that_are_too_small_are_named() {
+    let mut tape = Tape::new();
+    let x = tape.external("x", Shape::new(2, 100, 100), Role::Workspace);
+    let y = tape.record(Relu, &[x], "layer").unwrap();
+    tape.keep(y);
+    let error = plan(&tape, &limits(39_999, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
+    assert!(error.contains("40000") && error.contains("39999") && error.contains("--size"), "{error}");
+    let small = Limits { max_buffer_bytes: 79_999, ..limits(1 << 20, u64::MAX, KernelChoice::Auto) };
+    let error = plan(&tape, &small).unwrap_err().to_string();
+    assert!(error.contains("80000") && error.contains("79999"), "{error}");
+    // Several small buffers do where one large is not to be had.
+    let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, KernelChoice::Auto) };
+    let program = plan(&tape, &pieces).unwrap();
+    check_plan("small buffers", &program, &pieces);
+    assert_eq!(program.arenas.len(), 2);
+}
+
+#[test]
+fn kinds_follow_the_phases() {
+    let mut net = Network::new(1, (9, 7));
+    let gradient = net.differentiate();
+    net.update(gradient);
+    let program = plan(&fuse(&net.tape), &limits(1 << 20, u64::MAX, KernelChoice::Auto)).unwrap();
+    for (index, resource) in program.resources.iter().enumerate() {
+        let Some(kind) = resource.kind else { continue };
+        let forward = resource.live[0] < program.forward;
+        match kind {
+            Kind::Activation => assert!(forward, "{index}: {resource:?}"),
+            Kind::Gradient => assert!(!forward, "{index}: {resource:?}"),
+            Kind::Scratch => assert_eq!(resource.live[1] - resource.live[0], 1, "{index}: a sum's partials"),
+        }
+    }
+}

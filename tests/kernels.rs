@@ -1,0 +1,338 @@
+//! Every kernel against its CPU twin, on whatever adapter there is: whole, in pieces, in slices, and both, with
+//! every choice of kernels.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use common::compare::{Comparison, assert_canary, compare};
+use common::gpu::{Options, Run, planned, run, shared_gpu};
+use impasto::cases::{self, Case, Expected, Fill, Input, Step, Tolerance};
+use impasto::gpu::{Binding, Kernel, Params};
+use impasto::graph::{Program, Role};
+use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, KernelChoice, Layout, Lowered, Op, Operand, Shape};
+
+const CHOICES: [KernelChoice; 3] = [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Naive];
+
+/// Names of the kernels that a program runs, each once, in order.
+fn kernels(program: &Program) -> Vec<&'static str> {
+    let mut names: Vec<_> = program.dispatches.iter().map(|dispatch| dispatch.kernel.name).collect();
+    names.dedup();
+    names
+}
+
+/// Output and inputs of a run against what is expected of them; inputs that nobody may write must be unchanged.
+/// Returns the comparison that used most of its allowed error.
+#[track_caller]
+fn judge(name: &str, case: &Case, expected: &Expected, run: &Run) -> Comparison {
+    assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
+    let Tolerance { atol, rtol, .. } = case.tolerance;
+    let widen = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
+    let output: Vec<f64> = if case.makes_words() {
+        run.output.iter().copied().map(f64::from).collect()
+    } else {
+        widen(&run.output)
+    };
+    let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
+    for (index, (given, want)) in case.values().iter().zip(&expected.inputs).enumerate() {
+        match want {
+            None => assert!(*given == run.inputs[index], "{name}: input {index} was changed"),
+            Some(want) => {
+                let name = format!("{name}, input {index}");
+                let comparison = compare(&name, &widen(&run.inputs[index]), want, atol, rtol);
+                if comparison.worst_share > worst.worst_share {
+                    worst = comparison;
+                }
+            }
+        }
+    }
+    assert!(worst.passes(), "{worst}");
+    worst
+}
+
+/// Runs every case of a family in every way, and prints for each kernel the largest share of the allowed error.
+#[track_caller]
+fn check_family(family: &str) {
+    let mut shares: BTreeMap<&str, Comparison> = BTreeMap::new();
+    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == family).collect();
+    assert!(!cases.is_empty(), "there are cases of {family}");
+    for case in &cases {
+        let expected = case.expected();
+        let mut done: Vec<Vec<&str>> = Vec::new();
+        for choice in CHOICES {
+            let options = Options { choice, guards: true, ..Options::default() };
+            let names = kernels(&planned(case, &options));
+            // Where a choice changes nothing, its program has been run before.
+            if done.contains(&names) {
+                continue;
+            }
+            let name = format!("{} by {}", case.name, names.join(" + "));
+            let mut note = |comparison: Comparison| {
+                // The GEMM kernels of the forward convolution do the backward one too.
+                let own = names.iter().copied().find(|name| name.starts_with(family));
+                let kernel = own.unwrap_or(names[names.len() - 1]);
+                let worst = shares.entry(kernel).or_insert_with(|| comparison.clone());
+                if comparison.worst_share > worst.worst_share {
+                    *worst = comparison;
+                }
+            };
+            let whole = run(case, &options);
+            note(judge(&name, case, &expected, &whole));
+            let again = run(case, &options);
+            assert!(same_bits(&whole, &again), "{name}: two runs differ");
+            // Without guards, so that places in the arenas are those of the plan.
+            let sliced = run(case, &Options { slices: true, guards: false, ..options });
+            assert!(sliced.overruns.is_empty(), "{name}, in slices: {}", sliced.overruns.join("; "));
+            assert!(same_bits(&whole, &sliced), "{name}: slices make a difference");
+            if let Some(limit) = case.binding_limit() {
+                let options = Options { max_binding_bytes: Some(limit), ..options };
+                let pieces = run(case, &options);
+                note(judge(&format!("{name}, in pieces"), case, &expected, &pieces));
+                let sliced = run(case, &Options { slices: true, guards: false, ..options });
+                assert!(
+                    sliced.overruns.is_empty(),
+                    "{name}, in sliced pieces: {}",
+                    sliced.overruns.join("; ")
+                );
+                assert!(same_bits(&pieces, &sliced), "{name}: slices of pieces make a difference");
+            }
+            done.push(names);
+        }
+    }
+    for (kernel, comparison) in shares {
+        println!(
+            "{family}, {kernel}: {:.1} % of the allowed error, {}",
+            100.0 * comparison.worst_share,
+            comparison.name
+        );
+    }
+}
+
+fn same_bits(a: &Run, b: &Run) -> bool {
+    a.output == b.output && a.inputs == b.inputs
+}
+
+/// A family's test, and the list of all families that have one.
+macro_rules! families {
+    ($($family:ident),* $(,)?) => {
+        const TESTED: &[&str] = &[$(stringify!($family)),*];
+        $(
+            #[test]
+            fn $family() {
+                check_family(stringify!($family));
+            }
+        )*
+    };
+}
+
+families![
+    conv_forward,
+    conv_backward,
+    relu_forward,
+    relu_backward,
+    add_forward,
+    pool_forward,
+    pool_backward,
+    gram_forward,
+    gram_backward,
+    squared_error_forward,
+    squared_error_backward,
+    weighted_sum_forward,
+    weighted_sum_backward,
+    adam_advance_forward,
+    adam_forward,
+    preprocess_forward,
+    postprocess_forward,
+];
+
+#[test]
+fn every_family_is_tested() {
+    assert_eq!(cases::families().len(), TESTED.len());
+    for family in cases::families() {
+        assert!(TESTED.contains(&family), "{family} has cases but no test");
+    }
+}
+
+#[test]
+fn every_kernel_is_run_by_a_case_of_its_family() {
+    let subgroups = shared_gpu().gpu.summary().subgroups;
+    let mut run = Vec::new();
+    for case in cases::all() {
+        for choice in CHOICES {
+            let names = kernels(&planned(&case, &Options { choice, ..Options::default() }));
+            run.extend(names.into_iter().filter(|name| name.starts_with(case.family)));
+        }
+    }
+    for kernel in KERNELS {
+        let fits =
+            |(smallest, largest)| subgroups.is_some_and(|(min, max)| min >= smallest && max <= largest);
+        if kernel.subgroup.is_some_and(|sizes| !fits(sizes)) {
+            println!("{} is not run here: it is for other subgroups than {subgroups:?}", kernel.name);
+            continue;
+        }
+        assert!(run.contains(&kernel.name), "no case runs {}", kernel.name);
+    }
+}
+
+/// Channel ranges of a tensor's pieces.
+type Pieces = Vec<Range<u32>>;
+
+#[test]
+fn pieces_and_slices_are_as_different_as_they_must_be() {
+    // For each tensor of a case that is cut, with the output: family, and the pieces of both.
+    let mut cut = Vec::<(&str, Pieces, Pieces)>::new();
+    for case in cases::all() {
+        let sliced = planned(&case, &Options { slices: true, ..Options::default() });
+        let parallel = sliced.dispatches.iter().any(|dispatch| dispatch.workgroups > 1);
+        assert_eq!(sliced.slices.len() > sliced.dispatches.len(), parallel, "{}: slices", case.name);
+        let Some(limit) = case.binding_limit() else { continue };
+        let program = planned(&case, &Options { max_binding_bytes: Some(limit), ..Options::default() });
+        let pieces = |shape: Shape| Layout::new(shape, limit).unwrap().pieces;
+        let output = pieces(program.dispatches[program.dispatches.len() - 1].output);
+        let inputs = case.inputs.iter().filter(|input| input.role != Role::Weights);
+        let inputs = inputs.map(|input| (case.family, pieces(input.shape), output.clone()));
+        cut.extend(inputs.filter(|(_, x, y)| x.len() > 1 || y.len() > 1));
+    }
+    let of = |family: &'static str| cut.iter().filter(move |(of, ..)| *of == family).map(|(_, x, y)| (x, y));
+    for family in ["conv_forward", "conv_backward", "pool_forward", "pool_backward"] {
+        let both = of(family).any(|(x, y)| x.len() > 1 && y.len() > 1 && x.len() != y.len());
+        assert!(both, "{family}: several pieces on both sides, of different numbers");
+    }
+    let scalars = ["weighted_sum_forward", "weighted_sum_backward", "adam_advance_forward"];
+    for family in TESTED.iter().filter(|family| !scalars.contains(family)) {
+        let odd = |pieces: &[Range<u32>]| pieces.len() > 1 && !pieces[0].end.is_multiple_of(16);
+        assert!(of(family).any(|(x, y)| odd(x) || odd(y)), "{family}: pieces that cut a register tile");
+    }
+}
+
+#[test]
+fn some_dispatches_are_longer_than_a_dimension_may_be() {
+    let mut long = Vec::new();
+    for case in cases::all() {
+        for choice in CHOICES {
+            let program = planned(&case, &Options { choice, ..Options::default() });
+            let many = program.dispatches.iter().filter(|dispatch| dispatch.workgroups > 65535);
+            long.extend(many.map(|dispatch| dispatch.kernel.name));
+        }
+    }
+    for kernel in
+        ["relu_forward", "add_forward", "preprocess_forward", "conv_forward_naive", "gram_backward_naive"]
+    {
+        assert!(long.contains(&kernel), "{kernel} in more than 65535 workgroups");
+    }
+}
+
+#[test]
+fn every_family_has_a_canary() {
+    for family in TESTED {
+        let case = cases::all().into_iter().filter(|case| case.family == *family).nth(1).unwrap();
+        let Tolerance { atol, rtol, .. } = case.tolerance;
+        let expected = case.expected();
+        let run = run(&case, &Options::default());
+        let output: Vec<f64> = if case.makes_words() {
+            run.output.iter().copied().map(f64::from).collect()
+        } else {
+            run.output.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect()
+        };
+        assert_canary(&case.name, &output, &expected.output, atol, rtol);
+    }
+}
+
+#[test]
+fn merged_and_separate_ops_agree_to_the_last_bit() {
+    // A convolution and its ReLU: merging must not change the order of any sum.
+    let mut case = cases::all().into_iter().find(|case| case.name == "conv_forward 17×13×11 to 5").unwrap();
+    case.steps.push(Step { op: Arc::new(impasto::ops::relu::Relu), inputs: vec![case.inputs.len()] });
+    for choice in CHOICES {
+        let separate = Options { choice, ..Options::default() };
+        let merged = Options { fuse: true, ..separate };
+        assert_eq!(kernels(&planned(&case, &separate)).len(), 2);
+        assert_eq!(kernels(&planned(&case, &merged)).len(), 1);
+        assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{choice:?}");
+    }
+}
+
+// ---- The sentinels themselves ----
+
+/// y[i] = x[i + reach] for i in 0..count: right with count = n and reach = 0, wrong on purpose otherwise.
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    count: u32,
+    reach: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct WrongParams {
+    count: u32,
+    reach: u32,
+}
+
+impl Params for WrongParams {
+    const FIELDS: &'static [&'static str] = &["count", "reach"];
+}
+
+static WRONG: Kernel = Kernel {
+    name: "wrong",
+    source: "
+        override WORKGROUP: u32 = 64u;
+        override FOLD: u32 = 32768u;
+        struct Slice { first: u32, end: u32 }
+        @group(0) @binding(0) var<uniform> slice: Slice;
+        struct Params { count: u32, reach: u32 }
+        @group(0) @binding(1) var<uniform> params: Params;
+        @group(0) @binding(2) var<storage, read> x: array<f32>;
+        @group(0) @binding(3) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(WORKGROUP)
+        fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+            let i = (slice.first + group.y * FOLD + group.x) * WORKGROUP + lane;
+            if (i < params.count) { y[i] = x[i + params.reach]; }
+        }",
+    params: WrongParams::FIELDS,
+    bindings: &[Binding::read("x"), Binding::write("y")],
+    workgroup: 64,
+    subgroup: None,
+};
+
+impl Op for Wrong {
+    fn name(&self) -> &'static str {
+        "wrong"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> impasto::Result<Shape> {
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, _io: &Io<'_>, _capabilities: &Capabilities) -> impasto::Result<Lowered> {
+        let params = WrongParams { count: self.count, reach: self.reach };
+        let dispatch = Dispatch::new(&WRONG, params, vec![Operand::input(0, 0), Operand::output(0)], 4, 0);
+        Ok(Lowered { dispatches: vec![dispatch], ..Lowered::default() })
+    }
+}
+
+#[test]
+fn sentinels_catch_what_they_should() {
+    let shape = Shape::new(3, 5, 7);
+    let run = |count, reach| {
+        let case = Case {
+            name: "wrong".into(),
+            family: "wrong",
+            inputs: vec![Input { shape, role: Role::Workspace, fill: Fill::Between(-1.0, 1.0) }],
+            steps: vec![Step { op: Arc::new(Wrong { count, reach }), inputs: vec![0] }],
+            repeats: 1,
+            pieces: 1,
+            tolerance: Tolerance { atol: 0.0, rtol: 0.0, reason: "a copy" },
+        };
+        let run = run(&case, &Options { guards: true, ..Options::default() });
+        let finite = run.output.iter().all(|bits| f32::from_bits(*bits).is_finite());
+        (finite, run.overruns.len())
+    };
+    assert_eq!(run(105, 0), (true, 0), "nothing is wrong");
+    assert_eq!(run(104, 0), (false, 0), "an element that is not written stays poison");
+    assert_eq!(run(106, 0), (true, 1), "an element too many is found in the guard");
+    assert_eq!(run(105, 1), (false, 0), "an element read from behind the input is poison");
+}
