@@ -71,15 +71,17 @@ pub enum Error {
         remedy: String,
     },
     /// The graphics driver or the shader compiler refused something, or the device was lost.
-    #[error("{what}: {reason}")]
+    #[error("{what}: {reason}; {remedy}")]
     Gpu {
         /// What was being done.
         what: String,
         /// The driver's or compiler's own text.
         reason: String,
+        /// What to do.
+        remedy: String,
     },
     /// Operations were combined with shapes that do not fit: a mistake in the calling program.
-    #[error("{op}: expected {expected}, found {found}")]
+    #[error("{op}: expected {expected}, found {found}; give it tensors that fit")]
     Shape {
         /// The operation.
         op: &'static str,

@@ -6,7 +6,7 @@ use impasto::gpu::Gpu;
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
 use impasto::picture::Picture;
-use impasto::transfer::{Engine, Options, Preset, Transfer};
+use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
 
 fn picture(width: u32, height: u32) -> Picture {
     let rgb = (0..width * height * 3).map(|value| (value % 256) as u8).collect();
@@ -19,7 +19,11 @@ fn what_is_allocated_is_what_was_planned() {
     for kernels in [KernelChoice::Auto, KernelChoice::Naive] {
         pollster::block_on(async {
             let gpu = Gpu::open(None).await.unwrap();
-            let engine = Engine::with_kernels(gpu, Weights::embedded().unwrap(), kernels);
+            let engine = Engine::with_options(
+                gpu,
+                Weights::embedded().unwrap(),
+                EngineOptions { kernels, ..EngineOptions::default() },
+            );
             let options = Options::preset(Preset::Course);
             let planned = Transfer::plan(&engine, (37, 23), (18, 41), &options).unwrap();
             let mut transfer = Transfer::prepare(&engine, &content, &style, &options).await.unwrap();

@@ -1,4 +1,5 @@
 //! The golden values: an independent PyTorch program's numbers (tests/fixtures/README.md) against the real path.
+#![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -35,10 +36,14 @@ impl File {
     fn values(&self, name: &str) -> Vec<f64> {
         let view = self.0.tensor(name).unwrap();
         match view.dtype() {
-            Dtype::F32 => {
-                view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+            Dtype::F32 => view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+                .collect(),
+            Dtype::F64 => {
+                view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
             }
-            Dtype::F64 => view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
             other => panic!("{name} is {other:?}"),
         }
     }
@@ -70,7 +75,8 @@ fn run(engine: &Engine, tape: &Tape, inputs: &[(&str, &[f32])]) -> Vec<Vec<f32>>
         externals.insert(external, Arc::new(buffer));
     }
     let executable = block_on(Executable::new(gpu, engine.pipelines(), program, externals)).unwrap();
-    let mut encoder = gpu.device().create_command_encoder(&impasto::wgpu::CommandEncoderDescriptor::default());
+    let mut encoder =
+        gpu.device().create_command_encoder(&impasto::wgpu::CommandEncoderDescriptor::default());
     executable.record(&mut encoder, 0..executable.program().slices.len());
     let kept = 0..executable.program().kept.len();
     let ranges: Vec<Vec<_>> = kept.map(|kept| executable.kept(kept)).collect();
@@ -134,7 +140,8 @@ fn activations_and_grams_are_the_golden_ones() {
     for (layer, got) in STYLE_LAYERS.iter().zip(&grams) {
         let want = golden.values(&format!("gram_at_init.{layer}"));
         let channels = VGG19[index_of(layer).unwrap()].output_channels as usize;
-        let corner: Vec<f32> = (0..16).flat_map(|row| got[row * channels..row * channels + 16].to_vec()).collect();
+        let corner: Vec<f32> =
+            (0..16).flat_map(|row| got[row * channels..row * channels + 16].to_vec()).collect();
         assert_close(&format!("gram {layer}"), &corner, &want, 1e-4 * largest(&want), 0.0);
     }
 }
@@ -148,7 +155,8 @@ fn the_gradient_is_the_golden_one() {
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
     let planar = |picture: &Picture| -> Vec<f32> {
-        let channel = |c: usize| picture.rgb().iter().skip(c).step_by(3).map(move |v| f32::from(*v) - mean[c]);
+        let channel =
+            |c: usize| picture.rgb().iter().skip(c).step_by(3).map(move |v| f32::from(*v) - mean[c]);
         (0..3).flat_map(channel).collect()
     };
     let deepest = index_of("conv5_1").unwrap();
@@ -193,8 +201,12 @@ fn the_gradient_is_the_golden_one() {
     tape.keep(gradient);
     style_costs.iter().for_each(|cost| tape.keep(*cost));
     let init = golden.f32("init");
-    let mut inputs: Vec<(&str, &[f32])> =
-        vec![("pixels", &init), ("target", &target), ("weights", &[8.0, 8.0, 8.0, 8.0, 8.0, 10.0]), ("seed", &[1.0])];
+    let mut inputs: Vec<(&str, &[f32])> = vec![
+        ("pixels", &init),
+        ("target", &target),
+        ("weights", &[8.0, 8.0, 8.0, 8.0, 8.0, 10.0]),
+        ("seed", &[1.0]),
+    ];
     inputs.extend(STYLE_LAYERS.iter().zip(&grams).map(|(layer, gram)| (*layer, gram.as_slice())));
     let got = run(&engine, &tape, &inputs);
     assert_below("gradient in norm", relative_in_norm(&got[0], &golden.values("gradient_at_init")), 1e-3);
@@ -228,7 +240,11 @@ fn twenty_steps_are_the_golden_ones() {
                 (_, false) => 1e-3,
             };
             let want = golden.values(&format!("series.{name}"))[step];
-            assert_below(&format!("{name} cost at step {step}"), (f64::from(got) / want - 1.0).abs(), allowed);
+            assert_below(
+                &format!("{name} cost at step {step}"),
+                (f64::from(got) / want - 1.0).abs(),
+                allowed,
+            );
         }
         let done = if step < 20 { step + 1 } else { continue };
         if let Some(allowed) = pixels_allowed.get(&done) {
@@ -281,8 +297,15 @@ fn the_course_numbers_come_out_of_the_kernels() {
     // Ours is divided by the pixels, the course's is not.
     let got: Vec<f32> = run(&engine, &tape, &[("x", &a)])[0].iter().map(|v| v * matrix[1] as f32).collect();
     let want = [
-        6.422_305_11, -4.429_121_97, -2.096_682_07, -4.429_121_97, 19.465_837_48, 19.563_871_38, -2.096_682_07,
-        19.563_871_38, 20.686_462_4,
+        6.422_305_11,
+        -4.429_121_97,
+        -2.096_682_07,
+        -4.429_121_97,
+        19.465_837_48,
+        19.563_871_38,
+        -2.096_682_07,
+        19.563_871_38,
+        20.686_462_4,
     ];
     assert_close("course Gram", &got, &want, 0.0, 1e-5);
 
@@ -292,7 +315,8 @@ fn the_course_numbers_come_out_of_the_kernels() {
     let total = tape.record(WeightedSum { first: 0 }, &[weights, costs[0], costs[1]], "total").unwrap();
     tape.keep(total);
     let (content, style) = (1.788_628_5_f32, 0.436_509_85_f32);
-    let inputs: [(&str, &[f32]); 3] = [("weights", &[10.0, 40.0]), ("content", &[content]), ("style", &[style])];
+    let inputs: [(&str, &[f32]); 3] =
+        [("weights", &[10.0, 40.0]), ("content", &[content]), ("style", &[style])];
     assert_close("course total cost", &run(&engine, &tape, &inputs)[0], &[35.346_678_754_782_76], 0.0, 1e-5);
 }
 

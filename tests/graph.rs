@@ -271,6 +271,7 @@ const ALIGNMENT: u64 = 256;
 
 fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limits {
     Limits {
+        memory_bytes: None,
         capabilities: Capabilities { max_binding_bytes, subgroups: Some((8, 8)), choice },
         max_buffer_bytes: 2 << 30,
         alignment: ALIGNMENT,

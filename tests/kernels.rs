@@ -295,6 +295,7 @@ static WRONG: Kernel = Kernel {
     params: WrongParams::FIELDS,
     bindings: &[Binding::read("x"), Binding::write("y")],
     workgroup: 64,
+    tile: &[],
     subgroup: None,
 };
 

@@ -261,3 +261,14 @@ fn every_kernel_translates_for_every_backend() {
         assert!(text.contains(name.as_str()), "{}", kernel.name);
     }
 }
+
+/// The number of workgroups follows from these constants: a disagreement would leave a part of the output out.
+#[test]
+fn tile_constants_are_the_same_in_rust_and_wgsl() {
+    for kernel in KERNELS {
+        for (name, value) in kernel.tile {
+            let line = format!("const {name}: u32 = {value}u;");
+            assert!(kernel.source.contains(&line), "{}: expected `{line}`", kernel.name);
+        }
+    }
+}

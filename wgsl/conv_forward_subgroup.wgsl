@@ -61,8 +61,8 @@ const OUTPUTS: u32 = 16u;
 
 fn weight(tap: u32, input: u32, output: u32) -> f32 {
     let column = min(params.out_first + output, params.out_padded - 1u);
-    let row = column / 16u * params.in_total + params.in_first + input;
-    return w[(row * 9u + tap) * 16u + column % 16u];
+    let row = column / OUTPUTS * params.in_total + params.in_first + input;
+    return w[(row * 9u + tap) * OUTPUTS + column % OUTPUTS];
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -58,6 +58,7 @@ fn store(output: u32, at: u32, sum: f32) {
 const BLOCK: u32 = 32u;
 const DEPTH: u32 = 8u;
 const THREAD: u32 = 4u;
+const RUN: u32 = 16u;
 
 var<workgroup> weights_tile: array<f32, 256>;
 var<workgroup> pixels_tile: array<f32, 256>;
@@ -78,7 +79,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let row = (first_pixel + column) / params.w;
     let col = (first_pixel + column) % params.w;
     let weight_column = min(params.out_first + first_output + column, params.out_padded - 1u);
-    let weight_row = weight_column / 16u * params.in_total + params.in_first;
+    let weight_row = weight_column / RUN * params.in_total + params.in_first;
     // What it computes.
     let outputs = lane / 8u * THREAD;
     let pixels = lane % 8u * THREAD;
@@ -95,7 +96,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                 var pixel = 0.0;
                 var weight = 0.0;
                 if (input < params.in_count) {
-                    weight = w[((weight_row + input) * 9u + tap) * 16u + weight_column % 16u];
+                    weight = w[((weight_row + input) * 9u + tap) * RUN + weight_column % RUN];
                     if (inside) {
                         pixel = x[input * plane + source];
                     }

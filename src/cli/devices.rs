@@ -27,8 +27,6 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
         Some((least, most)) => format!("subgroups of {least} to {most}"),
         None => "no subgroups".to_owned(),
     };
-    let has = |there: bool, what: &str| if there { what.to_owned() } else { format!("no {what}") };
-    let features = [subgroups, has(adapter.f16, "f16"), has(adapter.timestamps, "timestamps")].join(", ");
     let mut text = format!("{index}: {name}{default}\n");
     let lines = [
         ("kind", (*kind).to_owned()),
@@ -36,7 +34,7 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
         ("driver", if driver.is_empty() { "unknown".to_owned() } else { driver.clone() }),
         ("largest buffer", mebibytes(adapter.max_buffer_bytes)),
         ("largest binding", mebibytes(adapter.max_binding_bytes)),
-        ("features", features),
+        ("features", subgroups),
     ];
     for (label, value) in lines {
         // Writing to a String does not fail.

@@ -29,7 +29,7 @@ fn text(job: &Job) -> String {
     let program = &step.program;
     let (width, height) = step.size;
     let header =
-        ["#", "kernel", "op", "layer", "input → output", "MFLOP", "MiB", "written to", "live", "workgroups"];
+        ["#", "kernel", "op", "layer", "inputs → output", "MFLOP", "MiB", "written to", "live", "workgroups"];
     let rows: Vec<[String; 10]> = program
         .dispatches
         .iter()
@@ -38,7 +38,7 @@ fn text(job: &Job) -> String {
             let written = plan::written(program, dispatch);
             let (buffer, offset) = plan::place(program, written);
             // The first input is what the op is about; the others follow from it.
-            let input = dispatch.inputs.first().map_or_else(String::new, ToString::to_string);
+            let inputs = dispatch.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let [first, last] = written.live;
             let [x, y, _] = impasto::gpu::Slice::fold(dispatch.workgroups);
             [
@@ -46,7 +46,7 @@ fn text(job: &Job) -> String {
                 dispatch.kernel.name.to_owned(),
                 dispatch.op.to_owned(),
                 dispatch.layer.clone(),
-                format!("{input} → {}", dispatch.output),
+                format!("{inputs} → {}", dispatch.output),
                 format!("{:.1}", dispatch.flops as f64 / 1e6),
                 format!("{:.1}", dispatch.bytes as f64 / MIB),
                 if offset == 0 { buffer } else { format!("{buffer}+{:.1}", offset as f64 / MIB) },

@@ -6,7 +6,7 @@ use std::path::Path;
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
 use impasto::picture::{MEMORY_LIMIT, Picture};
-use impasto::transfer::{Engine, Init, Options, Plan, Transfer};
+use impasto::transfer::{Engine, EngineOptions, Init, Options, Plan, Transfer};
 
 use super::args::Choices;
 use super::files::{self, Named};
@@ -85,7 +85,11 @@ impl<'a> Order<'a> {
         };
         // Before the device is opened, which takes longer.
         weights.check(options.deepest()?)?;
-        let engine = Engine::new(Gpu::open(choices.device.as_deref()).await?, weights);
+        let gpu = Gpu::open(choices.device.as_deref()).await?;
+        // A software adapter takes what the system has, and the system ends who takes more.
+        let memory_bytes = gpu.summary().software.then(available_memory).flatten();
+        let engine =
+            Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..EngineOptions::default() });
         let sides = |picture: &Picture| (picture.width(), picture.height());
         let plan = Transfer::plan(&engine, sides(&content), sides(&style), &options)?;
         Ok(Job { options, output, content, style, engine, plan })
@@ -100,6 +104,13 @@ pub(super) struct Job {
     pub(super) style: Picture,
     pub(super) engine: Engine,
     pub(super) plan: Plan,
+}
+
+/// Bytes of memory that are free for programs, where the system says.
+fn available_memory() -> Option<u64> {
+    let kind = sysinfo::MemoryRefreshKind::nothing().with_ram();
+    let system = sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(kind));
+    Some(system.available_memory()).filter(|bytes| *bytes > 0)
 }
 
 fn read_picture(path: &Path, hint: &str) -> Result<Picture> {

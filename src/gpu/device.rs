@@ -1,6 +1,6 @@
 //! Finding adapters and opening devices.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wait::Signal;
 use crate::error::{Error, Result};
@@ -27,10 +27,6 @@ pub struct AdapterSummary {
     pub max_binding_bytes: u64,
     /// Smallest and largest subgroup, where subgroups can be used.
     pub subgroups: Option<(u32, u32)>,
-    /// Whether GPU timestamps are there.
-    pub timestamps: bool,
-    /// Whether 16-bit floats are there.
-    pub f16: bool,
 }
 
 impl AdapterSummary {
@@ -51,8 +47,6 @@ impl AdapterSummary {
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
-            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-            f16: features.contains(wgpu::Features::SHADER_F16),
         }
     }
 }
@@ -110,8 +104,7 @@ impl Gpu {
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
     pub async fn open(selector: Option<&str>) -> Result<Self> {
         let adapter = select(enumerate().await, selector)?;
-        let features = adapter.features()
-            & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
         let limits = adapter.limits();
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -126,10 +119,12 @@ impl Gpu {
             .map_err(|error| Error::Gpu {
                 what: format!("opening {}", adapter.get_info().name),
                 reason: error.to_string(),
+                remedy: "update its driver, or choose another adapter with --device".into(),
             })?;
         let gpu = Self::from_parts(device, queue);
         let fault = Arc::clone(&gpu.fault);
-        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&fault, error.to_string())));
+        gpu.device
+            .on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&fault, error.to_string())));
         let fault = Arc::clone(&gpu.fault);
         gpu.device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
@@ -180,15 +175,16 @@ impl Gpu {
         let exhausted = out_of_memory.pop().await;
         match (invalid, exhausted) {
             (None, None) => Ok(buffer),
-            (Some(_), _) => Err(Error::Memory {
+            (Some(_), _) if bytes > self.limits.max_buffer_size => Err(Error::Memory {
                 what: format!("the buffer {label}"),
                 needed: bytes,
                 available: self.limits.max_buffer_size,
                 remedy: "choose a smaller --size".into(),
             }),
-            (None, Some(error)) => Err(Error::Gpu {
+            (Some(error), _) | (None, Some(error)) => Err(Error::Gpu {
                 what: format!("allocating {bytes} bytes for {label}"),
-                reason: format!("{error}; choose a smaller --size or close other programs that use the GPU"),
+                reason: error.to_string(),
+                remedy: "choose a smaller --size, or close other programs that use the GPU".into(),
             }),
         }
     }
@@ -203,14 +199,18 @@ impl Gpu {
 
     /// An error for `what`; where the device has reported a deeper cause, that is the reason.
     pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
-        let cause = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        Error::Gpu { what: what.to_owned(), reason: cause.unwrap_or(reason) }
+        let remedy = "update the graphics driver, choose a smaller --size, or another adapter with --device";
+        let reason = self.take_fault().unwrap_or(reason);
+        Error::Gpu { what: what.to_owned(), reason, remedy: remedy.into() }
     }
 
     /// Fails if the device has reported an error since the last call.
     pub(crate) fn check(&self, what: &str) -> Result<()> {
-        let cause = self.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        cause.map_or(Ok(()), |reason| Err(Error::Gpu { what: what.to_owned(), reason }))
+        self.take_fault().map_or(Ok(()), |reason| Err(self.fault(what, reason)))
+    }
+
+    fn take_fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -227,7 +227,7 @@ impl Submission {
 
 fn remember(fault: &Mutex<Option<String>>, message: String) {
     // The first message names the cause; later ones are its consequences.
-    fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(message);
+    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }
 
 fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wgpu::Adapter> {
@@ -235,6 +235,7 @@ fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wg
         adapters.iter().enumerate().map(|(index, a)| format!("{index}: {}", a.get_info().name)).collect();
     let position = match selector {
         None => (!adapters.is_empty()).then_some(0),
+        Some("") => None,
         Some(selector) => {
             let index = selector.parse().ok().filter(|index| *index < adapters.len());
             // A number that is no index may be a part of a name, such as 4090.
@@ -252,8 +253,9 @@ fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wg
         }),
         _ => Err(Error::Adapter {
             reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),
-            remedy: "install your GPU's driver, or on Linux Mesa's software driver (Debian: mesa-vulkan-drivers)"
-                .into(),
+            remedy:
+                "install your GPU's driver, or on Linux Mesa's software driver (Debian: mesa-vulkan-drivers)"
+                    .into(),
         }),
     }
 }

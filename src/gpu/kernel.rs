@@ -67,6 +67,8 @@ pub struct Kernel {
     pub bindings: &'static [Binding],
     /// Threads of a workgroup, handed over as the override `WORKGROUP`.
     pub workgroup: u32,
+    /// WGSL constants that the number of workgroups follows from, such as the sides of a register tile.
+    pub tile: &'static [(&'static str, u32)],
     /// Subgroup sizes for which the kernel is right, as (smallest, largest); `None`: it uses no subgroups.
     pub subgroup: Option<(u32, u32)>,
 }
@@ -74,6 +76,15 @@ pub struct Kernel {
 impl Kernel {
     /// Binding number of the first storage binding.
     pub const FIRST_STORAGE_BINDING: u32 = 2;
+
+    /// The value of a [`Kernel::tile`] constant.
+    ///
+    /// # Panics
+    /// Where the kernel has no such constant: a misspelling, which every use of the kernel would show.
+    pub fn tile(&self, name: &str) -> u32 {
+        let found = self.tile.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).unwrap_or_else(|| panic!("{} has no tile constant {name}", self.name))
+    }
 
     /// Values of the WGSL `override` constants.
     pub fn constants(&self) -> [(&'static str, f64); 2] {

@@ -57,14 +57,20 @@ impl Pipelines {
 async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     let device = gpu.device();
     let label = format!("impasto.{}", kernel.name);
-    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(kernel.source.into()) };
+    // A compiler's complaint comes as one of three kinds, by driver and stage.
+    let exhausted = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+    let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(&label),
+        source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
+    };
     // SAFETY: the shader is our own file. Every kernel clamps or tests its indices itself, bounds its loops
     // by uniform values and writes workgroup memory before it reads it; the kernel tests run each of them
     // between sentinels. The run-time checks would cost a third of the instructions on AMD, half on Intel.
     #[allow(unsafe_code)]
-    let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+    let module =
+        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
     let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(&label),
         entries: &layout_entries(kernel),
@@ -85,10 +91,13 @@ async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
         },
         cache: None,
     });
-    match scope.pop().await {
-        Some(error) => {
-            Err(Error::Gpu { what: format!("compiling the kernel {}", kernel.name), reason: error.to_string() })
-        }
+    let errors = [invalid.pop().await, internal.pop().await, exhausted.pop().await];
+    match errors.into_iter().flatten().next() {
+        Some(error) => Err(Error::Gpu {
+            what: format!("compiling the kernel {}", kernel.name),
+            reason: error.to_string(),
+            remedy: "update the graphics driver, or choose another adapter with --device".into(),
+        }),
         None => Ok(Pipeline { raw, layout }),
     }
 }

@@ -1,7 +1,7 @@
 //! A ring of buffers through which values come back from the GPU.
 
 use super::{Gpu, wait::Signal};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Mappable buffers of one size, used in turn.
 #[derive(Debug)]
@@ -43,7 +43,11 @@ impl Readback {
     }
 
     /// Records the copy of several ranges (buffer, offset, bytes), one behind the other, into the next slot.
-    pub fn copy(&mut self, encoder: &mut wgpu::CommandEncoder, sources: &[(&wgpu::Buffer, u64, u64)]) -> Ticket {
+    pub fn copy(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        sources: &[(&wgpu::Buffer, u64, u64)],
+    ) -> Ticket {
         let slot = self.next;
         self.next = (self.next + 1) % self.slots.len();
         let mut at = 0;
@@ -54,7 +58,7 @@ impl Readback {
         Ticket { slot, bytes: at }
     }
 
-    /// Waits for a submitted copy and returns its bytes.
+    /// Waits for a submitted copy and returns its bytes. Dropping the future gives the slot back.
     ///
     /// # Errors
     /// [`Error::Gpu`] where the device is lost.
@@ -63,13 +67,22 @@ impl Readback {
         let buffer = &self.slots[ticket.slot];
         let signal = Signal::new();
         buffer.slice(..ticket.bytes).map_async(wgpu::MapMode::Read, signal.sender());
+        let _unmap = UnmapOnDrop(buffer);
         let mapped = signal.wait(gpu).await.and_then(|result| result.map_err(|error| error.to_string()));
         mapped.map_err(|reason| gpu.fault(WHAT, reason))?;
-        let bytes = match buffer.slice(..ticket.bytes).get_mapped_range() {
-            Ok(view) => view.to_vec(),
-            Err(error) => return Err(Error::Gpu { what: WHAT.into(), reason: error.to_string() }),
-        };
-        buffer.unmap();
-        Ok(bytes)
+        match buffer.slice(..ticket.bytes).get_mapped_range() {
+            Ok(view) => Ok(view.to_vec()),
+            Err(error) => Err(gpu.fault(WHAT, error.to_string())),
+        }
+    }
+}
+
+/// Unmaps a buffer, or calls its mapping off, however the reading ends: a slot that stayed mapped would make
+/// the next submission that copies into it invalid.
+struct UnmapOnDrop<'a>(&'a wgpu::Buffer);
+
+impl Drop for UnmapOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.unmap();
     }
 }

@@ -59,8 +59,10 @@ impl Recorder {
 
     /// Records the slices `range` in one compute pass. Submits nothing.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, range: std::ops::Range<usize>) {
-        let mut pass = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("impasto"), timestamp_writes: None });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("impasto"),
+            timestamp_writes: None,
+        });
         for (index, slice) in self.slices.iter().enumerate().take(range.end).skip(range.start) {
             let dispatch = &self.dispatches[slice.dispatch as usize];
             pass.push_debug_group(&dispatch.label);

@@ -2,8 +2,7 @@
 
 use super::tape::{Phase, Tape, TensorId};
 use crate::error::{Error, Result};
-use crate::ops::add::Add;
-use crate::ops::{Shape, Wire};
+use crate::ops::{Shape, Wire, accumulate};
 
 /// Appends the nodes that compute d`cost`/d`wrt`, seeded with the scalar `seed` (1 for a plain gradient), and
 /// returns the gradient. Gradients of a tensor that several nodes read are added up in the reverse order of
@@ -45,10 +44,7 @@ pub fn differentiate(tape: &mut Tape, cost: TensorId, wrt: TensorId, seed: Tenso
             let part = tape.push(rule.op, &inputs, &node.layer, Phase::Backward)?;
             gradients[input.0] = Some(match gradients[input.0] {
                 None => part,
-                Some(sum) => {
-                    let add = std::sync::Arc::new(Add);
-                    tape.push(add, &[sum, part], &node.layer, Phase::Backward)?
-                }
+                Some(sum) => tape.push(accumulate(), &[sum, part], &node.layer, Phase::Backward)?,
             });
         }
     }

@@ -51,8 +51,14 @@ impl Executable {
     ///
     /// # Errors
     /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the driver.
-    pub async fn new(gpu: &Gpu, pipelines: &Pipelines, program: Program, externals: Externals) -> Result<Self> {
-        let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    pub async fn new(
+        gpu: &Gpu,
+        pipelines: &Pipelines,
+        program: Program,
+        externals: Externals,
+    ) -> Result<Self> {
+        let storage =
+            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let mut arenas = Vec::with_capacity(program.arenas.len());
         for (index, bytes) in program.arenas.iter().enumerate() {
             arenas.push(gpu.buffer(&format!("impasto.arena.{index}"), (*bytes).max(4), storage).await?);
@@ -72,6 +78,7 @@ impl Executable {
                         let buffer = externals.get(external).ok_or_else(|| crate::Error::Gpu {
                             what: format!("binding {}", external.name),
                             reason: "the program was given no buffer for it".into(),
+                            remedy: "insert every external of the program".into(),
                         })?;
                         (&**buffer, 0)
                     }
@@ -91,7 +98,7 @@ impl Executable {
                 entries: &entries,
             });
             if let Some(error) = scope.pop().await {
-                return Err(crate::Error::Gpu { what: format!("binding {label}"), reason: error.to_string() });
+                return Err(gpu.fault(&format!("binding {label}"), error.to_string()));
             }
             bound.push(BoundDispatch { label, pipeline, bind_group });
         }

@@ -32,13 +32,17 @@ fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node
         let before = &nodes[position];
         // The producer moves to its reader's place. Nothing in between may overwrite what it reads.
         let moves_freely = nodes[position + 1..].iter().all(|between| {
-            between.op.in_place().is_none_or(|overwritten| !before.inputs.contains(&between.inputs[overwritten]))
+            between
+                .op
+                .in_place()
+                .is_none_or(|overwritten| !before.inputs.contains(&between.inputs[overwritten]))
         });
         if readers[input.0] != 1 || before.phase != node.phase || !moves_freely {
             return None;
         }
         let op = before.op.fuse(&*node.op, slot)?;
-        let others = node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
+        let others =
+            node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();
         Some((position, Node { op, inputs, ..node.clone() }))
     })

@@ -6,7 +6,7 @@ use super::program::{External, Place, PlannedDispatch, Program, Resource};
 use super::tape::{Kind, Node, Origin, Phase, Role, Tape, TensorId};
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Slice};
-use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape, conv};
+use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape};
 
 /// What bounds a plan.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Limits {
     pub capabilities: Capabilities,
     /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
+    /// Memory that a whole transfer may take, where it is known.
+    pub memory_bytes: Option<u64>,
     /// Alignment of a binding's offset in bytes.
     pub alignment: u64,
     /// Alignment of a uniform block's offset in bytes.
@@ -75,8 +77,9 @@ impl<'a> Planner<'a> {
             if let Some(overwritten) = node.op.in_place() {
                 let overwritten = node.inputs[overwritten];
                 let external = matches!(tape.tensors[overwritten.0].origin, Origin::External { .. });
-                let read_later = tape.nodes[index + 1..].iter().any(|later| later.inputs.contains(&overwritten))
-                    || tape.kept.contains(&overwritten);
+                let read_later =
+                    tape.nodes[index + 1..].iter().any(|later| later.inputs.contains(&overwritten))
+                        || tape.kept.contains(&overwritten);
                 // One dispatch may not bind a buffer both to read and to write.
                 let read_beside = node.inputs.iter().filter(|input| **input == overwritten).count() > 1;
                 if read_beside || (read_later && !external) {
@@ -102,11 +105,18 @@ impl<'a> Planner<'a> {
             let mut bindings = Vec::with_capacity(dispatch.operands.len());
             for operand in &dispatch.operands {
                 let resource = match *operand {
-                    Operand::Input { index, piece, form } => self.piece(node.inputs[index], piece, form, at)?,
+                    Operand::Input { index, piece, form } => {
+                        self.piece(node.inputs[index], piece, form, at)?
+                    }
                     Operand::Output { piece } => self.piece(node.output, piece, Form::Plain, at)?,
                     Operand::Scratch { index: scratch } => {
                         let shape = Shape::row(lowered.scratch[scratch] as u32);
-                        self.resource(Key::Scratch { node: index, index: scratch }, shape, Some(Kind::Scratch), at)
+                        self.resource(
+                            Key::Scratch { node: index, index: scratch },
+                            shape,
+                            Some(Kind::Scratch),
+                            at,
+                        )
                     }
                     Operand::Unused => self.resource(Key::Unused, Shape::SCALAR, None, at),
                 };
@@ -149,10 +159,8 @@ impl<'a> Planner<'a> {
         let index = self.resource(key, shape, None, at);
         if self.program.resources[index].place == Place::Unused {
             let whole = self.layouts[home.0].shape;
-            let bytes = match form {
-                Form::Plain => shape.bytes(),
-                Form::Forward | Form::Backward => 4 * conv::arranged_elements(form, whole.h, whole.c),
-            };
+            // Arranged tensors are in one piece, and may be padded.
+            let bytes = if form == Form::Plain { shape.bytes() } else { 4 * form.elements(whole) };
             if bytes > self.limits.capabilities.max_binding_bytes {
                 return Err(Error::Memory {
                     what: name.clone(),
@@ -172,7 +180,13 @@ impl<'a> Planner<'a> {
     fn resource(&mut self, key: Key, shape: Shape, kind: Option<Kind>, at: usize) -> usize {
         let resources = &mut self.program.resources;
         let index = *self.indices.entry(key).or_insert_with(|| {
-            resources.push(Resource { bytes: shape.bytes(), kind, place: Place::Unused, live: [at, at], shape });
+            resources.push(Resource {
+                bytes: shape.bytes(),
+                kind,
+                place: Place::Unused,
+                live: [at, at],
+                shape,
+            });
             resources.len() - 1
         });
         resources[index].live[1] = at;
@@ -290,8 +304,11 @@ fn slice(program: &mut Program, limits: &Limits) {
             first = end;
         }
     }
-    let blocks: u64 =
-        program.dispatches.iter().map(|d| d.kernel.params_bytes().next_multiple_of(limits.uniform_alignment)).sum();
+    let blocks: u64 = program
+        .dispatches
+        .iter()
+        .map(|d| d.kernel.params_bytes().next_multiple_of(limits.uniform_alignment))
+        .sum();
     program.uniform_bytes = blocks + program.slices.len() as u64 * slice_stride(limits.uniform_alignment);
 }
 

@@ -3,10 +3,10 @@
 use super::vgg::VGG19;
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
+use crate::ops::Shape;
 use crate::ops::conv::{Conv, weights_shape};
 use crate::ops::pool::Pool;
 use crate::ops::relu::Relu;
-use crate::ops::Shape;
 
 /// Name of a convolution's weights among a program's externals.
 pub fn weight_name(layer: &str) -> String {

@@ -15,8 +15,7 @@ params! {
 
 pub(crate) static ADAM_ADVANCE_FORWARD: Kernel =
     super::kernel!("adam_advance_forward", AdvanceParams, 1, None, [read hyper, write state]);
-pub(crate) static ADAM_FORWARD: Kernel =
-    super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read dx, write x, write m, write v]);
+pub(crate) static ADAM_FORWARD: Kernel = super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read dx, write x, write m, write v]);
 
 /// Numbers in the `hyper` row: learning rate, β₁, β₂, ε.
 pub const HYPER: u32 = 4;
@@ -46,7 +45,13 @@ impl Op for AdamAdvance {
     fn lower(&self, _io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let operands = vec![Operand::input(0, 0), Operand::output(0)];
         Ok(Lowered {
-            dispatches: vec![Dispatch::new(&ADAM_ADVANCE_FORWARD, AdvanceParams { unused: 0 }, operands, 1, 6)],
+            dispatches: vec![Dispatch::new(
+                &ADAM_ADVANCE_FORWARD,
+                AdvanceParams { unused: 0 },
+                operands,
+                1,
+                6,
+            )],
             ..Lowered::default()
         })
     }

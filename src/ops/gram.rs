@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Capabilities, Dispatch, Epilogue, Io, KernelChoice, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
+    Capabilities, Dispatch, Epilogue, Io, KernelChoice, Lowered, Op, Operand, Rule, Shape, Wire,
+    expect_shapes,
 };
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
@@ -43,24 +44,34 @@ params! {
     }
 }
 
-pub(crate) static GRAM_FORWARD_NAIVE: Kernel =
-    super::kernel!("gram_forward_naive", GramParams, 64, None, [read xa, read xb, write partials]);
-pub(crate) static GRAM_FORWARD_TILE: Kernel =
-    super::kernel!("gram_forward_tile", GramParams, 64, None, [read xa, read xb, write partials]);
-pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel =
-    super::kernel!("gram_forward_subgroup", GramParams, 8, Some((8, 8)), [read xa, read xb, write partials]);
+pub(crate) static GRAM_FORWARD_NAIVE: Kernel = super::kernel!("gram_forward_naive", GramParams, 64, None, [read xa, read xb, write partials], { BLOCK: 8 });
+pub(crate) static GRAM_FORWARD_TILE: Kernel = super::kernel!("gram_forward_tile", GramParams, 64, None, [read xa, read xb, write partials], { BLOCK: 32 });
+pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel = super::kernel!(
+    "gram_forward_subgroup",
+    GramParams,
+    8,
+    Some((8, 8)),
+    [read xa, read xb, write partials],
+    { ROWS: 16, COLUMNS: 8, LANES: 8 }
+);
 pub(crate) static GRAM_FORWARD_REDUCE: Kernel =
     super::kernel!("gram_forward_reduce", GramReduceParams, 64, None, [read partials, write y]);
-pub(crate) static GRAM_BACKWARD_NAIVE: Kernel =
-    super::kernel!("gram_backward_naive", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
-pub(crate) static GRAM_BACKWARD_TILE: Kernel =
-    super::kernel!("gram_backward_tile", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
+pub(crate) static GRAM_BACKWARD_NAIVE: Kernel = super::kernel!("gram_backward_naive", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
+pub(crate) static GRAM_BACKWARD_TILE: Kernel = super::kernel!(
+    "gram_backward_tile",
+    GramBackwardParams,
+    64,
+    None,
+    [read dy, read x, read gate, write dx],
+    { BLOCK: 32 }
+);
 pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
     "gram_backward_subgroup",
     GramBackwardParams,
     32,
     Some((8, 128)),
-    [read dy, read x, read gate, write dx]
+    [read dy, read x, read gate, write dx],
+    { PIXELS: 8, OUTPUTS: 16 }
 );
 
 /// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
@@ -89,11 +100,15 @@ impl Op for Gram {
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
         let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
-        // Side of the square block of G that one workgroup makes.
-        let (kernel, block) = match capabilities.choice {
-            KernelChoice::Naive => (&GRAM_FORWARD_NAIVE, 8),
-            _ if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => (&GRAM_FORWARD_SUBGROUP, 64),
-            _ => (&GRAM_FORWARD_TILE, 32),
+        let square = |kernel: &'static Kernel| (kernel, kernel.tile("BLOCK"), kernel.tile("BLOCK"));
+        // The block of G that one workgroup makes: rows and columns.
+        let (kernel, block_rows, block_columns) = match capabilities.choice {
+            KernelChoice::Naive => square(&GRAM_FORWARD_NAIVE),
+            _ if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => {
+                let kernel = &GRAM_FORWARD_SUBGROUP;
+                (kernel, kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES"))
+            }
+            _ => square(&GRAM_FORWARD_TILE),
         };
         let matrix = io.output.shape.bytes();
         let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
@@ -114,9 +129,10 @@ impl Op for Gram {
                     splits,
                     split_pixels,
                 };
-                let blocks = params.row_count.div_ceil(block_rows(kernel, block))
-                    * params.column_count.div_ceil(block);
-                let flops = 2 * u64::from(params.row_count) * u64::from(params.column_count) * u64::from(plane);
+                let blocks =
+                    params.row_count.div_ceil(block_rows) * params.column_count.div_ceil(block_columns);
+                let flops =
+                    2 * u64::from(params.row_count) * u64::from(params.column_count) * u64::from(plane);
                 let operands =
                     vec![Operand::input(0, a), Operand::input(0, b), Operand::Scratch { index: 0 }];
                 dispatches.push(Dispatch::new(kernel, params, operands, blocks * splits, flops));
@@ -132,11 +148,6 @@ impl Op for Gram {
         ));
         Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches })
     }
-}
-
-/// Rows of the block: the subgroup kernel shares 16 rows among its lanes, the others have square blocks.
-fn block_rows(kernel: &Kernel, block: u32) -> u32 {
-    if std::ptr::eq(kernel, &GRAM_FORWARD_SUBGROUP) { 16 } else { block }
 }
 
 /// dx = (dY + dYᵀ)·F/(H·W). Inputs dy (1, C, C) and x (C, H, W), output (C, H, W).
@@ -170,11 +181,12 @@ impl Op for GramBackward {
         let plane = x.shape.plane() as u32;
         // Pixels and outputs of a workgroup.
         let (kernel, pixels, outputs) = match capabilities.choice {
-            KernelChoice::Naive => (&GRAM_BACKWARD_NAIVE, 64, 1),
+            KernelChoice::Naive => (&GRAM_BACKWARD_NAIVE, GRAM_BACKWARD_NAIVE.workgroup, 1),
             _ if capabilities.allows(&GRAM_BACKWARD_SUBGROUP) => {
-                (&GRAM_BACKWARD_SUBGROUP, 8 * GRAM_BACKWARD_SUBGROUP.workgroup, 16)
+                let kernel = &GRAM_BACKWARD_SUBGROUP;
+                (kernel, kernel.tile("PIXELS") * kernel.workgroup, kernel.tile("OUTPUTS"))
             }
-            _ => (&GRAM_BACKWARD_TILE, 32, 32),
+            _ => (&GRAM_BACKWARD_TILE, GRAM_BACKWARD_TILE.tile("BLOCK"), GRAM_BACKWARD_TILE.tile("BLOCK")),
         };
         let pixel_groups = plane.div_ceil(pixels);
         let mut dispatches = Vec::new();

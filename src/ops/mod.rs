@@ -53,6 +53,9 @@ pub const KERNELS: &[&Kernel] = &[
     &adam::ADAM_FORWARD,
 ];
 
+/// Output channels of a register tile, and of a run of arranged convolution weights.
+pub(crate) const TILE: u32 = 16;
+
 /// A tensor's shape (C, H, W), f32, planar. Matrices are (1, rows, columns), scalars (1, 1, 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -126,14 +129,11 @@ impl Layout {
             });
         }
         // Whole register tiles a piece, so that no tile is cut in two.
-        let group = if fits >= Self::TILE && fits < shape.c { fits - fits % Self::TILE } else { fits };
+        let group = if fits >= TILE && fits < shape.c { fits - fits % TILE } else { fits };
         let pieces =
             (0..shape.c.div_ceil(group)).map(|i| i * group..((i + 1) * group).min(shape.c)).collect();
         Ok(Self { shape, pieces })
     }
-
-    /// Channels that the register tiles come in.
-    const TILE: u32 = 16;
 
     /// A layout in one piece.
     pub fn whole(shape: Shape) -> Self {
@@ -163,6 +163,16 @@ pub enum Form {
     /// The flipped and transposed kernel in the arrangement of `Forward`: backward-data is a forward
     /// convolution with it.
     Backward,
+}
+
+impl Form {
+    /// Elements that a tensor of `shape` takes in this arrangement.
+    pub fn elements(self, shape: Shape) -> u64 {
+        match self {
+            Self::Plain => shape.elements(),
+            Self::Forward | Self::Backward => conv::arranged_elements(self, shape.h, shape.c),
+        }
+    }
 }
 
 /// Where a kernel's storage binding points.
@@ -275,10 +285,14 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Most bytes of one binding that every index into it, and every sum of two, fits 32 bits for.
+    const COUNTABLE_BYTES: u64 = 2 << 30;
+
     /// What an adapter can do.
     pub fn of(adapter: &AdapterSummary) -> Self {
         Self {
-            max_binding_bytes: adapter.max_binding_bytes,
+            // Kernels count elements in 32 bits; Metal would bind more than they can count.
+            max_binding_bytes: adapter.max_binding_bytes.min(Self::COUNTABLE_BYTES),
             subgroups: adapter.subgroups,
             choice: KernelChoice::Auto,
         }
@@ -367,6 +381,11 @@ impl dyn Op {
     }
 }
 
+/// The op that adds a gradient (its second input) to another one, in place.
+pub fn accumulate() -> Arc<dyn Op> {
+    Arc::new(add::Add)
+}
+
 /// An [`Error::Shape`] for `op` unless `fits`.
 pub(crate) fn expect_shapes(op: &'static str, fits: bool, rule: &str, inputs: &[Shape]) -> Result<()> {
     if fits {
@@ -396,13 +415,17 @@ pub(crate) fn elementwise<P: crate::gpu::Params>(
 
 /// A kernel from its WGSL file.
 macro_rules! kernel {
-    ($name:literal, $params:ty, $workgroup:expr, $subgroup:expr, [$($access:ident $binding:ident),* $(,)?]) => {
+    (
+        $name:literal, $params:ty, $workgroup:expr, $subgroup:expr,
+        [$($access:ident $binding:ident),* $(,)?] $(, { $($constant:ident: $value:expr),* $(,)? })?
+    ) => {
         $crate::gpu::Kernel {
             name: $name,
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl/", $name, ".wgsl")),
             params: <$params as $crate::gpu::Params>::FIELDS,
             bindings: &[$($crate::gpu::Binding::$access(stringify!($binding))),*],
             workgroup: $workgroup,
+            tile: &[$($((stringify!($constant), $value)),*)?],
             subgroup: $subgroup,
         }
     };

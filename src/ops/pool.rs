@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
+use super::{
+    Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
+};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -12,7 +14,8 @@ params! {
     PoolParams { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, flags: u32 }
 }
 
-pub(crate) static POOL_FORWARD: Kernel = super::kernel!("pool_forward", PoolParams, 64, None, [read x, write y]);
+pub(crate) static POOL_FORWARD: Kernel =
+    super::kernel!("pool_forward", PoolParams, 64, None, [read x, write y]);
 pub(crate) static POOL_BACKWARD: Kernel =
     super::kernel!("pool_backward", PoolParams, 64, None, [read dy, read gate, write dx]);
 
@@ -67,7 +70,12 @@ impl Op for PoolBackward {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        expect_shapes(self.name(), inputs.first() == Some(&pooled(self.x)), "dy of the pooled shape", inputs)?;
+        expect_shapes(
+            self.name(),
+            inputs.first() == Some(&pooled(self.x)),
+            "dy of the pooled shape",
+            inputs,
+        )?;
         Ok(self.x)
     }
 

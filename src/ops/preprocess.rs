@@ -17,7 +17,14 @@ pub(crate) static POSTPROCESS_FORWARD: Kernel =
 fn block(mean: [f32; 3], plane: u64, channels: &std::ops::Range<u32>) -> PreprocessParams {
     let [mean_r, mean_g, mean_b] = mean;
     let channel = channels.start;
-    PreprocessParams { plane: plane as u32, channel, channels: channels.end - channel, mean_r, mean_g, mean_b }
+    PreprocessParams {
+        plane: plane as u32,
+        channel,
+        channels: channels.end - channel,
+        mean_r,
+        mean_g,
+        mean_b,
+    }
 }
 
 /// Input: an RGBA picture (1, H, W), one 32-bit word a pixel, red in the lowest byte. Output (3, H, W): red,

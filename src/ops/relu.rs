@@ -9,7 +9,8 @@ params! {
     ReluParams { count: u32 }
 }
 
-pub(crate) static RELU_FORWARD: Kernel = super::kernel!("relu_forward", ReluParams, 64, None, [read x, write y]);
+pub(crate) static RELU_FORWARD: Kernel =
+    super::kernel!("relu_forward", ReluParams, 64, None, [read x, write y]);
 pub(crate) static RELU_BACKWARD: Kernel =
     super::kernel!("relu_backward", ReluParams, 64, None, [read dy, read y, write dx]);
 
@@ -56,7 +57,8 @@ impl Op for ReluBackward {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let params = |piece| ReluParams { count: io.output.piece_elements(piece) };
-        let operands = |piece| vec![Operand::input(0, piece), Operand::input(1, piece), Operand::output(piece)];
+        let operands =
+            |piece| vec![Operand::input(0, piece), Operand::input(1, piece), Operand::output(piece)];
         let dispatches = elementwise(&RELU_BACKWARD, io.output, 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes};
+use super::{
+    Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
+};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -21,8 +23,7 @@ params! {
     BackwardParams { count: u32, scale: f32, flags: u32 }
 }
 
-pub(crate) static SQUARED_ERROR_FORWARD: Kernel =
-    super::kernel!("squared_error_forward", SquaredErrorParams, 64, None, [read x, read target_, write partials]);
+pub(crate) static SQUARED_ERROR_FORWARD: Kernel = super::kernel!("squared_error_forward", SquaredErrorParams, 64, None, [read x, read target_, write partials]);
 pub(crate) static SQUARED_ERROR_FORWARD_REDUCE: Kernel =
     super::kernel!("squared_error_forward_reduce", ReduceParams, 64, None, [read partials, write y]);
 pub(crate) static SQUARED_ERROR_BACKWARD: Kernel = super::kernel!(

@@ -7,18 +7,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
-use crate::nn::weights::{ConvolutionWeights, Weights};
 use crate::nn::bias_name;
+use crate::nn::weights::{ConvolutionWeights, Weights};
 use crate::ops::{Capabilities, Form, KernelChoice, conv};
 
-/// Most work of a slice (see [`Limits::slice_work`]): a tenth of a second or less on slow adapters of the kind.
-const SLICE_WORK_SOFTWARE: u64 = 1_000_000_000;
-const SLICE_WORK_GPU: u64 = 20_000_000_000;
 /// Seconds of work in one submission. A Windows driver resets after 2 s; people notice 0.2 s.
 const SUBMISSION_SECONDS: f64 = 0.1;
+/// Submissions that may be under way: one runs while the next one waits.
+const SUBMISSIONS_UNDER_WAY: usize = 2;
 
-fn slice_work(gpu: &Gpu) -> u64 {
-    if gpu.summary().software { SLICE_WORK_SOFTWARE } else { SLICE_WORK_GPU }
+/// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
+/// kind does in a tenth of a second.
+fn usual_slice_work(gpu: &Gpu) -> u64 {
+    match gpu.summary().kind {
+        "discrete GPU" => 10_000_000_000,
+        "software (CPU)" => 1_000_000_000,
+        _ => 2_000_000_000,
+    }
+}
+
+/// What a host may ask of an engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOptions {
+    /// Which kernels may be taken.
+    pub kernels: KernelChoice,
+    /// Most FLOP of a slice, the smallest piece of work that is recorded or submitted; `None`: about a tenth of
+    /// a second on a slow adapter of the kind. A host with a frame budget gives less.
+    pub slice_work: Option<u64>,
+    /// Most bytes that a transfer may take on the device; `None`: what the driver gives. Larger ones are refused
+    /// before anything is allocated.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A device, its pipelines and the weights on it. Cheap to clone: clones share everything.
@@ -30,10 +48,10 @@ struct Shared {
     gpu: Gpu,
     pipelines: Pipelines,
     weights: Weights,
-    kernels: KernelChoice,
+    options: EngineOptions,
     arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
     /// Measured on the last run, and until then what a slow adapter of the kind does.
-    work_a_second: SharedNumber,
+    work_a_second: AtomicF64,
 }
 
 impl Engine {
@@ -53,19 +71,19 @@ impl Engine {
 
     /// Works on an open device.
     pub fn new(gpu: Gpu, weights: Weights) -> Self {
-        Self::with_kernels(gpu, weights, KernelChoice::Auto)
+        Self::with_options(gpu, weights, EngineOptions::default())
     }
 
-    /// Works on an open device with a restricted choice of kernels.
-    pub fn with_kernels(gpu: Gpu, weights: Weights, kernels: KernelChoice) -> Self {
-        let slice = slice_work(&gpu);
+    /// Works on an open device as `options` say.
+    pub fn with_options(gpu: Gpu, weights: Weights, options: EngineOptions) -> Self {
+        let usual = usual_slice_work(&gpu) as f64;
         Self(Arc::new(Shared {
             gpu,
             pipelines: Pipelines::default(),
             weights,
-            kernels,
+            options,
             arranged: Mutex::default(),
-            work_a_second: SharedNumber::new(slice as f64 / SUBMISSION_SECONDS),
+            work_a_second: AtomicF64::new(usual / SUBMISSION_SECONDS),
         }))
     }
 
@@ -89,11 +107,13 @@ impl Engine {
         let gpu = self.gpu();
         let limits = gpu.limits();
         Limits {
-            capabilities: Capabilities { choice: self.0.kernels, ..Capabilities::of(gpu.summary()) },
+            capabilities: Capabilities { choice: self.0.options.kernels, ..Capabilities::of(gpu.summary()) },
             max_buffer_bytes: limits.max_buffer_size,
+            memory_bytes: self.0.options.memory_bytes,
+            // Whole cache lines, also where the device would take less.
             alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(256),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
-            slice_work: slice_work(gpu),
+            slice_work: self.0.options.slice_work.unwrap_or_else(|| usual_slice_work(gpu)),
         }
     }
 
@@ -102,9 +122,11 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
-        // A layer's weights and bias are neighbours: one reading serves both.
+        // Layer by layer, so that one reading serves the bias and all arrangements.
+        let mut wanted: Vec<_> = program.externals.iter().filter(|e| e.role == Role::Weights).collect();
+        wanted.sort_by_key(|external| layer_of(&external.name));
         let mut read: Option<(String, ConvolutionWeights)> = None;
-        for external in program.externals.iter().filter(|external| external.role == Role::Weights) {
+        for external in wanted {
             let key = (external.name.clone(), external.form);
             let found = self.arranged().get(&key).cloned();
             if let Some(buffer) = found {
@@ -144,7 +166,7 @@ impl Engine {
     }
 
     /// Runs slices of an executable and waits for them, a tenth of a second's work a submission, with at most
-    /// two submissions under way; `last` is recorded behind the final slice. Dropping the future stops between
+    /// two of them under way; `last` is recorded behind the final slice. Dropping the future stops between
     /// submissions, and never between the dispatches that change the pixels.
     ///
     /// # Errors
@@ -157,7 +179,7 @@ impl Engine {
     ) -> Result<()> {
         const WHAT: &str = "running the program";
         let program = executable.program();
-        let begin = std::time::Instant::now();
+        let begin = web_time::Instant::now();
         let mut last = Some(last);
         let mut under_way = VecDeque::new();
         let mut start = slices.start;
@@ -173,7 +195,7 @@ impl Engine {
             }
             self.gpu().queue().submit([encoder.finish()]);
             under_way.push_back(self.gpu().submitted());
-            if under_way.len() > 2
+            if under_way.len() >= SUBMISSIONS_UNDER_WAY
                 && let Some(submission) = under_way.pop_front()
             {
                 submission.wait(self.gpu(), WHAT).await?;
@@ -184,7 +206,10 @@ impl Engine {
             submission.wait(self.gpu(), WHAT).await?;
         }
         let work: u64 = program.slices[slices].iter().map(|slice| slice.work).sum();
-        self.0.work_a_second.store(work as f64 / begin.elapsed().as_secs_f64().max(1e-3));
+        // A short run says more about latency than about speed.
+        if work as f64 > self.0.work_a_second.load() * SUBMISSION_SECONDS {
+            self.0.work_a_second.store(work as f64 / begin.elapsed().as_secs_f64().max(1e-3));
+        }
         self.gpu().check(WHAT)
     }
 
@@ -206,9 +231,9 @@ impl Engine {
 
 /// A number that threads share.
 #[derive(Debug)]
-struct SharedNumber(AtomicU64);
+struct AtomicF64(AtomicU64);
 
-impl SharedNumber {
+impl AtomicF64 {
     fn new(value: f64) -> Self {
         Self(AtomicU64::new(value.to_bits()))
     }

@@ -6,8 +6,8 @@ mod options;
 mod planning;
 mod session;
 
-pub use engine::Engine;
+pub use engine::{Engine, EngineOptions};
 pub use noise::uniform_noise;
 pub use options::{Init, Options, Preset, StyleLayer};
-pub use planning::{Layers, StepPlan, plan_step};
-pub use session::{Costs, Plan, Transfer};
+pub use planning::{Plan, StepPlan, plan_transfer};
+pub use session::{Costs, Transfer};

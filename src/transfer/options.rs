@@ -109,20 +109,36 @@ impl Options {
         let not_negative = [("--alpha", self.alpha), ("--beta", self.beta)];
         for (option, value) in not_negative {
             if !value.is_finite() || value < 0.0 {
-                return Err(option_error(option, format!("{value} is not a weight"), "give a finite number, 0 or more"));
+                return Err(option_error(
+                    option,
+                    format!("{value} is not a weight"),
+                    "give a finite number, 0 or more",
+                ));
             }
         }
         if !self.learning_rate.is_finite() || self.learning_rate <= 0.0 {
             let reason = format!("{} is not a learning rate", self.learning_rate);
-            return Err(option_error("--learning-rate", reason, "give a finite number above 0; the course's is 2"));
+            return Err(option_error(
+                "--learning-rate",
+                reason,
+                "give a finite number above 0; the course's is 2",
+            ));
         }
         let ratio = self.noise_ratio();
         if !(0.0..=1.0).contains(&ratio) {
-            return Err(option_error("--noise-ratio", format!("{ratio} is out of range"), "give a number from 0 to 1"));
+            return Err(option_error(
+                "--noise-ratio",
+                format!("{ratio} is out of range"),
+                "give a number from 0 to 1",
+            ));
         }
         check_layer("--content-layer", &self.content_layer)?;
         if self.style_layers.is_empty() {
-            return Err(option_error("--style-layers", "no layer is named".into(), "name one at least, such as conv3_1"));
+            return Err(option_error(
+                "--style-layers",
+                "no layer is named".into(),
+                "name one at least, such as conv3_1",
+            ));
         }
         for (index, layer) in self.style_layers.iter().enumerate() {
             check_layer("--style-layers", &layer.name)?;
@@ -144,7 +160,11 @@ fn check_layer(option: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     let nearest = nearest_names(name).join(", ");
-    Err(option_error(option, format!("VGG-19 has no layer {name:?}"), &format!("did you mean one of {nearest}?")))
+    Err(option_error(
+        option,
+        format!("VGG-19 has no layer {name:?}"),
+        &format!("did you mean one of {nearest}?"),
+    ))
 }
 
 fn option_error(option: &str, reason: String, remedy: &str) -> Error {

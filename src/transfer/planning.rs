@@ -2,14 +2,15 @@
 
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::graph::{Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan};
+use crate::gpu::Readback;
+use crate::graph::{Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan};
 use crate::nn::record_vgg19;
+use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::ops::gram::Gram;
 use crate::ops::preprocess::{Postprocess, Preprocess};
 use crate::ops::squared_error::SquaredError;
 use crate::ops::weighted_sum::WeightedSum;
-use crate::ops::Shape;
 use crate::picture::Size;
 
 /// Names of the externals that are not weights.
@@ -29,9 +30,6 @@ pub(super) mod name {
     }
 }
 
-/// Which tensors a step keeps, in this order: total, content and style cost, then one cost a style layer.
-pub type Layers = Vec<String>;
-
 /// The plan of one step, with what the caller must know to read its results.
 #[derive(Clone, Debug)]
 pub struct StepPlan {
@@ -39,44 +37,112 @@ pub struct StepPlan {
     pub program: Program,
     /// Width and height of the picture that is optimised.
     pub size: (u32, u32),
-    /// The style layers in the network's order: the order of their weights and costs.
-    pub style_layers: Layers,
+    /// The style layers in the network's order: the order of their weights and costs. The program keeps the
+    /// total, the content and the style cost, then one cost a style layer.
+    pub style_layers: Vec<String>,
 }
 
-/// Plans a step for a content of `size` (width, height), already fitted.
+/// Everything that a transfer runs and allocates.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// A step.
+    pub step: StepPlan,
+    /// The account of memory.
+    pub bytes: Bytes,
+    /// The pixels as an 8-bit picture.
+    pub(super) picture: Program,
+    /// The style's and the content's targets.
+    pub(super) targets: [Program; 2],
+}
+
+/// Readings of the costs that may be under way at once.
+pub(super) const COST_SLOTS: usize = 2;
+/// Pictures that may be under way at once.
+pub(super) const PICTURE_SLOTS: usize = 1;
+
+/// Bytes of one reading of the costs.
+pub(super) fn cost_bytes(step: &Program) -> u64 {
+    4 * step.kept.len() as u64
+}
+
+/// Bytes of one 8-bit RGBA picture of `size` (width, height).
+pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
+    4 * u64::from(width) * u64::from(height)
+}
+
+/// Plans a transfer for pictures of these sides (width, height), before they are fitted to the options' size.
 ///
 /// # Errors
 /// [`Error::Option`] for options that do not make sense; [`Error::Memory`] where the device is too small, with
 /// the largest size that it can hold.
-pub fn plan_step(options: &Options, size: (u32, u32), limits: &Limits) -> Result<StepPlan> {
-    let deepest = options.deepest()?;
-    let planned = plan_size(options, deepest, size, limits);
-    let Err(Error::Memory { what, needed, available, .. }) = planned else { return planned };
-    // Bisect for the largest longer side that can be planned: planning is cheap.
-    let (mut fits, mut fails) = (0, size.0.max(size.1));
+pub fn plan_transfer(
+    options: &Options,
+    content: (u32, u32),
+    style: (u32, u32),
+    mean: [f32; 3],
+    limits: &Limits,
+) -> Result<Plan> {
+    let planned = |options: &Options| plan_at_size(options, content, style, mean, limits);
+    let result = planned(options);
+    let Err(Error::Memory { what, needed, available, .. }) = result else { return result };
+    // Bisect for the largest longer side: planning is cheap.
+    let (mut fits, mut fails) = (0, content.0.max(content.1).max(style.0).max(style.1));
     while fits + 1 < fails {
         let middle = fits.midpoint(fails);
-        let smaller = Size::LongerSide(middle).fit(size.0, size.1);
-        if plan_size(options, deepest, smaller, limits).is_ok() { fits = middle } else { fails = middle }
+        let smaller = Options { size: Size::LongerSide(middle), ..options.clone() };
+        if planned(&smaller).is_ok() { fits = middle } else { fails = middle }
     }
-    let remedy = format!("the largest that this device can hold is --size {fits}");
+    let remedy = if fits == 0 {
+        "no size fits; use an adapter with more memory (see `impasto devices`)".to_owned()
+    } else {
+        format!("the largest that this device can hold is --size {fits}")
+    };
     Err(Error::Memory { what, needed, available, remedy })
 }
 
-fn plan_size(options: &Options, deepest: usize, size: (u32, u32), limits: &Limits) -> Result<StepPlan> {
+fn plan_at_size(
+    options: &Options,
+    content: (u32, u32),
+    style: (u32, u32),
+    mean: [f32; 3],
+    limits: &Limits,
+) -> Result<Plan> {
+    let deepest = options.deepest()?;
+    let fit = |(width, height)| options.size.fit(width, height);
+    let size = fit(content);
     let (tape, style_layers) = step_tape(options, deepest, size)?;
     let program = plan(&fuse(&tape), limits)?;
-    Ok(StepPlan { program, size, style_layers })
+    let picture = plan_picture(mean, size, limits)?;
+    let targets = [
+        plan_target(options, Target::Style, mean, fit(style), limits)?,
+        plan_target(options, Target::Content, mean, size, limits)?,
+    ];
+    let readback = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
+        + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS);
+    let bytes = program.bytes(readback + picture.own_bytes());
+    // A target's own memory is free again before the step's is asked for; the weights stay.
+    let beside = |target: &Program| bytes.weights + target.bytes(0).total;
+    let most = targets.iter().map(beside).fold(bytes.total, u64::max);
+    if let Some(available) = limits.memory_bytes.filter(|available| *available < most) {
+        let what = format!("painting {}x{}", size.0, size.1);
+        return Err(Error::Memory {
+            what,
+            needed: most,
+            available,
+            remedy: "choose a smaller --size".into(),
+        });
+    }
+    Ok(Plan { step: StepPlan { program, size, style_layers }, bytes, picture, targets })
 }
 
 /// The tape of one step.
-fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> Result<(Tape, Layers)> {
+fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> Result<(Tape, Vec<String>)> {
     let mut tape = Tape::new();
     let picture = Shape::new(3, height, width);
     let pixels = tape.external(name::PIXELS, picture, Role::Optimiser);
     let mut content_cost = None;
     let mut style_costs = Vec::new();
-    let mut style_layers = Layers::new();
+    let mut style_layers = Vec::new();
     record_vgg19(&mut tape, pixels, deepest, |tape, layer, activations| {
         if layer == options.content_layer {
             let target = tape.external(name::CONTENT_TARGET, tape.shape(activations), Role::Workspace);
@@ -114,7 +180,7 @@ fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> 
 
 /// What is taken from a picture as a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+enum Target {
     /// The content layer's activations.
     Content,
     /// The Gram matrices of the style layers, in the network's order.
@@ -122,7 +188,7 @@ pub(super) enum Target {
 }
 
 /// The program that makes targets from a picture of `size`; it keeps them.
-pub(super) fn plan_target(
+fn plan_target(
     options: &Options,
     target: Target,
     mean: [f32; 3],
@@ -152,7 +218,7 @@ pub(super) fn plan_target(
 }
 
 /// The program that turns the pixels into an 8-bit picture; it keeps it.
-pub(super) fn plan_picture(mean: [f32; 3], (width, height): (u32, u32), limits: &Limits) -> Result<Program> {
+fn plan_picture(mean: [f32; 3], (width, height): (u32, u32), limits: &Limits) -> Result<Program> {
     let mut tape = Tape::new();
     let pixels = tape.external(name::PIXELS, Shape::new(3, height, width), Role::Optimiser);
     let picture = tape.record(Postprocess { mean }, &[pixels], name::PICTURE)?;

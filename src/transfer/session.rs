@@ -1,33 +1,21 @@
 //! A transfer under way: targets, pixels, and the steps that optimise them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::engine::Engine;
 use super::noise::uniform_noise;
 use super::options::{Init, Options};
-use super::planning::{StepPlan, Target, name, plan_picture, plan_step, plan_target};
-use crate::error::{Error, Result};
+use super::planning::{
+    COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_transfer,
+};
+use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Bytes, Executable, Externals, Program, Role};
 use crate::picture::Picture;
 
 /// Adam's β₁, β₂ and ε.
 const ADAM: [f32; 3] = [0.9, 0.999, 1e-8];
-
-/// Readings of the costs that may be under way at once.
-const COST_SLOTS: usize = 2;
-/// Pictures that may be under way at once.
-const PICTURE_SLOTS: usize = 1;
-
-/// What a transfer runs and allocates.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// A step.
-    pub step: StepPlan,
-    /// The account of memory.
-    pub bytes: Bytes,
-    picture: Program,
-}
 
 /// The costs of a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,11 +46,16 @@ impl Transfer {
     /// Fits both pictures to the options' size, computes the targets, and puts the start on the device.
     ///
     /// # Errors
-    /// [`Error::Option`] for options that do not make sense, [`Error::Weights`] where a layer is missing,
-    /// [`Error::Memory`] and [`Error::Gpu`] from the device.
-    pub async fn prepare(engine: &Engine, content: &Picture, style: &Picture, options: &Options) -> Result<Self> {
+    /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub async fn prepare(
+        engine: &Engine,
+        content: &Picture,
+        style: &Picture,
+        options: &Options,
+    ) -> Result<Self> {
         let sides = |picture: &Picture| (picture.width(), picture.height());
-        let Plan { step, bytes, picture: picture_program } =
+        let Plan { step, bytes, picture: picture_program, targets: [style_target, content_target] } =
             Self::plan(engine, sides(content), sides(style), options)?;
         let StepPlan { program, size, style_layers } = step;
         let content = fitted(content, options);
@@ -71,10 +64,10 @@ impl Transfer {
         let mut externals = Externals::default();
         engine.bind_weights(&program, &mut externals).await?;
         // The targets' own programs are gone before the step's memory is asked for.
-        let style_names = style_layers.iter().map(|layer| name::style_target(layer)).collect();
-        make_targets(engine, options, &style, Target::Style, style_names, &program, &mut externals).await?;
-        let content_names = vec![name::CONTENT_TARGET.to_owned()];
-        make_targets(engine, options, &content, Target::Content, content_names, &program, &mut externals).await?;
+        let names: Vec<String> = style_layers.iter().map(|layer| name::style_target(layer)).collect();
+        make_targets(engine, style_target, &style, &names, &program, &mut externals).await?;
+        let names = [name::CONTENT_TARGET.to_owned()];
+        make_targets(engine, content_target, &content, &names, &program, &mut externals).await?;
         let start = start_pixels(&content, options, mean);
         let lambda = |layer: &String| {
             options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
@@ -109,21 +102,11 @@ impl Transfer {
     /// doing it: nothing is put on the device.
     ///
     /// # Errors
-    /// [`Error::Option`] for options that do not make sense, [`Error::Weights`] where a layer is missing,
-    /// [`Error::Memory`] where the device is too small.
+    /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
+    /// [`crate::Error::Memory`] where the device is too small.
     pub fn plan(engine: &Engine, content: (u32, u32), style: (u32, u32), options: &Options) -> Result<Plan> {
         engine.weights().check(options.deepest()?)?;
-        let (limits, mean) = (engine.limits(), engine.weights().mean());
-        let fit = |(width, height)| options.size.fit(width, height);
-        let step = plan_step(options, fit(content), &limits)?;
-        let picture = plan_picture(mean, step.size, &limits)?;
-        // The targets' memory is free again before the first step; it only has to be there.
-        plan_target(options, Target::Style, mean, fit(style), &limits)?;
-        plan_target(options, Target::Content, mean, step.size, &limits)?;
-        let readback = Readback::planned_bytes(cost_bytes(&step.program), COST_SLOTS)
-            + Readback::planned_bytes(picture_bytes(step.size), PICTURE_SLOTS);
-        let bytes = step.program.bytes(readback + picture.own_bytes());
-        Ok(Plan { step, bytes, picture })
+        plan_transfer(options, content, style, engine.weights().mean(), &engine.limits())
     }
 
     /// Takes one step and returns the costs of the picture before it.
@@ -131,7 +114,7 @@ impl Transfer {
     /// Dropping the future before it is done leaves the pixels as they were, or as they are after the step.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost.
+    /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn step(&mut self) -> Result<Costs> {
         let slices = 0..self.step.program().slices.len();
         self.run(slices).await
@@ -140,7 +123,7 @@ impl Transfer {
     /// The costs of the picture as it is.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost.
+    /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn cost(&mut self) -> Result<Costs> {
         let slices = 0..self.step.program().forward_slices();
         self.run(slices).await
@@ -149,7 +132,7 @@ impl Transfer {
     /// The picture as it is, in 8 bits: mean added, clamped, truncated.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost.
+    /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn picture(&mut self) -> Result<Picture> {
         let Self { engine, picture, pixels, size, .. } = self;
         let mut ticket = None;
@@ -162,7 +145,7 @@ impl Transfer {
     /// The pixels as they are: (3, H, W), RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost.
+    /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn pixels(&self) -> Result<Vec<f32>> {
         let gpu = self.engine.gpu();
         let pieces = self.step.externals().pieces(name::PIXELS);
@@ -184,8 +167,8 @@ impl Transfer {
         self.step.program()
     }
 
-    /// The step's program on the device, for those who time it dispatch by dispatch.
-    #[doc(hidden)]
+    /// The step's program on the device, for hosts that record its slices themselves and for those who time
+    /// it dispatch by dispatch. A step is all slices in order; see [`Executable::record`].
     pub fn executable(&self) -> &Executable {
         &self.step
     }
@@ -210,8 +193,10 @@ impl Transfer {
         let bytes = read(engine, costs, ticket).await?;
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         match values[..] {
-            [total, content, style, ref layers @ ..] => Ok(Costs { total, content, style, layers: layers.to_vec() }),
-            _ => Err(Error::Gpu { what: "reading the costs".into(), reason: "too few values came back".into() }),
+            [total, content, style, ref layers @ ..] => {
+                Ok(Costs { total, content, style, layers: layers.to_vec() })
+            }
+            _ => Err(engine.gpu().fault("reading the costs", "too few values came back".into())),
         }
     }
 }
@@ -226,16 +211,6 @@ async fn read(engine: &Engine, readback: &Readback, ticket: Option<crate::gpu::T
 fn fitted(picture: &Picture, options: &Options) -> Picture {
     let (width, height) = options.size.fit(picture.width(), picture.height());
     picture.resized(width, height)
-}
-
-/// Bytes of one reading of the costs.
-fn cost_bytes(program: &Program) -> u64 {
-    4 * program.kept.len() as u64
-}
-
-/// Bytes of an RGBA picture of `size` (width, height).
-fn picture_bytes((width, height): (u32, u32)) -> u64 {
-    4 * u64::from(width) * u64::from(height)
 }
 
 /// R·noise + (1 − R)·(picture − mean), (3, H, W).
@@ -264,32 +239,32 @@ fn start_pixels(content: &Picture, options: &Options, mean: [f32; 3]) -> Vec<f32
     pixels
 }
 
-/// Runs the target program of `picture` and copies what it keeps into buffers called `names`, which the step's
+/// Runs a target's program on `picture` and copies what it keeps into buffers called `names`, which the step's
 /// `program` will read.
 async fn make_targets(
     engine: &Engine,
-    options: &Options,
+    target_program: Program,
     picture: &Picture,
-    target: Target,
-    names: Vec<String>,
+    names: &[String],
     program: &Program,
     externals: &mut Externals,
 ) -> Result<()> {
-    let size = (picture.width(), picture.height());
-    let target_program = plan_target(options, target, engine.weights().mean(), size, &engine.limits())?;
     let mut target_externals = Externals::default();
     engine.bind_weights(&target_program, &mut target_externals).await?;
     let rgba = picture.to_rgba();
     upload_bytes(engine, &target_program, &mut target_externals, name::PICTURE, &rgba).await?;
-    let executable = Executable::new(engine.gpu(), engine.pipelines(), target_program, target_externals).await?;
-    for target in &names {
+    let executable =
+        Executable::new(engine.gpu(), engine.pipelines(), target_program, target_externals).await?;
+    for target in names {
         allocate(engine, program, externals, target).await?;
     }
     let slices = 0..executable.program().slices.len();
     engine
         .run(&executable, slices, |encoder| {
             for (kept, target) in names.iter().enumerate() {
-                for ((from, offset, bytes), to) in executable.kept(kept).into_iter().zip(externals.pieces(target)) {
+                for ((from, offset, bytes), to) in
+                    executable.kept(kept).into_iter().zip(externals.pieces(target))
+                {
                     encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
                 }
             }
@@ -315,7 +290,7 @@ async fn upload(
     externals: &mut Externals,
     values: &[(&str, &[f32])],
 ) -> Result<()> {
-    let missing: Vec<String> = program
+    let missing: BTreeSet<String> = program
         .externals
         .iter()
         .filter(|external| external.role != Role::Weights && externals.get(external).is_none())

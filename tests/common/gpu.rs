@@ -69,6 +69,7 @@ pub(crate) fn limits(options: &Options) -> Limits {
         capabilities.max_binding_bytes = bytes;
     }
     Limits {
+        memory_bytes: None,
         capabilities,
         max_buffer_bytes: gpu.limits().max_buffer_size,
         alignment: gpu.limits().min_storage_buffer_offset_alignment.into(),

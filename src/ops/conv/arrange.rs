@@ -1,9 +1,6 @@
 //! Convolution weights in the arrangements that the kernels read.
 
-use crate::ops::Form;
-
-/// Outputs that lie side by side: those of one thread's register tile.
-const TILE: u32 = 16;
+use crate::ops::{Form, TILE};
 
 /// Output channels of the arranged weights: whole tiles.
 pub(super) fn padded(outputs: u32) -> u32 {

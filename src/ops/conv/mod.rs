@@ -36,21 +36,40 @@ params! {
 
 pub(crate) static CONV_FORWARD_NAIVE: Kernel =
     super::kernel!("conv_forward_naive", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
-pub(crate) static CONV_FORWARD_DIRECT: Kernel =
-    super::kernel!("conv_forward_direct", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
-pub(crate) static CONV_FORWARD_TILE: Kernel =
-    super::kernel!("conv_forward_tile", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
+pub(crate) static CONV_FORWARD_DIRECT: Kernel = super::kernel!(
+    "conv_forward_direct",
+    ConvParams,
+    64,
+    None,
+    [read x, read w, read b, read gate, write y],
+    { CHANNELS: 3, PIXELS: 4 }
+);
+pub(crate) static CONV_FORWARD_TILE: Kernel = super::kernel!(
+    "conv_forward_tile",
+    ConvParams,
+    64,
+    None,
+    [read x, read w, read b, read gate, write y],
+    { BLOCK: 32, RUN: super::TILE }
+);
 pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
     "conv_forward_subgroup",
     ConvParams,
     32,
     Some((8, 128)),
-    [read x, read w, read b, read gate, write y]
+    [read x, read w, read b, read gate, write y],
+    { PIXELS: 8, OUTPUTS: super::TILE }
 );
 pub(crate) static CONV_BACKWARD_NAIVE: Kernel =
     super::kernel!("conv_backward_naive", ConvParams, 64, None, [read dy, read w, read gate, write dx]);
-pub(crate) static CONV_BACKWARD_DIRECT: Kernel =
-    super::kernel!("conv_backward_direct", ConvParams, 64, None, [read dy, read w, read gate, write dx]);
+pub(crate) static CONV_BACKWARD_DIRECT: Kernel = super::kernel!(
+    "conv_backward_direct",
+    ConvParams,
+    64,
+    None,
+    [read dy, read w, read gate, write dx],
+    { CHANNELS: 3, PIXELS: 4 }
+);
 
 /// Elements of the weights of a convolution, (out, in, 3, 3) whatever their arrangement.
 pub fn weights_shape(input_channels: u32, output_channels: u32) -> Shape {
@@ -84,7 +103,8 @@ impl Op for Conv {
     }
 
     fn fuse(&self, next: &dyn Op, _slot: usize) -> Option<Arc<dyn Op>> {
-        (!self.relu && next.downcast::<super::relu::Relu>().is_some()).then(|| Arc::new(Self { relu: true }) as _)
+        (!self.relu && next.downcast::<super::relu::Relu>().is_some())
+            .then(|| Arc::new(Self { relu: true }) as _)
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
@@ -155,7 +175,10 @@ impl Op for ConvBackward {
 }
 
 /// One dispatch for each output piece and each input piece: the first begins the sum, the others add to it.
-fn pieces(io: &Io<'_>, dispatch: impl Fn(usize, usize, usize, usize, ConvParams) -> Dispatch) -> Vec<Dispatch> {
+fn pieces(
+    io: &Io<'_>,
+    dispatch: impl Fn(usize, usize, usize, usize, ConvParams) -> Dispatch,
+) -> Vec<Dispatch> {
     let (x, y) = (&io.inputs[0], io.output);
     let mut dispatches = Vec::new();
     for (y_piece, out) in y.pieces.iter().enumerate() {
