@@ -9,7 +9,10 @@ set -euo pipefail
 content=assets/chelsea.png
 style=assets/brush-strokes.png
 result=impasto-demo.png
-options=(--init content --size 256 --steps 60)
+options=(
+  --init content --size 384 --steps 80 --learning-rate 4
+  --content-layer conv3_2 --style-layers conv1_1=0.5,conv2_1=0.5,conv3_1=1,conv4_1=0.01
+)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/ensure-vulkan.sh
