@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use impasto::gpu::{AdapterSummary, Gpu, adapters};
+use impasto::wgpu::DeviceType;
 
 use super::{Failure, Result, print};
 
@@ -20,7 +21,7 @@ pub(super) fn devices() -> Result<()> {
 }
 
 fn describe(index: usize, adapter: &AdapterSummary) -> String {
-    let AdapterSummary { name, driver, backend, kind, .. } = adapter;
+    let AdapterSummary { name, driver, backend, .. } = adapter;
     let default = if index == 0 { " (default)" } else { "" };
     let subgroups = match adapter.subgroups {
         Some((least, most)) if least == most => format!("subgroups of {least}"),
@@ -29,7 +30,7 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
     };
     let mut text = format!("{index}: {name}{default}\n");
     let lines = [
-        ("kind", (*kind).to_owned()),
+        ("kind", kind(adapter.device_type).to_owned()),
         ("backend", backend.clone()),
         ("driver", if driver.is_empty() { "unknown".to_owned() } else { driver.clone() }),
         ("largest buffer", mebibytes(adapter.max_buffer_bytes)),
@@ -41,6 +42,16 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
         let _ = writeln!(text, "   {label:<16} {value}");
     }
     text
+}
+
+fn kind(device_type: DeviceType) -> &'static str {
+    match device_type {
+        DeviceType::DiscreteGpu => "discrete GPU",
+        DeviceType::IntegratedGpu => "integrated GPU",
+        DeviceType::VirtualGpu => "virtual GPU",
+        DeviceType::Cpu => "software (CPU)",
+        DeviceType::Other => "other",
+    }
 }
 
 /// Some drivers name a limit that stands for none.

@@ -87,7 +87,7 @@ impl<'a> Order<'a> {
         weights.check(options.deepest()?)?;
         let gpu = Gpu::open(choices.device.as_deref()).await?;
         // A software adapter takes what the system has, and the system ends who takes more.
-        let memory_bytes = gpu.summary().software.then(available_memory).flatten();
+        let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
         let engine =
             Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..EngineOptions::default() });
         let sides = |picture: &Picture| (picture.width(), picture.height());

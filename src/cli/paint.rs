@@ -175,7 +175,7 @@ fn refuse_infinite(step: u32, costs: &Costs) -> Result<()> {
 
 fn warn_of_software(job: &Job) {
     let summary = job.engine.gpu().summary();
-    if summary.software {
+    if summary.is_software() {
         let seconds = duration(job.plan.step.program.flops() as f64 / SOFTWARE_FLOPS);
         let (width, height) = job.plan.step.size;
         say(format_args!(

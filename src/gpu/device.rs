@@ -17,10 +17,8 @@ pub struct AdapterSummary {
     pub driver: String,
     /// Vulkan, Metal or Dx12.
     pub backend: String,
-    /// Discrete, integrated, virtual, software or other.
-    pub kind: &'static str,
-    /// True for an adapter that runs on the CPU.
-    pub software: bool,
+    /// Discrete, integrated, virtual, software (`Cpu`) or other.
+    pub device_type: wgpu::DeviceType,
     /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
     /// Largest storage binding in bytes: larger tensors are cut into channel groups.
@@ -36,18 +34,16 @@ impl AdapterSummary {
             name: info.name.clone(),
             driver: [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned(),
             backend: info.backend.to_string(),
-            kind: match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-                wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-                wgpu::DeviceType::VirtualGpu => "virtual GPU",
-                wgpu::DeviceType::Cpu => "software (CPU)",
-                wgpu::DeviceType::Other => "other",
-            },
-            software: info.device_type == wgpu::DeviceType::Cpu,
+            device_type: info.device_type,
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
         }
+    }
+
+    /// Whether the adapter runs on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.device_type == wgpu::DeviceType::Cpu
     }
 }
 

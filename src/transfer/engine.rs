@@ -19,9 +19,9 @@ const SUBMISSIONS_UNDER_WAY: usize = 2;
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
 /// kind does in a tenth of a second.
 fn usual_slice_work(gpu: &Gpu) -> u64 {
-    match gpu.summary().kind {
-        "discrete GPU" => 10_000_000_000,
-        "software (CPU)" => 1_000_000_000,
+    match gpu.summary().device_type {
+        wgpu::DeviceType::DiscreteGpu => 10_000_000_000,
+        wgpu::DeviceType::Cpu => 1_000_000_000,
         _ => 2_000_000_000,
     }
 }
