@@ -61,7 +61,7 @@ impl Readback {
     /// Waits for a submitted copy and returns its bytes. Dropping the future gives the slot back.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost.
+    /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn read(&self, gpu: &Gpu, ticket: Ticket) -> Result<Vec<u8>> {
         const WHAT: &str = "reading back from the GPU";
         let buffer = &self.slots[ticket.slot];

@@ -1,4 +1,4 @@
-//! y = Σ weight[k]·x[k] over scalars: the style cost of all layers, and the total cost.
+//! y = Σ weightₖ·xₖ over scalars: the style cost of all layers, and the total cost.
 
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;

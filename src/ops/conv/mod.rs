@@ -2,7 +2,7 @@
 //! weights are frozen).
 //!
 //! Backward-data is itself a forward convolution with the flipped and transposed kernel, so the GEMM kernels
-//! serve both directions and differ only in the [`Form`] of the weights and in the epilogue flags.
+//! serve both directions and differ only in the [`super::Form`] of the weights and in the epilogue flags.
 
 use std::sync::Arc;
 
