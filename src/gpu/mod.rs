@@ -7,6 +7,7 @@ mod readback;
 mod recorder;
 mod wait;
 
+pub(crate) use device::Submission;
 pub use device::{AdapterSummary, Gpu, adapters};
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Kernel, Params};

@@ -1,9 +1,10 @@
 //! A device with its compiled kernels and the network's weights, shared by any number of transfers.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::pace::{Pace, UnderWay};
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
@@ -11,17 +12,12 @@ use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
 use crate::ops::{Capabilities, Form, KernelChoice, conv};
 
-/// Seconds of work in one submission. A Windows driver resets after 2 s; people notice 0.2 s.
-const SUBMISSION_SECONDS: f64 = 0.1;
-/// Submissions that may be under way: one runs while the next one waits.
-const SUBMISSIONS_UNDER_WAY: usize = 2;
-
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
 /// kind does in a tenth of a second.
 fn usual_slice_work(gpu: &Gpu) -> u64 {
     match gpu.summary().device_type {
         wgpu::DeviceType::DiscreteGpu => 10_000_000_000,
-        wgpu::DeviceType::Cpu => 1_000_000_000,
+        wgpu::DeviceType::Cpu => 500_000_000,
         _ => 2_000_000_000,
     }
 }
@@ -50,8 +46,6 @@ struct Shared {
     weights: Weights,
     options: EngineOptions,
     arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
-    /// Measured on the last run, and until then what a slow adapter of the kind does.
-    work_a_second: AtomicF64,
 }
 
 impl Engine {
@@ -76,14 +70,12 @@ impl Engine {
 
     /// Works on an open device as `options` say.
     pub fn with_options(gpu: Gpu, weights: Weights, options: EngineOptions) -> Self {
-        let usual = usual_slice_work(&gpu) as f64;
         Self(Arc::new(Shared {
             gpu,
             pipelines: Pipelines::default(),
             weights,
             options,
             arranged: Mutex::default(),
-            work_a_second: AtomicF64::new(usual / SUBMISSION_SECONDS),
         }))
     }
 
@@ -165,85 +157,44 @@ impl Engine {
         self.0.arranged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs slices of an executable and waits for them, a tenth of a second's work a submission, with at most
-    /// two of them under way; `last` is recorded behind the final slice. Dropping the future stops between
-    /// submissions, and never between the dispatches that change the pixels.
+    /// A guess of how long this program's slices take, for [`Engine::run`] to mend.
+    pub(super) fn pace(&self, program: &Program) -> Pace {
+        Pace::new(program, usual_slice_work(self.gpu()))
+    }
+
+    /// Runs slices of an executable and waits for them, about a tenth of a second a submission, with two of them
+    /// under way; `last` is recorded behind the final slice. Dropping the future stops between submissions, and
+    /// never between the dispatches that change the pixels.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub(super) async fn run(
         &self,
         executable: &Executable,
-        slices: std::ops::Range<usize>,
+        pace: &mut Pace,
+        slices: Range<usize>,
         last: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> Result<()> {
-        const WHAT: &str = "running the program";
-        let program = executable.program();
-        let begin = web_time::Instant::now();
+        let gpu = self.gpu();
         let mut last = Some(last);
-        let mut under_way = VecDeque::new();
+        let mut under_way = UnderWay::new(pace, executable.program());
         let mut start = slices.start;
         while start < slices.end {
-            let end = self.submission_end(program, start..slices.end);
+            let end = under_way.submission_end(start..slices.end);
             let descriptor = wgpu::CommandEncoderDescriptor { label: Some("impasto") };
-            let mut encoder = self.gpu().device().create_command_encoder(&descriptor);
+            let mut encoder = gpu.device().create_command_encoder(&descriptor);
             executable.record(&mut encoder, start..end);
             if end == slices.end
                 && let Some(last) = last.take()
             {
                 last(&mut encoder);
             }
-            self.gpu().queue().submit([encoder.finish()]);
-            under_way.push_back(self.gpu().submitted());
-            if under_way.len() >= SUBMISSIONS_UNDER_WAY
-                && let Some(submission) = under_way.pop_front()
-            {
-                submission.wait(self.gpu(), WHAT).await?;
-            }
+            gpu.queue().submit([encoder.finish()]);
+            under_way.push(gpu, start..end).await?;
             start = end;
         }
-        for submission in under_way {
-            submission.wait(self.gpu(), WHAT).await?;
-        }
-        let work: u64 = program.slices[slices].iter().map(|slice| slice.work).sum();
-        // A short run says more about latency than about speed.
-        if work as f64 > self.0.work_a_second.load() * SUBMISSION_SECONDS {
-            self.0.work_a_second.store(work as f64 / begin.elapsed().as_secs_f64().max(1e-3));
-        }
-        self.gpu().check(WHAT)
-    }
-
-    /// One past the last slice of the submission that begins with the first of `slices`.
-    fn submission_end(&self, program: &Program, slices: std::ops::Range<usize>) -> usize {
-        let budget = self.0.work_a_second.load() * SUBMISSION_SECONDS;
-        let update = program.update_slices();
-        let mut work = 0.0;
-        slices
-            .clone()
-            .find(|index| {
-                work += program.slices[*index].work as f64;
-                // The optimiser's slices stay together: the pixels change wholly or not at all.
-                *index > slices.start && *index <= update && work > budget
-            })
-            .unwrap_or(slices.end)
-    }
-}
-
-/// A number that threads share.
-#[derive(Debug)]
-struct AtomicF64(AtomicU64);
-
-impl AtomicF64 {
-    fn new(value: f64) -> Self {
-        Self(AtomicU64::new(value.to_bits()))
-    }
-
-    fn load(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
-    }
-
-    fn store(&self, value: f64) {
-        self.0.store(value.to_bits(), Ordering::Relaxed);
+        under_way.wait(gpu, 0).await?;
+        gpu.check("running the program")
     }
 }
 

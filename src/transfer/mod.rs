@@ -3,6 +3,7 @@
 mod engine;
 mod noise;
 mod options;
+mod pace;
 mod planning;
 mod session;
 

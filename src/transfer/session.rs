@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::noise::uniform_noise;
 use super::options::{Init, Options};
+use super::pace::Pace;
 use super::planning::{
     COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_transfer,
 };
@@ -35,7 +36,9 @@ pub struct Costs {
 pub struct Transfer {
     engine: Engine,
     step: Executable,
+    step_pace: Pace,
     picture: Executable,
+    picture_pace: Pace,
     costs: Readback,
     pixels: Readback,
     size: (u32, u32),
@@ -95,7 +98,18 @@ impl Transfer {
         let picture =
             Executable::new(engine.gpu(), engine.pipelines(), picture_program, picture_externals).await?;
         let step = Executable::new(engine.gpu(), engine.pipelines(), program, externals).await?;
-        Ok(Self { engine: engine.clone(), step, picture, costs, pixels, size, bytes })
+        let (step_pace, picture_pace) = (engine.pace(step.program()), engine.pace(picture.program()));
+        Ok(Self {
+            engine: engine.clone(),
+            step,
+            step_pace,
+            picture,
+            picture_pace,
+            costs,
+            pixels,
+            size,
+            bytes,
+        })
     }
 
     /// What [`Transfer::prepare`] would run and allocate for pictures of these sides (width, height), without
@@ -134,10 +148,14 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn picture(&mut self) -> Result<Picture> {
-        let Self { engine, picture, pixels, size, .. } = self;
+        let Self { engine, picture, picture_pace, pixels, size, .. } = self;
         let mut ticket = None;
         let slices = 0..picture.program().slices.len();
-        engine.run(picture, slices, |encoder| ticket = Some(pixels.copy(encoder, &picture.kept(0)))).await?;
+        engine
+            .run(picture, picture_pace, slices, |encoder| {
+                ticket = Some(pixels.copy(encoder, &picture.kept(0)))
+            })
+            .await?;
         let rgba = read(engine, pixels, ticket).await?;
         Picture::from_rgba(size.0, size.1, &rgba)
     }
@@ -186,10 +204,10 @@ impl Transfer {
     }
 
     async fn run(&mut self, slices: std::ops::Range<usize>) -> Result<Costs> {
-        let Self { engine, step, costs, .. } = self;
+        let Self { engine, step, step_pace, costs, .. } = self;
         let mut ticket = None;
         let kept: Vec<_> = (0..step.program().kept.len()).flat_map(|kept| step.kept(kept)).collect();
-        engine.run(step, slices, |encoder| ticket = Some(costs.copy(encoder, &kept))).await?;
+        engine.run(step, step_pace, slices, |encoder| ticket = Some(costs.copy(encoder, &kept))).await?;
         let bytes = read(engine, costs, ticket).await?;
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         match values[..] {
@@ -259,8 +277,9 @@ async fn make_targets(
         allocate(engine, program, externals, target).await?;
     }
     let slices = 0..executable.program().slices.len();
+    let mut pace = engine.pace(executable.program());
     engine
-        .run(&executable, slices, |encoder| {
+        .run(&executable, &mut pace, slices, |encoder| {
             for (kept, target) in names.iter().enumerate() {
                 for ((from, offset, bytes), to) in
                     executable.kept(kept).into_iter().zip(externals.pieces(target))
