@@ -8,19 +8,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use impasto::cases::{self, Case};
 use impasto::gpu::{Gpu, Pipelines};
 use impasto::graph::{Executable, Externals, Limits, Program, fuse, plan};
-use impasto::ops::{Capabilities, Form, conv};
+use impasto::ops::{Form, conv};
 use impasto::wgpu;
 use pollster::block_on;
 
 fn planned(gpu: &Gpu, case: &Case) -> Program {
-    let limits = Limits {
-        capabilities: Capabilities::of(gpu.summary()),
-        memory_bytes: None,
-        max_buffer_bytes: gpu.limits().max_buffer_size,
-        alignment: 256,
-        uniform_alignment: gpu.limits().min_uniform_buffer_offset_alignment.into(),
-        slice_work: u64::MAX,
-    };
+    let limits = Limits::of(gpu, u64::MAX);
     plan(&fuse(&case.record().unwrap().tape), &limits).unwrap()
 }
 

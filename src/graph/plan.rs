@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::program::{External, Place, PlannedDispatch, Program, Resource};
 use super::tape::{Kind, Node, Origin, Phase, Role, Tape, TensorId};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Slice};
+use crate::gpu::{Access, Gpu, Slice};
 use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape};
 
 /// What bounds a plan.
@@ -23,6 +23,22 @@ pub struct Limits {
     pub uniform_alignment: u64,
     /// Most work of one slice: see [`Slice::work`].
     pub slice_work: u64,
+}
+
+impl Limits {
+    /// What bounds a plan on this device, in slices of at most `slice_work`.
+    pub fn of(gpu: &Gpu, slice_work: u64) -> Self {
+        let limits = gpu.limits();
+        Self {
+            capabilities: Capabilities::of(gpu.summary()),
+            max_buffer_bytes: limits.max_buffer_size,
+            memory_bytes: None,
+            // Whole cache lines, also where the device would take less.
+            alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(256),
+            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
+            slice_work,
+        }
+    }
 }
 
 /// Work of moving one byte, in FLOP: a dispatch that mostly moves data is sliced by that. On the adapters that

@@ -44,8 +44,22 @@ params! {
     }
 }
 
-pub(crate) static GRAM_FORWARD_NAIVE: Kernel = super::kernel!("gram_forward_naive", GramParams, 64, None, [read xa, read xb, write partials], { BLOCK: 8 });
-pub(crate) static GRAM_FORWARD_TILE: Kernel = super::kernel!("gram_forward_tile", GramParams, 64, None, [read xa, read xb, write partials], { BLOCK: 32 });
+pub(crate) static GRAM_FORWARD_NAIVE: Kernel = super::kernel!(
+    "gram_forward_naive",
+    GramParams,
+    64,
+    None,
+    [read xa, read xb, write partials],
+    { BLOCK: 8 }
+);
+pub(crate) static GRAM_FORWARD_TILE: Kernel = super::kernel!(
+    "gram_forward_tile",
+    GramParams,
+    64,
+    None,
+    [read xa, read xb, write partials],
+    { BLOCK: 32 }
+);
 pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel = super::kernel!(
     "gram_forward_subgroup",
     GramParams,
@@ -56,7 +70,13 @@ pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel = super::kernel!(
 );
 pub(crate) static GRAM_FORWARD_REDUCE: Kernel =
     super::kernel!("gram_forward_reduce", GramReduceParams, 64, None, [read partials, write y]);
-pub(crate) static GRAM_BACKWARD_NAIVE: Kernel = super::kernel!("gram_backward_naive", GramBackwardParams, 64, None, [read dy, read x, read gate, write dx]);
+pub(crate) static GRAM_BACKWARD_NAIVE: Kernel = super::kernel!(
+    "gram_backward_naive",
+    GramBackwardParams,
+    64,
+    None,
+    [read dy, read x, read gate, write dx]
+);
 pub(crate) static GRAM_BACKWARD_TILE: Kernel = super::kernel!(
     "gram_backward_tile",
     GramBackwardParams,

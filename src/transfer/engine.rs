@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
-use crate::ops::{Capabilities, Form, KernelChoice, conv};
+use crate::ops::{Form, KernelChoice, conv};
 
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
 /// kind does in a tenth of a second.
@@ -96,17 +96,10 @@ impl Engine {
 
     /// What bounds a plan on this device.
     pub fn limits(&self) -> Limits {
-        let gpu = self.gpu();
-        let limits = gpu.limits();
-        Limits {
-            capabilities: Capabilities { choice: self.0.options.kernels, ..Capabilities::of(gpu.summary()) },
-            max_buffer_bytes: limits.max_buffer_size,
-            memory_bytes: self.0.options.memory_bytes,
-            // Whole cache lines, also where the device would take less.
-            alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(256),
-            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
-            slice_work: self.0.options.slice_work.unwrap_or_else(|| usual_slice_work(gpu)),
-        }
+        let EngineOptions { kernels, slice_work, memory_bytes } = self.0.options;
+        let mut limits = Limits::of(self.gpu(), slice_work.unwrap_or_else(|| usual_slice_work(self.gpu())));
+        limits.capabilities.choice = kernels;
+        Limits { memory_bytes, ..limits }
     }
 
     /// The buffers of all weights that a program wants, uploaded where they are not yet on the device.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use impasto::cases::Case;
 use impasto::gpu::{Gpu, Pipelines, Readback};
 use impasto::graph::{Executable, Externals, Limits, Place, Program, Role, fuse, plan};
-use impasto::ops::{Capabilities, Form, KernelChoice, Layout, Shape, conv};
+use impasto::ops::{Form, KernelChoice, Layout, Shape, conv};
 use impasto::wgpu;
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
@@ -64,18 +64,14 @@ pub(crate) struct Run {
 /// The limits of the shared device under `options`.
 pub(crate) fn limits(options: &Options) -> Limits {
     let gpu = &shared_gpu().gpu;
-    let mut capabilities = Capabilities { choice: options.choice, ..Capabilities::of(gpu.summary()) };
+    let mut limits = Limits::of(gpu, u64::MAX);
+    limits.capabilities.choice = options.choice;
     if let Some(bytes) = options.max_binding_bytes {
-        capabilities.max_binding_bytes = bytes;
+        limits.capabilities.max_binding_bytes = bytes;
     }
-    Limits {
-        memory_bytes: None,
-        capabilities,
-        max_buffer_bytes: gpu.limits().max_buffer_size,
-        alignment: gpu.limits().min_storage_buffer_offset_alignment.into(),
-        uniform_alignment: gpu.limits().min_uniform_buffer_offset_alignment.into(),
-        slice_work: u64::MAX,
-    }
+    // As tight as the device takes it, so that neighbours lie close.
+    limits.alignment = gpu.limits().min_storage_buffer_offset_alignment.into();
+    limits
 }
 
 /// Plans a case for the shared device.
