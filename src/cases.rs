@@ -11,7 +11,7 @@ use crate::ops::conv::{Conv, ConvBackward, arranged_elements, weights_shape};
 use crate::ops::gram::{Gram, GramBackward};
 use crate::ops::pool::{Pool, PoolBackward};
 use crate::ops::preprocess::{Postprocess, Preprocess};
-use crate::ops::relu::{Relu, ReluBackward};
+use crate::ops::relu::{Relu, ReluBackward, mask_shape};
 use crate::ops::squared_error::{SquaredError, SquaredErrorBackward};
 use crate::ops::weighted_sum::{WeightedSum, WeightedSumBackward};
 use crate::ops::{Epilogue, Form, Op, Shape};
@@ -26,8 +26,8 @@ pub struct Case {
     pub family: &'static str,
     /// What comes from outside.
     pub inputs: Vec<Input>,
-    /// What is done with it, in order. The last output is what is compared, together with every input that is
-    /// updated in place.
+    /// What is done with it, in order. The last step's outputs are what is compared, together with every input
+    /// that is updated in place.
     pub steps: Vec<Step>,
     /// How often the whole program runs: more than once where it updates its own inputs.
     pub repeats: u32,
@@ -53,8 +53,8 @@ pub struct Input {
 pub enum Fill {
     /// Random in low..high.
     Between(f32, f32),
-    /// Random, half of them zero and the others in 0..1: the output of a ReLU.
-    Activations,
+    /// Random words: the mask of a ReLU whose output has this shape.
+    Mask(Shape),
     /// Random RGBA pixels, one word each.
     Rgba,
     /// Random such that, after the mean (R, G, B) is added, none is so near a whole number that rounding could
@@ -64,7 +64,7 @@ pub enum Fill {
     Given(Vec<f32>),
 }
 
-/// An op with what it reads: first the case's inputs are counted, then the outputs of the steps before.
+/// An op with what it reads: first the case's inputs are counted, then the main outputs of the steps before.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The op.
@@ -128,20 +128,22 @@ impl Tolerance {
 /// What must be in the buffers afterwards.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// The last step's output.
+    /// The last step's main output.
     pub output: Vec<f64>,
+    /// Its side outputs: words, each as a number, that allow no error.
+    pub sides: Vec<Vec<f64>>,
     /// For each input its new values, if it is updated.
     pub inputs: Vec<Option<Vec<f64>>>,
 }
 
-/// A case on a tape, which keeps the last output.
+/// A case on a tape, which keeps the last step's outputs.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The tape.
     pub tape: Tape,
     /// The inputs, called by [`Case::input_name`].
     pub inputs: Vec<TensorId>,
-    /// The last step's output.
+    /// The last step's main output.
     pub output: TensorId,
 }
 
@@ -169,7 +171,8 @@ impl Case {
             wires.push(tape.push(Arc::clone(&step.op), &reads, "case", Phase::Forward)?);
         }
         let output = wires[wires.len() - 1];
-        tape.keep(output);
+        let outputs = tape.nodes().last().map(|node| node.outputs.clone()).unwrap_or_default();
+        outputs.into_iter().for_each(|output| tape.keep(output));
         Ok(Recorded { tape, inputs, output })
     }
 
@@ -191,6 +194,7 @@ impl Case {
         let mut wires: Vec<Vec<f64>> =
             self.inputs.iter().zip(&bits).map(|(input, bits)| input.widen(bits)).collect();
         let mut updated = vec![false; self.inputs.len()];
+        let mut sides = Vec::new();
         for _ in 0..self.repeats {
             let mut shapes = shapes.clone();
             wires.truncate(shapes.len());
@@ -220,16 +224,17 @@ impl Case {
                     self.name
                 );
                 shapes.push(shape);
+                sides = result.sides;
                 wires.push(result.output);
             }
         }
         let output = wires[wires.len() - 1].clone();
         let inputs =
             wires.into_iter().zip(updated).map(|(values, updated)| updated.then_some(values)).collect();
-        Expected { output, inputs }
+        Expected { output, sides, inputs }
     }
 
-    /// Whether the output's elements are words instead of floats.
+    /// Whether the main output's elements are words instead of floats.
     pub fn makes_words(&self) -> bool {
         self.steps.last().is_some_and(|step| step.op.downcast::<Postprocess>().is_some())
     }
@@ -238,15 +243,21 @@ impl Case {
     /// fewer where another tensor cannot be cut as small. `None` where nothing can be cut.
     pub fn binding_limit(&self) -> Option<u64> {
         let recorded = self.record().expect("a case's shapes fit");
-        let computed = recorded.tape.nodes().iter().map(|node| recorded.tape.shape(node.output));
-        let outside = self.inputs.iter().filter(|input| input.role != Role::Weights).map(|input| input.shape);
-        let cuttable: Vec<Shape> = outside.chain(computed).collect();
+        let shape = |tensor: &TensorId| recorded.tape.shape(*tensor);
+        let nodes = || recorded.tape.nodes().iter();
+        let is_mask = |input: &&Input| matches!(input.fill, Fill::Mask(_));
+        let outside = self.inputs.iter().filter(|input| input.role != Role::Weights && !is_mask(input));
+        let cuttable: Vec<Shape> =
+            outside.map(|input| input.shape).chain(nodes().map(|node| shape(&node.output()))).collect();
+        // Masks are not cut.
+        let masks = self.inputs.iter().filter(is_mask).map(|input| input.shape);
+        let masks = masks.chain(nodes().flat_map(|node| node.outputs[1..].iter().map(shape)));
         let weights = self.inputs.iter().filter(|input| input.role == Role::Weights).map(|input| input.shape);
         let arranged = weights.filter(|shape| shape.w == 9).flat_map(|shape| {
             [Form::Plain, Form::Forward, Form::Backward]
                 .map(|form| 4 * arranged_elements(form, shape.h, shape.c))
         });
-        let least = cuttable.iter().map(|shape| 4 * shape.plane()).chain(arranged).max()?;
+        let least = cuttable.iter().map(|shape| 4 * shape.plane()).chain(arranged).chain(masks.map(Shape::bytes)).max()?;
         let largest = cuttable.iter().map(|shape| shape.bytes()).max()?;
         let limit = least.max(largest / self.pieces);
         (limit < largest).then_some(limit)
@@ -264,7 +275,10 @@ impl Input {
                 let (low, high) = (f64::from(*low), f64::from(*high));
                 floats(Box::new(|_| random.uniform(low, high)))
             }
-            Fill::Activations => floats(Box::new(|_| random.uniform(-1.0, 1.0).max(0.0))),
+            Fill::Mask(y) => {
+                let (c, h, w) = (y.c as usize, y.h as usize, y.w as usize);
+                reference::relu_mask(&random.vec_f64(c * h * w), (c, h, w))
+            }
             Fill::Rgba => (0..len).map(|_| (random.bits() >> 32) as u32).collect(),
             Fill::Pixels(mean) => {
                 let plane = self.shape.plane() as usize;
@@ -283,7 +297,7 @@ impl Input {
     /// Bits as the numbers that they mean.
     fn widen(&self, bits: &[u32]) -> Vec<f64> {
         match self.fill {
-            Fill::Rgba => bits.iter().map(|word| f64::from(*word)).collect(),
+            Fill::Rgba | Fill::Mask(_) => bits.iter().map(|word| f64::from(*word)).collect(),
             _ => bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect(),
         }
     }
@@ -292,22 +306,25 @@ impl Input {
 /// What an op makes of its inputs.
 #[derive(Clone, Debug)]
 pub struct Twin {
-    /// The output.
+    /// The main output.
     pub output: Vec<f64>,
+    /// The side outputs.
+    pub sides: Vec<Vec<f64>>,
     /// New values of the inputs that it overwrites.
     pub updated: Vec<(usize, Vec<f64>)>,
 }
 
-/// Runs an op, fused or not, by its CPU twin in f64. Pictures are words, each as a number.
+/// Runs an op, fused or not, by its CPU twin in f64. Pictures and masks are words, each as a number.
 ///
 /// # Panics
 /// Where the op has no twin here, or the inputs do not fit it.
 pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
-    let size = |shape: Shape| (shape.c as usize, shape.h as usize, shape.w as usize);
     let mut others = Vec::new();
+    let mut mask = false;
     let output = if let Some(conv) = op.downcast::<Conv>() {
         let y =
             reference::conv_forward(inputs[0], inputs[1], inputs[2], size(shapes[0]), shapes[1].c as usize);
+        mask = conv.mask;
         if conv.relu { reference::relu_forward(&y) } else { y }
     } else if let Some(conv) = op.downcast::<ConvBackward>() {
         let (c_in, c_out) = (shapes[1].h, shapes[1].c);
@@ -317,27 +334,28 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
             size(Shape { c: c_in, ..shapes[0] }),
             c_out as usize,
         );
-        finish(dx, conv.epilogue, &inputs[2..])
-    } else if op.downcast::<Relu>().is_some() {
+        finish(dx, conv.epilogue, &inputs[2..], Shape { c: c_in, ..shapes[0] })
+    } else if let Some(relu) = op.downcast::<Relu>() {
+        mask = relu.mask;
         reference::relu_forward(inputs[0])
     } else if op.downcast::<ReluBackward>().is_some() {
-        reference::relu_backward(inputs[0], inputs[1])
+        reference::relu_backward(inputs[0], &words(inputs[1]), size(shapes[0]))
     } else if op.downcast::<Add>().is_some() {
         reference::add_forward(inputs[1], inputs[0])
     } else if op.downcast::<Pool>().is_some() {
         reference::pool_forward(inputs[0], size(shapes[0]))
     } else if let Some(pool) = op.downcast::<PoolBackward>() {
-        finish(reference::pool_backward(inputs[0], size(pool.x)), pool.epilogue, &inputs[1..])
+        finish(reference::pool_backward(inputs[0], size(pool.x)), pool.epilogue, &inputs[1..], pool.x)
     } else if op.downcast::<Gram>().is_some() {
         reference::gram_forward(inputs[0], size(shapes[0]))
     } else if let Some(gram) = op.downcast::<GramBackward>() {
         let dx = reference::gram_backward(inputs[0], inputs[1], size(shapes[1]));
-        finish(dx, gram.epilogue, &inputs[2..])
+        finish(dx, gram.epilogue, &inputs[2..], shapes[1])
     } else if op.downcast::<SquaredError>().is_some() {
         reference::squared_error_forward(inputs[0], inputs[1])
     } else if let Some(cost) = op.downcast::<SquaredErrorBackward>() {
         let dx = reference::squared_error_backward(inputs[0], inputs[1], inputs[2]);
-        finish(dx, cost.epilogue, &inputs[3..])
+        finish(dx, cost.epilogue, &inputs[3..], shapes[1])
     } else if let Some(sum) = op.downcast::<WeightedSum>() {
         let xs: Vec<f64> = inputs[1..].iter().map(|x| x[0]).collect();
         reference::weighted_sum_forward(&xs, &inputs[0][sum.first as usize..][..xs.len()])
@@ -361,21 +379,37 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
         panic!("{} has no twin here", op.name());
     };
     let updated = op.in_place().map(|input| (input, output.clone())).into_iter().chain(others).collect();
-    Twin { output, updated }
+    let sides = if mask {
+        let shape = op.output_shape(shapes).expect("the inputs fit");
+        vec![reference::relu_mask(&output, size(shape)).into_iter().map(f64::from).collect()]
+    } else {
+        Vec::new()
+    };
+    Twin { output, sides, updated }
+}
+
+fn size(shape: Shape) -> (usize, usize, usize) {
+    (shape.c as usize, shape.h as usize, shape.w as usize)
+}
+
+/// Numbers as the words that they are.
+fn words(numbers: &[f64]) -> Vec<u32> {
+    numbers.iter().map(|word| *word as u32).collect()
 }
 
 fn plane(shape: Shape) -> (usize, usize) {
     (shape.h as usize, shape.w as usize)
 }
 
-/// The merged end of a backward op; `others` are the inputs after its own.
-fn finish(mut dx: Vec<f64>, epilogue: Epilogue, others: &[&[f64]]) -> Vec<f64> {
+/// The merged end of a backward op that makes dx of `shape`; `others` are the inputs after its own.
+fn finish(mut dx: Vec<f64>, epilogue: Epilogue, others: &[&[f64]], shape: Shape) -> Vec<f64> {
     let mut others = others.iter();
     if epilogue.accumulate {
         dx = reference::add_forward(&dx, others.next().expect("the gradient to add to"));
     }
     if epilogue.gate {
-        dx = reference::relu_backward(&dx, others.next().expect("the output of the ReLU"));
+        let mask = words(others.next().expect("the mask of the ReLU"));
+        dx = reference::relu_backward(&dx, &mask, size(shape));
     }
     dx
 }
@@ -451,6 +485,7 @@ const SIZES: [Shape; 6] = [
     Shape::new(17, 37, 41),
 ];
 
+const RELU: Relu = Relu { mask: false };
 const NONE: Epilogue = Epilogue { accumulate: false, gate: false };
 const ACCUMULATE: Epilogue = Epilogue { accumulate: true, gate: false };
 const GATE: Epilogue = Epilogue { accumulate: false, gate: true };
@@ -485,6 +520,11 @@ fn signed(shape: Shape) -> Input {
     input(shape, Fill::Between(-1.0, 1.0))
 }
 
+/// The mask of a ReLU whose output has shape `y`.
+fn mask(y: Shape) -> Input {
+    input(mask_shape(y), Fill::Mask(y))
+}
+
 fn weights(shape: Shape) -> Input {
     Input { role: Role::Weights, ..signed(shape) }
 }
@@ -511,7 +551,7 @@ fn backward(
         inputs.push(signed(dx));
     }
     if epilogue.gate {
-        inputs.push(input(dx, Fill::Activations));
+        inputs.push(mask(dx));
     }
     let what = match epilogue {
         NONE => what,
@@ -528,7 +568,7 @@ fn backward(
     if epilogue == BOTH {
         let computed = case.inputs.len();
         case.steps[0].inputs[own] = computed;
-        case.steps.insert(0, Step { op: Arc::new(Relu), inputs: vec![own] });
+        case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![own] });
     }
     case
 }
@@ -554,7 +594,7 @@ fn conv_forward() -> impl Iterator<Item = Case> {
     .map(|(x, outputs, relu)| {
         let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
-        case("conv_forward", what, Conv { relu }, inputs, Tolerance::sum(9 * u64::from(x.c) + 1, 1.0))
+        case("conv_forward", what, Conv { relu, mask: false }, inputs, Tolerance::sum(9 * u64::from(x.c) + 1, 1.0))
     })
 }
 
@@ -585,10 +625,14 @@ fn conv_backward() -> impl Iterator<Item = Case> {
 
 fn elementwise() -> impl Iterator<Item = Case> {
     let sizes = || SIZES.into_iter().chain([MANY]);
-    let relu_forward =
-        sizes().map(|x| case("relu_forward", x.to_string(), Relu, vec![signed(x)], Tolerance::EXACT));
+    let relu_forward = sizes().flat_map(|x| {
+        [Relu { mask: false }, Relu { mask: true }].map(|op| {
+            let what = format!("{x}{}", if op.mask { ", mask" } else { "" });
+            case("relu_forward", what, op, vec![signed(x)], Tolerance::EXACT)
+        })
+    });
     let relu_backward = SIZES.into_iter().map(|x| {
-        let inputs = vec![signed(x), input(x, Fill::Activations)];
+        let inputs = vec![signed(x), mask(x)];
         case("relu_backward", x.to_string(), ReluBackward, inputs, Tolerance::EXACT)
     });
     let add = sizes().map(|x| {
@@ -599,7 +643,7 @@ fn elementwise() -> impl Iterator<Item = Case> {
             // In place of a computed tensor.
             case.name += ", computed";
             case.steps[0].inputs = vec![2, 1];
-            case.steps.insert(0, Step { op: Arc::new(Relu), inputs: vec![0] });
+            case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
         }
         case
     });

@@ -1,5 +1,6 @@
 // dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside, for dx of at most 3 channels.
-// dy (C_out, H, W), w (C_out, C_in, 3, 3), gate and dx (C_in, H, W); flags say whether dx += and gate take part.
+// dy (C_out, H, W), w (C_out, C_in, 3, 3), dx (C_in, H, W); flags say whether dx += and gate (zero where the bit of the
+// ReLU's mask `gate`, (C_in, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes them, is not set) take part.
 // dy and dx are pieces; in_* count dy's channels, out_* dx's.
 // Threads: one owns 4 neighbouring pixels of a row in all channels of dx.
 // Tile: 12 sums in registers; each row of dy is read once for 3 taps × 3 channels × 4 pixels.
@@ -26,21 +27,29 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-fn store(at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += dx[at];
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    dx[at] = value;
+    dx[at] = select(0.0, value, open);
 }
 
 const CHANNELS: u32 = 3u;
@@ -81,10 +90,17 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             }
         }
     }
+    // The segment lies in one line of one word of the gate.
+    let block = row / 4u * ((params.w + 7u) / 8u) + first_col / 8u;
+    let bit = row % 4u * 8u + first_col % 8u;
     for (var i = 0u; i < CHANNELS; i++) {
-        for (var p = 0u; p < PIXELS; p++) {
-            if (i < params.out_count && first_col + p < params.w) {
-                store(i * plane + row * params.w + first_col + p, sum[i * PIXELS + p]);
+        if (i < params.out_count) {
+            let open = gate_word(i, block) >> bit;
+            for (var p = 0u; p < PIXELS; p++) {
+                let at = i * plane + row * params.w + first_col + p;
+                if (first_col + p < params.w) {
+                    store(at, sum[i * PIXELS + p], ((open >> p) & 1u) != 0u);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 // dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside: the transpose of conv_forward.
-// dy (C_out, H, W), w (C_out, C_in, 3, 3), gate and dx (C_in, H, W); flags say whether dx += and gate (zero where
-// the ReLU output `gate` is not positive) take part. dy and dx are pieces; in_* count dy's channels, out_* dx's.
+// dy (C_out, H, W), w (C_out, C_in, 3, 3), dx (C_in, H, W); flags say whether dx += and gate (zero where the bit of the
+// ReLU's mask `gate`, (C_in, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes them, is not set) take part. dy and dx are
+// pieces; in_* count dy's channels, out_* dx's.
 // Threads: one an element of dx, pixels first, in one line of workgroups. No tile: this is the second oracle.
 
 override WORKGROUP: u32 = 64u;
@@ -25,21 +26,29 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-fn store(at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += dx[at];
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    dx[at] = value;
+    dx[at] = select(0.0, value, open);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -66,5 +75,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             }
         }
     }
-    store(channel * plane + pixel, sum);
+    let word = gate_word(channel, row / 4u * ((params.w + 7u) / 8u) + col / 8u);
+    store(channel * plane + pixel, sum, ((word >> (row % 4u * 8u + col % 8u)) & 1u) != 0u);
 }

@@ -1,9 +1,10 @@
 // y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, for x of at most 3 channels.
-// x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate
-// take part. x and y are pieces: channel groups of their tensors.
+// x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
+// where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
+// channel groups of their tensors.
 // Threads: one owns 4 neighbouring pixels of a row and computes all outputs for them.
-// Tile: the 3×3×6 patch of x stays in 54 registers, so x is read once and each weight serves 4 pixels; the layer
-// is bound by writing y.
+// Tile: the 3×3×6 patch of x stays in 54 registers, so x is read once and each weight serves 4 pixels; the layer is
+// bound by writing y.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -28,7 +29,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -36,7 +37,18 @@ const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
 
-fn store(output: u32, at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(output: u32, at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += y[at];
@@ -47,10 +59,7 @@ fn store(output: u32, at: u32, sum: f32) {
     if ((params.flags & RELU) != 0u) {
         value = max(value, 0.0);
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    y[at] = value;
+    y[at] = select(0.0, value, open);
 }
 
 const CHANNELS: u32 = 3u;
@@ -81,6 +90,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             }
         }
     }
+    // The segment lies in one line of one word of the gate.
+    let block = row / 4u * ((params.w + 7u) / 8u) + first_col / 8u;
+    let bit = row % 4u * 8u + first_col % 8u;
     for (var output = 0u; output < params.out_count; output++) {
         var sum: array<f32, 4>;
         for (var i = 0u; i < CHANNELS; i++) {
@@ -95,9 +107,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                 }
             }
         }
+        let open = gate_word(output, block) >> bit;
         for (var p = 0u; p < PIXELS; p++) {
             if (first_col + p < params.w) {
-                store(output, output * plane + row * params.w + first_col + p, sum[p]);
+                store(output, output * plane + row * params.w + first_col + p, sum[p], ((open >> p) & 1u) != 0u);
             }
         }
     }

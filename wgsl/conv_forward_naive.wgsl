@@ -1,6 +1,7 @@
 // y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside: the definition, 3×3, stride 1.
-// x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate
-// (zero where `gate` is not positive) take part. x and y are pieces: channel groups of their tensors.
+// x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
+// where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
+// channel groups of their tensors.
 // Threads: one an output element, pixels first, in one line of workgroups. No tile: this is the second oracle.
 
 override WORKGROUP: u32 = 64u;
@@ -26,7 +27,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -34,7 +35,18 @@ const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
 
-fn store(output: u32, at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(output: u32, at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += y[at];
@@ -45,10 +57,7 @@ fn store(output: u32, at: u32, sum: f32) {
     if ((params.flags & RELU) != 0u) {
         value = max(value, 0.0);
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    y[at] = value;
+    y[at] = select(0.0, value, open);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -76,5 +85,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             }
         }
     }
-    store(output, output * plane + pixel, sum);
+    let word = gate_word(output, row / 4u * ((params.w + 7u) / 8u) + col / 8u);
+    store(output, output * plane + pixel, sum, ((word >> (row % 4u * 8u + col % 8u)) & 1u) != 0u);
 }

@@ -1,7 +1,8 @@
 // y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM. With the
 // flipped, transposed weights it is the backward convolution.
-// x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), gate and y (C_out, H, W); flags say which of bias, ReLU,
-// y += and gate take part. x and y are pieces: channel groups of their tensors.
+// x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
+// y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
+// them, is not set) take part. x and y are pieces: channel groups of their tensors.
 // Threads: one owns 8 neighbouring pixels of a row × 16 outputs; all threads of a workgroup have the same outputs.
 // Tile: each lane loads one of 8 weights and broadcasts hand them to all, so a weight is loaded once for 64 or more
 // pixels; a row of 10 pixels is loaded once for 3 taps. The 3 taps of a row are added to a sum in one expression: on
@@ -31,7 +32,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -39,7 +40,18 @@ const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
 
-fn store(output: u32, at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(output: u32, at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += y[at];
@@ -50,10 +62,7 @@ fn store(output: u32, at: u32, sum: f32) {
     if ((params.flags & RELU) != 0u) {
         value = max(value, 0.0);
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    y[at] = value;
+    y[at] = select(0.0, value, open);
 }
 
 const PIXELS: u32 = 8u;
@@ -115,12 +124,18 @@ fn main(
             }
         }
     }
+    // The segment is one line of one word of the gate.
+    let block = row / 4u * ((params.w + 7u) / 8u) + first_col / 8u;
     for (var o = 0u; o < OUTPUTS; o++) {
-        for (var p = 0u; p < PIXELS; p++) {
-            let output = first_output + o;
-            let col = first_col + p;
-            if (output < params.out_count && row < params.h && col < params.w) {
-                store(output, output * plane + row * params.w + col, sum[o * PIXELS + p]);
+        let output = first_output + o;
+        if (output < params.out_count && row < params.h) {
+            let open = gate_word(output, block) >> (row % 4u * 8u);
+            for (var p = 0u; p < PIXELS; p++) {
+                let col = first_col + p;
+                if (col < params.w) {
+                    let at = output * plane + row * params.w + col;
+                    store(output, at, sum[o * PIXELS + p], ((open >> p) & 1u) != 0u);
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 // y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
 // (taps·inputs) times (taps·inputs) × pixels. With the flipped, transposed weights it is the backward convolution.
-// x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), gate and y (C_out, H, W); flags say which of bias, ReLU,
-// y += and gate take part. x and y are pieces: channel groups of their tensors.
+// x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
+// y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
+// them, is not set) take part. x and y are pieces: channel groups of their tensors.
 // Threads: 8×8 in a workgroup that owns 32 outputs × 32 pixels; each thread 4×4 of them.
 // Tile: 4×4 a thread with 8×8 threads and 8 deep is the best float tile over NVIDIA, AMD, Intel and Apple in
 // ggml's exhaustive search (its pull request 22241), fits 48 registers, and needs 2 KiB of workgroup memory and no
@@ -30,7 +31,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> gate: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -38,7 +39,18 @@ const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
 
-fn store(output: u32, at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(output: u32, at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += y[at];
@@ -49,10 +61,7 @@ fn store(output: u32, at: u32, sum: f32) {
     if ((params.flags & RELU) != 0u) {
         value = max(value, 0.0);
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    y[at] = value;
+    y[at] = select(0.0, value, open);
 }
 
 const BLOCK: u32 = 32u;
@@ -116,12 +125,20 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             workgroupBarrier();
         }
     }
-    for (var o = 0u; o < THREAD; o++) {
-        for (var p = 0u; p < THREAD; p++) {
-            let output = first_output + outputs + o;
-            let pixel = first_pixel + pixels + p;
-            if (output < params.out_count && pixel < plane) {
-                store(output, output * plane + pixel, sum[o * THREAD + p]);
+    for (var p = 0u; p < THREAD; p++) {
+        let pixel = first_pixel + pixels + p;
+        if (pixel < plane) {
+            // Where the pixel is in the gate, found once for all outputs.
+            let pixel_row = pixel / params.w;
+            let pixel_col = pixel % params.w;
+            let block = pixel_row / 4u * ((params.w + 7u) / 8u) + pixel_col / 8u;
+            let bit = pixel_row % 4u * 8u + pixel_col % 8u;
+            for (var o = 0u; o < THREAD; o++) {
+                let output = first_output + outputs + o;
+                if (output < params.out_count) {
+                    let open = ((gate_word(output, block) >> bit) & 1u) != 0u;
+                    store(output, output * plane + pixel, sum[o * THREAD + p], open);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
-// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
-// `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
+// ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
+// them; x and dx are pieces: channel groups of their tensors.
 // Threads: one an element of dx, pixels first. No tile: this is the second oracle.
 
 override WORKGROUP: u32 = 64u;
@@ -9,7 +10,8 @@ struct Slice { first: u32, end: u32 }
 @group(0) @binding(0) var<uniform> slice: Slice;
 
 struct Params {
-    plane: u32,
+    h: u32,
+    w: u32,
     channels: u32,
     in_first: u32,
     in_count: u32,
@@ -22,7 +24,7 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -35,28 +37,40 @@ fn weight(input: u32, output: u32) -> f32 {
     return dy[i * params.channels + o] + dy[o * params.channels + i];
 }
 
-fn store(at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(at: u32, sum: f32, open: bool) {
     var value = params.scale * sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += dx[at];
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    dx[at] = value;
+    dx[at] = select(0.0, value, open);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = slice.first + group_id.y * FOLD + group_id.x;
+    let plane = params.h * params.w;
     let output = group / params.pixel_groups;
     let pixel = group % params.pixel_groups * WORKGROUP + lane;
-    if (group >= slice.end || pixel >= params.plane) {
+    if (group >= slice.end || pixel >= plane) {
         return;
     }
     var sum = 0.0;
     for (var k = 0u; k < params.in_count; k++) {
-        sum += weight(k, output) * x[k * params.plane + pixel];
+        sum += weight(k, output) * x[k * plane + pixel];
     }
-    store(output * params.plane + pixel, sum);
+    let row = pixel / params.w;
+    let col = pixel % params.w;
+    let word = gate_word(output, row / 4u * ((params.w + 7u) / 8u) + col / 8u);
+    store(output * plane + pixel, sum, ((word >> (row % 4u * 8u + col % 8u)) & 1u) != 0u);
 }

@@ -1,9 +1,10 @@
-// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
-// `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
+// ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
+// them; x and dx are pieces: channel groups of their tensors.
 // Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
-// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two
-// channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers.
-// Right for subgroups of 8 lanes or more.
+// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two channels are
+// added to a sum in one expression, which halves the traffic of sums that do not fit the registers. Right for subgroups
+// of 8 lanes or more.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -12,7 +13,8 @@ struct Slice { first: u32, end: u32 }
 @group(0) @binding(0) var<uniform> slice: Slice;
 
 struct Params {
-    plane: u32,
+    h: u32,
+    w: u32,
     channels: u32,
     in_first: u32,
     in_count: u32,
@@ -25,7 +27,7 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
@@ -38,15 +40,23 @@ fn weight(input: u32, output: u32) -> f32 {
     return dy[i * params.channels + o] + dy[o * params.channels + i];
 }
 
-fn store(at: u32, sum: f32) {
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+
+fn store(at: u32, sum: f32, open: bool) {
     var value = params.scale * sum;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += dx[at];
     }
-    if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
-    }
-    dx[at] = value;
+    dx[at] = select(0.0, value, open);
 }
 
 const PIXELS: u32 = 8u;
@@ -59,6 +69,7 @@ fn main(
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
     let group = slice.first + group_id.y * FOLD + group_id.x;
+    let plane = params.h * params.w;
     if (group >= slice.end) {
         return;
     }
@@ -68,7 +79,7 @@ fn main(
     var pixel: array<u32, 8>;
     for (var p = 0u; p < PIXELS; p++) {
         // Pixels past the end repeat the last one; they are not stored.
-        pixel[p] = min(first_pixel + p, params.plane - 1u);
+        pixel[p] = min(first_pixel + p, plane - 1u);
     }
     var sum: array<f32, 128>;
     for (var k = 0u; k < params.in_count; k += 2u) {
@@ -78,8 +89,8 @@ fn main(
         var even: array<f32, 8>;
         var odd: array<f32, 8>;
         for (var p = 0u; p < PIXELS; p++) {
-            even[p] = x[k * params.plane + pixel[p]];
-            odd[p] = x[next * params.plane + pixel[p]];
+            even[p] = x[k * plane + pixel[p]];
+            odd[p] = x[next * plane + pixel[p]];
         }
         for (var half = 0u; half < OUTPUTS; half += 8u) {
             let output = first_output + half + (subgroup_lane & 7u);
@@ -94,12 +105,20 @@ fn main(
             }
         }
     }
-    for (var o = 0u; o < OUTPUTS; o++) {
-        for (var p = 0u; p < PIXELS; p++) {
-            let output = first_output + o;
-            let pixel = first_pixel + p;
-            if (output < params.out_count && pixel < params.plane) {
-                store(output * params.plane + pixel, sum[o * PIXELS + p]);
+    for (var p = 0u; p < PIXELS; p++) {
+        let pixel = first_pixel + p;
+        if (pixel < plane) {
+            // Where the pixel is in the gate, found once for all outputs.
+            let row = pixel / params.w;
+            let col = pixel % params.w;
+            let block = row / 4u * ((params.w + 7u) / 8u) + col / 8u;
+            let bit = row % 4u * 8u + col % 8u;
+            for (var o = 0u; o < OUTPUTS; o++) {
+                let output = first_output + o;
+                if (output < params.out_count) {
+                    let open = ((gate_word(output, block) >> bit) & 1u) != 0u;
+                    store(output * plane + pixel, sum[o * PIXELS + p], open);
+                }
             }
         }
     }

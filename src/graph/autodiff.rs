@@ -18,12 +18,12 @@ pub fn differentiate(tape: &mut Tape, cost: TensorId, wrt: TensorId, seed: Tenso
     let mut depends = vec![false; tape.tensors.len()];
     depends[wrt.0] = true;
     for node in &forward {
-        depends[node.output.0] = node.inputs.iter().any(|input| depends[input.0]);
+        depends[node.output().0] = node.inputs.iter().any(|input| depends[input.0]);
     }
     let mut gradients: Vec<Option<TensorId>> = vec![None; tape.tensors.len()];
     gradients[cost.0] = Some(seed);
     for node in forward.iter().rev() {
-        let Some(upstream) = gradients[node.output.0] else { continue };
+        let Some(upstream) = gradients[node.output().0] else { continue };
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
         for (index, input) in node.inputs.iter().enumerate() {
             if !depends[input.0] {
@@ -38,7 +38,7 @@ pub fn differentiate(tape: &mut Tape, cost: TensorId, wrt: TensorId, seed: Tenso
                 .map(|wire| match wire {
                     Wire::Upstream => upstream,
                     Wire::Input(input) => node.inputs[*input],
-                    Wire::Output => node.output,
+                    Wire::Output(output) => node.outputs[*output],
                 })
                 .collect();
             let part = tape.push(rule.op, &inputs, &node.layer, Phase::Backward)?;

@@ -37,7 +37,9 @@ fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node
                 .in_place()
                 .is_none_or(|overwritten| !before.inputs.contains(&between.inputs[overwritten]))
         });
-        if readers[input.0] != 1 || before.phase != node.phase || !moves_freely {
+        // The merged op has the outputs of `node` alone.
+        let one_output = before.outputs.len() == 1;
+        if readers[input.0] != 1 || !one_output || before.phase != node.phase || !moves_freely {
             return None;
         }
         let op = before.op.fuse(&*node.op, slot)?;
@@ -49,5 +51,5 @@ fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node
 }
 
 fn producer(nodes: &[Node], tensor: TensorId) -> Option<usize> {
-    nodes.iter().rposition(|node| node.output == tensor)
+    nodes.iter().rposition(|node| node.output() == tensor)
 }

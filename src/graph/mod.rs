@@ -1,11 +1,12 @@
 //! Build the graph once, differentiate it, plan it, then replay it: [`Tape`] → [`differentiate`] → [`fuse`] →
-//! [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs no GPU.
+//! [`rematerialise`] → [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs no GPU.
 
 mod autodiff;
 mod executable;
 mod fuse;
 mod plan;
 mod program;
+mod rematerialise;
 mod tape;
 
 pub use autodiff::differentiate;
@@ -13,4 +14,5 @@ pub use executable::{Executable, Externals};
 pub use fuse::fuse;
 pub use plan::{Limits, plan};
 pub use program::{Bytes, External, Place, PlannedDispatch, Program, Resource};
+pub use rematerialise::rematerialise;
 pub use tape::{Kind, Node, Phase, Role, Tape, TensorId};

@@ -87,8 +87,8 @@ impl<'a> Planner<'a> {
         let mut homes: Vec<TensorId> = (0..tape.tensors.len()).map(TensorId).collect();
         let mut kinds = vec![Kind::Activation; tape.tensors.len()];
         for (index, node) in tape.nodes.iter().enumerate() {
-            if node.phase != Phase::Forward {
-                kinds[node.output.0] = Kind::Gradient;
+            for output in &node.outputs {
+                kinds[output.0] = node.kind;
             }
             if let Some(overwritten) = node.op.in_place() {
                 let overwritten = node.inputs[overwritten];
@@ -105,7 +105,7 @@ impl<'a> Planner<'a> {
                         found: format!("one that is, at {}", node.layer),
                     });
                 }
-                homes[node.output.0] = homes[overwritten.0];
+                homes[node.output().0] = homes[overwritten.0];
             }
         }
         Ok(Self { tape, limits, layouts, homes, kinds, indices: HashMap::new(), program: Program::default() })
@@ -113,8 +113,10 @@ impl<'a> Planner<'a> {
 
     fn lower(&mut self, index: usize, node: &Node) -> Result<()> {
         let inputs: Vec<Layout> = node.inputs.iter().map(|input| self.layouts[input.0].clone()).collect();
-        let output = self.layouts[node.output.0].clone();
-        let lowered = node.op.lower(&Io { inputs: &inputs, output: &output }, &self.limits.capabilities)?;
+        let outputs: Vec<Layout> =
+            node.outputs.iter().map(|output| self.layouts[output.0].clone()).collect();
+        let lowered =
+            node.op.lower(&Io { inputs: &inputs, outputs: &outputs }, &self.limits.capabilities)?;
         let shapes: Vec<Shape> = inputs.iter().map(|layout| layout.shape).collect();
         for dispatch in lowered.dispatches {
             let at = self.program.dispatches.len();
@@ -124,7 +126,9 @@ impl<'a> Planner<'a> {
                     Operand::Input { index, piece, form } => {
                         self.piece(node.inputs[index], piece, form, at)?
                     }
-                    Operand::Output { piece } => self.piece(node.output, piece, Form::Plain, at)?,
+                    Operand::Output { index, piece } => {
+                        self.piece(node.outputs[index], piece, Form::Plain, at)?
+                    }
                     Operand::Scratch { index: scratch } => {
                         let shape = Shape::row(lowered.scratch[scratch] as u32);
                         self.resource(
@@ -141,12 +145,16 @@ impl<'a> Planner<'a> {
             let bytes = bindings.iter().map(|resource| self.program.resources[*resource].bytes).sum();
             let writes = |binding: &crate::gpu::Binding| binding.access == Access::ReadWrite;
             let written = dispatch.kernel.bindings.iter().position(writes).unwrap_or(0);
+            let made = match dispatch.operands.get(written) {
+                Some(Operand::Output { index, .. }) => *index,
+                _ => 0,
+            };
             self.program.dispatches.push(PlannedDispatch {
                 kernel: dispatch.kernel,
                 op: node.op.name(),
                 layer: node.layer.clone(),
                 inputs: shapes.clone(),
-                output: output.shape,
+                output: outputs[made].shape,
                 params: dispatch.params,
                 bindings,
                 written,

@@ -66,7 +66,7 @@ pub struct PlannedDispatch {
     pub layer: String,
     /// Shapes of the op's inputs.
     pub inputs: Vec<Shape>,
-    /// Shape of the op's output.
+    /// Shape of that output of the op which is written, or which this is a step towards.
     pub output: Shape,
     /// Its uniform block.
     pub params: Vec<u8>,

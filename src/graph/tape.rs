@@ -62,12 +62,21 @@ pub struct Node {
     pub op: Arc<dyn Op>,
     /// What it reads.
     pub inputs: Vec<TensorId>,
-    /// What it writes.
-    pub output: TensorId,
+    /// What it writes: the main output, then those of [`Op::side_outputs`].
+    pub outputs: Vec<TensorId>,
     /// The network's layer that it belongs to, or what it serves.
     pub layer: String,
     /// Its part of the step.
     pub phase: Phase,
+    /// What its outputs hold.
+    pub kind: Kind,
+}
+
+impl Node {
+    /// The main output.
+    pub fn output(&self) -> TensorId {
+        self.outputs[0]
+    }
 }
 
 /// A recording of ops.
@@ -121,7 +130,7 @@ impl Tape {
         &self.nodes
     }
 
-    /// Records an op of any phase.
+    /// Records an op of any phase and returns its main output; the node has them all.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where the inputs do not fit.
@@ -134,9 +143,17 @@ impl Tape {
     ) -> Result<TensorId> {
         let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(*input)).collect();
         let shape = op.output_shape(&shapes)?;
-        let output = self.tensor(shape, Origin::Computed);
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, layer: layer.to_owned(), phase });
+        let shapes = std::iter::once(shape).chain(op.side_outputs(&shapes));
+        let outputs: Vec<TensorId> = shapes.map(|shape| self.computed(shape)).collect();
+        let output = outputs[0];
+        let kind = if phase == Phase::Forward { Kind::Activation } else { Kind::Gradient };
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), outputs, layer: layer.to_owned(), phase, kind });
         Ok(output)
+    }
+
+    /// A tensor that a node will make.
+    pub(super) fn computed(&mut self, shape: Shape) -> TensorId {
+        self.tensor(shape, Origin::Computed)
     }
 
     fn tensor(&mut self, shape: Shape, origin: Origin) -> TensorId {

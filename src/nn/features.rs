@@ -19,7 +19,7 @@ pub fn bias_name(layer: &str) -> String {
 }
 
 /// Records the network on the picture `x` (3, H, W), mean subtracted, up to the convolution with index
-/// `deepest`. `tap` is called with every layer's activations (C, H, W) as soon as they are recorded, so that
+/// `deepest`. Where a `gradient` of the picture will be wanted, the ReLUs make masks for it. `tap` is called with every layer's activations (C, H, W) as soon as they are recorded, so that
 /// what is computed from them lies next to them on the tape, and their memory is free early.
 ///
 /// # Errors
@@ -28,6 +28,7 @@ pub fn record_vgg19(
     tape: &mut Tape,
     x: TensorId,
     deepest: usize,
+    gradient: bool,
     mut tap: impl FnMut(&mut Tape, &'static str, TensorId) -> Result<()>,
 ) -> Result<()> {
     let mut activations = x;
@@ -39,8 +40,8 @@ pub fn record_vgg19(
         let shape = weights_shape(layer.input_channels, layer.output_channels);
         let weights = tape.external(weight_name(layer.name), shape, Role::Weights);
         let bias = tape.external(bias_name(layer.name), Shape::row(layer.output_channels), Role::Weights);
-        let sums = tape.record(Conv { relu: false }, &[activations, weights, bias], layer.name)?;
-        activations = tape.record(Relu, &[sums], layer.name)?;
+        let sums = tape.record(Conv::default(), &[activations, weights, bias], layer.name)?;
+        activations = tape.record(Relu { mask: gradient }, &[sums], layer.name)?;
         tap(tape, layer.name, activations)?;
     }
     Ok(())

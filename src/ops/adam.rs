@@ -80,7 +80,7 @@ impl Op for Adam {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| AdamParams { count: io.output.piece_elements(piece) };
+        let params = |piece| AdamParams { count: io.output().piece_elements(piece) };
         let operands = |piece| {
             vec![
                 Operand::input(0, 0),
@@ -91,7 +91,7 @@ impl Op for Adam {
                 Operand::input(5, piece),
             ]
         };
-        let dispatches = elementwise(&ADAM_FORWARD, io.output, 12, params, operands);
+        let dispatches = elementwise(&ADAM_FORWARD, io.output(), 12, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -31,9 +31,9 @@ impl Op for Add {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| AddParams { count: io.output.piece_elements(piece) };
+        let params = |piece| AddParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(1, piece), Operand::output(piece)];
-        let dispatches = elementwise(&ADD_FORWARD, io.output, 1, params, operands);
+        let dispatches = elementwise(&ADD_FORWARD, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -1,15 +1,18 @@
 //! What every kernel that produces a gradient can do while it writes: add to a gradient that is already
 //! there, and let through only where a ReLU did.
 
-use super::{Op, Operand, add::Add, relu::ReluBackward};
+use super::add::Add;
+use super::relu::{ReluBackward, expect_whole_mask};
+use super::{Io, Op, Operand};
+use crate::error::Result;
 
 /// Merged work at the end of a backward op. Its inputs follow the op's own: the gradient to add to first,
-/// then the ReLU's output.
+/// then the ReLU's mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Epilogue {
     /// dx += … in place instead of dx = ….
     pub accumulate: bool,
-    /// dx = 0 where the ReLU's output `gate` is 0.
+    /// dx = 0 where the bit of the ReLU's mask `gate` is not set.
     pub gate: bool,
 }
 
@@ -20,7 +23,7 @@ impl Epilogue {
     pub const BIAS: u32 = 2;
     /// Flag bit: apply ReLU.
     pub const RELU: u32 = 4;
-    /// Flag bit: zero where `gate` is not positive.
+    /// Flag bit: zero where the bit of `gate` is not set.
     pub const GATE: u32 = 8;
 
     /// This epilogue with `next` merged into it, if that is possible.
@@ -39,9 +42,14 @@ impl Epilogue {
         self.accumulate.then_some(own)
     }
 
-    /// The gate operand for an output piece.
-    pub(crate) fn gate_operand(self, own: usize, piece: usize) -> Operand {
-        if self.gate { Operand::input(own + usize::from(self.accumulate), piece) } else { Operand::Unused }
+    /// The gate operand, where `own` is the number of the op's own inputs: the whole mask.
+    pub(crate) fn gate_operand(self, own: usize, io: &Io<'_>) -> Result<Operand> {
+        if !self.gate {
+            return Ok(Operand::Unused);
+        }
+        let index = own + usize::from(self.accumulate);
+        expect_whole_mask(&io.inputs[index])?;
+        Ok(Operand::input(index, 0))
     }
 
     /// Flags of dispatch `index` of `count` that together make one output piece: the first begins it, the

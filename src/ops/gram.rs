@@ -32,7 +32,8 @@ params! {
     /// Uniforms of the backward kernels: the input piece holds `in_count` channels of x from `in_first` on, the
     /// output piece `out_count` of dx from `out_first` on; scale = 1/(H·W).
     GramBackwardParams {
-        plane: u32,
+        h: u32,
+        w: u32,
         channels: u32,
         in_first: u32,
         in_count: u32,
@@ -130,7 +131,7 @@ impl Op for Gram {
             }
             _ => square(&GRAM_FORWARD_TILE),
         };
-        let matrix = io.output.shape.bytes();
+        let matrix = io.output().shape.bytes();
         let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
         let splits = u64::from(plane.div_ceil(SPLIT_PIXELS)).min(most) as u32;
         let split_pixels = plane.div_ceil(splits);
@@ -158,7 +159,7 @@ impl Op for Gram {
                 dispatches.push(Dispatch::new(kernel, params, operands, blocks * splits, flops));
             }
         }
-        let elements = io.output.shape.elements();
+        let elements = io.output().shape.elements();
         dispatches.push(Dispatch::new(
             &GRAM_FORWARD_REDUCE,
             GramReduceParams { channels, splits, scale: (1.0 / f64::from(plane)) as f32 },
@@ -209,11 +210,13 @@ impl Op for GramBackward {
             _ => (&GRAM_BACKWARD_TILE, GRAM_BACKWARD_TILE.tile("BLOCK"), GRAM_BACKWARD_TILE.tile("BLOCK")),
         };
         let pixel_groups = plane.div_ceil(pixels);
+        let gate = self.epilogue.gate_operand(2, io)?;
         let mut dispatches = Vec::new();
-        for (out_piece, out) in io.output.pieces.iter().enumerate() {
+        for (out_piece, out) in io.output().pieces.iter().enumerate() {
             for (in_piece, input) in x.pieces.iter().enumerate() {
                 let params = GramBackwardParams {
-                    plane,
+                    h: x.shape.h,
+                    w: x.shape.w,
                     channels: x.shape.c,
                     in_first: input.start,
                     in_count: input.end - input.start,
@@ -226,7 +229,7 @@ impl Op for GramBackward {
                 let operands = vec![
                     Operand::input(0, 0),
                     Operand::input(1, in_piece),
-                    self.epilogue.gate_operand(2, out_piece),
+                    gate,
                     Operand::output(out_piece),
                 ];
                 let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);

@@ -33,6 +33,7 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::CONV_BACKWARD_NAIVE,
     &conv::CONV_BACKWARD_DIRECT,
     &relu::RELU_FORWARD,
+    &relu::RELU_FORWARD_MASK,
     &relu::RELU_BACKWARD,
     &add::ADD_FORWARD,
     &pool::POOL_FORWARD,
@@ -187,8 +188,10 @@ pub enum Operand {
         /// In which arrangement.
         form: Form,
     },
-    /// A piece of the op's output.
+    /// A piece of the op's output number `index`; number 0 is the main one.
     Output {
+        /// Which output.
+        index: usize,
         /// Which piece of it.
         piece: usize,
     },
@@ -207,9 +210,9 @@ impl Operand {
         Self::Input { index, piece, form: Form::Plain }
     }
 
-    /// An output's piece.
+    /// The main output's piece.
     pub const fn output(piece: usize) -> Self {
-        Self::Output { piece }
+        Self::Output { index: 0, piece }
     }
 }
 
@@ -257,8 +260,15 @@ pub struct Lowered {
 pub struct Io<'a> {
     /// Of the inputs.
     pub inputs: &'a [Layout],
-    /// Of the output.
-    pub output: &'a Layout,
+    /// Of the outputs: the main one, then those of [`Op::side_outputs`].
+    pub outputs: &'a [Layout],
+}
+
+impl Io<'_> {
+    /// The main output's layout.
+    pub fn output(&self) -> &Layout {
+        &self.outputs[0]
+    }
 }
 
 /// Which of several kernels for the same op may be taken.
@@ -317,8 +327,8 @@ pub enum Wire {
     Upstream,
     /// The forward op's input of this number.
     Input(usize),
-    /// The forward op's output.
-    Output,
+    /// The forward op's output of this number; number 0 is the main one.
+    Output(usize),
 }
 
 /// A backward rule: the op that gives the gradient with respect to one input, and what it reads.
@@ -342,13 +352,20 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// Its name in plans, such as `conv` or `gram_backward`.
     fn name(&self) -> &'static str;
 
-    /// The output's shape.
+    /// The main output's shape.
     ///
     /// # Errors
     /// [`Error::Shape`] where the inputs do not fit.
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape>;
 
-    /// How the gradient with respect to `input` is had; `None` where none flows there.
+    /// Shapes of what it makes beside the main output, such as a ReLU's mask. No gradient flows through these.
+    fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let _ = inputs;
+        Vec::new()
+    }
+
+    /// How the gradient with respect to `input` is had; `None` where none flows there, or the op was not recorded
+    /// for it.
     fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
         let _ = (input, shapes);
         None
@@ -361,7 +378,14 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         None
     }
 
-    /// The input whose memory the output takes over.
+    /// The op that makes the main output once more from the same inputs, to the same bits and without the side
+    /// outputs, where that is cheaper than to keep it. `None` elsewhere.
+    fn repeat(&self, inputs: &[Shape]) -> Option<Arc<dyn Op>> {
+        let _ = inputs;
+        None
+    }
+
+    /// The input whose memory the main output takes over.
     fn in_place(&self) -> Option<usize> {
         None
     }
@@ -403,12 +427,23 @@ pub(crate) fn elementwise<P: crate::gpu::Params>(
     params: impl Fn(usize) -> P,
     operands: impl Fn(usize) -> Vec<Operand>,
 ) -> Vec<Dispatch> {
+    piecewise(kernel, layout, flops_per_element, Shape::elements, params, operands)
+}
+
+/// One dispatch a piece of `layout`, with as many threads as `threads` says for the piece's shape.
+pub(crate) fn piecewise<P: crate::gpu::Params>(
+    kernel: &'static Kernel,
+    layout: &Layout,
+    flops_per_element: u64,
+    threads: impl Fn(Shape) -> u64,
+    params: impl Fn(usize) -> P,
+    operands: impl Fn(usize) -> Vec<Operand>,
+) -> Vec<Dispatch> {
     (0..layout.pieces.len())
         .map(|piece| {
-            let count = layout.piece_elements(piece);
-            let groups = count.div_ceil(kernel.workgroup);
-            let flops = flops_per_element * u64::from(count);
-            Dispatch::new(kernel, params(piece), operands(piece), groups, flops)
+            let shape = layout.piece_shape(piece);
+            let groups = threads(shape).div_ceil(u64::from(kernel.workgroup)) as u32;
+            Dispatch::new(kernel, params(piece), operands(piece), groups, flops_per_element * shape.elements())
         })
         .collect()
 }

@@ -10,8 +10,8 @@ use crate::gpu::{Kernel, params};
 
 params! {
     /// Uniforms of both kernels: h and w are x's, the channels are those that a piece of x and a piece of y
-    /// have in common, and each begins at its own channel of its piece.
-    PoolParams { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, flags: u32 }
+    /// have in common; each begins at its own channel of its piece, and x's mask at `gate_first`.
+    PoolParams { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_first: u32, flags: u32 }
 }
 
 pub(crate) static POOL_FORWARD: Kernel =
@@ -43,10 +43,10 @@ impl Op for Pool {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
-        let dispatches = common_channels(x, io.output)
+        let dispatches = common_channels(x, io.output())
             .map(|common| {
                 let operands = vec![Operand::input(0, common.x), Operand::output(common.y)];
-                let elements = u64::from(common.params.channels) * io.output.shape.plane();
+                let elements = u64::from(common.params.channels) * io.output().shape.plane();
                 common.dispatch(&POOL_FORWARD, x.shape, 0, operands, elements, 4 * elements)
             })
             .collect();
@@ -89,13 +89,10 @@ impl Op for PoolBackward {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let dispatches = common_channels(io.output, &io.inputs[0])
+        let gate = self.epilogue.gate_operand(1, io)?;
+        let dispatches = common_channels(io.output(), &io.inputs[0])
             .map(|common| {
-                let operands = vec![
-                    Operand::input(0, common.y),
-                    self.epilogue.gate_operand(1, common.x),
-                    Operand::output(common.x),
-                ];
+                let operands = vec![Operand::input(0, common.y), gate, Operand::output(common.x)];
                 let channels = u64::from(common.params.channels);
                 let (threads, flops) = (channels * pooled(self.x).plane(), channels * self.x.plane());
                 common.dispatch(&POOL_BACKWARD, self.x, self.epilogue.flags(0, 1), operands, threads, flops)
@@ -138,6 +135,7 @@ fn common_channels(x: &Layout, y: &Layout) -> impl Iterator<Item = Common> {
                 w: 0,
                 x_first: first - xr.start,
                 y_first: first - yr.start,
+                gate_first: first,
                 flags: 0,
             };
             Some(Common { x: xi, y: yi, params })

@@ -46,10 +46,10 @@ impl Op for Preprocess {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let plane = io.output.shape.plane();
-        let params = |piece: usize| block(self.mean, plane, &io.output.pieces[piece]);
+        let plane = io.output().shape.plane();
+        let params = |piece: usize| block(self.mean, plane, &io.output().pieces[piece]);
         let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
-        let dispatches = elementwise(&PREPROCESS_FORWARD, io.output, 1, params, operands);
+        let dispatches = elementwise(&PREPROCESS_FORWARD, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
@@ -73,7 +73,7 @@ impl Op for Postprocess {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let plane = io.output.shape.plane();
+        let plane = io.output().shape.plane();
         let x = &io.inputs[0];
         let dispatches = x
             .pieces

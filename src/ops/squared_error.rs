@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::relu::{MASK_COLUMNS, mask_lines};
 use super::{
-    Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
+    Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes, piecewise,
 };
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
@@ -19,8 +20,9 @@ params! {
     ReduceParams { partials: u32, scale: f32 }
 }
 params! {
-    /// Uniforms of the backward kernel; scale = 1/(2n).
-    BackwardParams { count: u32, scale: f32, flags: u32 }
+    /// Uniforms of the backward kernel: the piece holds `channels` channels (h, w), from channel `first` on;
+    /// scale = 1/(2n).
+    BackwardParams { channels: u32, h: u32, w: u32, first: u32, scale: f32, flags: u32 }
 }
 
 pub(crate) static SQUARED_ERROR_FORWARD: Kernel = super::kernel!("squared_error_forward", SquaredErrorParams, 64, None, [read x, read target_, write partials]);
@@ -31,7 +33,8 @@ pub(crate) static SQUARED_ERROR_BACKWARD: Kernel = super::kernel!(
     BackwardParams,
     64,
     None,
-    [read dy, read x, read target_, read gate, write dx]
+    [read dy, read x, read target_, read gate, write dx],
+    { COLUMNS: MASK_COLUMNS }
 );
 
 /// Elements that one thread of the first pass adds up, unless that makes too few threads or too many.
@@ -133,19 +136,24 @@ impl Op for SquaredErrorBackward {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let scale = (0.5 / io.output.shape.elements() as f64) as f32;
+        let dx = io.output();
+        let scale = (0.5 / dx.shape.elements() as f64) as f32;
         let flags = self.epilogue.flags(0, 1);
-        let params = |piece| BackwardParams { count: io.output.piece_elements(piece), scale, flags };
+        let gate = self.epilogue.gate_operand(3, io)?;
+        let params = |piece| {
+            let Shape { c, h, w } = dx.piece_shape(piece);
+            BackwardParams { channels: c, h, w, first: dx.pieces[piece].start, scale, flags }
+        };
         let operands = |piece| {
             vec![
                 Operand::input(0, 0),
                 Operand::input(1, piece),
                 Operand::input(2, piece),
-                self.epilogue.gate_operand(3, piece),
+                gate,
                 Operand::output(piece),
             ]
         };
-        let dispatches = elementwise(&SQUARED_ERROR_BACKWARD, io.output, 3, params, operands);
+        let dispatches = piecewise(&SQUARED_ERROR_BACKWARD, dx, 3, mask_lines, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

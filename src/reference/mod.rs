@@ -24,7 +24,7 @@ pub use conv::{conv_backward, conv_forward};
 pub use gram::{gram_backward, gram_forward};
 pub use pool::{pool_backward, pool_forward};
 pub use preprocess::{postprocess_forward, preprocess_forward};
-pub use relu::{relu_backward, relu_forward};
+pub use relu::{relu_backward, relu_forward, relu_mask};
 pub use squared_error::{squared_error_backward, squared_error_forward};
 pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 

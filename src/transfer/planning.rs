@@ -3,7 +3,9 @@
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
-use crate::graph::{Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan};
+use crate::graph::{
+    Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise,
+};
 use crate::nn::record_vgg19;
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
@@ -111,7 +113,7 @@ fn plan_at_size(
     let fit = |(width, height)| options.size.fit(width, height);
     let size = fit(content);
     let (tape, style_layers) = step_tape(options, deepest, size)?;
-    let program = plan(&fuse(&tape), limits)?;
+    let program = plan(&rematerialise(&fuse(&tape)), limits)?;
     let picture = plan_picture(mean, size, limits)?;
     let targets = [
         plan_target(options, Target::Style, mean, fit(style), limits)?,
@@ -143,7 +145,7 @@ fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> 
     let mut content_cost = None;
     let mut style_costs = Vec::new();
     let mut style_layers = Vec::new();
-    record_vgg19(&mut tape, pixels, deepest, |tape, layer, activations| {
+    record_vgg19(&mut tape, pixels, deepest, true, |tape, layer, activations| {
         if layer == options.content_layer {
             let target = tape.external(name::CONTENT_TARGET, tape.shape(activations), Role::Workspace);
             content_cost = Some(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
@@ -204,7 +206,7 @@ fn plan_target(
     let mut tape = Tape::new();
     let picture = tape.external(name::PICTURE, Shape::new(1, height, width), Role::Workspace);
     let pixels = tape.record(Preprocess { mean }, &[picture], name::PICTURE)?;
-    record_vgg19(&mut tape, pixels, deepest.unwrap_or(0), |tape, layer, activations| {
+    record_vgg19(&mut tape, pixels, deepest.unwrap_or(0), false, |tape, layer, activations| {
         if wanted(layer) {
             let kept = match target {
                 Target::Content => activations,

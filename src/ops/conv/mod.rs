@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::relu::{Relu, lower_mask, mask_shape};
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
@@ -71,17 +72,22 @@ pub(crate) static CONV_BACKWARD_DIRECT: Kernel = super::kernel!(
     { CHANNELS: 3, PIXELS: 4 }
 );
 
+/// Most input channels of a convolution that is done again rather than kept.
+const PICTURE_CHANNELS: u32 = 3;
+
 /// Elements of the weights of a convolution, (out, in, 3, 3) whatever their arrangement.
 pub fn weights_shape(input_channels: u32, output_channels: u32) -> Shape {
     Shape::new(output_channels, input_channels, 9)
 }
 
 /// y = w ∗ x + b, with ReLU when merged. Inputs x (C_in, H, W), w (C_out, C_in, 9), b (1, 1, C_out); output
-/// (C_out, H, W).
-#[derive(Debug)]
+/// (C_out, H, W), and the ReLU's mask where asked for.
+#[derive(Debug, Default)]
 pub struct Conv {
     /// Whether ReLU follows in the same kernel.
     pub relu: bool,
+    /// Whether the ReLU's mask is made, too.
+    pub mask: bool,
 }
 
 impl Op for Conv {
@@ -102,16 +108,27 @@ impl Op for Conv {
         (input == 0 && !self.relu).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
     }
 
+    fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let y = Shape { c: inputs[1].c, ..inputs[0] };
+        self.mask.then(|| mask_shape(y)).into_iter().collect()
+    }
+
     fn fuse(&self, next: &dyn Op, _slot: usize) -> Option<Arc<dyn Op>> {
-        (!self.relu && next.downcast::<super::relu::Relu>().is_some())
-            .then(|| Arc::new(Self { relu: true }) as _)
+        let relu = next.downcast::<Relu>()?;
+        (!self.relu).then(|| Arc::new(Self { relu: true, mask: relu.mask }) as _)
+    }
+
+    /// From a picture's few channels: a two hundredth of a step's work at VGG's first layer, whose output is
+    /// twenty times its input.
+    fn repeat(&self, inputs: &[Shape]) -> Option<Arc<dyn Op>> {
+        (inputs[0].c <= PICTURE_CHANNELS).then(|| Arc::new(Self { mask: false, ..*self }) as _)
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
         let tiling = choose::forward(x.shape.c, capabilities);
         let finish = Epilogue::BIAS | if self.relu { Epilogue::RELU } else { 0 };
-        let dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
+        let mut dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
             let params = ConvParams {
                 flags: Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 },
                 ..params
@@ -125,6 +142,9 @@ impl Op for Conv {
             ];
             tiling.dispatch(params, operands)
         });
+        if self.mask {
+            dispatches.extend(lower_mask(io)?);
+        }
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
@@ -156,12 +176,12 @@ impl Op for ConvBackward {
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let tiling = choose::backward(io.output.shape.c, capabilities);
+        let tiling = choose::backward(io.output().shape.c, capabilities);
+        let gate = self.epilogue.gate_operand(2, io)?;
         let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
             let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };
             let dy = Operand::input(0, dy_piece);
             let w = Operand::Input { index: 1, piece: 0, form: tiling.form };
-            let gate = self.epilogue.gate_operand(2, dx_piece);
             let dx = Operand::output(dx_piece);
             let operands = if tiling.kernel.bindings.len() == 5 {
                 vec![dy, w, Operand::Unused, gate, dx]
@@ -179,7 +199,7 @@ fn pieces(
     io: &Io<'_>,
     dispatch: impl Fn(usize, usize, usize, usize, ConvParams) -> Dispatch,
 ) -> Vec<Dispatch> {
-    let (x, y) = (&io.inputs[0], io.output);
+    let (x, y) = (&io.inputs[0], io.output());
     let mut dispatches = Vec::new();
     for (y_piece, out) in y.pieces.iter().enumerate() {
         for (x_piece, input) in x.pieces.iter().enumerate() {
