@@ -257,7 +257,12 @@ impl Case {
             [Form::Plain, Form::Forward, Form::Backward]
                 .map(|form| 4 * arranged_elements(form, shape.h, shape.c))
         });
-        let least = cuttable.iter().map(|shape| 4 * shape.plane()).chain(arranged).chain(masks.map(Shape::bytes)).max()?;
+        let least = cuttable
+            .iter()
+            .map(|shape| 4 * shape.plane())
+            .chain(arranged)
+            .chain(masks.map(Shape::bytes))
+            .max()?;
         let largest = cuttable.iter().map(|shape| shape.bytes()).max()?;
         let limit = least.max(largest / self.pieces);
         (limit < largest).then_some(limit)
@@ -594,7 +599,13 @@ fn conv_forward() -> impl Iterator<Item = Case> {
     .map(|(x, outputs, relu)| {
         let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
-        case("conv_forward", what, Conv { relu, mask: false }, inputs, Tolerance::sum(9 * u64::from(x.c) + 1, 1.0))
+        case(
+            "conv_forward",
+            what,
+            Conv { relu, mask: false },
+            inputs,
+            Tolerance::sum(9 * u64::from(x.c) + 1, 1.0),
+        )
     })
 }
 

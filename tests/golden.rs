@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::compare::assert_close;
 use impasto::gpu::Readback;
-use impasto::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan};
+use impasto::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
 use impasto::nn::{VGG19, Weights, index_of, record_vgg19};
 use impasto::ops::Shape;
 use impasto::ops::gram::Gram;
@@ -64,7 +64,7 @@ fn engine() -> Engine {
 /// Runs a tape once, as it is planned for this device, and returns what it keeps.
 fn run(engine: &Engine, tape: &Tape, inputs: &[(&str, &[f32])]) -> Vec<Vec<f32>> {
     let gpu = engine.gpu();
-    let program = plan(&fuse(tape), &engine.limits()).unwrap();
+    let program = plan(&rematerialise(&fuse(tape)), &engine.limits()).unwrap();
     let mut externals = Externals::default();
     block_on(engine.bind_weights(&program, &mut externals)).unwrap();
     for external in program.externals.iter().filter(|external| external.role != Role::Weights) {
@@ -113,7 +113,7 @@ fn activations_and_grams_are_the_golden_ones() {
     let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
     let mut layers = Vec::new();
     let deepest = index_of("conv5_1").unwrap();
-    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+    record_vgg19(&mut tape, x, deepest, false, |tape, layer, activations| {
         tape.keep(activations);
         layers.push((layer, tape.shape(activations)));
         Ok(())
@@ -128,7 +128,7 @@ fn activations_and_grams_are_the_golden_ones() {
     }
     let mut tape = Tape::new();
     let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
-    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+    record_vgg19(&mut tape, x, deepest, false, |tape, layer, activations| {
         if STYLE_LAYERS.contains(&layer) {
             let gram = tape.record(Gram, &[activations], layer)?;
             tape.keep(gram);
@@ -163,7 +163,7 @@ fn the_gradient_is_the_golden_one() {
     let tap = |picture: &Picture, wanted: &[&str], gram: bool| -> Vec<Vec<f32>> {
         let mut tape = Tape::new();
         let x = tape.external("pixels", Shape::new(3, picture.height(), picture.width()), Role::Optimiser);
-        record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+        record_vgg19(&mut tape, x, deepest, false, |tape, layer, activations| {
             if wanted.contains(&layer) {
                 let kept = if gram { tape.record(Gram, &[activations], layer)? } else { activations };
                 tape.keep(kept);
@@ -180,7 +180,7 @@ fn the_gradient_is_the_golden_one() {
     let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
     let mut content_cost = None;
     let mut style_costs: Vec<TensorId> = Vec::new();
-    record_vgg19(&mut tape, x, deepest, |tape, layer, activations| {
+    record_vgg19(&mut tape, x, deepest, true, |tape, layer, activations| {
         if layer == "conv4_2" {
             let target = tape.external("target", tape.shape(activations), Role::Workspace);
             content_cost = Some(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);

@@ -12,7 +12,8 @@ use common::random::Random;
 use impasto::cases::twin;
 use impasto::gpu::Access;
 use impasto::graph::{
-    Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse, plan,
+    Bytes, Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse, plan,
+    rematerialise,
 };
 use impasto::nn::record_vgg19;
 use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
@@ -53,9 +54,9 @@ impl Network {
         let shape = weights_shape(self.tape.shape(x).c, outputs);
         let weights = self.external(&format!("{layer}.weight"), shape, Role::Weights);
         let bias = self.external(&format!("{layer}.bias"), Shape::row(outputs), Role::Weights);
-        let sums = self.tape.record(Conv { relu: false }, &[x, weights, bias], layer).unwrap();
+        let sums = self.tape.record(Conv::default(), &[x, weights, bias], layer).unwrap();
         self.sums.push(sums);
-        self.tape.record(Relu, &[sums], layer).unwrap()
+        self.tape.record(Relu { mask: true }, &[sums], layer).unwrap()
     }
 
     fn style(&mut self, x: TensorId, layer: &str) -> TensorId {
@@ -65,7 +66,16 @@ impl Network {
     }
 
     /// conv1, conv2, pool, conv3; style costs of conv2 and conv3, content cost of conv2.
-    fn new(seed: u64, (height, width): (u32, u32)) -> Self {
+    fn new(seed: u64, size: (u32, u32)) -> Self {
+        Self::recorded(seed, size, false)
+    }
+
+    /// The same with a style cost of conv1, so that its output is read in the backward pass, too.
+    fn with_first_style(seed: u64, size: (u32, u32)) -> Self {
+        Self::recorded(seed, size, true)
+    }
+
+    fn recorded(seed: u64, (height, width): (u32, u32), first_style: bool) -> Self {
         let mut tape = Tape::new();
         let shape = Shape::new(3, height, width);
         let pixels = tape.external("pixels", shape, Role::Optimiser);
@@ -74,6 +84,7 @@ impl Network {
         let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.0])]);
         let mut net = Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random };
         let conv1 = net.conv(pixels, 4, "conv1");
+        let style1 = first_style.then(|| net.style(conv1, "conv1"));
         let conv2 = net.conv(conv1, 5, "conv2");
         let style2 = net.style(conv2, "conv2");
         let target = net.external("conv2.content", net.tape.shape(conv2), Role::Workspace);
@@ -81,9 +92,10 @@ impl Network {
         let pool = net.tape.record(Pool, &[conv2], "pool").unwrap();
         let conv3 = net.conv(pool, 6, "conv3");
         let style3 = net.style(conv3, "conv3");
-        let weights = net.external("weights", Shape::row(4), Role::Workspace);
-        let style = net.tape.record(WeightedSum { first: 0 }, &[weights, style2, style3], "style").unwrap();
-        net.total = net.tape.record(WeightedSum { first: 2 }, &[weights, content, style], "total").unwrap();
+        let weights = net.external("weights", Shape::row(5), Role::Workspace);
+        let styles: Vec<TensorId> = [weights, style2, style3].into_iter().chain(style1).collect();
+        let style = net.tape.record(WeightedSum { first: 0 }, &styles, "style").unwrap();
+        net.total = net.tape.record(WeightedSum { first: 3 }, &[weights, content, style], "total").unwrap();
         for cost in [net.total, content, style] {
             net.tape.keep(cost);
         }
@@ -121,11 +133,15 @@ fn interpret(tape: &Tape, given: &Values) -> Values {
             })
             .collect();
         let result = twin(&*node.op, &inputs, &shapes);
-        assert_eq!(result.output.len() as u64, tape.shape(node.output).elements(), "{}", node.op.name());
         for (input, _) in result.updated {
             values.remove(&node.inputs[input]);
         }
-        values.insert(node.output, result.output);
+        let results: Vec<Vec<f64>> = std::iter::once(result.output).chain(result.sides).collect();
+        assert_eq!(results.len(), node.outputs.len(), "{}: outputs", node.op.name());
+        for (output, result) in node.outputs.iter().zip(results) {
+            assert_eq!(result.len() as u64, tape.shape(*output).elements(), "{}", node.op.name());
+            values.insert(*output, result);
+        }
     }
     values
 }
@@ -197,21 +213,25 @@ fn what_cannot_be_differentiated_is_refused() {
     let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
     let unused = tape.external("unused", Shape::new(1, 2, 2), Role::Workspace);
     let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
-    let y = tape.record(Relu, &[x], "layer").unwrap();
+    let y = tape.record(Relu { mask: true }, &[x], "layer").unwrap();
     let cost = tape.record(SquaredError::content_cost(), &[y, unused], "layer").unwrap();
     let refused = |tape: &mut Tape, cost, wrt| differentiate(tape, cost, wrt, seed).unwrap_err().to_string();
     assert!(refused(&mut tape, y, x).contains("scalar"));
     let stranger = tape.external("stranger", Shape::SCALAR, Role::Workspace);
     assert!(refused(&mut tape, cost, stranger).contains("depends"));
-    // A target is not optimised, and merged ops come after differentiation.
+    // A target is not optimised, a ReLU without a mask was not recorded for a gradient, and merged ops come after
+    // differentiation.
     assert!(refused(&mut tape, cost, unused).contains("backward rule"));
+    let plain = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
+    let cost = tape.record(SquaredError::content_cost(), &[plain, unused], "layer").unwrap();
+    assert!(refused(&mut tape, cost, x).contains("backward rule"));
     let merged = fuse(&{
         let mut tape = Tape::new();
         let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
         let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
         let bias = tape.external("b", Shape::SCALAR, Role::Weights);
-        let sums = tape.record(Conv { relu: false }, &[x, weights, bias], "conv").unwrap();
-        tape.record(Relu, &[sums], "conv").unwrap();
+        let sums = tape.record(Conv::default(), &[x, weights, bias], "conv").unwrap();
+        tape.record(Relu { mask: false }, &[sums], "conv").unwrap();
         tape
     });
     assert_eq!(merged.nodes()[0].op.name(), "conv_relu");
@@ -251,8 +271,8 @@ fn what_somebody_else_needs_is_not_fused_away() {
     let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
     let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
     let bias = tape.external("b", Shape::SCALAR, Role::Weights);
-    let sums = tape.record(Conv { relu: false }, &[x, weights, bias], "conv").unwrap();
-    let y = tape.record(Relu, &[sums], "conv").unwrap();
+    let sums = tape.record(Conv::default(), &[x, weights, bias], "conv").unwrap();
+    let y = tape.record(Relu { mask: false }, &[sums], "conv").unwrap();
     assert_eq!(names(&fuse(&tape)), ["conv_relu"]);
     let mut kept = tape.clone();
     kept.keep(sums);
@@ -263,6 +283,63 @@ fn what_somebody_else_needs_is_not_fused_away() {
     let mut twice = tape;
     twice.keep(y);
     assert_eq!(names(&fuse(&twice)), ["conv_relu"]);
+}
+
+// ---- Repeating instead of keeping ----
+
+/// Positions of the nodes that make a convolution from the pixels.
+fn first_layers(tape: &Tape, pixels: TensorId) -> Vec<usize> {
+    let nodes = tape.nodes().iter().enumerate();
+    nodes.filter(|(_, node)| node.op.name() == "conv_relu" && node.inputs[0] == pixels).map(|n| n.0).collect()
+}
+
+#[test]
+fn a_tape_that_repeats_its_first_layer_computes_the_same() {
+    for (seed, size) in [(1, (9, 7)), (8, (4, 6))] {
+        let mut net = Network::with_first_style(seed, size);
+        let gradient = net.differentiate();
+        net.tape.keep(gradient);
+        net.update(gradient);
+        let fused = fuse(&net.tape);
+        let repeated = rematerialise(&fused);
+        let [first, again] = first_layers(&repeated, net.pixels)[..] else { panic!("twice") };
+        assert_eq!(first_layers(&fused, net.pixels), [first]);
+        let (first, next) = (&repeated.nodes()[first], &repeated.nodes()[again + 1]);
+        let again = &repeated.nodes()[again];
+        assert_eq!((first.phase, first.kind, first.outputs.len()), (Phase::Forward, Kind::Activation, 2));
+        assert_eq!((again.phase, again.kind, again.outputs.len()), (Phase::Backward, Kind::Activation, 1));
+        assert!(next.inputs.contains(&again.output()), "just before it is read");
+        let late = repeated.nodes().iter().filter(|node| node.phase > Phase::Forward);
+        assert!(late.flat_map(|node| &node.inputs).all(|input| *input != first.output()), "free by then");
+        let (kept, made) = (interpret(&fused, &net.values), interpret(&repeated, &net.values));
+        assert_eq!(kept[&gradient], made[&gradient]);
+        assert_eq!(kept[&net.total], made[&net.total]);
+        // Nothing is left to repeat.
+        assert_eq!(names(&rematerialise(&repeated)), names(&repeated));
+    }
+}
+
+#[test]
+fn only_what_it_pays_to_repeat_is_repeated() {
+    // The first layer has no cost: nobody reads its output in the backward pass.
+    let mut net = Network::new(1, (9, 7));
+    net.differentiate();
+    let fused = fuse(&net.tape);
+    assert_eq!(names(&rematerialise(&fused)), names(&fused));
+    // Its output is kept anyway.
+    let mut net = Network::with_first_style(1, (9, 7));
+    net.differentiate();
+    let mut fused = fuse(&net.tape);
+    assert_eq!(rematerialise(&fused).nodes().len(), fused.nodes().len() + 1);
+    fused.keep(fused.nodes()[first_layers(&fused, net.pixels)[0]].output());
+    assert_eq!(names(&rematerialise(&fused)), names(&fused));
+    // Its input is overwritten first: the pixels change before the backward pass.
+    let mut net = Network::with_first_style(1, (9, 7));
+    let change = net.external("change", net.tape.shape(net.pixels), Role::Workspace);
+    net.tape.record(Add, &[net.pixels, change], "early").unwrap();
+    net.differentiate();
+    let fused = fuse(&net.tape);
+    assert_eq!(names(&rematerialise(&fused)), names(&fused));
 }
 
 // ---- Plans ----
@@ -286,7 +363,7 @@ fn transfer(size: (u32, u32)) -> Tape {
     let shape = Shape::new(3, size.0, size.1);
     let pixels = tape.external("pixels", shape, Role::Optimiser);
     let mut costs = Vec::new();
-    record_vgg19(&mut tape, pixels, 12, |tape, layer, activations| {
+    record_vgg19(&mut tape, pixels, 12, true, |tape, layer, activations| {
         if layer == "conv4_2" {
             let target = tape.external("content", tape.shape(activations), Role::Workspace);
             costs.push(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
@@ -497,8 +574,9 @@ fn plans_of_a_transfer_hold() {
     {
         let tape = transfer(size);
         let fused = fuse(&tape);
+        let repeated = rematerialise(&fused);
         let mut own = Vec::new();
-        for tape in [&tape, &fused] {
+        for tape in [&tape, &fused, &repeated] {
             let limits = limits(binding, 1 << 32, KernelChoice::Auto);
             let program = plan(tape, &limits).unwrap();
             check_plan(
@@ -516,6 +594,21 @@ fn plans_of_a_transfer_hold() {
             println!("  {bytes:?}");
         }
         assert!(own[1] < own[0], "fusion saves memory: {own:?}");
+        assert!(own[2] < own[1], "and so does repeating: {own:?}");
+    }
+}
+
+/// What a step takes beside its weights, as it is planned for the software adapter.
+#[test]
+fn a_transfer_takes_as_little_memory_as_it_should() {
+    for (size, allowed) in [((300, 400), 98), ((768, 1024), 528)] {
+        let tape = rematerialise(&fuse(&transfer(size)));
+        let limits = limits(128 << 20, 1 << 32, KernelChoice::Auto);
+        let program = plan(&tape, &limits).unwrap();
+        let Bytes { weights, total, .. } = program.bytes(0);
+        let mib = (total - weights) >> 20;
+        println!("{size:?}: {mib} MiB of {allowed}");
+        assert!(mib <= allowed, "{size:?}: {mib} MiB");
     }
 }
 
@@ -547,7 +640,7 @@ fn what_is_still_needed_is_not_overwritten() {
     let recorded = || {
         let mut tape = Tape::new();
         let x = tape.external("x", shape, Role::Workspace);
-        let y = tape.record(Relu, &[x], "layer").unwrap();
+        let y = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
         let sum = tape.record(Add, &[y, x], "layer").unwrap();
         tape.keep(sum);
         (tape, x, y, sum)
@@ -575,7 +668,7 @@ fn what_is_still_needed_is_not_overwritten() {
 fn limits_that_are_too_small_are_named() {
     let mut tape = Tape::new();
     let x = tape.external("x", Shape::new(2, 100, 100), Role::Workspace);
-    let y = tape.record(Relu, &[x], "layer").unwrap();
+    let y = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
     tape.keep(y);
     let error = plan(&tape, &limits(39_999, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
     assert!(error.contains("40000") && error.contains("39999") && error.contains("--size"), "{error}");

@@ -14,7 +14,10 @@ use common::gpu::{Options, Run, planned, run, shared_gpu};
 use impasto::cases::{self, Case, Expected, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Program, Role};
+use impasto::ops::conv::Conv;
+use impasto::ops::relu::Relu;
 use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, KernelChoice, Layout, Lowered, Op, Operand, Shape};
+use impasto::reference::relu_mask;
 
 const CHOICES: [KernelChoice; 3] = [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Naive];
 
@@ -38,6 +41,12 @@ fn judge(name: &str, case: &Case, expected: &Expected, run: &Run) -> Comparison 
         widen(&run.output)
     };
     let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
+    assert_eq!(run.sides.len(), expected.sides.len(), "{name}: side outputs");
+    for (side, want) in run.sides.iter().zip(&expected.sides) {
+        // Words are bits: any difference is one too many.
+        let comparison = compare(&format!("{name}, side output"), side, want, 0.0, 0.0);
+        assert!(comparison.passes(), "{comparison}");
+    }
     for (index, (given, want)) in case.values().iter().zip(&expected.inputs).enumerate() {
         match want {
             None => assert!(*given == run.inputs[index], "{name}: input {index} was changed"),
@@ -113,7 +122,7 @@ fn check_family(family: &str) {
 }
 
 fn same_bits(a: &Run, b: &Run) -> bool {
-    a.output == b.output && a.inputs == b.inputs
+    a.output == b.output && a.sides == b.sides && a.inputs == b.inputs
 }
 
 /// A family's test, and the list of all families that have one.
@@ -239,6 +248,9 @@ fn every_family_has_a_canary() {
             run.output.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect()
         };
         assert_canary(&case.name, &output, &expected.output, atol, rtol);
+        for (side, want) in run.sides.iter().zip(&expected.sides) {
+            assert_canary(&format!("{}, side output", case.name), side, want, 0.0, 0.0);
+        }
     }
 }
 
@@ -246,13 +258,36 @@ fn every_family_has_a_canary() {
 fn merged_and_separate_ops_agree_to_the_last_bit() {
     // A convolution and its ReLU: merging must not change the order of any sum.
     let mut case = cases::all().into_iter().find(|case| case.name == "conv_forward 17×13×11 to 5").unwrap();
-    case.steps.push(Step { op: Arc::new(impasto::ops::relu::Relu), inputs: vec![case.inputs.len()] });
+    case.steps.push(Step { op: Arc::new(Relu { mask: true }), inputs: vec![case.inputs.len()] });
     for choice in CHOICES {
         let separate = Options { choice, ..Options::default() };
         let merged = Options { fuse: true, ..separate };
-        assert_eq!(kernels(&planned(&case, &separate)).len(), 2);
-        assert_eq!(kernels(&planned(&case, &merged)).len(), 1);
+        assert_eq!(planned(&case, &separate).dispatches.iter().filter(|d| d.op == "relu").count(), 2);
+        assert!(planned(&case, &merged).dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
         assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{choice:?}");
+    }
+}
+
+/// The twin's sums round otherwise, so its mask may differ where a sum is nearly 0: the kernels' mask must be that of
+/// the kernels' own output.
+#[test]
+fn the_mask_of_a_convolution_is_that_of_its_output() {
+    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == "conv_forward").collect();
+    for mut case in cases {
+        case.steps[0].op = Arc::new(Conv { relu: true, mask: true });
+        let shape = case.record().map(|recorded| recorded.tape.shape(recorded.output)).unwrap();
+        let size = (shape.c as usize, shape.h as usize, shape.w as usize);
+        let limits = [None, case.binding_limit()];
+        for (choice, limit) in CHOICES.into_iter().flat_map(|choice| limits.map(|limit| (choice, limit))) {
+            let options = Options { choice, max_binding_bytes: limit, guards: true, ..Options::default() };
+            let run = run(&case, &options);
+            let name = format!("{}, {choice:?}, {limit:?} bytes", case.name);
+            assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
+            let y: Vec<f32> = run.output.iter().map(|bits| f32::from_bits(*bits)).collect();
+            let open = y.iter().filter(|y| **y > 0.0).count();
+            assert!(y.len() < 100 || (y.len() / 4..y.len() * 3 / 4).contains(&open), "{name}: {open} bits");
+            assert!(run.sides == [relu_mask(&y, size)], "{name}: another mask");
+        }
     }
 }
 

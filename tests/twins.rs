@@ -92,7 +92,8 @@ fn relu_backward_is_the_gradient_of_its_forward() {
         // Twice the step away from the kink, where a difference would straddle both slopes.
         let x: Vec<f64> = random.vec_f64(len).iter().map(|x| x + 2.0 * STEP * x.signum()).collect();
         let dy = random.vec_f64(len);
-        let dx = relu_backward(&dy, &relu_forward(&x));
+        let size = (1, 1, len);
+        let dx = relu_backward(&dy, &relu_mask(&relu_forward(&x), size), size);
         check_gradient(&format!("relu_backward {len}"), &x, &dy, relu_forward, &dx);
     }
 }
@@ -289,8 +290,36 @@ fn conv_forward_gives_hand_computed_numbers() {
 fn relu_gives_hand_computed_numbers() {
     assert_eq!(relu_forward(&[-2.0, -0.0, 0.0, 1e-30, 3.5]), [0.0, 0.0, 0.0, 1e-30, 3.5]);
     // At the kink nothing passes.
-    assert_eq!(relu_backward(&[1.0, -2.0, 3.0, -4.0], &[0.0, 0.5, -0.0, 1e-30]), [0.0, -2.0, 0.0, -4.0]);
+    let mask = relu_mask(&[0.0, 0.5, -0.0, 1e-30], (1, 2, 2));
+    assert_eq!(mask, [1 << 1 | 1 << 9]);
+    assert_eq!(relu_backward(&[1.0, -2.0, 3.0, -4.0], &mask, (1, 2, 2)), [0.0, -2.0, 0.0, -4.0]);
     assert!(relu_forward(&[f32::NAN])[0].is_nan(), "a NaN must not be hidden");
+}
+
+#[test]
+fn a_mask_has_its_bits_where_they_belong() {
+    // Two channels of 5×9: 2×2 words each. A word has 4 rows of 8 bits, the leftmost column lowest.
+    let size = (2, 5, 9);
+    let mut y = vec![0.0; 2 * 5 * 9];
+    let mut want = vec![0; 2 * 2 * 2];
+    for (channel, row, column, word, bit) in [
+        (0, 0, 0, 0, 0),
+        (0, 0, 7, 0, 7),
+        (0, 0, 8, 1, 0),
+        (0, 2, 3, 0, 19),
+        (0, 3, 7, 0, 31),
+        (0, 4, 0, 2, 0),
+        (1, 0, 0, 4, 0),
+        (1, 4, 8, 7, 0),
+    ] {
+        y[(channel * 5 + row) * 9 + column] = 0.5;
+        want[word] |= 1_u32 << bit;
+        assert_eq!(relu_mask(&y, size), want, "channel {channel}, row {row}, column {column}");
+    }
+    let open: Vec<f64> = y.iter().map(|y| if *y > 0.0 { -3.0 } else { 0.0 }).collect();
+    assert_eq!(relu_backward(&vec![-3.0; y.len()], &want, size), open);
+    // What lies outside the picture is 0 whatever lies inside.
+    assert_eq!(relu_mask(&[1.0; 3 * 3], (1, 3, 3)), [0x0007_0707]);
 }
 
 #[test]
@@ -456,7 +485,10 @@ fn relu_and_pool_in_f32_differ_by_rounding_alone() {
     let size = (3, 5, 7);
     let (x, dy) = (random.vec_f32(3 * 5 * 7), random.vec_f32(3 * 5 * 7));
     check_rounding("relu_forward", &relu_forward(&x), &relu_forward(&widen(&x)), 1, 1);
-    check_rounding("relu_backward", &relu_backward(&dy, &x), &relu_backward(&widen(&dy), &widen(&x)), 1, 1);
+    let mask = relu_mask(&x, size);
+    assert_eq!(mask, relu_mask(&widen(&x), size), "narrowing changes no sign");
+    let want = relu_backward(&widen(&dy), &mask, size);
+    check_rounding("relu_backward", &relu_backward(&dy, &mask, size), &want, 1, 1);
     check_rounding("pool_forward", &pool_forward(&x, size), &pool_forward(&widen(&x), size), 4, 4);
     let dy = &dy[..3 * 3 * 4];
     check_rounding("pool_backward", &pool_backward(dy, size), &pool_backward(&widen(dy), size), 1, 1);

@@ -9,7 +9,7 @@ override FOLD: u32 = 32768u;
 struct Slice { first: u32, end: u32 }
 @group(0) @binding(0) var<uniform> slice: Slice;
 
-struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, flags: u32 }
+struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_first: u32, flags: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;

@@ -113,10 +113,8 @@ impl<'a> Planner<'a> {
 
     fn lower(&mut self, index: usize, node: &Node) -> Result<()> {
         let inputs: Vec<Layout> = node.inputs.iter().map(|input| self.layouts[input.0].clone()).collect();
-        let outputs: Vec<Layout> =
-            node.outputs.iter().map(|output| self.layouts[output.0].clone()).collect();
-        let lowered =
-            node.op.lower(&Io { inputs: &inputs, outputs: &outputs }, &self.limits.capabilities)?;
+        let outputs: Vec<Layout> = node.outputs.iter().map(|output| self.layouts[output.0].clone()).collect();
+        let lowered = node.op.lower(&Io { inputs: &inputs, outputs: &outputs }, &self.limits.capabilities)?;
         let shapes: Vec<Shape> = inputs.iter().map(|layout| layout.shape).collect();
         for dispatch in lowered.dispatches {
             let at = self.program.dispatches.len();

@@ -226,12 +226,8 @@ impl Op for GramBackward {
                     scale: (1.0 / f64::from(plane)) as f32,
                     flags: self.epilogue.flags(in_piece, x.pieces.len()),
                 };
-                let operands = vec![
-                    Operand::input(0, 0),
-                    Operand::input(1, in_piece),
-                    gate,
-                    Operand::output(out_piece),
-                ];
+                let operands =
+                    vec![Operand::input(0, 0), Operand::input(1, in_piece), gate, Operand::output(out_piece)];
                 let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);
                 let groups = pixel_groups * params.out_count.div_ceil(outputs);
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));

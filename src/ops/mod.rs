@@ -443,7 +443,13 @@ pub(crate) fn piecewise<P: crate::gpu::Params>(
         .map(|piece| {
             let shape = layout.piece_shape(piece);
             let groups = threads(shape).div_ceil(u64::from(kernel.workgroup)) as u32;
-            Dispatch::new(kernel, params(piece), operands(piece), groups, flops_per_element * shape.elements())
+            Dispatch::new(
+                kernel,
+                params(piece),
+                operands(piece),
+                groups,
+                flops_per_element * shape.elements(),
+            )
         })
         .collect()
 }

@@ -53,8 +53,10 @@ pub(crate) struct Options {
 /// What a run left behind.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
-    /// The bits of the last output.
+    /// The bits of the last step's main output.
     pub(crate) output: Vec<u32>,
+    /// The words of its side outputs.
+    pub(crate) sides: Vec<Vec<u32>>,
     /// The bits of every input.
     pub(crate) inputs: Vec<Vec<u32>>,
     /// Sentinels that were overwritten, in words.
@@ -161,11 +163,18 @@ async fn run_async(case: &Case, options: &Options) -> impasto::Result<Run> {
         }
     }
 
-    let mut run = Run { output: Vec::new(), inputs: values, overruns: Vec::new() };
+    let mut run = Run { output: Vec::new(), sides: Vec::new(), inputs: values, overruns: Vec::new() };
     let program = executable.program();
-    for ((buffer, offset, _), resource) in executable.kept(0).into_iter().zip(&program.kept[0]) {
-        run.output.extend(read(gpu, buffer, offset, owned[*resource]).await?);
+    let mut outputs = Vec::new();
+    for (kept, resources) in program.kept.iter().enumerate() {
+        let mut words = Vec::new();
+        for ((buffer, offset, _), resource) in executable.kept(kept).into_iter().zip(resources) {
+            words.extend(read(gpu, buffer, offset, owned[*resource]).await?);
+        }
+        outputs.push(words);
     }
+    run.sides = outputs.split_off(1);
+    run.output.append(&mut outputs[0]);
     for (index, range, form, given, buffer) in placed {
         let words = read(gpu, &buffer, 0, buffer.size()).await?;
         let (own, behind) = words.split_at(given.len());
