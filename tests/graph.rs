@@ -675,6 +675,14 @@ fn limits_that_are_too_small_are_named() {
     let small = Limits { max_buffer_bytes: 79_999, ..limits(1 << 20, u64::MAX, KernelChoice::Auto) };
     let error = plan(&tape, &small).unwrap_err().to_string();
     assert!(error.contains("80000") && error.contains("79999"), "{error}");
+    // A mask is not cut: 64 channels of one pixel have 64 words.
+    let mut masked = Tape::new();
+    let x = masked.external("x", Shape::new(64, 1, 1), Role::Workspace);
+    let y = masked.record(Relu { mask: true }, &[x], "layer").unwrap();
+    masked.keep(y);
+    plan(&masked, &limits(256, u64::MAX, KernelChoice::Auto)).unwrap();
+    let error = plan(&masked, &limits(255, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
+    assert!(error.contains("mask") && error.contains("256") && error.contains("--size"), "{error}");
     // Several small buffers do where one large is not to be had.
     let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, KernelChoice::Auto) };
     let program = plan(&tape, &pieces).unwrap();

@@ -122,8 +122,12 @@ fn plan_at_size(
     let readback = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
         + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS);
     let bytes = program.bytes(readback + picture.own_bytes());
-    // A target's own memory is free again before the step's is asked for; the weights stay.
-    let beside = |target: &Program| bytes.weights + target.bytes(0).total;
+    // A target's own memory is free again before the step's is asked for; the weights, among which are all of the
+    // targets', stay.
+    let beside = |target: &Program| {
+        let Bytes { weights, total, .. } = target.bytes(0);
+        bytes.weights + total - weights
+    };
     let most = targets.iter().map(beside).fold(bytes.total, u64::max);
     if let Some(available) = limits.memory_bytes.filter(|available| *available < most) {
         let what = format!("painting {}x{}", size.0, size.1);
@@ -226,4 +230,39 @@ fn plan_picture(mean: [f32; 3], (width, height): (u32, u32), limits: &Limits) ->
     let picture = tape.record(Postprocess { mean }, &[pixels], name::PICTURE)?;
     tape.keep(picture);
     plan(&tape, limits)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ops::{Capabilities, KernelChoice};
+    use crate::transfer::Preset;
+
+    #[test]
+    fn targets_take_less_than_a_step() {
+        let capabilities = Capabilities {
+            max_binding_bytes: 128 << 20,
+            subgroups: Some((8, 8)),
+            choice: KernelChoice::Auto,
+        };
+        let limits = Limits {
+            capabilities,
+            max_buffer_bytes: 2 << 30,
+            memory_bytes: None,
+            alignment: 256,
+            uniform_alignment: 256,
+            slice_work: 1 << 32,
+        };
+        for size in [(400, 300), (1024, 768)] {
+            let options = Options { size: Size::LongerSide(size.0), ..Options::preset(Preset::Course) };
+            let planned = plan_transfer(&options, size, size, [0.0; 3], &limits).unwrap();
+            let own = |bytes: Bytes| bytes.total - bytes.weights;
+            let step = own(planned.bytes);
+            for target in &planned.targets {
+                let target = own(target.bytes(0));
+                assert!(target < step, "{size:?}: {target} bytes for a target, {step} for a step");
+            }
+        }
+    }
 }

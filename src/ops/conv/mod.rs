@@ -118,8 +118,8 @@ impl Op for Conv {
         (!self.relu).then(|| Arc::new(Self { relu: true, mask: relu.mask }) as _)
     }
 
-    /// From a picture's few channels: a two hundredth of a step's work at VGG's first layer, whose output is
-    /// twenty times its input.
+    /// From a picture's few channels: 0.2 % of a step's work at VGG's first layer, whose output has twenty times the
+    /// bytes of its input.
     fn repeat(&self, inputs: &[Shape]) -> Option<Arc<dyn Op>> {
         (inputs[0].c <= PICTURE_CHANNELS).then(|| Arc::new(Self { mask: false, ..*self }) as _)
     }
