@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use impasto::gpu::{Access, Kernel};
+use impasto::ops::conv::gemm::TRANSPOSED;
 use impasto::ops::{Epilogue, KERNELS};
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -166,12 +167,13 @@ fn sizes_come_from_rust() {
 }
 
 #[test]
-fn flags_have_the_bits_of_the_epilogue() {
+fn flags_have_the_bits_that_rust_says() {
     let bits = [
         ("ACCUMULATE", Epilogue::ACCUMULATE),
         ("BIAS", Epilogue::BIAS),
         ("RELU", Epilogue::RELU),
         ("GATE", Epilogue::GATE),
+        ("TRANSPOSED", TRANSPOSED),
     ];
     let mut found = 0;
     for kernel in KERNELS {

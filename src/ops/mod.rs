@@ -30,6 +30,8 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::CONV_FORWARD_DIRECT,
     &conv::CONV_FORWARD_TILE,
     &conv::CONV_FORWARD_SUBGROUP,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8,
     &conv::CONV_BACKWARD_NAIVE,
     &conv::CONV_BACKWARD_DIRECT,
     &relu::RELU_FORWARD,

@@ -10,7 +10,7 @@ use impasto::ops::{Form, KernelChoice, Layout, Shape, conv};
 use impasto::wgpu;
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
-const POISON: u32 = 0x7FC0_5EED;
+pub(crate) const POISON: u32 = 0x7FC0_5EED;
 
 /// What lies behind the inputs: another one, so that a kernel which copies it is found.
 const POISON_BEHIND: u32 = 0x7FC0_BAD1;

@@ -13,6 +13,7 @@ use crate::gpu::{Kernel, params};
 
 mod arrange;
 mod choose;
+pub mod gemm;
 
 pub use arrange::{arrange, arranged_elements};
 
