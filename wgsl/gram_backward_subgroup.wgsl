@@ -3,7 +3,8 @@
 // Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
 // Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two
 // channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers.
-// Right for subgroups of 8 lanes or more.
+// Right for subgroups of 8 lanes or more, but taken for exactly 8, which is the software adapter: AMD's compiler keeps
+// the 128 sums in memory.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
