@@ -54,8 +54,8 @@ fn predictions(text: &mut String, figures: &Figures) {
          A dispatch takes the longest of four times: its FLOP at the chip's peak times the kernel's *FLOP share*; its \
          traffic with workgroup memory at 128 bytes a clock and unit; with the innermost cache at 64; everything bound, \
          once, at the bandwidth of the memory. The first three are divided by n/{BUSY} where a SIMD holds only n < {BUSY} \
-         subgroups. Dispatches add up. Not counted: what lies between dispatches, larger caches, conflicts of banks, \
-         clocks that fall. Read them as a comparison of kernels and chips; a real step takes longer.\n\n\
+         subgroups. Dispatches add up. Not counted: what lies between dispatches, larger caches, scratch memory that \
+         overflows the innermost one, conflicts of banks, clocks that fall. Read them as a comparison of kernels and chips; a real step takes longer.\n\n\
          | picture | chip | predicted | TFLOP/s | most of it |\n|---|---|--:|--:|---|\n"
     );
     for step in &figures.steps {
