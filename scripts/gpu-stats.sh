@@ -8,7 +8,7 @@
 #             Chips that are named are printed; the files are only written and checked for all of the default.
 #
 # The program itself runs, with wgpu and Mesa's driver RADV; the kernel driver below is a stand-in that knows each chip
-# and executes nothing. So compiling is real, and results are not: no number that the GPU would compute is looked at.
+# and executes nothing. So compiling is real, and running is not: no submission is ever seen to end, so none is made.
 # Installs what is missing with apt-get (see ensure-vulkan.sh --drm-shim). Fails if a kernel that would be chosen on one
 # of the chips spills registers or keeps arrays in memory.
 set -euo pipefail
