@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Makes sure that this machine can build and run impasto: a Vulkan loader, a Vulkan driver, a C linker.
 #
-# usage: ensure-vulkan.sh [--backports]
+# usage: ensure-vulkan.sh [--backports] [--drm-shim]
 #   --backports   on Debian 12, take Mesa 25 from the backports suite of the mirror that apt already uses; its software
 #                 driver is faster than the one of the release
+#   --drm-shim    also Mesa's stand-in for AMD's kernel driver, with which its compiler works for GPUs that are not here
+#                 (see gpu-stats.sh); Debian and Ubuntu have it, and on Debian 12 it comes from backports with its Mesa
 #
 # Silent when nothing is missing. Otherwise says what it installs, and installs it with the system's package manager.
 # macOS and Windows bring their own graphics interface (Metal, DirectX 12). Exit code 0: ready; 1: something is missing
@@ -19,11 +21,13 @@ die() {
 }
 
 backports=no
+shim=no
 for argument in "$@"; do
   case $argument in
     --backports) backports=yes ;;
+    --drm-shim) shim=yes ;;
     *)
-      echo "usage: ensure-vulkan.sh [--backports]" >&2
+      echo "usage: ensure-vulkan.sh [--backports] [--drm-shim]" >&2
       exit 2
       ;;
   esac
@@ -84,6 +88,23 @@ have_driver() {
   return 1
 }
 
+have_shim() {
+  local file
+  for file in /usr/lib/*-linux-*/libamdgpu_noop_drm_shim.so; do
+    if [ -e "$file" ]; then return 0; fi
+  done
+  return 1
+}
+
+if [ "$shim" = yes ]; then
+  if [ "$(uname -s)" != Linux ] || ! command -v apt-get >/dev/null 2>&1; then
+    die "Mesa's stand-in for AMD's kernel driver (mesa-drm-shim) is a package of Debian and Ubuntu, which this is not" \
+      "Run it in a container of Debian 12."
+  fi
+  # The shim and the driver belong to one version of Mesa.
+  backports=yes
+fi
+
 # ---- systems where nothing is installed
 
 case $(uname -s) in
@@ -114,14 +135,18 @@ mesa_is_recent() {
   [ -n "$version" ] && dpkg --compare-versions "$version" ge 25.0
 }
 
+missing=()
+if [ "$shim" = yes ] && ! have_shim; then missing+=("Mesa's stand-in for AMD's kernel driver"); fi
+
 # Only Debian 12 has an older Mesa and a newer one to offer.
 if [ "$backports" = yes ]; then
-  if [ "$distribution" != "debian bookworm" ] || ! command -v apt-get >/dev/null 2>&1 || mesa_is_recent; then
+  if [ "$distribution" != "debian bookworm" ] || ! command -v apt-get >/dev/null 2>&1; then
+    backports=no
+  elif mesa_is_recent && [ ${#missing[@]} -eq 0 ]; then
     backports=no
   fi
 fi
 
-missing=()
 if ! have_loader; then missing+=("the Vulkan loader"); fi
 if ! have_driver; then missing+=("a Vulkan driver"); fi
 if ! have_linker; then missing+=("a C linker"); fi
@@ -224,8 +249,9 @@ add_backports() {
 with_apt() {
   local packages=(libvulkan1 mesa-vulkan-drivers)
   if ! have_linker; then packages+=(gcc libc6-dev); fi
+  if [ "$shim" = yes ]; then packages+=(mesa-drm-shim); fi
   if [ "$can_install" = no ]; then
-    if have_loader && have_driver && have_linker; then
+    if have_loader && have_driver && have_linker && [ "$shim" = no ]; then
       say "no root rights and no sudo: staying with the Mesa that is here"
       return 0
     fi
@@ -237,7 +263,7 @@ with_apt() {
     if add_backports && apt_install --target-release bookworm-backports "${packages[@]}"; then return 0; fi
     say "no Mesa from backports; taking the distribution's"
   fi
-  if have_loader && have_driver && have_linker; then return 0; fi
+  if have_loader && have_driver && have_linker && [ "$shim" = no ]; then return 0; fi
   apt_install "${packages[@]}"
 }
 
@@ -312,4 +338,5 @@ still_missing() { die "$1 is still missing; the lines above say what the package
 have_linker || still_missing "a C linker (cc)"
 have_loader || still_missing "the Vulkan loader (libvulkan.so.1)"
 have_driver || still_missing "a Vulkan driver for this machine"
+if [ "$shim" = yes ]; then have_shim || still_missing "mesa-drm-shim (libamdgpu_noop_drm_shim.so)"; fi
 say "ready"

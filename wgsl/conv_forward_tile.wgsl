@@ -81,14 +81,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let first_output = group / params.pixel_groups * BLOCK;
     let first_pixel = group % params.pixel_groups * BLOCK;
     let plane = params.h * params.w;
-    // What this thread fetches: one column of both tiles, every second row.
+    // What this thread fetches: one column of both tiles, every second row. Of each address, the part that differs
+    // between threads is made outside the inner loop; the rest is the same for all threads.
     let column = lane % BLOCK;
     let first_line = lane / BLOCK;
     let lines = WORKGROUP / BLOCK;
     let row = (first_pixel + column) / params.w;
     let col = (first_pixel + column) % params.w;
     let weight_column = min(params.out_first + first_output + column, params.out_padded - 1u);
-    let weight_row = weight_column / RUN * params.in_total + params.in_first;
+    let weight_row = weight_column / RUN * params.in_total + params.in_first + first_line;
+    let weight_at = weight_row * (9u * RUN) + weight_column % RUN;
     // What it computes.
     let outputs = lane / 8u * THREAD;
     let pixels = lane % 8u * THREAD;
@@ -98,20 +100,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         let source_row = row + tap / 3u - 1u;
         let source_col = col + tap % 3u - 1u;
         let inside = source_row < params.h && source_col < params.w;
-        let source = select(0u, source_row * params.w + source_col, inside);
+        let source = first_line * plane + source_row * params.w + source_col;
         for (var first_input = 0u; first_input < params.in_count; first_input += DEPTH) {
-            for (var line = first_line; line < DEPTH; line += lines) {
+            // Without branches: all loads are under way before the first is waited for.
+            for (var line = 0u; line < DEPTH; line += lines) {
                 let input = first_input + line;
-                var pixel = 0.0;
-                var weight = 0.0;
-                if (input < params.in_count) {
-                    weight = w[((weight_row + input) * 9u + tap) * RUN + weight_column % RUN];
-                    if (inside) {
-                        pixel = x[input * plane + source];
-                    }
-                }
-                pixels_tile[line * BLOCK + column] = pixel;
-                weights_tile[line * BLOCK + column] = weight;
+                let exists = input + first_line < params.in_count;
+                let weight = w[select(0u, weight_at + (input * 9u + tap) * RUN, exists)];
+                let pixel = x[select(0u, source + input * plane, exists && inside)];
+                weights_tile[(line + first_line) * BLOCK + column] = select(0.0, weight, exists);
+                pixels_tile[(line + first_line) * BLOCK + column] = select(0.0, pixel, exists && inside);
             }
             workgroupBarrier();
             for (var k = 0u; k < DEPTH; k++) {

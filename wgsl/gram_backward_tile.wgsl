@@ -31,13 +31,6 @@ struct Params {
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
-fn weight(input: u32, output: u32) -> f32 {
-    let i = params.in_first + input;
-    let o = min(params.out_first + output, params.channels - 1u);
-    return dy[i * params.channels + o] + dy[o * params.channels + i];
-}
-
 // The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
 // part.
 fn gate_word(output: u32, block: u32) -> u32 {
@@ -76,21 +69,29 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let outputs = lane / 8u * THREAD;
     let pixels = lane % 8u * THREAD;
 
+    // What this thread fetches: one column of both tiles, every second row. Of each address, the part that differs
+    // between threads is made outside the loop; the rest is the same for all threads. Columns outside are read from the
+    // last one; what comes of them is not stored.
+    let column = lane % BLOCK;
+    let first_line = lane / BLOCK;
+    let lines = WORKGROUP / BLOCK;
+    let output = min(params.out_first + first_output + column, params.channels - 1u);
+    let across = first_line * params.channels + output;
+    let down = output * params.channels + first_line;
+    let source = first_line * plane + min(first_pixel + column, plane - 1u);
+
     var sum: array<f32, 16>;
     for (var first = 0u; first < params.in_count; first += DEPTH) {
-        for (var k = lane; k < BLOCK * DEPTH; k += WORKGROUP) {
-            let column = k % BLOCK;
-            let input = first + k / BLOCK;
-            var pixel = 0.0;
-            var shared_weight = 0.0;
-            if (input < params.in_count) {
-                shared_weight = weight(input, first_output + column);
-                if (first_pixel + column < plane) {
-                    pixel = x[input * plane + first_pixel + column];
-                }
-            }
-            weights_tile[k] = shared_weight;
-            pixels_tile[k] = pixel;
+        // Without branches: all loads are under way before the first is waited for.
+        for (var line = 0u; line < DEPTH; line += lines) {
+            let exists = first + line + first_line < params.in_count;
+            let channel = params.in_first + first + line;
+            // The gradient reaches F from both sides of F·Fᵀ.
+            let left = dy[select(0u, across + channel * params.channels, exists)];
+            let right = dy[select(0u, down + channel, exists)];
+            let pixel = x[select(0u, source + (first + line) * plane, exists)];
+            weights_tile[(line + first_line) * BLOCK + column] = select(0.0, left + right, exists);
+            pixels_tile[(line + first_line) * BLOCK + column] = select(0.0, pixel, exists);
         }
         workgroupBarrier();
         for (var k = 0u; k < DEPTH; k++) {

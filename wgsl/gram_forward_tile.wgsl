@@ -3,7 +3,8 @@
 // fixed order keeps every bit. xa, xb (C, H, W): the pieces of x that rows and columns come from.
 // Threads: 8×8 in a workgroup that owns a 32×32 block of G for one split; each thread 4×4 of it.
 // Tile: as in conv_forward_tile. The tiles are fetched along the pixels, which lie side by side, and kept transposed
-// with rows padded to 33, so that neither side of the copy meets a bank twice.
+// with rows padded to 36: the copy spreads over the banks, and four values still lie on a multiple of 16 bytes, so that
+// one load brings them.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -29,10 +30,10 @@ struct Params {
 const BLOCK: u32 = 32u;
 const DEPTH: u32 = 8u;
 const THREAD: u32 = 4u;
-const ROW: u32 = 33u;
+const ROW: u32 = 36u;
 
-var<workgroup> rows_tile: array<f32, 264>;
-var<workgroup> columns_tile: array<f32, 264>;
+var<workgroup> rows_tile: array<f32, 288>;
+var<workgroup> columns_tile: array<f32, 288>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -48,21 +49,23 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let rows = lane / 8u * THREAD;
     let columns = lane % 8u * THREAD;
 
+    // What this thread fetches: one pixel of every eighth row of both tiles. Rows outside are read from the last one;
+    // what comes of them is not stored.
+    let step = lane % DEPTH;
+    let first_line = lane / DEPTH;
+    let lines = WORKGROUP / DEPTH;
+
     var sum: array<f32, 16>;
     for (var first = split * params.split_pixels; first < end; first += DEPTH) {
-        for (var k = lane; k < BLOCK * DEPTH; k += WORKGROUP) {
-            let p = first + k % DEPTH;
-            let line = k / DEPTH;
-            var row_value = 0.0;
-            var column_value = 0.0;
-            if (p < end && first_i + line < params.row_count) {
-                row_value = xa[(first_i + line) * params.plane + p];
-            }
-            if (p < end && first_j + line < params.column_count) {
-                column_value = xb[(first_j + line) * params.plane + p];
-            }
-            rows_tile[k % DEPTH * ROW + line] = row_value;
-            columns_tile[k % DEPTH * ROW + line] = column_value;
+        // Without branches: all loads are under way before the first is waited for.
+        let exists = first + step < end;
+        let p = min(first + step, end - 1u);
+        for (var i = 0u; i < BLOCK; i += lines) {
+            let line = i + first_line;
+            let row_value = xa[min(first_i + line, params.row_count - 1u) * params.plane + p];
+            let column_value = xb[min(first_j + line, params.column_count - 1u) * params.plane + p];
+            rows_tile[step * ROW + line] = select(0.0, row_value, exists);
+            columns_tile[step * ROW + line] = select(0.0, column_value, exists);
         }
         workgroupBarrier();
         for (var k = 0u; k < DEPTH; k++) {

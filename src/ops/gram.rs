@@ -90,7 +90,7 @@ pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
     "gram_backward_subgroup",
     GramBackwardParams,
     32,
-    Some((8, 128)),
+    Some((8, 8)),
     [read dy, read x, read gate, write dx],
     { PIXELS: 8, OUTPUTS: 16 }
 );

@@ -1,0 +1,98 @@
+//! `docs/gpu-stats.json` against the kernels: it must be of the kernels as they are, and hold nothing that may not be.
+//! Needs no GPU and none of the drivers that the figures come from.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../examples/gpu_stats/figures.rs"]
+mod figures;
+
+use std::collections::BTreeMap;
+
+use figures::{Compiled, Figures, KNOWN, KernelFigures, faults, identity};
+use impasto::ops::KERNELS;
+
+/// Chips that every kernel without subgroups must have figures of.
+const CHIPS: [&str; 5] = ["polaris10", "vega10", "navi10", "navi21", "navi31"];
+
+fn docs(file: &str) -> String {
+    std::fs::read_to_string(format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn committed() -> Figures {
+    serde_json::from_str(&docs("gpu-stats.json")).unwrap()
+}
+
+#[test]
+fn every_kernel_was_compiled_as_it_is() {
+    let figures = committed();
+    let mut stale = Vec::new();
+    for kernel in KERNELS {
+        let found = figures.kernels.iter().find(|figures| figures.name == kernel.name);
+        match found {
+            None => stale.push(format!("{} is missing", kernel.name)),
+            Some(found) if found.sha256 != identity(kernel) => {
+                stale.push(format!("{} has changed", kernel.name))
+            }
+            Some(_) => {}
+        }
+    }
+    for found in &figures.kernels {
+        if !KERNELS.iter().any(|kernel| kernel.name == found.name) {
+            stale.push(format!("{} is no kernel any more", found.name));
+        }
+    }
+    assert!(stale.is_empty(), "docs/gpu-stats.json: {}; run scripts/gpu-stats.sh", stale.join(", "));
+}
+
+#[test]
+fn every_kernel_without_subgroups_was_compiled_for_every_chip() {
+    let figures = committed();
+    for kernel in KERNELS.iter().filter(|kernel| kernel.subgroup.is_none()) {
+        let found = figures.kernels.iter().find(|figures| figures.name == kernel.name).unwrap();
+        for chip in CHIPS {
+            let compiled = found.chips.get(chip).unwrap_or_else(|| panic!("{} on {chip}", kernel.name));
+            assert!(compiled.instructions > 0 && compiled.vgprs > 0, "{} on {chip}", kernel.name);
+        }
+    }
+}
+
+#[test]
+fn no_kernel_spills_or_keeps_arrays_in_memory() {
+    let faults = faults(&committed().kernels, KNOWN);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn spills_and_needless_exceptions_are_named() {
+    let kernel = |compiled| KernelFigures {
+        name: "k".into(),
+        sha256: String::new(),
+        chips: BTreeMap::from([("navi21".to_owned(), compiled)]),
+    };
+    let right = [kernel(Compiled::default())];
+    assert_eq!(faults(&right, &[]), Vec::<String>::new());
+    for wrong in [
+        Compiled { spilled_vgprs: 1, ..Compiled::default() },
+        Compiled { spilled_sgprs: 1, ..Compiled::default() },
+        Compiled { scratch_bytes: 4, ..Compiled::default() },
+    ] {
+        let wrong = [kernel(wrong)];
+        assert!(faults(&wrong, &[])[0].starts_with("k on navi21: "));
+        assert_eq!(faults(&wrong, &[("k", "because")]), Vec::<String>::new());
+    }
+    assert!(faults(&right, &[("k", "because")])[0].contains("no fault any more"));
+}
+
+#[test]
+fn every_kernel_is_on_both_pages() {
+    let (page, tables) = (docs("kernels.md"), docs("gpu-stats.md"));
+    for kernel in KERNELS {
+        assert!(
+            tables.contains(&format!("\n### {}\n", kernel.name)),
+            "{}: run scripts/gpu-stats.sh",
+            kernel.name
+        );
+        let figures = format!("[`{0}`](gpu-stats.md#{0})", kernel.name);
+        assert!(page.contains(&figures), "docs/kernels.md says nothing of {figures}");
+    }
+}
