@@ -266,6 +266,71 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
     }
 }
 
+// ---- A kernel that no op chooses yet ----
+
+/// A convolution by `conv_forward_tile8` instead of `conv_forward_tile`.
+#[derive(Debug)]
+struct ByTile8(Arc<dyn Op>);
+
+impl Op for ByTile8 {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> impasto::Result<Shape> {
+        self.0.output_shape(inputs)
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.0.in_place()
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> impasto::Result<Lowered> {
+        let mut lowered = self.0.lower(io, capabilities)?;
+        let kernel = *KERNELS.iter().find(|kernel| kernel.name == "conv_forward_tile8").unwrap();
+        for dispatch in &mut lowered.dispatches {
+            if dispatch.kernel.name != "conv_forward_tile" {
+                continue;
+            }
+            let words: &mut [u32] = bytemuck::cast_slice_mut(&mut dispatch.params);
+            let place = |name| kernel.params.iter().position(|field| *field == name).unwrap();
+            let block = kernel.tile("BLOCK");
+            let pixel_groups = (words[place("h")] * words[place("w")]).div_ceil(block);
+            words[place("pixel_groups")] = pixel_groups;
+            dispatch.workgroups = pixel_groups * words[place("out_count")].div_ceil(block);
+            dispatch.kernel = kernel;
+        }
+        Ok(lowered)
+    }
+}
+
+#[test]
+fn conv_forward_tile8() {
+    let options = Options { choice: KernelChoice::Portable, guards: true, ..Options::default() };
+    let mut tested = 0;
+    for mut case in cases::all() {
+        if !kernels(&planned(&case, &options)).contains(&"conv_forward_tile") {
+            continue;
+        }
+        let expected = case.expected();
+        let limit = case.binding_limit();
+        for step in &mut case.steps {
+            step.op = Arc::new(ByTile8(Arc::clone(&step.op)));
+        }
+        let name = format!("{} by conv_forward_tile8", case.name);
+        for max_binding_bytes in std::iter::once(None).chain(limit.map(Some)) {
+            let options = Options { max_binding_bytes, ..options };
+            assert!(kernels(&planned(&case, &options)).contains(&"conv_forward_tile8"), "{name}");
+            let whole = run(&case, &options);
+            println!("{}", judge(&name, &case, &expected, &whole));
+            let sliced = run(&case, &Options { slices: true, guards: false, ..options });
+            assert!(same_bits(&whole, &sliced), "{name}: slices make a difference");
+        }
+        tested += 1;
+    }
+    assert!(tested > 0, "there are cases of conv_forward_tile");
+}
+
 // ---- The sentinels themselves ----
 
 /// y[i] = x[i + reach] for i in 0..count: right with count = n and reach = 0, wrong on purpose otherwise.

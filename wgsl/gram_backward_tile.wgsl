@@ -1,6 +1,6 @@
 // dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the ReLU output
 // `gate` is 0. dy (1, C, C), x, gate, dx (C, H, W); x and dx are pieces: channel groups of their tensors.
-// Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them.
+// Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them, 8 apart.
 // Tile: as in conv_forward_tile.
 
 override WORKGROUP: u32 = 64u;
@@ -29,30 +29,52 @@ struct Params {
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
-fn weight(input: u32, output: u32) -> f32 {
-    let i = params.in_first + input;
+// dY + dYᵀ at four inputs and an output: the gradient reaches F from both sides of F·Fᵀ. What lies behind the last
+// input weighs nothing.
+fn weights(input: vec4<u32>, output: u32) -> vec4<f32> {
+    let i = params.in_first + min(input, vec4(params.in_count - 1u));
     let o = min(params.out_first + output, params.channels - 1u);
-    return dy[i * params.channels + o] + dy[o * params.channels + i];
+    let row = i * params.channels + o;
+    let column = o * params.channels + i;
+    let sum = vec4(dy[row.x], dy[row.y], dy[row.z], dy[row.w])
+        + vec4(dy[column.x], dy[column.y], dy[column.z], dy[column.w]);
+    return select(vec4(0.0), sum, input < vec4(params.in_count));
 }
 
-fn store(at: u32, sum: f32) {
+// Four pixels of an output, APART apart. What lies behind the last pixel is neither read nor written.
+fn store(output: u32, pixel: u32, sum: vec4<f32>) {
+    if (output >= params.out_count || pixel >= params.plane) {
+        return;
+    }
+    let pixels = vec4(pixel) + vec4(0u, 1u, 2u, 3u) * APART;
+    let inside = pixels < vec4(params.plane);
+    let at = output * params.plane + select(vec4(pixel), pixels, inside);
     var value = params.scale * sum;
     if ((params.flags & ACCUMULATE) != 0u) {
-        value += dx[at];
+        value += vec4(dx[at.x], dx[at.y], dx[at.z], dx[at.w]);
     }
     if ((params.flags & GATE) != 0u) {
-        value = select(0.0, value, gate[at] > 0.0);
+        value = select(vec4(0.0), value, vec4(gate[at.x], gate[at.y], gate[at.z], gate[at.w]) > vec4(0.0));
     }
-    dx[at] = value;
+    dx[at.x] = value.x;
+    if (inside.y) {
+        dx[at.y] = value.y;
+    }
+    if (inside.z) {
+        dx[at.z] = value.z;
+    }
+    if (inside.w) {
+        dx[at.w] = value.w;
+    }
 }
 
 const BLOCK: u32 = 32u;
 const DEPTH: u32 = 8u;
-const THREAD: u32 = 4u;
+const APART: u32 = 8u;
 
-var<workgroup> weights_tile: array<f32, 256>;
-var<workgroup> pixels_tile: array<f32, 256>;
+// Each vec4 holds four inputs of one output or pixel, as in conv_forward_tile.
+var<workgroup> weights_tile: array<vec4<f32>, 64>;
+var<workgroup> pixels_tile: array<vec4<f32>, 64>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -62,43 +84,46 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     let first_output = group / params.pixel_groups * BLOCK;
     let first_pixel = group % params.pixel_groups * BLOCK;
-    let outputs = lane / 8u * THREAD;
-    let pixels = lane % 8u * THREAD;
+    // What this thread fetches: four inputs of one output and of one pixel.
+    let column = lane % BLOCK;
+    let inputs = vec4(lane / BLOCK * 4u) + vec4(0u, 1u, 2u, 3u);
+    let source = min(first_pixel + column, params.plane - 1u);
+    // What it computes.
+    let output = lane / 8u;
+    let pixel = lane % 8u;
 
-    var sum: array<f32, 16>;
+    var sum: array<vec4<f32>, 4>;
     for (var first = 0u; first < params.in_count; first += DEPTH) {
-        for (var k = lane; k < BLOCK * DEPTH; k += WORKGROUP) {
-            let column = k % BLOCK;
-            let input = first + k / BLOCK;
-            var pixel = 0.0;
-            var shared_weight = 0.0;
-            if (input < params.in_count) {
-                shared_weight = weight(input, first_output + column);
-                if (first_pixel + column < params.plane) {
-                    pixel = x[input * params.plane + first_pixel + column];
-                }
-            }
-            weights_tile[k] = shared_weight;
-            pixels_tile[k] = pixel;
-        }
+        let input = first + inputs;
+        let at = min(input, vec4(params.in_count - 1u)) * params.plane + source;
+        pixels_tile[lane] = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
+        weights_tile[lane] = weights(input, first_output + column);
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            for (var o = 0u; o < THREAD; o++) {
-                let value = weights_tile[k * BLOCK + outputs + o];
-                for (var p = 0u; p < THREAD; p++) {
-                    sum[o * THREAD + p] += value * pixels_tile[k * BLOCK + pixels + p];
-                }
-            }
+        for (var k = 0u; k < DEPTH / 4u; k++) {
+            let line = k * BLOCK + pixel;
+            let pixels = transpose(mat4x4(
+                pixels_tile[line],
+                pixels_tile[line + 8u],
+                pixels_tile[line + 16u],
+                pixels_tile[line + 24u],
+            ));
+            let a = weights_tile[k * BLOCK + output];
+            sum[0] = sum[0] + a.x * pixels[0] + a.y * pixels[1]
+                + a.z * pixels[2] + a.w * pixels[3];
+            let b = weights_tile[k * BLOCK + output + 8u];
+            sum[1] = sum[1] + b.x * pixels[0] + b.y * pixels[1]
+                + b.z * pixels[2] + b.w * pixels[3];
+            let c = weights_tile[k * BLOCK + output + 16u];
+            sum[2] = sum[2] + c.x * pixels[0] + c.y * pixels[1]
+                + c.z * pixels[2] + c.w * pixels[3];
+            let d = weights_tile[k * BLOCK + output + 24u];
+            sum[3] = sum[3] + d.x * pixels[0] + d.y * pixels[1]
+                + d.z * pixels[2] + d.w * pixels[3];
         }
         workgroupBarrier();
     }
-    for (var o = 0u; o < THREAD; o++) {
-        for (var p = 0u; p < THREAD; p++) {
-            let output = first_output + outputs + o;
-            let pixel = first_pixel + pixels + p;
-            if (output < params.out_count && pixel < params.plane) {
-                store(output * params.plane + pixel, sum[o * THREAD + p]);
-            }
-        }
-    }
+    store(first_output + output, first_pixel + pixel, sum[0]);
+    store(first_output + output + 8u, first_pixel + pixel, sum[1]);
+    store(first_output + output + 16u, first_pixel + pixel, sum[2]);
+    store(first_output + output + 24u, first_pixel + pixel, sum[3]);
 }
