@@ -29,6 +29,7 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::CONV_FORWARD_NAIVE,
     &conv::CONV_FORWARD_DIRECT,
     &conv::CONV_FORWARD_TILE,
+    &conv::CONV_FORWARD_TILE8,
     &conv::CONV_FORWARD_SUBGROUP,
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE,
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8,

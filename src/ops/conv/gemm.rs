@@ -80,8 +80,7 @@ impl WinogradGemm {
             flags,
         };
         let groups = COMPONENTS * outputs.div_ceil(kernel.tile("OUTPUTS")) * tile_groups;
-        let flops =
-            2 * 4 * u64::from(COMPONENTS) * u64::from(depth) * u64::from(outputs) * u64::from(tiles4);
+        let flops = 2 * 4 * u64::from(COMPONENTS) * u64::from(depth) * u64::from(outputs) * u64::from(tiles4);
         Dispatch::new(kernel, params, operands, groups, flops)
     }
 }

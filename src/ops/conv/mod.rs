@@ -54,6 +54,14 @@ pub(crate) static CONV_FORWARD_TILE: Kernel = super::kernel!(
     [read x, read w, read b, read gate, write y],
     { BLOCK: 32, RUN: super::TILE }
 );
+pub(crate) static CONV_FORWARD_TILE8: Kernel = super::kernel!(
+    "conv_forward_tile8",
+    ConvParams,
+    64,
+    None,
+    [read x, read w, read b, read gate, write y],
+    { BLOCK: 64, RUN: super::TILE }
+);
 pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
     "conv_forward_subgroup",
     ConvParams,
