@@ -9,8 +9,8 @@
 // Tile: 8×8 a thread reads half as much workgroup memory for a multiply-add as 4×4 does. Blocks of 128×128 with 256
 // threads would fill worse: VGG-19 at 400×300 has 130 tiles in block 4 and 64 outputs in block 1.
 // For AMD and NVIDIA: RADV's compiler for polaris10, vega10, navi10, navi21, navi31 takes 124, 128, 128, 128, 132
-// registers and spills nothing; 71 to 78 % of the loop's instructions are multiply-adds; 8.5 KiB of workgroup memory,
-// which allows as many workgroups as the registers do. Unrolled by the compiler it would spill on Intel.
+// registers and spills nothing; 73 to 78 % of the loop's instructions are multiply-adds; 8.5 KiB of workgroup memory,
+// which allows about as many workgroups as the registers do. Unrolled by the compiler it would spill on Intel.
 // The next lines are fetched while the present ones are multiplied: hence the branch around fetching, behind which the
 // compiler would otherwise put the loads, and what is fetched is put away in the same trip, or it would be copied, and
 // so awaited, too early.

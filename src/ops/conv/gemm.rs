@@ -25,7 +25,7 @@ pub const COMPONENTS: u32 = 36;
 pub const TRANSPOSED: u32 = 1;
 
 /// The kernel for every adapter, with 4×4 results a thread.
-pub static CONV_FORWARD_WINOGRAD_GEMM_TILE: Kernel = crate::ops::kernel!(
+pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE: Kernel = crate::ops::kernel!(
     "conv_forward_winograd_gemm_tile",
     WinogradGemmParams,
     64,
@@ -35,7 +35,7 @@ pub static CONV_FORWARD_WINOGRAD_GEMM_TILE: Kernel = crate::ops::kernel!(
 );
 
 /// The kernel for adapters with many registers, with 8×8 results a thread.
-pub static CONV_FORWARD_WINOGRAD_GEMM_TILE8: Kernel = crate::ops::kernel!(
+pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE8: Kernel = crate::ops::kernel!(
     "conv_forward_winograd_gemm_tile8",
     WinogradGemmParams,
     64,
