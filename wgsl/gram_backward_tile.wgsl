@@ -1,7 +1,7 @@
 // dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
 // ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
 // them; x and dx are pieces: channel groups of their tensors.
-// Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them.
+// Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them, 8 apart.
 // Tile: as in conv_forward_tile.
 
 override WORKGROUP: u32 = 64u;
@@ -31,94 +31,119 @@ struct Params {
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
-// part.
-fn gate_word(output: u32, block: u32) -> u32 {
-    var word = 0xffffffffu;
-    if ((params.flags & GATE) != 0u) {
-        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
-        word = gate[(params.out_first + output) * blocks + block];
-    }
-    return word;
+// dY + dYᵀ at four inputs and an output: the gradient reaches F from both sides of F·Fᵀ. What lies behind the last
+// input weighs nothing.
+fn weights(input: vec4<u32>, output: u32) -> vec4<f32> {
+    let i = params.in_first + min(input, vec4(params.in_count - 1u));
+    let o = min(params.out_first + output, params.channels - 1u);
+    let row = i * params.channels + o;
+    let column = o * params.channels + i;
+    let sum = vec4(dy[row.x], dy[row.y], dy[row.z], dy[row.w])
+        + vec4(dy[column.x], dy[column.y], dy[column.z], dy[column.w]);
+    return select(vec4(0.0), sum, input < vec4(params.in_count));
 }
 
-fn store(at: u32, sum: f32, open: bool) {
+// Whether the bit of the mask `gate` is set for an output and a pixel.
+fn is_open(output: u32, pixel: u32) -> bool {
+    let row = pixel / params.w;
+    let col = pixel % params.w;
+    let blocks_w = (params.w + 7u) / 8u;
+    let line = (params.out_first + output) * ((params.h + 3u) / 4u) + row / 4u;
+    return ((gate[line * blocks_w + col / 8u] >> (row % 4u * 8u + col % 8u)) & 1u) != 0u;
+}
+
+// Four pixels of an output, APART apart. What lies behind the last pixel is neither read nor written.
+fn store(output: u32, pixel: u32, sum: vec4<f32>) {
+    let plane = params.h * params.w;
+    if (output >= params.out_count || pixel >= plane) {
+        return;
+    }
+    let pixels = vec4(pixel) + vec4(0u, 1u, 2u, 3u) * APART;
+    let inside = pixels < vec4(plane);
+    let at = output * plane + select(vec4(pixel), pixels, inside);
     var value = params.scale * sum;
     if ((params.flags & ACCUMULATE) != 0u) {
-        value += dx[at];
+        value += vec4(dx[at.x], dx[at.y], dx[at.z], dx[at.w]);
     }
-    dx[at] = select(0.0, value, open);
+    if ((params.flags & GATE) != 0u) {
+        let inner = select(vec4(pixel), pixels, inside);
+        let open = vec4(
+            is_open(output, inner.x),
+            is_open(output, inner.y),
+            is_open(output, inner.z),
+            is_open(output, inner.w),
+        );
+        value = select(vec4(0.0), value, open);
+    }
+    dx[at.x] = value.x;
+    if (inside.y) {
+        dx[at.y] = value.y;
+    }
+    if (inside.z) {
+        dx[at.z] = value.z;
+    }
+    if (inside.w) {
+        dx[at.w] = value.w;
+    }
 }
 
 const BLOCK: u32 = 32u;
 const DEPTH: u32 = 8u;
-const THREAD: u32 = 4u;
+const APART: u32 = 8u;
 
-var<workgroup> weights_tile: array<f32, 256>;
-var<workgroup> pixels_tile: array<f32, 256>;
+// Each vec4 holds four inputs of one output or pixel, as in conv_forward_tile.
+var<workgroup> weights_tile: array<vec4<f32>, 64>;
+var<workgroup> pixels_tile: array<vec4<f32>, 64>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = slice.first + group_id.y * FOLD + group_id.x;
-    let plane = params.h * params.w;
     if (group >= slice.end) {
         return;
     }
     let first_output = group / params.pixel_groups * BLOCK;
     let first_pixel = group % params.pixel_groups * BLOCK;
-    let outputs = lane / 8u * THREAD;
-    let pixels = lane % 8u * THREAD;
-
-    // What this thread fetches: one column of both tiles, every second row. Of each address, the part that differs
-    // between threads is made outside the loop; the rest is the same for all threads. Columns outside are read from the
-    // last one; what comes of them is not stored.
+    // What this thread fetches: four inputs of one output and of one pixel.
     let column = lane % BLOCK;
-    let first_line = lane / BLOCK;
-    let lines = WORKGROUP / BLOCK;
-    let output = min(params.out_first + first_output + column, params.channels - 1u);
-    let across = first_line * params.channels + output;
-    let down = output * params.channels + first_line;
-    let source = first_line * plane + min(first_pixel + column, plane - 1u);
+    let inputs = vec4(lane / BLOCK * 4u) + vec4(0u, 1u, 2u, 3u);
+    let plane = params.h * params.w;
+    let source = min(first_pixel + column, plane - 1u);
+    // What it computes.
+    let output = lane / 8u;
+    let pixel = lane % 8u;
 
-    var sum: array<f32, 16>;
+    var sum: array<vec4<f32>, 4>;
     for (var first = 0u; first < params.in_count; first += DEPTH) {
-        // Without branches: all loads are under way before the first is waited for.
-        for (var line = 0u; line < DEPTH; line += lines) {
-            let exists = first + line + first_line < params.in_count;
-            let channel = params.in_first + first + line;
-            // The gradient reaches F from both sides of F·Fᵀ.
-            let left = dy[select(0u, across + channel * params.channels, exists)];
-            let right = dy[select(0u, down + channel, exists)];
-            let pixel = x[select(0u, source + (first + line) * plane, exists)];
-            weights_tile[(line + first_line) * BLOCK + column] = select(0.0, left + right, exists);
-            pixels_tile[(line + first_line) * BLOCK + column] = select(0.0, pixel, exists);
-        }
+        let input = first + inputs;
+        let at = min(input, vec4(params.in_count - 1u)) * plane + source;
+        pixels_tile[lane] = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
+        weights_tile[lane] = weights(input, first_output + column);
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            for (var o = 0u; o < THREAD; o++) {
-                let value = weights_tile[k * BLOCK + outputs + o];
-                for (var p = 0u; p < THREAD; p++) {
-                    sum[o * THREAD + p] += value * pixels_tile[k * BLOCK + pixels + p];
-                }
-            }
+        for (var k = 0u; k < DEPTH / 4u; k++) {
+            let line = k * BLOCK + pixel;
+            let pixels = transpose(mat4x4(
+                pixels_tile[line],
+                pixels_tile[line + 8u],
+                pixels_tile[line + 16u],
+                pixels_tile[line + 24u],
+            ));
+            let a = weights_tile[k * BLOCK + output];
+            sum[0] = sum[0] + a.x * pixels[0] + a.y * pixels[1]
+                + a.z * pixels[2] + a.w * pixels[3];
+            let b = weights_tile[k * BLOCK + output + 8u];
+            sum[1] = sum[1] + b.x * pixels[0] + b.y * pixels[1]
+                + b.z * pixels[2] + b.w * pixels[3];
+            let c = weights_tile[k * BLOCK + output + 16u];
+            sum[2] = sum[2] + c.x * pixels[0] + c.y * pixels[1]
+                + c.z * pixels[2] + c.w * pixels[3];
+            let d = weights_tile[k * BLOCK + output + 24u];
+            sum[3] = sum[3] + d.x * pixels[0] + d.y * pixels[1]
+                + d.z * pixels[2] + d.w * pixels[3];
         }
         workgroupBarrier();
     }
-    for (var p = 0u; p < THREAD; p++) {
-        let pixel = first_pixel + pixels + p;
-        if (pixel < plane) {
-            // Where the pixel is in the gate, found once for all outputs.
-            let row = pixel / params.w;
-            let col = pixel % params.w;
-            let block = row / 4u * ((params.w + 7u) / 8u) + col / 8u;
-            let bit = row % 4u * 8u + col % 8u;
-            for (var o = 0u; o < THREAD; o++) {
-                let output = first_output + outputs + o;
-                if (output < params.out_count) {
-                    let open = ((gate_word(output, block) >> bit) & 1u) != 0u;
-                    store(output * plane + pixel, sum[o * THREAD + p], open);
-                }
-            }
-        }
-    }
+    store(first_output + output, first_pixel + pixel, sum[0]);
+    store(first_output + output + 8u, first_pixel + pixel, sum[1]);
+    store(first_output + output + 16u, first_pixel + pixel, sum[2]);
+    store(first_output + output + 24u, first_pixel + pixel, sum[3]);
 }
