@@ -5,6 +5,7 @@
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
+use impasto::ops::conv::Algorithm;
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
 
@@ -16,7 +17,7 @@ fn picture(width: u32, height: u32) -> Picture {
 #[test]
 fn what_is_allocated_is_what_was_planned() {
     let (content, style) = (picture(37, 23), picture(18, 41));
-    for kernels in [KernelChoice::Auto, KernelChoice::Naive] {
+    for kernels in [KernelChoice::Auto, KernelChoice::Algorithm(Algorithm::Naive)] {
         pollster::block_on(async {
             let gpu = Gpu::open(None).await.unwrap();
             let engine = Engine::with_options(

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 use common::compare::{assert_canary, assert_close};
 use common::random::Random;
+use std::sync::Arc;
+
 use impasto::cases::twin;
 use impasto::gpu::Access;
 use impasto::graph::{
@@ -18,13 +20,14 @@ use impasto::graph::{
 use impasto::nn::record_vgg19;
 use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use impasto::ops::add::Add;
+use impasto::ops::conv::Method;
 use impasto::ops::conv::{Conv, weights_shape};
 use impasto::ops::gram::Gram;
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Capabilities, KernelChoice, Shape};
+use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Shape};
 
 // ---- A small network with everything that a transfer has ----
 
@@ -349,7 +352,14 @@ const ALIGNMENT: u64 = 256;
 fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limits {
     Limits {
         memory_bytes: None,
-        capabilities: Capabilities { max_binding_bytes, subgroups: Some((8, 8)), choice },
+        capabilities: Capabilities {
+            max_binding_bytes,
+            subgroups: Some((8, 8)),
+            class: DeviceClass::Software,
+            choice,
+            choices: Arc::default(),
+            low_memory: false,
+        },
         max_buffer_bytes: 2 << 30,
         alignment: ALIGNMENT,
         uniform_alignment: ALIGNMENT,
@@ -532,7 +542,13 @@ fn check_account(name: &str, program: &Program) {
     assert!(bytes.activations + bytes.gradients <= peak, "{name}");
 }
 
-const CHOICES: [KernelChoice; 3] = [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Naive];
+const CHOICES: [KernelChoice; 5] = [
+    KernelChoice::Auto,
+    KernelChoice::Method(Method::WinogradTile),
+    KernelChoice::Method(Method::GemmTile),
+    KernelChoice::Method(Method::DirectSubgroup),
+    KernelChoice::Method(Method::Naive),
+];
 
 #[test]
 fn plans_of_a_small_network_hold() {

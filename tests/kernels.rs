@@ -10,16 +10,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use common::compare::{Comparison, assert_canary, compare};
-use common::gpu::{Options, Run, planned, run, shared_gpu};
+use common::gpu::{Options, Run, planned, run, shared_gpu, ways};
 use impasto::cases::{self, Case, Expected, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Program, Role};
 use impasto::ops::conv::Conv;
 use impasto::ops::relu::Relu;
-use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, KernelChoice, Layout, Lowered, Op, Operand, Shape};
+use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
 use impasto::reference::relu_mask;
-
-const CHOICES: [KernelChoice; 3] = [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Naive];
 
 /// Names of the kernels that a program runs, each once, in order.
 fn kernels(program: &Program) -> Vec<&'static str> {
@@ -72,8 +70,8 @@ fn check_family(family: &str) {
     for case in &cases {
         let expected = case.expected();
         let mut done: Vec<Vec<&str>> = Vec::new();
-        for choice in CHOICES {
-            let options = Options { choice, guards: true, ..Options::default() };
+        for way in ways() {
+            let options = Options { way, guards: true, ..Options::default() };
             let names = kernels(&planned(case, &options));
             // Where a choice changes nothing, its program has been run before.
             if done.contains(&names) {
@@ -166,22 +164,13 @@ fn every_family_is_tested() {
     }
 }
 
-/// Kernels that no op chooses yet, with the test that runs them.
-const NOT_CHOSEN: [&str; 3] = [
-    // The test of its name in this file.
-    "conv_forward_tile8",
-    // tests/winograd_gemm.rs
-    "conv_forward_winograd_gemm_tile",
-    "conv_forward_winograd_gemm_tile8",
-];
-
 #[test]
 fn every_kernel_is_run_by_a_case_of_its_family() {
     let subgroups = shared_gpu().gpu.summary().subgroups;
     let mut run = Vec::new();
     for case in cases::all() {
-        for choice in CHOICES {
-            let names = kernels(&planned(&case, &Options { choice, ..Options::default() }));
+        for way in ways() {
+            let names = kernels(&planned(&case, &Options { way, ..Options::default() }));
             run.extend(names.into_iter().filter(|name| name.starts_with(case.family)));
         }
     }
@@ -192,8 +181,7 @@ fn every_kernel_is_run_by_a_case_of_its_family() {
             println!("{} is not run here: it is for other subgroups than {subgroups:?}", kernel.name);
             continue;
         }
-        let chosen = run.contains(&kernel.name);
-        assert!(chosen != NOT_CHOSEN.contains(&kernel.name), "{}: chosen by a case: {chosen}", kernel.name);
+        assert!(run.contains(&kernel.name), "{}: no case runs it", kernel.name);
     }
 }
 
@@ -232,8 +220,8 @@ fn pieces_and_slices_are_as_different_as_they_must_be() {
 fn some_dispatches_are_longer_than_a_dimension_may_be() {
     let mut long = Vec::new();
     for case in cases::all() {
-        for choice in CHOICES {
-            let program = planned(&case, &Options { choice, ..Options::default() });
+        for way in ways() {
+            let program = planned(&case, &Options { way, ..Options::default() });
             let many = program.dispatches.iter().filter(|dispatch| dispatch.workgroups > 65535);
             long.extend(many.map(|dispatch| dispatch.kernel.name));
         }
@@ -269,12 +257,12 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
     // A convolution and its ReLU: merging must not change the order of any sum.
     let mut case = cases::all().into_iter().find(|case| case.name == "conv_forward 17×13×11 to 5").unwrap();
     case.steps.push(Step { op: Arc::new(Relu { mask: true }), inputs: vec![case.inputs.len()] });
-    for choice in CHOICES {
-        let separate = Options { choice, ..Options::default() };
+    for way in ways() {
+        let separate = Options { way, ..Options::default() };
         let merged = Options { fuse: true, ..separate };
         assert_eq!(planned(&case, &separate).dispatches.iter().filter(|d| d.op == "relu").count(), 2);
         assert!(planned(&case, &merged).dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
-        assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{choice:?}");
+        assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{way:?}");
     }
 }
 
@@ -288,10 +276,10 @@ fn the_mask_of_a_convolution_is_that_of_its_output() {
         let shape = case.record().map(|recorded| recorded.tape.shape(recorded.output)).unwrap();
         let size = (shape.c as usize, shape.h as usize, shape.w as usize);
         let limits = [None, case.binding_limit()];
-        for (choice, limit) in CHOICES.into_iter().flat_map(|choice| limits.map(|limit| (choice, limit))) {
-            let options = Options { choice, max_binding_bytes: limit, guards: true, ..Options::default() };
+        for (way, limit) in ways().into_iter().flat_map(|way| limits.map(|limit| (way, limit))) {
+            let options = Options { way, max_binding_bytes: limit, guards: true, ..Options::default() };
             let run = run(&case, &options);
-            let name = format!("{}, {choice:?}, {limit:?} bytes", case.name);
+            let name = format!("{}, {way:?}, {limit:?} bytes", case.name);
             assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
             let y: Vec<f32> = run.output.iter().map(|bits| f32::from_bits(*bits)).collect();
             let open = y.iter().filter(|y| **y > 0.0).count();

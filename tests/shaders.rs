@@ -173,6 +173,8 @@ fn flags_have_the_bits_that_rust_says() {
         ("BIAS", Epilogue::BIAS),
         ("RELU", Epilogue::RELU),
         ("GATE", Epilogue::GATE),
+        ("MASK", Epilogue::MASK),
+        ("POOL", Epilogue::POOL),
         ("TRANSPOSED", TRANSPOSED),
     ];
     let mut found = 0;

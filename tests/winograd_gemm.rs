@@ -8,7 +8,7 @@ mod common;
 use std::sync::Arc;
 
 use common::compare::{assert_canary, assert_close};
-use common::gpu::{Options, Run, run};
+use common::gpu::{Options, Run, run, shared_gpu};
 use common::random::Random;
 use impasto::cases::{Case, Fill, Input, Step, Tolerance};
 use impasto::gpu::Kernel;
@@ -135,9 +135,9 @@ fn written(name: &str, run: &Run, expected: &[Option<f64>]) -> Vec<f64> {
 }
 
 #[track_caller]
-fn check(kernel: &'static Kernel) {
+fn check(kernel: &'static Kernel, directions: &[bool]) {
     for layer in LAYERS {
-        for transposed in [false, true] {
+        for transposed in directions.iter().copied() {
             let sizes = layer.sizes(transposed);
             let name = format!("{} of {layer:?}, transposed: {transposed}", kernel.name);
             let mut random = Random::new(u64::from(layer.c_in * 1000 + layer.c_out));
@@ -175,10 +175,31 @@ fn named(name: &str) -> &'static Kernel {
 
 #[test]
 fn conv_forward_winograd_gemm_tile() {
-    check(named("conv_forward_winograd_gemm_tile"));
+    check(named("conv_forward_winograd_gemm_tile"), &[false, true]);
 }
 
 #[test]
 fn conv_forward_winograd_gemm_tile8() {
-    check(named("conv_forward_winograd_gemm_tile8"));
+    check(named("conv_forward_winograd_gemm_tile8"), &[false, true]);
+}
+
+#[test]
+fn conv_forward_winograd_gemm_subgroup() {
+    check_subgroup("conv_forward_winograd_gemm_subgroup", false);
+}
+
+#[test]
+fn conv_backward_winograd_gemm_subgroup() {
+    check_subgroup("conv_backward_winograd_gemm_subgroup", true);
+}
+
+/// Checks a kernel that is for one subgroup size only, where the device has it.
+#[track_caller]
+fn check_subgroup(name: &str, transposed: bool) {
+    let kernel = named(name);
+    if Capabilities::of(shared_gpu().gpu.summary()).allows(kernel) {
+        check(kernel, &[transposed]);
+    } else {
+        println!("{name} is for subgroups of {:?} lanes, which this device does not have", kernel.subgroup);
+    }
 }

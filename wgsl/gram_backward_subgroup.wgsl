@@ -2,16 +2,10 @@
 // ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
 // them; x and dx are pieces: channel groups of their tensors.
 // Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
-<<<<<<< HEAD
-// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two channels are
-// added to a sum in one expression, which halves the traffic of sums that do not fit the registers. Right for subgroups
-// of 8 lanes or more.
-=======
 // Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two
 // channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers.
 // Right for subgroups of 8 lanes or more, but taken for exactly 8, which is the software adapter: AMD's compiler keeps
 // the 128 sums in memory.
->>>>>>> stats
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;

@@ -19,6 +19,8 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Discrete, integrated, virtual, software (`Cpu`) or other.
     pub device_type: wgpu::DeviceType,
+    /// The PCI vendor.
+    pub vendor: u32,
     /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
     /// Largest storage binding in bytes: larger tensors are cut into channel groups.
@@ -35,6 +37,7 @@ impl AdapterSummary {
             driver: [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned(),
             backend: info.backend.to_string(),
             device_type: info.device_type,
+            vendor: info.vendor,
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),

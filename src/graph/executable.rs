@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::slice_stride;
 use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
-use crate::gpu::{BoundDispatch, Gpu, Kernel, Pipelines, Recorder};
+use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Pipelines, Recorder};
 
 /// The buffers behind [`Program::externals`].
 #[derive(Debug, Default)]
@@ -63,7 +63,9 @@ impl Executable {
         for (index, bytes) in program.arenas.iter().enumerate() {
             arenas.push(gpu.buffer(&format!("impasto.arena.{index}"), (*bytes).max(4), storage).await?);
         }
-        let unused = gpu.buffer("impasto.unused", UNUSED_BYTES, storage).await?;
+        // One dispatch may not bind a buffer both to read and to write.
+        let unread = gpu.buffer("impasto.unread", UNUSED_BYTES, storage).await?;
+        let unwritten = gpu.buffer("impasto.unwritten", UNUSED_BYTES, storage).await?;
         let uniforms = Uniforms::new(gpu, &program).await?;
         let mut bound = Vec::with_capacity(program.dispatches.len());
         for (index, dispatch) in program.dispatches.iter().enumerate() {
@@ -82,7 +84,10 @@ impl Executable {
                         })?;
                         (&**buffer, 0)
                     }
-                    Place::Unused => (&unused, 0),
+                    Place::Unused => match dispatch.kernel.bindings[binding].access {
+                        Access::Read => (&unread, 0),
+                        Access::ReadWrite => (&unwritten, 0),
+                    },
                 };
                 let size = std::num::NonZeroU64::new(resource.bytes);
                 entries.push(wgpu::BindGroupEntry {
@@ -103,7 +108,7 @@ impl Executable {
             bound.push(BoundDispatch { label, pipeline, bind_group });
         }
         let recorder = Recorder::new(bound, program.slices.clone(), uniforms.slice_stride as u32);
-        let own = arenas.iter().chain([&unused, &uniforms.blocks, &uniforms.slices]);
+        let own = arenas.iter().chain([&unread, &unwritten, &uniforms.blocks, &uniforms.slices]);
         let own_bytes = own.map(wgpu::Buffer::size).sum();
         Ok(Self { program, recorder, arenas, externals, own_bytes })
     }

@@ -9,7 +9,7 @@ use crate::gpu::{Access, Gpu, Slice};
 use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape};
 
 /// What bounds a plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Which kernels may be taken, and how large a binding may be.
     pub capabilities: Capabilities,

@@ -4,7 +4,7 @@ use super::tape::{Kind, Role};
 use crate::gpu::{Kernel, Slice};
 use crate::ops::{Form, Shape};
 
-/// Bytes of the buffer behind [`Place::Unused`].
+/// Bytes of each of the two buffers, one to read and one to write, behind [`Place::Unused`].
 pub(super) const UNUSED_BYTES: u64 = 16;
 
 /// Where a resource lies.
@@ -149,7 +149,7 @@ impl Program {
 
     /// Bytes that a program allocates for itself: all but its externals.
     pub fn own_bytes(&self) -> u64 {
-        self.arenas.iter().sum::<u64>() + self.uniform_bytes + UNUSED_BYTES
+        self.arenas.iter().sum::<u64>() + self.uniform_bytes + 2 * UNUSED_BYTES
     }
 
     /// Bytes of activations and of gradients at the dispatch where the arenas hold most.

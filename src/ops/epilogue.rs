@@ -25,6 +25,10 @@ impl Epilogue {
     pub const RELU: u32 = 4;
     /// Flag bit: zero where the bit of `gate` is not set.
     pub const GATE: u32 = 8;
+    /// Flag bit: write the ReLU's mask.
+    pub const MASK: u32 = 16;
+    /// Flag bit: write the means of 2×2 instead.
+    pub const POOL: u32 = 32;
 
     /// This epilogue with `next` merged into it, if that is possible.
     pub(crate) fn absorb(self, next: &dyn Op, slot: usize) -> Option<Self> {

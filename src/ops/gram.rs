@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Capabilities, Dispatch, Epilogue, Io, KernelChoice, Lowered, Op, Operand, Rule, Shape, Wire,
-    expect_shapes,
-};
+use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -123,13 +120,13 @@ impl Op for Gram {
         let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
         let square = |kernel: &'static Kernel| (kernel, kernel.tile("BLOCK"), kernel.tile("BLOCK"));
         // The block of G that one workgroup makes: rows and columns.
-        let (kernel, block_rows, block_columns) = match capabilities.choice {
-            KernelChoice::Naive => square(&GRAM_FORWARD_NAIVE),
-            _ if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => {
+        let (kernel, block_rows, block_columns) = match () {
+            () if capabilities.wants_naive() => square(&GRAM_FORWARD_NAIVE),
+            () if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => {
                 let kernel = &GRAM_FORWARD_SUBGROUP;
                 (kernel, kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES"))
             }
-            _ => square(&GRAM_FORWARD_TILE),
+            () => square(&GRAM_FORWARD_TILE),
         };
         let matrix = io.output().shape.bytes();
         let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
@@ -201,13 +198,13 @@ impl Op for GramBackward {
         let x = &io.inputs[1];
         let plane = x.shape.plane() as u32;
         // Pixels and outputs of a workgroup.
-        let (kernel, pixels, outputs) = match capabilities.choice {
-            KernelChoice::Naive => (&GRAM_BACKWARD_NAIVE, GRAM_BACKWARD_NAIVE.workgroup, 1),
-            _ if capabilities.allows(&GRAM_BACKWARD_SUBGROUP) => {
+        let (kernel, pixels, outputs) = match () {
+            () if capabilities.wants_naive() => (&GRAM_BACKWARD_NAIVE, GRAM_BACKWARD_NAIVE.workgroup, 1),
+            () if capabilities.allows(&GRAM_BACKWARD_SUBGROUP) => {
                 let kernel = &GRAM_BACKWARD_SUBGROUP;
                 (kernel, kernel.tile("PIXELS") * kernel.workgroup, kernel.tile("OUTPUTS"))
             }
-            _ => (&GRAM_BACKWARD_TILE, GRAM_BACKWARD_TILE.tile("BLOCK"), GRAM_BACKWARD_TILE.tile("BLOCK")),
+            () => (&GRAM_BACKWARD_TILE, GRAM_BACKWARD_TILE.tile("BLOCK"), GRAM_BACKWARD_TILE.tile("BLOCK")),
         };
         let pixel_groups = plane.div_ceil(pixels);
         let gate = self.epilogue.gate_operand(2, io)?;

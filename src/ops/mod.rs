@@ -33,6 +33,11 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::CONV_FORWARD_SUBGROUP,
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE,
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
+    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
+    &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT,
+    &conv::winograd::CONV_FORWARD_WINOGRAD_OUTPUT,
+    &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS,
     &conv::CONV_BACKWARD_NAIVE,
     &conv::CONV_BACKWARD_DIRECT,
     &relu::RELU_FORWARD,
@@ -167,6 +172,8 @@ pub enum Form {
     /// The flipped and transposed kernel in the arrangement of `Forward`: backward-data is a forward
     /// convolution with it.
     Backward,
+    /// Transformed, (36, out / 32, in, 32), padded to whole blocks of 32 outputs: see [`conv`]. Serves both directions.
+    Winograd,
 }
 
 impl Form {
@@ -174,7 +181,9 @@ impl Form {
     pub fn elements(self, shape: Shape) -> u64 {
         match self {
             Self::Plain => shape.elements(),
-            Self::Forward | Self::Backward => conv::arranged_elements(self, shape.h, shape.c),
+            Self::Forward | Self::Backward | Self::Winograd => {
+                conv::arranged_elements(self, shape.h, shape.c)
+            }
         }
     }
 }
@@ -274,27 +283,57 @@ impl Io<'_> {
     }
 }
 
-/// Which of several kernels for the same op may be taken.
+/// Which of several methods for a convolution is taken. Where the one asked for cannot do a layer, the usual one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KernelChoice {
-    /// The fastest that is right on the device.
+    /// The one that was measured to be the fastest, or the usual one.
     #[default]
     Auto,
-    /// Only kernels that need no optional feature.
-    Portable,
-    /// Plain loops: the second oracle.
-    Naive,
+    /// The usual one of an algorithm.
+    Algorithm(conv::Algorithm),
+    /// This one.
+    Method(conv::Method),
 }
 
-/// What lowering must know of the device.
+/// What is usually fast on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceClass {
+    /// GPUs that can give a thread more than a hundred registers: AMD's, and NVIDIA's.
+    ManyRegisters,
+    /// Any other GPU.
+    Portable,
+    /// A processor.
+    Software,
+}
+
+impl DeviceClass {
+    const AMD: u32 = 0x1002;
+    const NVIDIA: u32 = 0x10DE;
+
+    fn of(adapter: &AdapterSummary) -> Self {
+        match adapter.vendor {
+            _ if adapter.is_software() => Self::Software,
+            Self::AMD | Self::NVIDIA => Self::ManyRegisters,
+            _ => Self::Portable,
+        }
+    }
+}
+
+/// What lowering must know of the device, and of what was asked for.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Capabilities {
     /// Largest storage binding in bytes.
     pub max_binding_bytes: u64,
     /// Smallest and largest subgroup, where subgroups can be used.
     pub subgroups: Option<(u32, u32)>,
-    /// Which kernels may be taken.
+    /// What is usually fast.
+    pub class: DeviceClass,
+    /// Which methods may be taken.
     pub choice: KernelChoice,
+    /// The methods that were measured to be the fastest.
+    pub choices: Arc<conv::Choices>,
+    /// Whether to take time rather than memory: transformed weights are made anew before each use.
+    pub low_memory: bool,
 }
 
 impl Capabilities {
@@ -307,7 +346,10 @@ impl Capabilities {
             // Kernels count elements in 32 bits; Metal would bind more than they can count.
             max_binding_bytes: adapter.max_binding_bytes.min(Self::COUNTABLE_BYTES),
             subgroups: adapter.subgroups,
+            class: DeviceClass::of(adapter),
             choice: KernelChoice::Auto,
+            choices: Arc::default(),
+            low_memory: false,
         }
     }
 
@@ -315,11 +357,17 @@ impl Capabilities {
     pub fn allows(&self, kernel: &Kernel) -> bool {
         match (kernel.subgroup, self.subgroups) {
             (None, _) => true,
-            (Some((smallest, largest)), Some((min, max))) => {
-                self.choice == KernelChoice::Auto && min >= smallest && max <= largest
-            }
+            (Some((smallest, largest)), Some((min, max))) => min >= smallest && max <= largest,
             (Some(_), None) => false,
         }
+    }
+
+    /// Whether plain loops were asked for, also of ops that have no other choice of methods.
+    pub(crate) fn wants_naive(&self) -> bool {
+        matches!(
+            self.choice,
+            KernelChoice::Algorithm(conv::Algorithm::Naive) | KernelChoice::Method(conv::Method::Naive)
+        )
     }
 }
 

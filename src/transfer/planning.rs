@@ -236,7 +236,9 @@ fn plan_picture(mean: [f32; 3], (width, height): (u32, u32), limits: &Limits) ->
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ops::{Capabilities, KernelChoice};
+    use std::sync::Arc;
+
+    use crate::ops::{Capabilities, DeviceClass, KernelChoice};
     use crate::transfer::Preset;
 
     #[test]
@@ -244,7 +246,10 @@ mod tests {
         let capabilities = Capabilities {
             max_binding_bytes: 128 << 20,
             subgroups: Some((8, 8)),
+            class: DeviceClass::Software,
             choice: KernelChoice::Auto,
+            choices: Arc::default(),
+            low_memory: false,
         };
         let limits = Limits {
             capabilities,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use impasto::cases::Case;
 use impasto::gpu::{Gpu, Pipelines, Readback};
 use impasto::graph::{Executable, Externals, Limits, Place, Program, Role, fuse, plan};
-use impasto::ops::{Form, KernelChoice, Layout, Shape, conv};
+use impasto::ops::conv::{self, Method};
+use impasto::ops::{Form, KernelChoice, Layout, Shape};
 use impasto::wgpu;
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
@@ -35,10 +36,27 @@ pub(crate) fn shared_gpu() -> &'static Shared {
     })
 }
 
+/// By which kernels a case is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Way {
+    pub(crate) choice: KernelChoice,
+    /// Without any optional feature of the device.
+    pub(crate) portable: bool,
+    pub(crate) low_memory: bool,
+}
+
+/// All ways: a method that cannot do a case, or not on this device, leaves it to the usual one.
+pub(crate) fn ways() -> Vec<Way> {
+    let usual = Way::default();
+    let methods = Method::ALL.map(|method| Way { choice: KernelChoice::Method(method), ..usual });
+    let low_memory = Way { choice: KernelChoice::Method(Method::WinogradTile), low_memory: true, ..usual };
+    [usual, Way { portable: true, ..usual }, low_memory].into_iter().chain(methods).collect()
+}
+
 /// How a case is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
-    pub(crate) choice: KernelChoice,
+    pub(crate) way: Way,
     /// Largest binding in bytes; small ones force several pieces.
     pub(crate) max_binding_bytes: Option<u64>,
     /// Whether dispatches are cut into several slices, each in a pass of its own.
@@ -67,7 +85,12 @@ pub(crate) struct Run {
 pub(crate) fn limits(options: &Options) -> Limits {
     let gpu = &shared_gpu().gpu;
     let mut limits = Limits::of(gpu, u64::MAX);
-    limits.capabilities.choice = options.choice;
+    let Way { choice, portable, low_memory } = options.way;
+    limits.capabilities.choice = choice;
+    limits.capabilities.low_memory = low_memory;
+    if portable {
+        limits.capabilities.subgroups = None;
+    }
     if let Some(bytes) = options.max_binding_bytes {
         limits.capabilities.max_binding_bytes = bytes;
     }

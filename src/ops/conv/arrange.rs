@@ -1,5 +1,6 @@
 //! Convolution weights in the arrangements that the kernels read.
 
+use super::winograd;
 use crate::ops::{Form, TILE};
 
 /// Output channels of the arranged weights: whole tiles.
@@ -13,18 +14,21 @@ pub fn arranged_elements(form: Form, input_channels: u32, output_channels: u32) 
         Form::Plain => (input_channels, output_channels),
         Form::Forward => (input_channels, padded(output_channels)),
         Form::Backward => (output_channels, padded(input_channels)),
+        Form::Winograd => return winograd::weights_elements(input_channels, output_channels),
     };
     9 * u64::from(rows) * u64::from(row)
 }
 
 /// Arranges `plain` weights (out, in, ky, kx). Padding outputs have weight 0.
 ///
-/// Both arrangements are (out / 16, in, ky, kx, 16): what a workgroup reads is one run of memory. Rows of all
+/// `Forward` and `Backward` are (out / 16, in, ky, kx, 16): what a workgroup reads is one run of memory. Rows of all
 /// outputs, a power of two apart, would share so few cache sets that nothing stays (a third slower at 512
 /// channels on the software adapter).
 pub fn arrange(form: Form, plain: &[f32], input_channels: u32, output_channels: u32) -> Vec<f32> {
-    if form == Form::Plain {
-        return plain.to_vec();
+    match form {
+        Form::Plain => return plain.to_vec(),
+        Form::Winograd => return winograd::transform_weights(plain, input_channels, output_channels),
+        Form::Forward | Form::Backward => {}
     }
     let (inputs, outputs, tile) = (input_channels as usize, output_channels as usize, TILE as usize);
     let mut arranged = vec![0.0; arranged_elements(form, input_channels, output_channels) as usize];

@@ -1,13 +1,237 @@
-//! Which convolution kernel does a layer, and how its threads cover the output.
+//! Which method does a convolution, and how the threads of its kernels cover the output.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::gemm::{
+    CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP, CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
+    CONV_FORWARD_WINOGRAD_GEMM_TILE, CONV_FORWARD_WINOGRAD_GEMM_TILE8,
+};
 use super::{
     CONV_BACKWARD_DIRECT, CONV_BACKWARD_NAIVE, CONV_FORWARD_DIRECT, CONV_FORWARD_NAIVE,
-    CONV_FORWARD_SUBGROUP, CONV_FORWARD_TILE, ConvParams,
+    CONV_FORWARD_SUBGROUP, CONV_FORWARD_TILE, CONV_FORWARD_TILE8, ConvParams, winograd,
 };
 use crate::gpu::Kernel;
-use crate::ops::{Capabilities, Dispatch, Form, KernelChoice, Operand};
+use crate::ops::{Capabilities, DeviceClass, Dispatch, Form, KernelChoice, Operand};
 
-/// A kernel with the arrangement of weights that it reads and the way in which it covers the output.
+/// A family of methods, as `--algorithm` names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Winograd's F(4×4, 3×3).
+    Winograd,
+    /// Implicit GEMM through workgroup memory.
+    Gemm,
+    /// Sums in registers, straight from the picture.
+    Direct,
+    /// The definition.
+    Naive,
+}
+
+impl Algorithm {
+    /// All algorithms with their names.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("winograd", Self::Winograd),
+        ("gemm", Self::Gemm),
+        ("direct", Self::Direct),
+        ("naive", Self::Naive),
+    ];
+}
+
+/// One way of doing a convolution: an algorithm with its tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Winograd, the products 8×8 a thread.
+    WinogradTile8,
+    /// Winograd, the products 4×4 a thread.
+    WinogradTile,
+    /// Winograd, the products of one subgroup of 8 lanes.
+    WinogradSubgroup,
+    /// Implicit GEMM, 8×8 a thread.
+    GemmTile8,
+    /// Implicit GEMM, 4×4 a thread.
+    GemmTile,
+    /// Registers only, the weights shared within a subgroup.
+    DirectSubgroup,
+    /// Registers only, for at most 3 channels on one side.
+    Direct,
+    /// One output a thread.
+    Naive,
+}
+
+impl Method {
+    /// All methods.
+    pub const ALL: [Self; 8] = [
+        Self::WinogradTile8,
+        Self::WinogradTile,
+        Self::WinogradSubgroup,
+        Self::GemmTile8,
+        Self::GemmTile,
+        Self::DirectSubgroup,
+        Self::Direct,
+        Self::Naive,
+    ];
+
+    /// Its name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WinogradTile8 => "winograd-tile8",
+            Self::WinogradTile => "winograd-tile",
+            Self::WinogradSubgroup => "winograd-subgroup",
+            Self::GemmTile8 => "gemm-tile8",
+            Self::GemmTile => "gemm-tile",
+            Self::DirectSubgroup => "direct-subgroup",
+            Self::Direct => "direct",
+            Self::Naive => "naive",
+        }
+    }
+
+    /// The algorithm that it belongs to.
+    pub fn algorithm(self) -> Algorithm {
+        match self {
+            Self::WinogradTile8 | Self::WinogradTile | Self::WinogradSubgroup => Algorithm::Winograd,
+            Self::GemmTile8 | Self::GemmTile => Algorithm::Gemm,
+            Self::DirectSubgroup | Self::Direct => Algorithm::Direct,
+            Self::Naive => Algorithm::Naive,
+        }
+    }
+
+    /// Its main kernel in a direction.
+    pub fn kernel(self, direction: Direction) -> &'static Kernel {
+        match (self, direction) {
+            (Self::WinogradTile8, _) => &CONV_FORWARD_WINOGRAD_GEMM_TILE8,
+            (Self::WinogradTile, _) => &CONV_FORWARD_WINOGRAD_GEMM_TILE,
+            (Self::WinogradSubgroup, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
+            (Self::WinogradSubgroup, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
+            (Self::GemmTile8, _) => &CONV_FORWARD_TILE8,
+            (Self::GemmTile, _) => &CONV_FORWARD_TILE,
+            (Self::DirectSubgroup, _) => &CONV_FORWARD_SUBGROUP,
+            (Self::Direct, Direction::Forward) => &CONV_FORWARD_DIRECT,
+            (Self::Direct, Direction::Backward) => &CONV_BACKWARD_DIRECT,
+            (Self::Naive, Direction::Forward) => &CONV_FORWARD_NAIVE,
+            (Self::Naive, Direction::Backward) => &CONV_BACKWARD_NAIVE,
+        }
+    }
+
+    /// Whether it can do a layer on a device.
+    pub fn fits(self, layer: Layer, capabilities: &Capabilities) -> bool {
+        let kernel = self.kernel(layer.direction);
+        capabilities.allows(kernel)
+            && match self.algorithm() {
+                Algorithm::Winograd => !layer.is_thin() && winograd::fits(layer, capabilities),
+                Algorithm::Direct if self == Self::Direct => layer.is_thin(),
+                _ => true,
+            }
+    }
+}
+
+/// Forward, or the gradient with respect to the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From the layer's input channels to its output channels.
+    Forward,
+    /// From the layer's output channels to its input channels.
+    Backward,
+}
+
+/// What the choice of a method depends on: a convolution of (inputs, H, W) to (outputs, H, W). In the backward
+/// direction `inputs` are the layer's output channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Layer {
+    /// The direction.
+    pub direction: Direction,
+    /// Channels that are summed over.
+    pub inputs: u32,
+    /// Channels that are made.
+    pub outputs: u32,
+    /// Rows.
+    pub h: u32,
+    /// Columns.
+    pub w: u32,
+}
+
+impl Layer {
+    /// Whether the side next to the picture has so few channels that the direct kernels do it best.
+    pub fn is_thin(self) -> bool {
+        match self.direction {
+            Direction::Forward => self.inputs <= CONV_FORWARD_DIRECT.tile("CHANNELS"),
+            Direction::Backward => self.outputs <= CONV_BACKWARD_DIRECT.tile("CHANNELS"),
+        }
+    }
+
+    /// The methods that can do it on a device, the usual one first.
+    pub fn methods(self, capabilities: &Capabilities) -> Vec<Method> {
+        let order = usual(capabilities.class);
+        order.iter().copied().filter(|method| method.fits(self, capabilities)).collect()
+    }
+}
+
+/// Methods that were found to be the fastest, by layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices(pub BTreeMap<Layer, Method>);
+
+/// Every method, in the order in which it is likely to be fast where nothing was measured.
+///
+/// Many registers a thread, as AMD's and NVIDIA's discrete chips have them, carry 8×8 results; the others spill
+/// with them. The software adapter runs workgroup memory and barriers slowly and has no use for tiles.
+fn usual(class: DeviceClass) -> [Method; 8] {
+    use Method::{
+        Direct, DirectSubgroup, GemmTile, GemmTile8, Naive, WinogradSubgroup, WinogradTile, WinogradTile8,
+    };
+    match class {
+        DeviceClass::ManyRegisters => [
+            Direct,
+            WinogradTile8,
+            WinogradTile,
+            WinogradSubgroup,
+            GemmTile8,
+            GemmTile,
+            DirectSubgroup,
+            Naive,
+        ],
+        DeviceClass::Portable => [
+            Direct,
+            WinogradTile,
+            WinogradSubgroup,
+            WinogradTile8,
+            GemmTile,
+            GemmTile8,
+            DirectSubgroup,
+            Naive,
+        ],
+        DeviceClass::Software => [
+            Direct,
+            WinogradSubgroup,
+            DirectSubgroup,
+            WinogradTile8,
+            WinogradTile,
+            GemmTile8,
+            GemmTile,
+            Naive,
+        ],
+    }
+}
+
+/// The method for a layer: the one asked for, else the one measured, else the usual one. Where the one asked for
+/// cannot do the layer, the next usual one does.
+pub fn choose(layer: Layer, capabilities: &Capabilities) -> Method {
+    let methods = layer.methods(capabilities);
+    let asked = match capabilities.choice {
+        KernelChoice::Auto => {
+            capabilities.choices.0.get(&layer).copied().filter(|method| methods.contains(method))
+        }
+        KernelChoice::Algorithm(algorithm) => {
+            methods.iter().copied().find(|method| method.algorithm() == algorithm)
+        }
+        KernelChoice::Method(method) => methods.iter().copied().find(|known| *known == method),
+    };
+    // The naive method can do everything.
+    asked.or(methods.first().copied()).unwrap_or(Method::Naive)
+}
+
+/// A kernel that does a convolution in one dispatch, with the arrangement of weights that it reads.
 pub(super) struct Tiling {
     pub(super) kernel: &'static Kernel,
     pub(super) form: Form,
@@ -27,6 +251,23 @@ enum Cover {
 }
 
 impl Tiling {
+    /// The kernel of a method; `None` where the method has several.
+    pub(super) fn of(method: Method, direction: Direction) -> Option<Self> {
+        let (cover, plain) = match method {
+            Method::Naive => (Cover::Elements, true),
+            Method::Direct => (Cover::Segments, true),
+            Method::DirectSubgroup => (Cover::SegmentTiles, false),
+            Method::GemmTile | Method::GemmTile8 => (Cover::Blocks, false),
+            Method::WinogradTile8 | Method::WinogradTile | Method::WinogradSubgroup => return None,
+        };
+        let form = match direction {
+            _ if plain => Form::Plain,
+            Direction::Forward => Form::Forward,
+            Direction::Backward => Form::Backward,
+        };
+        Some(Self { kernel: method.kernel(direction), form, cover })
+    }
+
     /// The dispatch, with its number of workgroups.
     pub(super) fn dispatch(&self, params: ConvParams, operands: Vec<Operand>) -> Dispatch {
         let ConvParams { h, w, in_count, out_count, .. } = params;
@@ -45,33 +286,5 @@ impl Tiling {
         let flops = 18 * u64::from(in_count) * u64::from(out_count) * u64::from(h) * u64::from(w);
         let params = ConvParams { pixel_groups, ..params };
         Dispatch::new(kernel, params, operands, pixel_groups * output_groups, flops)
-    }
-}
-
-/// The kernel for a forward convolution from `channels` channels.
-pub(super) fn forward(channels: u32, capabilities: &Capabilities) -> Tiling {
-    choose(&CONV_FORWARD_NAIVE, &CONV_FORWARD_DIRECT, Form::Forward, channels, capabilities)
-}
-
-/// The kernel for a backward convolution to `channels` channels.
-pub(super) fn backward(channels: u32, capabilities: &Capabilities) -> Tiling {
-    choose(&CONV_BACKWARD_NAIVE, &CONV_BACKWARD_DIRECT, Form::Backward, channels, capabilities)
-}
-
-fn choose(
-    naive: &'static Kernel,
-    direct: &'static Kernel,
-    form: Form,
-    channels: u32,
-    capabilities: &Capabilities,
-) -> Tiling {
-    if capabilities.choice == KernelChoice::Naive {
-        Tiling { kernel: naive, form: Form::Plain, cover: Cover::Elements }
-    } else if channels <= direct.tile("CHANNELS") {
-        Tiling { kernel: direct, form: Form::Plain, cover: Cover::Segments }
-    } else if capabilities.allows(&CONV_FORWARD_SUBGROUP) {
-        Tiling { kernel: &CONV_FORWARD_SUBGROUP, form, cover: Cover::SegmentTiles }
-    } else {
-        Tiling { kernel: &CONV_FORWARD_TILE, form, cover: Cover::Blocks }
     }
 }

@@ -44,6 +44,26 @@ pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE8: Kernel = crate::ops::kernel!
     { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 64 }
 );
 
+/// The forward kernel for the software adapter, whose subgroups have 8 lanes.
+pub static CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP: Kernel = crate::ops::kernel!(
+    "conv_forward_winograd_gemm_subgroup",
+    WinogradGemmParams,
+    8,
+    Some((8, 8)),
+    [read u, read v, write m],
+    { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 32 }
+);
+
+/// The same for the gradient.
+pub static CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP: Kernel = crate::ops::kernel!(
+    "conv_backward_winograd_gemm_subgroup",
+    WinogradGemmParams,
+    8,
+    Some((8, 8)),
+    [read u, read v, write m],
+    { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 32 }
+);
+
 /// Sizes of the products m(ξ, o, t) = Σ weight(ξ, d, o)·v(ξ, d, t) over d.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WinogradGemm {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::relu::{Relu, lower_mask, mask_shape};
+use super::relu::{Relu, lower_mask, mask_shape, whole_mask};
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
@@ -14,8 +14,12 @@ use crate::gpu::{Kernel, params};
 mod arrange;
 mod choose;
 pub mod gemm;
+pub(crate) mod winograd;
 
 pub use arrange::{arrange, arranged_elements};
+use choose::Tiling;
+pub use choose::{Algorithm, Choices, Direction, Layer, Method, choose};
+use winograd::Winograd;
 
 params! {
     /// Uniforms of every convolution kernel. The input piece holds `in_count` channels from `in_first` on, of
@@ -66,7 +70,7 @@ pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
     "conv_forward_subgroup",
     ConvParams,
     32,
-    Some((8, 128)),
+    Some((8, 8)),
     [read x, read w, read b, read gate, write y],
     { PIXELS: 8, OUTPUTS: super::TILE }
 );
@@ -134,9 +138,13 @@ impl Op for Conv {
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let x = &io.inputs[0];
-        let tiling = choose::forward(x.shape.c, capabilities);
         let finish = Epilogue::BIAS | if self.relu { Epilogue::RELU } else { 0 };
+        let method = choose(layer(Direction::Forward, io), capabilities);
+        let Some(tiling) = Tiling::of(method, Direction::Forward) else {
+            let mask = if self.mask { whole_mask(io)? } else { Operand::Unused };
+            let operands = [Operand::input(2, 0), Operand::Unused, mask];
+            return Ok(winograd(method, Direction::Forward, io, finish, operands).lower(capabilities));
+        };
         let mut dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
             let params = ConvParams {
                 flags: Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 },
@@ -185,8 +193,13 @@ impl Op for ConvBackward {
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let tiling = choose::backward(io.output().shape.c, capabilities);
+        let method = choose(layer(Direction::Backward, io), capabilities);
         let gate = self.epilogue.gate_operand(2, io)?;
+        let Some(tiling) = Tiling::of(method, Direction::Backward) else {
+            let operands = [Operand::Unused, gate, Operand::Unused];
+            let flags = self.epilogue.flags(0, 1);
+            return Ok(winograd(method, Direction::Backward, io, flags, operands).lower(capabilities));
+        };
         let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
             let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };
             let dy = Operand::input(0, dy_piece);
@@ -200,6 +213,33 @@ impl Op for ConvBackward {
             tiling.dispatch(params, operands)
         });
         Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// What the choice of a method depends on.
+fn layer(direction: Direction, io: &Io<'_>) -> Layer {
+    let Shape { c, h, w } = io.output().shape;
+    Layer { direction, inputs: io.inputs[0].shape.c, outputs: c, h, w }
+}
+
+/// A convolution by Winograd; `operands` are bias, gate and mask.
+fn winograd<'a>(
+    method: Method,
+    direction: Direction,
+    io: &'a Io<'_>,
+    flags: u32,
+    [bias, gate, mask]: [Operand; 3],
+) -> Winograd<'a> {
+    Winograd {
+        gemm: method.kernel(direction),
+        x: &io.inputs[0],
+        y: io.output(),
+        weights: io.inputs[1].shape,
+        transposed: direction == Direction::Backward,
+        flags,
+        bias,
+        gate,
+        mask,
     }
 }
 

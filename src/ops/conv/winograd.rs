@@ -1,0 +1,270 @@
+//! Convolution by Winograd's F(4×4, 3×3): 36 multiplications make 16 outputs, which the definition spends 144 on.
+//! A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308).
+//!
+//! Three kernels: the input transform, the products of matrices in [`super::gemm`], and the output transform with
+//! bias, ReLU, mask and gate. Between them lie v and m, 2¼ times as large as the tensors; bands of tile rows keep them
+//! in a workspace of a fixed size.
+
+use super::choose::Layer;
+use super::gemm::{COMPONENTS, WinogradGemm};
+use super::weights_shape;
+use crate::gpu::{Kernel, params};
+use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Shape};
+
+params! {
+    /// Uniforms of the input transform: the piece holds `count` channels of `channels`, from `first` on.
+    InputParams {
+        h: u32,
+        w: u32,
+        channels: u32,
+        first: u32,
+        count: u32,
+        tiles_w: u32,
+        first_row: u32,
+        tiles: u32,
+        stride: u32,
+    }
+}
+params! {
+    /// Uniforms of the output transform: the piece holds `count` channels of `outputs`, from `first` on.
+    OutputParams {
+        h: u32,
+        w: u32,
+        outputs: u32,
+        first: u32,
+        count: u32,
+        tiles_w: u32,
+        first_row: u32,
+        pairs: u32,
+        stride: u32,
+        flags: u32,
+    }
+}
+params! {
+    /// Uniforms of the weights' transform.
+    WeightsParams { inputs: u32, outputs: u32 }
+}
+
+pub(crate) static CONV_FORWARD_WINOGRAD_INPUT: Kernel =
+    crate::ops::kernel!("conv_forward_winograd_input", InputParams, 64, None, [read x, write v]);
+pub(crate) static CONV_FORWARD_WINOGRAD_OUTPUT: Kernel = crate::ops::kernel!(
+    "conv_forward_winograd_output",
+    OutputParams,
+    64,
+    None,
+    [read m, read b, read gate, write y, write mask]
+);
+pub(crate) static CONV_FORWARD_WINOGRAD_WEIGHTS: Kernel = crate::ops::kernel!(
+    "conv_forward_winograd_weights",
+    WeightsParams,
+    64,
+    None,
+    [read w, write u],
+    { BLOCK: WEIGHTS_BLOCK }
+);
+
+/// Pixels of a tile's side.
+const TILE: u32 = 4;
+/// Output channels of a block of transformed weights.
+const WEIGHTS_BLOCK: u32 = 32;
+/// Most bytes of v and m together: enough to fill a GPU, and to stay in a processor's last cache.
+const WORKSPACE_BYTES: u64 = 32 << 20;
+/// Operations of a 6-line's transform by Bᵀ, of one by Aᵀ, and of a 3-line's by G.
+const TRANSFORM_FLOPS: [u64; 3] = [20, 14, 10];
+
+/// √2: the points are 0, ±√2/2, ±√2 and ∞, in the order 0, √½, −√½, −√2, √2, ∞.
+const ROOT: f64 = std::f64::consts::SQRT_2;
+
+/// G: a kernel's values at the points, in a scaling in which the flipped kernel's are the reversed ones.
+const G: [[f64; 3]; 6] = [
+    [1.0, 0.0, 0.0],
+    [2.0 / 3.0, ROOT / 3.0, 1.0 / 3.0],
+    [2.0 / 3.0, -ROOT / 3.0, 1.0 / 3.0],
+    [1.0 / 3.0, -ROOT / 3.0, 2.0 / 3.0],
+    [1.0 / 3.0, ROOT / 3.0, 2.0 / 3.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// Elements of the transformed weights: (36, ⌈outputs/32⌉, inputs, 32).
+pub(super) fn weights_elements(inputs: u32, outputs: u32) -> u64 {
+    u64::from(COMPONENTS) * u64::from(inputs) * u64::from(outputs.next_multiple_of(WEIGHTS_BLOCK))
+}
+
+/// Transforms `plain` weights (outputs, inputs, ky, kx) in f64.
+pub(super) fn transform_weights(plain: &[f32], inputs: u32, outputs: u32) -> Vec<f32> {
+    let (block, blocks) = (WEIGHTS_BLOCK as usize, outputs.div_ceil(WEIGHTS_BLOCK) as usize);
+    let mut u = vec![0.0; weights_elements(inputs, outputs) as usize];
+    let inputs = inputs as usize;
+    for (o, kernels) in plain.chunks_exact(9 * inputs).enumerate() {
+        for (i, kernel) in kernels.chunks_exact(9).enumerate() {
+            let lines = G
+                .map(|g| [0, 1, 2].map(|c| (0..3).map(|r| g[r] * f64::from(kernel[3 * r + c])).sum::<f64>()));
+            for (row, line) in lines.iter().enumerate() {
+                for (column, g) in G.iter().enumerate() {
+                    let value: f64 = g.iter().zip(line).map(|(g, value)| g * value).sum();
+                    let component = row * G.len() + column;
+                    u[((component * blocks + o / block) * inputs + i) * block + o % block] = value as f32;
+                }
+            }
+        }
+    }
+    u
+}
+
+/// Whether the device can bind the weights and a row of tiles.
+pub(super) fn fits(layer: Layer, capabilities: &Capabilities) -> bool {
+    let widest = u64::from(layer.inputs.max(layer.outputs));
+    let row = 4 * u64::from(COMPONENTS) * widest * 4 * u64::from(stride4(layer.w.div_ceil(TILE)));
+    // Either direction's weights: padding rounds up the layer's outputs, which may be `inputs` here.
+    let weights =
+        4 * weights_elements(layer.inputs, layer.outputs).max(weights_elements(layer.outputs, layer.inputs));
+    row.max(weights) <= capabilities.max_binding_bytes
+}
+
+/// Vec4s between two rows of v or m: an odd number, so that rows are no power of two apart. Rows that are share few
+/// sets of a cache.
+fn stride4(tiles: u32) -> u32 {
+    tiles.div_ceil(4) | 1
+}
+
+/// A convolution, or the gradient of one, to be lowered.
+pub(super) struct Winograd<'a> {
+    pub(super) gemm: &'static Kernel,
+    /// What is read: input 0.
+    pub(super) x: &'a Layout,
+    /// What is written: output 0.
+    pub(super) y: &'a Layout,
+    /// Channels of the layer, in the forward direction; the weights are input 1.
+    pub(super) weights: Shape,
+    pub(super) transposed: bool,
+    pub(super) flags: u32,
+    pub(super) bias: Operand,
+    pub(super) gate: Operand,
+    pub(super) mask: Operand,
+}
+
+impl Winograd<'_> {
+    pub(super) fn lower(&self, capabilities: &Capabilities) -> Lowered {
+        let (depth, outputs) = (self.x.shape.c, self.y.shape.c);
+        let Shape { h, w, .. } = self.y.shape;
+        let (tiles_w, tiles_h) = (w.div_ceil(TILE), h.div_ceil(TILE));
+        let band = self.band(tiles_w, tiles_h, capabilities.max_binding_bytes);
+        let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
+        let mut scratch = vec![rows * u64::from(depth), rows * u64::from(outputs)];
+        let (v, m) = (Operand::Scratch { index: 0 }, Operand::Scratch { index: 1 });
+        let mut dispatches = Vec::new();
+        let u = if capabilities.low_memory {
+            scratch.push(weights_elements(self.weights.h, self.weights.c));
+            let u = Operand::Scratch { index: 2 };
+            dispatches.push(self.transform_weights(u));
+            u
+        } else {
+            Operand::Input { index: 1, piece: 0, form: Form::Winograd }
+        };
+        for first_row in (0..tiles_h).step_by(band as usize) {
+            let tile_rows = band.min(tiles_h - first_row);
+            let tiles = tile_rows * tiles_w;
+            let stride4 = stride4(tiles);
+            for (piece, channels) in self.x.pieces.iter().enumerate() {
+                let count = channels.end - channels.start;
+                let params = InputParams {
+                    h,
+                    w,
+                    channels: depth,
+                    first: channels.start,
+                    count,
+                    tiles_w,
+                    first_row,
+                    tiles,
+                    stride: 4 * stride4,
+                };
+                let kernel = &CONV_FORWARD_WINOGRAD_INPUT;
+                let threads = u64::from(count) * u64::from(tiles);
+                let flops = 12 * TRANSFORM_FLOPS[0] * threads;
+                let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
+                dispatches.push(Dispatch::new(
+                    kernel,
+                    params,
+                    vec![Operand::input(0, piece), v],
+                    groups,
+                    flops,
+                ));
+            }
+            let gemm = WinogradGemm {
+                depth,
+                outputs,
+                tiles4: tiles.div_ceil(4),
+                stride4,
+                weight_rows: self.weights.h,
+                weight_blocks: self.weights.c.div_ceil(WEIGHTS_BLOCK),
+                transposed: self.transposed,
+            };
+            dispatches.push(gemm.dispatch(self.gemm, vec![u, v, m]));
+            for (piece, channels) in self.y.pieces.iter().enumerate() {
+                let count = channels.end - channels.start;
+                let pairs = tile_rows * tiles_w.div_ceil(2);
+                let mask = if self.mask == Operand::Unused { 0 } else { Epilogue::MASK };
+                let params = OutputParams {
+                    h,
+                    w,
+                    outputs,
+                    first: channels.start,
+                    count,
+                    tiles_w,
+                    first_row,
+                    pairs,
+                    stride: 4 * stride4,
+                    flags: self.flags | mask,
+                };
+                let kernel = &CONV_FORWARD_WINOGRAD_OUTPUT;
+                let threads = u64::from(count) * u64::from(pairs);
+                let flops = 10 * TRANSFORM_FLOPS[1] * u64::from(count) * u64::from(tiles);
+                let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
+                let operands = vec![m, self.bias, self.gate, Operand::output(piece), self.mask];
+                dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
+            }
+        }
+        Lowered { scratch, dispatches }
+    }
+
+    /// Rows of tiles whose v and m fit the workspace: bands of nearly equal height.
+    fn band(&self, tiles_w: u32, tiles_h: u32, max_binding_bytes: u64) -> u32 {
+        let component_row = |channels: u32| 4 * u64::from(COMPONENTS) * u64::from(channels);
+        let (depth, outputs) = (component_row(self.x.shape.c), component_row(self.y.shape.c));
+        let fits = |rows: u32| {
+            let tiles = 4 * u64::from(stride4(rows * tiles_w));
+            tiles * (depth + outputs) <= WORKSPACE_BYTES && tiles * depth.max(outputs) <= max_binding_bytes
+        };
+        let most = (2..=tiles_h).take_while(|rows| fits(*rows)).last().unwrap_or(1);
+        tiles_h.div_ceil(tiles_h.div_ceil(most))
+    }
+
+    /// The dispatch that transforms the weights into `u`.
+    fn transform_weights(&self, u: Operand) -> Dispatch {
+        let Shape { c: outputs, h: inputs, .. } = self.weights;
+        let kernel = &CONV_FORWARD_WINOGRAD_WEIGHTS;
+        let threads = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
+        let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(threads);
+        let operands = vec![Operand::input(1, 0), u];
+        let params = WeightsParams { inputs, outputs };
+        debug_assert_eq!(self.weights, weights_shape(inputs, outputs));
+        Dispatch::new(kernel, params, operands, threads.div_ceil(kernel.workgroup), flops)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flipped_kernels_transform_is_the_reversed_one() {
+        let kernel: Vec<f32> = (0..9).map(|i| ((i * 7 + 3) % 11) as f32 - 4.5).collect();
+        let flipped: Vec<f32> = kernel.iter().rev().copied().collect();
+        let block = WEIGHTS_BLOCK as usize;
+        let (u, reversed) = (transform_weights(&kernel, 1, 1), transform_weights(&flipped, 1, 1));
+        for component in 0..36 {
+            let (forward, backward) = (u[component * block], reversed[(35 - component) * block]);
+            assert!((forward - backward).abs() <= 1e-6, "{component}: {forward} {backward}");
+        }
+    }
+}
