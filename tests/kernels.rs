@@ -147,6 +147,8 @@ families![
     adam_forward,
     preprocess_forward,
     postprocess_forward,
+    peak_forward,
+    copy_forward,
 ];
 
 #[test]
