@@ -880,7 +880,7 @@ impl Case {
             let own = shapes[..3].iter().map(|shape| signed(*shape)).collect();
             ("squared_error_backward", own, cost.epilogue, Tolerance::few(4, 0.0))
         } else if op.downcast::<WeightedSum>().is_some() {
-            let tolerance = Tolerance::sum(2 * shapes.len() as u64, 1.0);
+            let tolerance = Tolerance::sum(2 * (shapes.len() as u64 - 1), 1.0);
             ("weighted_sum_forward", all_signed(), none, tolerance)
         } else if op.downcast::<WeightedSumBackward>().is_some() {
             ("weighted_sum_backward", all_signed(), none, Tolerance::few(1, 0.0))
