@@ -80,6 +80,20 @@ fn a_device_without_timestamps_is_timed_by_the_clock() {
 }
 
 #[test]
+fn a_part_of_the_slices_tells_about_the_whole() {
+    let gpu = &shared_gpu().gpu;
+    let executable = executable(gpu, &shared_gpu().pipelines);
+    block_on(executable.time(gpu, 1)).unwrap();
+    let whole = block_on(executable.estimate(gpu, f64::INFINITY)).unwrap();
+    let begin = Instant::now();
+    let part = block_on(executable.estimate(gpu, 0.0)).unwrap();
+    println!("{whole:?} s, estimated as {part:?} s in {:?}", begin.elapsed());
+    assert!((whole.len(), part.len()) == (2, 2) && whole.iter().chain(&part).all(|seconds| *seconds > 0.0));
+    // One of sixteen slices, so that forgetting to count the others would show; machines under load are patient.
+    assert!(part[1] > whole[1] / 8.0 && part[1] < whole[1] * 8.0, "{part:?} s for {whole:?} s");
+}
+
+#[test]
 fn nothing_takes_no_time() {
     let gpu = &shared_gpu().gpu;
     let executable = executable(gpu, &shared_gpu().pipelines);

@@ -1,4 +1,4 @@
-// y = Σ over k < 32 of zₖ; zₖ begins at x + k and becomes a·zₖ + b, 16 times a round; x, y (C, H, W), factors (a, b).
+// y = Σ over k < 32 of zₖ; zₖ begins at x + k and becomes a·zₖ + b, 8 times a round; x, y (C, H, W), factors (a, b).
 // Measures how fast multiply-adds go: nothing else is in the way, and every one of them changes y.
 // Threads: one an element, workgroups in one line.
 // Tile: 8 chains of 4 numbers in registers. How many are needed, so that none waits for its last addition, differs
@@ -17,7 +17,7 @@ struct Params { count: u32, rounds: u32 }
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const CHAINS: u32 = 8u;
-const STEPS: u32 = 16u;
+const STEPS: u32 = 8u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::slice_stride;
 use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
-use crate::gpu::{BoundDispatch, Gpu, Kernel, Pipelines, Recorder, Timer};
+use crate::gpu::{BoundDispatch, Gpu, Kernel, Pipelines, Recorder, Slice, Timer};
 
 /// Seconds of work in one submission while a program is timed: far below a driver's patience, long enough for
 /// the clock frequency to stay up.
@@ -172,6 +172,31 @@ impl Executable {
             start += batch.len();
         }
         Ok(seconds)
+    }
+
+    /// About how many seconds each dispatch takes, found out in little more than `budget` seconds a dispatch: of a
+    /// long one only the first slices are run, and the others are counted by their work. What comes out of the
+    /// program then is of no use. See [`Executable::time`] for clocks and errors.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost or refuses a dispatch.
+    pub async fn estimate(&self, gpu: &Gpu, budget: f64) -> Result<Vec<f64>> {
+        let mut timer = Timer::new(gpu).await?;
+        let slices = &self.program.slices;
+        let mut estimates = vec![0.0; self.program.dispatches.len()];
+        let mut start = 0;
+        for own in slices.chunk_by(|a, b| a.dispatch == b.dispatch) {
+            let (mut took, mut done) = (0.0, 0);
+            while done < own.len() && (done == 0 || took < budget) {
+                took += timer.time(gpu, &self.recorder, &[start + done]).await?.iter().sum::<f64>();
+                done += 1;
+            }
+            let work = |slices: &[Slice]| slices.iter().map(|slice| slice.work as f64).sum::<f64>();
+            let share = if done == own.len() { 1.0 } else { work(&own[..done]) / work(own) };
+            estimates[own[0].dispatch as usize] = took / share;
+            start += own.len();
+        }
+        Ok(estimates)
     }
 
     /// Buffer, offset and bytes of a kept tensor's pieces, `kept` counting in the order of [`super::Tape::keep`].

@@ -14,29 +14,27 @@ params! {
     CopyParams { vectors: u32 }
 }
 
-/// A version of the peak kernel with so many chains of so many numbers each.
+/// A version of the peak kernel with so many chains, each of which takes so many multiply-adds a round. Rounds are
+/// unrolled: long enough that counting them costs next to nothing, short enough that compilers do unroll them.
 macro_rules! peak {
-    ($name:literal, $chains:expr) => {
+    ($name:literal, $chains:expr, $steps:expr) => {
         super::kernel!(
             $name,
             PeakParams,
             64,
             None,
             [read x, read factors, write y],
-            { CHAINS: $chains, STEPS: STEPS }
+            { CHAINS: $chains, STEPS: $steps }
         )
     };
 }
 
-/// Multiply-adds of a chain in one round: unrolled, so that counting the rounds costs next to nothing.
-const STEPS: u32 = 16;
-
-pub(crate) static PEAK_FORWARD_SCALAR_4: Kernel = peak!("peak_forward_scalar_4", 4);
-pub(crate) static PEAK_FORWARD_SCALAR_8: Kernel = peak!("peak_forward_scalar_8", 8);
-pub(crate) static PEAK_FORWARD_SCALAR_16: Kernel = peak!("peak_forward_scalar_16", 16);
-pub(crate) static PEAK_FORWARD_VECTOR_4: Kernel = peak!("peak_forward_vector_4", 4);
-pub(crate) static PEAK_FORWARD_VECTOR_8: Kernel = peak!("peak_forward_vector_8", 8);
-pub(crate) static PEAK_FORWARD_VECTOR_16: Kernel = peak!("peak_forward_vector_16", 16);
+pub(crate) static PEAK_FORWARD_SCALAR_4: Kernel = peak!("peak_forward_scalar_4", 4, 32);
+pub(crate) static PEAK_FORWARD_SCALAR_8: Kernel = peak!("peak_forward_scalar_8", 8, 32);
+pub(crate) static PEAK_FORWARD_SCALAR_16: Kernel = peak!("peak_forward_scalar_16", 16, 16);
+pub(crate) static PEAK_FORWARD_VECTOR_4: Kernel = peak!("peak_forward_vector_4", 4, 16);
+pub(crate) static PEAK_FORWARD_VECTOR_8: Kernel = peak!("peak_forward_vector_8", 8, 8);
+pub(crate) static PEAK_FORWARD_VECTOR_16: Kernel = peak!("peak_forward_vector_16", 16, 4);
 pub(crate) static COPY_FORWARD: Kernel =
     super::kernel!("copy_forward", CopyParams, 64, None, [read x, write y]);
 
@@ -48,7 +46,7 @@ pub struct Peak {
     pub chains: u32,
     /// Whether each chain is a vector of 4 numbers.
     pub vector: bool,
-    /// How often each chain takes its 16 multiply-adds.
+    /// How often each chain takes the multiply-adds of a round: 4 to 32, by version.
     pub rounds: u32,
 }
 
@@ -64,7 +62,7 @@ impl Peak {
 
     /// Multiply-adds that each number goes through.
     pub fn steps(&self) -> u32 {
-        STEPS * self.rounds
+        self.kernel().tile("STEPS") * self.rounds
     }
 
     fn kernel(&self) -> &'static Kernel {

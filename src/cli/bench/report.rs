@@ -185,7 +185,7 @@ impl Report {
             "\nshape is channels read × channels written × height × width; ms is the median; GB/s counts what a \
              dispatch binds, once;\nroof is the least of the adapter's peak and of FLOP a byte × copy bandwidth, so \
              what stays in a cache may exceed it;\nerror is the largest share of the allowed error, against the \
-             CPU twin on planes of 12×9.\n"
+             CPU twin on planes of 12×9.\nWhat takes long is timed once, on a part of its workgroups.\n"
         );
         let _ = writeln!(text, "Peak       {} GFLOP/s multiply-add", short(peak.fma_gflops));
         let _ = writeln!(text, "Copy       {} GB/s read and written", short(peak.copy_gbps));
