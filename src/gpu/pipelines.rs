@@ -113,7 +113,7 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
     match errors.into_iter().flatten().next() {
         Some(error) => Err(Error::Gpu {
             what: format!("compiling the kernel {}", kernel.name),
-            reason: error.to_string(),
+            reason: error.to_string().trim_end().to_owned(),
             remedy: if checked {
                 "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
                     .into()

@@ -11,6 +11,7 @@ mod subjects;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use impasto::gpu::Gpu;
@@ -234,30 +235,36 @@ fn picture((width, height): (u32, u32), seed: u64) -> Result<Picture> {
     Ok(Picture::from_rgb(width, height, rgb.collect())?)
 }
 
-/// Tells what is under way: one line that changes on a terminal, nothing on a pipe but the beginning.
-struct Progress(Option<ProgressBar>);
+/// Tells what is under way: one line that changes on a terminal, on a pipe only that it has begun.
+enum Progress {
+    Nothing,
+    Line(Once),
+    Bar(ProgressBar),
+}
 
 impl Progress {
     fn new(quiet: bool) -> Self {
-        if quiet || !io::stderr().is_terminal() {
-            if !quiet {
-                say("measuring; results come at the end");
+        match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Self::Nothing,
+            (_, false) => Self::Line(Once::new()),
+            (_, true) => {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                Self::Bar(bar)
             }
-            return Self(None);
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self(Some(bar))
     }
 
     fn tell(&self, message: &str) {
-        if let Some(bar) = &self.0 {
-            bar.set_message(message.to_owned());
+        match self {
+            Self::Nothing => {}
+            Self::Line(once) => once.call_once(|| say("measuring; the results come at the end")),
+            Self::Bar(bar) => bar.set_message(message.to_owned()),
         }
     }
 
     fn end(&self) {
-        if let Some(bar) = &self.0 {
+        if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
     }

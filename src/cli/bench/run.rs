@@ -18,7 +18,7 @@ const POISON: u32 = 0x7FC0_5EED;
 /// Seconds that the repeats of one row may take together; what takes longer alone is estimated from a part of it.
 const ROW_SECONDS: f64 = 0.3;
 /// Most repeats of one row.
-const MOST_REPEATS: usize = 50;
+const MOST_REPEATS: usize = 200;
 
 /// A case's inputs, and what the twins make of them.
 struct Known {
