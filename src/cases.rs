@@ -11,6 +11,7 @@ use crate::ops::conv::{Conv, ConvBackward, arranged_elements, weights_shape};
 use crate::ops::gram::{Gram, GramBackward};
 use crate::ops::pool::{Pool, PoolBackward};
 use crate::ops::preprocess::{Postprocess, Preprocess};
+use crate::ops::probe::{Copy, Peak};
 use crate::ops::relu::{Relu, ReluBackward, mask_shape};
 use crate::ops::squared_error::{SquaredError, SquaredErrorBackward};
 use crate::ops::weighted_sum::{WeightedSum, WeightedSumBackward};
@@ -380,6 +381,10 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
         let rgba = reference::postprocess_forward(inputs[0], plane(shapes[0]), picture.mean.map(f64::from));
         let (words, _) = rgba.as_chunks();
         words.iter().map(|word| f64::from(u32::from_le_bytes(*word))).collect()
+    } else if let Some(peak) = op.downcast::<Peak>() {
+        reference::peak_forward(inputs[0], inputs[1], peak.numbers() as usize, peak.steps() as usize)
+    } else if op.downcast::<Copy>().is_some() {
+        reference::copy_forward(inputs[0])
     } else {
         panic!("{} has no twin here", op.name());
     };
@@ -507,6 +512,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(costs());
     cases.extend(adam());
     cases.extend(pictures());
+    cases.extend(probes());
     cases
 }
 
@@ -540,6 +546,24 @@ fn case(family: &'static str, what: String, op: impl Op, inputs: Vec<Input>, tol
     Case { name: format!("{family} {what}"), family, inputs, steps, repeats: 1, pieces: 3, tolerance }
 }
 
+/// The inputs and the tolerance of a backward op with `epilogue` merged into it, from those without.
+fn merged(
+    mut inputs: Vec<Input>,
+    epilogue: Epilogue,
+    dx: Shape,
+    mut tolerance: Tolerance,
+) -> (Vec<Input>, Tolerance) {
+    if epilogue.accumulate {
+        inputs.push(signed(dx));
+        tolerance.atol += EPSILON;
+        tolerance.rtol += EPSILON;
+    }
+    if epilogue.gate {
+        inputs.push(mask(dx));
+    }
+    (inputs, tolerance)
+}
+
 /// A case of a backward op whose merged work is `epilogue`; `inputs` are the op's own. With both merges the
 /// gradient to add to is computed, so that it lies in an arena; otherwise it comes from outside.
 fn backward(
@@ -547,27 +571,17 @@ fn backward(
     what: String,
     op: impl Op,
     epilogue: Epilogue,
-    mut inputs: Vec<Input>,
+    inputs: Vec<Input>,
     dx: Shape,
     tolerance: Tolerance,
 ) -> Case {
     let own = inputs.len();
-    if epilogue.accumulate {
-        inputs.push(signed(dx));
-    }
-    if epilogue.gate {
-        inputs.push(mask(dx));
-    }
+    let (inputs, tolerance) = merged(inputs, epilogue, dx, tolerance);
     let what = match epilogue {
         NONE => what,
         ACCUMULATE => format!("{what}, accumulate"),
         GATE => format!("{what}, gate"),
         BOTH => format!("{what}, accumulate, gate"),
-    };
-    let tolerance = if epilogue.accumulate {
-        Tolerance { atol: tolerance.atol + EPSILON, rtol: tolerance.rtol + EPSILON, ..tolerance }
-    } else {
-        tolerance
     };
     let mut case = case(family, what, op, inputs, tolerance);
     if epilogue == BOTH {
@@ -599,13 +613,7 @@ fn conv_forward() -> impl Iterator<Item = Case> {
     .map(|(x, outputs, relu)| {
         let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
-        case(
-            "conv_forward",
-            what,
-            Conv { relu, mask: false },
-            inputs,
-            Tolerance::sum(9 * u64::from(x.c) + 1, 1.0),
-        )
+        case("conv_forward", what, Conv { relu, mask: false }, inputs, conv_forward_tolerance(x))
     })
 }
 
@@ -628,7 +636,7 @@ fn conv_backward() -> impl Iterator<Item = Case> {
     .into_iter()
     .map(|(dx, outputs, epilogue)| {
         let inputs = vec![signed(Shape { c: outputs, ..dx }), weights(weights_shape(dx.c, outputs))];
-        let tolerance = Tolerance::sum(9 * u64::from(outputs), 1.0);
+        let tolerance = conv_backward_tolerance(inputs[0].shape);
         let op = ConvBackward { epilogue };
         backward("conv_backward", format!("{outputs} to {dx}"), op, epilogue, inputs, dx, tolerance)
     })
@@ -693,10 +701,7 @@ fn gram() -> impl Iterator<Item = Case> {
         Shape::new(70, 53, 83),
     ]
     .into_iter()
-    .map(|x| {
-        let tolerance = Tolerance::sum(x.plane().min(2048), 1.0 / x.plane().min(2048) as f64);
-        case("gram_forward", x.to_string(), Gram, vec![signed(x)], tolerance)
-    });
+    .map(|x| case("gram_forward", x.to_string(), Gram, vec![signed(x)], gram_forward_tolerance(x)));
     let backward = [
         (Shape::new(1, 1, 1), NONE),
         (Shape::new(3, 1, 1), GATE),
@@ -711,7 +716,7 @@ fn gram() -> impl Iterator<Item = Case> {
     .map(|(x, epilogue)| {
         // Not symmetric, so that a kernel which reads one half only, or transposes, is found.
         let inputs = vec![signed(Shape::new(1, x.c, x.c)), signed(x)];
-        let tolerance = Tolerance::sum(2 * u64::from(x.c), 1.0 / x.plane() as f64);
+        let tolerance = gram_backward_tolerance(x);
         backward("gram_backward", x.to_string(), GramBackward { epilogue }, epilogue, inputs, x, tolerance)
     });
     forward.chain(backward)
@@ -726,8 +731,7 @@ fn costs() -> impl Iterator<Item = Case> {
         Shape::new(5, 331, 337),
     ];
     let forward = sizes.into_iter().map(|x| {
-        // At most 35 elements a thread, then 256 partials a lane, then a tree.
-        let tolerance = Tolerance::positive_sum(50 + x.elements() / 2048);
+        let tolerance = squared_error_tolerance(x);
         case(
             "squared_error_forward",
             x.to_string(),
@@ -768,15 +772,7 @@ fn adam() -> impl Iterator<Item = Case> {
         let what = format!("{repeats} steps");
         Case { repeats, ..case("adam_advance_forward", what, AdamAdvance, inputs, tolerance) }
     });
-    let pixels = |shape| input(shape, Fill::Between(-150.0, 150.0));
-    // x is within 150 and changes by less than 4 a step; both its own rounding and that of the step are small
-    // beside 2⁻²³·150. m and v are sums of two products.
-    let tolerance = |steps: u32| Tolerance {
-        atol: EPSILON * f64::from(steps),
-        rtol: EPSILON * (2.0 + f64::from(steps)),
-        reason: "every step rounds x once by 2⁻²⁴ of it, and its change, which is less than 4, by a few times 2⁻²⁴; \
-                 doubled because a division and a root may be off by more",
-    };
+    let pixels = |shape| input(shape, PIXELS);
     let first_steps =
         [(Shape::new(1, 1, 1), 1), (Shape::new(3, 5, 7), 5)].into_iter().map(move |(shape, repeats)| {
             let zeros = || input(shape, Fill::Given(vec![0.0; shape.elements() as usize]));
@@ -786,25 +782,32 @@ fn adam() -> impl Iterator<Item = Case> {
                 format!("{shape}, the first {repeats}"),
                 Adam,
                 inputs,
-                tolerance(repeats),
+                adam_tolerance(repeats),
             );
             case.steps[0].inputs[1] = case.inputs.len();
             case.steps.insert(0, Step { op: Arc::new(AdamAdvance), inputs: vec![0, 1] });
             Case { repeats, ..case }
         });
     let later = [Shape::new(5, 17, 23), Shape::new(3, 97, 75)].into_iter().map(move |shape| {
-        let state = [0.521_703_1, 0.006_979, 7.0];
-        let inputs = vec![
-            hyper(),
-            input(Shape::row(STATE), Fill::Given(state.to_vec())),
-            signed(shape),
-            pixels(shape),
-            signed(shape),
-            input(shape, Fill::Between(0.01, 1.0)),
-        ];
-        case("adam_forward", format!("{shape}, step 7"), Adam, inputs, tolerance(1))
+        case("adam_forward", format!("{shape}, step 7"), Adam, adam_inputs(shape), adam_tolerance(1))
     });
     advance.chain(first_steps).chain(later)
+}
+
+/// Pixels without their mean.
+const PIXELS: Fill = Fill::Between(-150.0, 150.0);
+
+/// What [`Adam`] reads before step 7.
+fn adam_inputs(shape: Shape) -> Vec<Input> {
+    let state = [0.521_703_1, 0.006_979, 7.0];
+    vec![
+        input(Shape::row(HYPER), Fill::Given(ADAM.to_vec())),
+        input(Shape::row(STATE), Fill::Given(state.to_vec())),
+        signed(shape),
+        input(shape, PIXELS),
+        signed(shape),
+        input(shape, Fill::Between(0.01, 1.0)),
+    ]
 }
 
 fn pictures() -> impl Iterator<Item = Case> {
@@ -819,4 +822,138 @@ fn pictures() -> impl Iterator<Item = Case> {
         case("postprocess_forward", format!("{h}×{w}"), Postprocess { mean: MEAN }, inputs, Tolerance::EXACT)
     });
     preprocess.chain(postprocess)
+}
+
+/// a and b of a probe's multiply-adds. Since a is below 1 and b moves every number by 3 %, one step too few or too
+/// many shows.
+const FACTORS: [f32; 2] = [0.97, 0.21];
+
+fn peak_inputs(x: Shape) -> Vec<Input> {
+    vec![signed(x), input(Shape::row(2), Fill::Given(FACTORS.to_vec()))]
+}
+
+fn probes() -> impl Iterator<Item = Case> {
+    let peak = Peak::VERSIONS.into_iter().zip(SIZES).enumerate().map(|(index, ((chains, vector), x))| {
+        let op = Peak { chains, vector, rounds: 1 + index as u32 % 3 };
+        let what = format!("{x}, {} of {chains} chains", if vector { "vectors" } else { "numbers" });
+        case("peak_forward", what, op, peak_inputs(x), peak_tolerance(&op))
+    });
+    let sizes =
+        [Shape::new(1, 1, 4), Shape::new(5, 6, 10), Shape::new(17, 12, 31), Shape::new(3, 1202, 1206)];
+    let copy = sizes
+        .into_iter()
+        .map(|x| case("copy_forward", x.to_string(), Copy, vec![signed(x)], Tolerance::EXACT));
+    peak.chain(copy)
+}
+
+// ---- Tolerances that depend on shapes ----
+
+fn conv_forward_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(9 * u64::from(x.c) + 1, 1.0)
+}
+
+fn conv_backward_tolerance(dy: Shape) -> Tolerance {
+    Tolerance::sum(9 * u64::from(dy.c), 1.0)
+}
+
+fn gram_forward_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(x.plane().min(2048), 1.0 / x.plane().min(2048) as f64)
+}
+
+fn gram_backward_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(2 * u64::from(x.c), 1.0 / x.plane() as f64)
+}
+
+fn squared_error_tolerance(x: Shape) -> Tolerance {
+    // At most 35 elements a thread, then 256 partials a lane, then a tree.
+    Tolerance::positive_sum(50 + x.elements() / 2048)
+}
+
+fn adam_tolerance(steps: u32) -> Tolerance {
+    // x is within 150 and changes by less than 4 a step; both its own rounding and that of the step are small
+    // beside 2⁻²³·150. m and v are sums of two products.
+    Tolerance {
+        atol: EPSILON * f64::from(steps),
+        rtol: EPSILON * (2.0 + f64::from(steps)),
+        reason: "every step rounds x once by 2⁻²⁴ of it, and its change, which is less than 4, by a few times 2⁻²⁴; \
+                 doubled because a division and a root may be off by more",
+    }
+}
+
+fn peak_tolerance(peak: &Peak) -> Tolerance {
+    Tolerance {
+        atol: EPSILON,
+        rtol: EPSILON * f64::from(peak.steps() + peak.numbers()),
+        reason: "each of the steps, and of the additions behind them, rounds by 2⁻²⁴ of a positive number, doubled \
+                 because a step may round twice. Only the first number may begin below 0, by no more than 1",
+    }
+}
+
+// ---- One case for any op ----
+
+impl Case {
+    /// A case of `op` on inputs of `shapes`, with the values and the tolerance of its family in [`all`]: for who
+    /// checks a kernel on the shapes of a network. The name tells only what sets the values.
+    ///
+    /// # Panics
+    /// Where the op has no family here.
+    pub fn of(op: &Arc<dyn Op>, shapes: &[Shape]) -> Self {
+        let x = shapes[0];
+        let all_signed = || shapes.iter().map(|shape| signed(*shape)).collect::<Vec<_>>();
+        let none = Epilogue::default();
+        let (family, own, epilogue, tolerance) = if op.downcast::<Conv>().is_some() {
+            let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
+            ("conv_forward", own, none, conv_forward_tolerance(x))
+        } else if let Some(conv) = op.downcast::<ConvBackward>() {
+            let own = vec![signed(x), weights(shapes[1])];
+            ("conv_backward", own, conv.epilogue, conv_backward_tolerance(x))
+        } else if op.downcast::<Relu>().is_some() {
+            ("relu_forward", all_signed(), none, Tolerance::EXACT)
+        } else if op.downcast::<ReluBackward>().is_some() {
+            let own = vec![signed(x), mask(x)];
+            ("relu_backward", own, none, Tolerance::EXACT)
+        } else if op.downcast::<Add>().is_some() {
+            ("add_forward", all_signed(), none, Tolerance::few(1, 0.0))
+        } else if op.downcast::<Pool>().is_some() {
+            ("pool_forward", all_signed(), none, Tolerance::few(4, 1.0))
+        } else if let Some(pool) = op.downcast::<PoolBackward>() {
+            ("pool_backward", vec![signed(x)], pool.epilogue, Tolerance::few(1, 0.0))
+        } else if op.downcast::<Gram>().is_some() {
+            ("gram_forward", all_signed(), none, gram_forward_tolerance(x))
+        } else if let Some(gram) = op.downcast::<GramBackward>() {
+            let own = vec![signed(x), signed(shapes[1])];
+            ("gram_backward", own, gram.epilogue, gram_backward_tolerance(shapes[1]))
+        } else if op.downcast::<SquaredError>().is_some() {
+            ("squared_error_forward", all_signed(), none, squared_error_tolerance(x))
+        } else if let Some(cost) = op.downcast::<SquaredErrorBackward>() {
+            let own = shapes[..3].iter().map(|shape| signed(*shape)).collect();
+            ("squared_error_backward", own, cost.epilogue, Tolerance::few(4, 0.0))
+        } else if op.downcast::<WeightedSum>().is_some() {
+            let tolerance = Tolerance::sum(2 * (shapes.len() as u64 - 1), 1.0);
+            ("weighted_sum_forward", all_signed(), none, tolerance)
+        } else if op.downcast::<WeightedSumBackward>().is_some() {
+            ("weighted_sum_backward", all_signed(), none, Tolerance::few(1, 0.0))
+        } else if op.downcast::<AdamAdvance>().is_some() {
+            let own = adam_inputs(Shape::SCALAR).into_iter().take(2).collect();
+            ("adam_advance_forward", own, none, Tolerance::positive_sum(2))
+        } else if op.downcast::<Adam>().is_some() {
+            ("adam_forward", adam_inputs(shapes[2]), none, adam_tolerance(1))
+        } else if op.downcast::<Preprocess>().is_some() {
+            ("preprocess_forward", vec![input(x, Fill::Rgba)], none, Tolerance::few(1, 0.0))
+        } else if let Some(picture) = op.downcast::<Postprocess>() {
+            ("postprocess_forward", vec![input(x, Fill::Pixels(picture.mean))], none, Tolerance::EXACT)
+        } else if let Some(peak) = op.downcast::<Peak>() {
+            ("peak_forward", peak_inputs(x), none, peak_tolerance(peak))
+        } else if op.downcast::<Copy>().is_some() {
+            ("copy_forward", all_signed(), none, Tolerance::EXACT)
+        } else {
+            panic!("{} has no family here", op.name());
+        };
+        let dx = op.output_shape(shapes).expect("shapes that fit");
+        let (inputs, tolerance) = merged(own, epilogue, dx, tolerance);
+        let steps = vec![Step { op: Arc::clone(op), inputs: (0..inputs.len()).collect() }];
+        let told: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+        let name = format!("{family} {}", told.join(", "));
+        Self { name, family, inputs, steps, repeats: 1, pieces: 1, tolerance }
+    }
 }

@@ -535,3 +535,156 @@ mod signals {
         drop(held);
     }
 }
+
+// ---- bench ----
+
+/// Few kernels on a small picture.
+const BRIEF: [&str; 5] = ["bench", "--size", "64x48", "--filter", "pool"];
+
+fn text(studio: &Studio, name: &str) -> String {
+    fs::read_to_string(studio.path(name)).unwrap()
+}
+
+fn built_in(name: &str) -> String {
+    fs::read_to_string(format!("{}/wgsl/{name}.wgsl", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn a_benchmark_is_told_written_drawn_and_compared() {
+    let studio = Studio::new();
+    let assert = studio.command(&BRIEF).args(["--json", "new.json", "--svg", "roof.svg"]).assert().success();
+    assert.stdout(
+        contains("pool_forward")
+            .and(contains("pool4"))
+            .and(contains("GB/s read and written"))
+            .and(contains("at 64x48")),
+    );
+    let report: Value = serde_json::from_str(&text(&studio, "new.json")).unwrap();
+    assert_eq!(keys(&report), sorted(["adapter", "driver", "peak", "kernels", "step"]));
+    let positive = |value: &Value| assert!(value.as_f64().unwrap() > 0.0, "{value}");
+    assert_eq!(keys(&report["peak"]), sorted(["fma_gflops", "copy_gbps"]));
+    report["peak"].as_object().unwrap().values().for_each(positive);
+    let step = &report["step"];
+    assert_eq!(keys(step), sorted(["width", "height", "seconds", "conv_equivalent_gflops"]));
+    assert_eq!((step["width"].as_u64(), step["height"].as_u64()), (Some(64), Some(48)));
+    let gflops = 1.51e6 * 64.0 * 48.0 / step["seconds"].as_f64().unwrap() / 1e9;
+    assert!((step["conv_equivalent_gflops"].as_f64().unwrap() / gflops - 1.0).abs() < 1e-9, "{step}");
+
+    let rows = report["kernels"].as_array().unwrap();
+    // Four pools forward and four backward; no other name contains "pool".
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        let wanted = [
+            "kernel",
+            "layer",
+            "op",
+            "shape",
+            "ms",
+            "min_ms",
+            "max_ms",
+            "gflops",
+            "gbps",
+            "roof_share",
+            "error_share",
+        ];
+        assert_eq!(keys(row), sorted(wanted));
+        let number = |key: &str| row[key].as_f64().unwrap();
+        assert!(number("min_ms") <= number("ms") && number("ms") <= number("max_ms"), "{row}");
+        ["min_ms", "gflops", "gbps", "roof_share"].iter().for_each(|key| positive(&row[*key]));
+        assert!(number("error_share") <= 1.0, "{row}");
+        // achieved / min(peak, FLOP a byte × bandwidth)
+        let bound = number("gflops") / number("gbps") * report["peak"]["copy_gbps"].as_f64().unwrap();
+        let roof = bound.min(report["peak"]["fma_gflops"].as_f64().unwrap());
+        assert!((number("gflops") / roof / number("roof_share") - 1.0).abs() < 1e-9, "{row}");
+    }
+    let forward = rows.iter().find(|row| row["layer"] == "pool2").unwrap();
+    assert_eq!(
+        (&forward["kernel"], &forward["shape"]),
+        (&"pool_forward".into(), &serde_json::json!([128, 128, 24, 32]))
+    );
+
+    let svg = text(&studio, "roof.svg");
+    assert!(
+        svg.starts_with("<svg") && svg.contains("pool_backward") && svg.contains("multiply-add:"),
+        "{svg}"
+    );
+
+    // Against itself with every old time changed: a hundred times shorter is a failure that names the kernels.
+    let scaled = |factor: f64, name: &str| {
+        let mut old = report.clone();
+        for row in old["kernels"].as_array_mut().unwrap() {
+            row["ms"] = (row["ms"].as_f64().unwrap() * factor).into();
+        }
+        old["kernels"].as_array_mut().unwrap()[0]["layer"] = "pool9".into();
+        fs::write(studio.path(name), old.to_string()).unwrap();
+    };
+    scaled(0.001, "fast.json");
+    let compared = |old: &str| studio.command(&BRIEF).args(["--compare", old]).assert();
+    compared("fast.json")
+        .code(1)
+        .stdout(
+            contains("only in the older benchmark: pool_forward pool9").and(contains("only in this one:")),
+        )
+        .stderr(contains("slower by more than 10 %: pool_"));
+    scaled(1000.0, "slow.json");
+    compared("slow.json").success().stdout(contains("old ms").and(contains("ratio")));
+}
+
+#[test]
+fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
+    let studio = Studio::new();
+    fs::write(studio.path("notes.json"), "{\"adapter\": 3}").unwrap();
+    let refused = |code: i32, arguments: &[&str], message: &str| {
+        let assert = studio.command(&["bench"]).args(arguments).assert().code(code).stdout(is_empty());
+        assert.stderr(contains(message));
+    };
+    refused(2, &["--filter", "conv9_9"], "layers are conv1_1, conv1_2");
+    refused(2, &["--filter", "conv9_9"], "kernels are adam_advance_forward, ");
+    refused(2, &["--size", "0"], "--size: ");
+    refused(2, &["--threshold", "5"], "--compare");
+    refused(
+        2,
+        &["--compare", "notes.json", "--threshold", "-5"],
+        "--threshold: -5 is not a share in percent",
+    );
+    refused(2, &["--kernel", "a.wgsl", "--json", "b.json"], "cannot be used with");
+    refused(1, &["--compare", "gone.json"], "gone.json: there is no such file");
+    refused(1, &["--compare", "notes.json"], "notes.json: this is no result of a benchmark: ");
+    refused(1, &["--json", "gone/new.json"], "there is no folder");
+    refused(1, &["--json", "notes.json", "--compare", "notes.json"], "would be lost");
+    refused(1, &["--device", "no such adapter"], "no adapter is called");
+    assert_eq!(text(&studio, "notes.json"), "{\"adapter\": 3}");
+}
+
+#[test]
+fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
+    let studio = Studio::new();
+    let original = built_in("pool_forward");
+    let run = |name: &str, text: &str| {
+        fs::write(studio.path(name), text).unwrap();
+        studio.run(&["bench", "--size", "64x48", "--kernel", name])
+    };
+    run("pool_forward.wgsl", &original).success().stdout(
+        contains("pool1").and(contains("pool4")).and(contains("ratio")).and(contains("allowed error")),
+    );
+
+    let broken = original.replace("@compute", "@compute @nonsense");
+    run("pool_forward.wgsl", &broken)
+        .code(1)
+        .stdout(is_empty())
+        .stderr(contains("compiling the kernel pool_forward").and(contains("nonsense")));
+
+    // Right but where a window hangs over the edge.
+    let wrong = original.replace("sum / cells", "sum * 0.25");
+    assert_ne!(wrong, original);
+    run("pool_forward.wgsl", &wrong)
+        .code(1)
+        .stdout(is_empty())
+        .stderr(contains("pool_forward computes").and(contains("wrongly")).and(contains("is not timed")));
+
+    run("pool_foward.wgsl", &original)
+        .code(2)
+        .stderr(contains("no built-in kernel \"pool_foward\"").and(contains("such as pool_forward")));
+    let bindings = original.replace("@binding(3)", "@binding(7)");
+    run("pool_forward.wgsl", &bindings).code(1).stderr(contains("compiling the kernel pool_forward"));
+}

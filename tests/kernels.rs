@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -154,6 +154,8 @@ families![
     adam_forward,
     preprocess_forward,
     postprocess_forward,
+    peak_forward,
+    copy_forward,
 ];
 
 #[test]
@@ -214,6 +216,24 @@ fn pieces_and_slices_are_as_different_as_they_must_be() {
         let odd = |pieces: &[Range<u32>]| pieces.len() > 1 && !pieces[0].end.is_multiple_of(16);
         assert!(of(family).any(|(x, y)| odd(x) || odd(y)), "{family}: pieces that cut a register tile");
     }
+}
+
+#[test]
+fn the_case_of_an_op_is_like_those_of_its_family() {
+    let mut found = BTreeSet::new();
+    for case in cases::all().iter().filter(|case| case.steps.len() == 1 && case.repeats == 1) {
+        let shapes: Vec<Shape> = case.inputs.iter().map(|input| input.shape).collect();
+        let made = Case::of(&case.steps[0].op, &shapes);
+        let told = |case: &Case| {
+            let inputs: Vec<_> = case.inputs.iter().map(|input| (input.shape, input.role)).collect();
+            let fills: Vec<_> = case.inputs.iter().map(|input| std::mem::discriminant(&input.fill)).collect();
+            let Tolerance { atol, rtol, .. } = case.tolerance;
+            (case.family, inputs, fills, [atol, rtol].map(f64::to_bits), case.steps[0].inputs.clone())
+        };
+        assert_eq!(told(&made), told(case), "{}", case.name);
+        found.insert(case.family);
+    }
+    assert_eq!(found, cases::families().into_iter().collect(), "every family has such a case");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::Error;
+use impasto::picture::Size;
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
 use super::Result;
@@ -15,6 +16,9 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
+  impasto bench --json before.json --svg roofline.svg
+  impasto bench --compare before.json --filter conv4_2
+  impasto bench --kernel conv_forward_tile.wgsl
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
 conv5_1 to conv5_4, after ReLU. Early ones see strokes and colours, late ones see things.
@@ -63,6 +67,10 @@ pub(super) enum Command {
     Devices,
     /// Print the program of a step and its memory, and run nothing.
     Explain(Box<Explain>),
+    /// Measure what the adapter can do, every kernel on every layer, and a whole step.
+    ///
+    /// Every kernel is checked against plain loops on the CPU before it is timed.
+    Bench(Box<Bench>),
 }
 
 /// A run.
@@ -158,6 +166,67 @@ pub(super) struct Choices {
     /// Show no progress and no warnings; errors are shown.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
+}
+
+/// A benchmark.
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Width and height of the picture whose layers are measured, such as 640x480; one number is the longer of
+    /// sides that are as 4 to 3.
+    #[arg(long, value_name = "N|WxH", default_value = "400x300", allow_negative_numbers = true)]
+    pub(super) size: String,
+    /// Only kernels and layers whose name contains this; a kernel, a space and a layer name both. The naive
+    /// kernels, which are slow, are measured only where this contains "naive".
+    #[arg(long, value_name = "SUBSTRING")]
+    pub(super) filter: Option<String>,
+    /// Write the results as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Files")]
+    pub(super) json: Option<PathBuf>,
+    /// Draw every kernel under the roofs of arithmetic and memory.
+    #[arg(long, value_name = "FILE.svg", help_heading = "Files")]
+    pub(super) svg: Option<PathBuf>,
+    /// Compare with an older --json of this adapter; exits with 1 where a kernel has become slower.
+    #[arg(long, value_name = "OLD.json", help_heading = "Files")]
+    pub(super) compare: Option<PathBuf>,
+    /// How much slower a kernel may have become, in percent. [default: 10]
+    #[arg(long, value_name = "PERCENT", requires = "compare", help_heading = "Files")]
+    #[arg(allow_negative_numbers = true)]
+    threshold: Option<f64>,
+    /// Time a changed version of a built-in kernel, whose name the file has, against the built-in one, after its
+    /// values were checked. Nothing else is measured.
+    #[arg(long, value_name = "FILE.wgsl", conflicts_with_all = ["json", "svg", "compare"])]
+    #[arg(help_heading = "Files")]
+    pub(super) kernel: Option<PathBuf>,
+    /// Weights of VGG-19 as safetensors. [default: those in the program]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(super) weights: Option<PathBuf>,
+    /// The adapter to measure: its index or a part of its name, as `impasto devices` lists them.
+    /// [default: the first]
+    #[arg(long, value_name = "D", help_heading = "Running")]
+    pub(super) device: Option<String>,
+    /// Show no progress; results and errors are shown.
+    #[arg(short, long, help_heading = "Running")]
+    pub(super) quiet: bool,
+}
+
+impl Bench {
+    /// Width and height.
+    pub(super) fn sides(&self) -> Result<(u32, u32)> {
+        Ok(match self.size.parse()? {
+            Size::Within { width, height } => (width, height),
+            Size::LongerSide(side) => (side, (side - side / 4).max(1)),
+        })
+    }
+
+    /// How much slower a kernel may have become, in percent.
+    pub(super) fn threshold(&self) -> Result<f64> {
+        let threshold = self.threshold.unwrap_or(10.0);
+        if threshold.is_finite() && threshold >= 0.0 {
+            return Ok(threshold);
+        }
+        let (option, remedy) = ("--threshold".into(), "give a finite number, 0 or more".into());
+        Err(Error::Option { option, reason: format!("{threshold} is not a share in percent"), remedy }.into())
+    }
 }
 
 impl Choices {

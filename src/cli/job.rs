@@ -76,20 +76,11 @@ impl<'a> Order<'a> {
             options.init =
                 Init::Picture(read_picture(init, "--init takes noise, content or a picture's path")?);
         }
-        let weights = match &choices.weights {
-            Some(path) => {
-                let bytes = files::read(path, WEIGHTS_LIMIT, "check the path given with --weights")?;
-                Weights::from_bytes(bytes, &path.display().to_string())?
-            }
-            None => embedded_weights()?,
-        };
+        let weights = read_weights(choices.weights.as_deref())?;
         // Before the device is opened, which takes longer.
         weights.check(options.deepest()?)?;
         let gpu = Gpu::open(choices.device.as_deref()).await?;
-        // A software adapter takes what the system has, and the system ends who takes more.
-        let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
-        let engine =
-            Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..EngineOptions::default() });
+        let engine = engine(gpu, weights);
         let sides = |picture: &Picture| (picture.width(), picture.height());
         let plan = Transfer::plan(&engine, sides(&content), sides(&style), &options)?;
         Ok(Job { options, output, content, style, engine, plan })
@@ -106,6 +97,13 @@ pub(super) struct Job {
     pub(super) plan: Plan,
 }
 
+/// An engine that does not take more memory than there is.
+pub(super) fn engine(gpu: Gpu, weights: Weights) -> Engine {
+    // A software adapter takes what the system has, and the system ends who takes more.
+    let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
+    Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..EngineOptions::default() })
+}
+
 /// Bytes of memory that are free for programs, where the system says.
 fn available_memory() -> Option<u64> {
     let kind = sysinfo::MemoryRefreshKind::nothing().with_ram();
@@ -117,6 +115,13 @@ fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
     // A file of more bytes than its picture may take in memory is none of the kind.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
     Ok(Picture::decode(&bytes, &path.display().to_string())?)
+}
+
+/// The weights in a file, or those in the program.
+pub(super) fn read_weights(path: Option<&Path>) -> Result<Weights> {
+    let Some(path) = path else { return embedded_weights() };
+    let bytes = files::read(path, WEIGHTS_LIMIT, "check the path given with --weights")?;
+    Ok(Weights::from_bytes(bytes, &path.display().to_string())?)
 }
 
 #[cfg(feature = "embedded-weights")]

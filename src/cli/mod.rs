@@ -2,6 +2,7 @@
 //! waited for.
 
 mod args;
+mod bench;
 mod devices;
 mod explain;
 mod files;
@@ -11,6 +12,7 @@ mod paint;
 mod plan;
 mod progress;
 mod signals;
+mod table;
 mod trace;
 
 use std::fmt::Display;
@@ -57,6 +59,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let done = match &arguments.command {
         Some(Command::Devices) => devices::devices(),
+        Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Explain(explain)) => explain::explain(explain),
         None => paint::paint(&arguments.paint),
     };

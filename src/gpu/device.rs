@@ -103,7 +103,7 @@ impl Gpu {
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
     pub async fn open(selector: Option<&str>) -> Result<Self> {
         let adapter = select(enumerate().await, selector)?;
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
         let limits = adapter.limits();
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -158,6 +158,11 @@ impl Gpu {
     /// The device's limits.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.limits
+    }
+
+    /// Whether passes can be timed by the GPU's own clock.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Creates a buffer; exhausted memory and broken limits become errors.

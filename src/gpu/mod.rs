@@ -5,6 +5,7 @@ mod kernel;
 mod pipelines;
 mod readback;
 mod recorder;
+mod timer;
 mod wait;
 
 pub(crate) use device::Submission;
@@ -14,3 +15,4 @@ pub use kernel::{Access, Binding, Kernel, Params};
 pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
+pub use timer::Timer;

@@ -44,9 +44,20 @@ impl Pipelines {
         if let Some(pipeline) = found {
             return Ok(pipeline);
         }
-        let pipeline = Arc::new(build(gpu, kernel).await?);
+        let pipeline = Arc::new(build(gpu, kernel, None).await?);
         self.lock().insert(kernel.name, Arc::clone(&pipeline));
         Ok(pipeline)
+    }
+
+    /// Compiles `source` in the place of the kernel's own text, with the same bindings and constants. Nobody
+    /// vouches for such a text, so it gets the run-time checks that ours do without.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with the compiler's own text.
+    pub async fn replace(&self, gpu: &Gpu, kernel: &'static Kernel, source: &str) -> Result<()> {
+        let pipeline = Arc::new(build(gpu, kernel, Some(source)).await?);
+        self.lock().insert(kernel.name, pipeline);
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Arc<Pipeline>>> {
@@ -54,7 +65,8 @@ impl Pipelines {
     }
 }
 
-async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
+/// Compiles the kernel's own text, or `replacement` with run-time checks.
+async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<Pipeline> {
     let device = gpu.device();
     let label = format!("impasto.{}", kernel.name);
     // A compiler's complaint comes as one of three kinds, by driver and stage.
@@ -63,14 +75,20 @@ async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&label),
-        source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
+        source: wgpu::ShaderSource::Wgsl(replacement.unwrap_or(kernel.source).into()),
     };
-    // SAFETY: the shader is our own file. Every kernel clamps or tests its indices itself, bounds its loops
-    // by uniform values and writes workgroup memory before it reads it; the kernel tests run each of them
-    // between sentinels. The run-time checks would cost a third of the instructions on AMD, half on Intel.
-    #[allow(unsafe_code)]
-    let module =
-        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+    let checked = replacement.is_some();
+    let module = if checked {
+        device.create_shader_module(descriptor)
+    } else {
+        // SAFETY: the shader is our own file. Every kernel clamps or tests its indices itself, bounds its loops
+        // by uniform values and writes workgroup memory before it reads it; the kernel tests run each of them
+        // between sentinels. The run-time checks would cost a third of the instructions on AMD, half on Intel.
+        #[allow(unsafe_code)]
+        unsafe {
+            device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    };
     let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(&label),
         entries: &layout_entries(kernel),
@@ -87,7 +105,7 @@ async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
         entry_point: Some("main"),
         compilation_options: wgpu::PipelineCompilationOptions {
             constants: &kernel.constants(),
-            zero_initialize_workgroup_memory: false,
+            zero_initialize_workgroup_memory: checked,
         },
         cache: None,
     });
@@ -95,8 +113,13 @@ async fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     match errors.into_iter().flatten().next() {
         Some(error) => Err(Error::Gpu {
             what: format!("compiling the kernel {}", kernel.name),
-            reason: error.to_string(),
-            remedy: "update the graphics driver, or choose another adapter with --device".into(),
+            reason: error.to_string().trim_end().to_owned(),
+            remedy: if checked {
+                "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
+                    .into()
+            } else {
+                "update the graphics driver, or choose another adapter with --device".into()
+            },
         }),
         None => Ok(Pipeline { raw, layout }),
     }

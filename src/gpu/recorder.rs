@@ -59,11 +59,20 @@ impl Recorder {
 
     /// Records the slices `range` in one compute pass. Submits nothing.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, range: std::ops::Range<usize>) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("impasto"),
-            timestamp_writes: None,
-        });
-        for (index, slice) in self.slices.iter().enumerate().take(range.end).skip(range.start) {
+        self.record_pass(encoder, range, None);
+    }
+
+    /// Records these slices in one compute pass that writes timestamps where asked to.
+    pub(super) fn record_pass(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        slices: impl IntoIterator<Item = usize>,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("impasto"), timestamp_writes });
+        for index in slices {
+            let slice = &self.slices[index];
             let dispatch = &self.dispatches[slice.dispatch as usize];
             pass.push_debug_group(&dispatch.label);
             pass.set_pipeline(dispatch.pipeline.raw());

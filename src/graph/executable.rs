@@ -6,7 +6,11 @@ use std::sync::Arc;
 use super::plan::slice_stride;
 use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
-use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Pipelines, Recorder};
+use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Pipelines, Recorder, Slice, Timer};
+
+/// Seconds of work in one submission while a program is timed: far below a driver's patience, long enough for
+/// the clock frequency to stay up.
+const SUBMISSION_SECONDS: f64 = 0.05;
 
 /// The buffers behind [`Program::externals`].
 #[derive(Debug, Default)]
@@ -137,6 +141,67 @@ impl Executable {
     /// Records slices; see [`Recorder::record`].
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, slices: std::ops::Range<usize>) {
         self.recorder.record(encoder, slices);
+    }
+
+    /// Runs the program `repeats` times and returns for every dispatch its seconds in each repeat: by GPU
+    /// timestamps where the device has them, otherwise by the clock, a submission and the wait for it included
+    /// (see [`Timer::time`]). What the program updates in place is updated. The first repeat may include work
+    /// that the driver puts off, such as compilation. Submissions are kept short.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost or refuses a dispatch.
+    pub async fn time(&self, gpu: &Gpu, repeats: usize) -> Result<Vec<Vec<f64>>> {
+        let slices = &self.program.slices;
+        let mut seconds = vec![vec![0.0; repeats]; self.program.dispatches.len()];
+        let mut timer = Timer::new(gpu).await?;
+        // Share of a submission that each slice takes: learnt in the first repeat, guessed from its work there.
+        let largest = slices.iter().map(|slice| slice.work).max().unwrap_or(1).max(1);
+        let mut shares: Vec<f64> = slices.iter().map(|slice| slice.work as f64 / largest as f64).collect();
+        let mut start = 0;
+        while start < repeats * slices.len() {
+            let mut full = 0.0;
+            let batch: Vec<usize> = (start..repeats * slices.len())
+                .map(|run| run % slices.len())
+                .take(Timer::MOST_SLICES)
+                .take_while(|slice| {
+                    let first = full == 0.0;
+                    full += shares[*slice].max(f64::MIN_POSITIVE);
+                    first || full <= 1.0
+                })
+                .collect();
+            let took = timer.time(gpu, &self.recorder, &batch).await?;
+            for (run, (slice, took)) in (start..).zip(batch.iter().zip(took)) {
+                seconds[slices[*slice].dispatch as usize][run / slices.len()] += took;
+                shares[*slice] = took / SUBMISSION_SECONDS;
+            }
+            start += batch.len();
+        }
+        Ok(seconds)
+    }
+
+    /// About how many seconds each dispatch takes, found out in little more than `budget` seconds a dispatch: of a
+    /// long one only the first slices are run, and the others are counted by their work. What comes out of the
+    /// program then is of no use. See [`Executable::time`] for clocks and errors.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost or refuses a dispatch.
+    pub async fn estimate(&self, gpu: &Gpu, budget: f64) -> Result<Vec<f64>> {
+        let mut timer = Timer::new(gpu).await?;
+        let slices = &self.program.slices;
+        let mut estimates = vec![0.0; self.program.dispatches.len()];
+        let mut start = 0;
+        for own in slices.chunk_by(|a, b| a.dispatch == b.dispatch) {
+            let (mut took, mut done) = (0.0, 0);
+            while done < own.len() && (done == 0 || took < budget) {
+                took += timer.time(gpu, &self.recorder, &[start + done]).await?.iter().sum::<f64>();
+                done += 1;
+            }
+            let work = |slices: &[Slice]| slices.iter().map(|slice| slice.work as f64).sum::<f64>();
+            let share = if done == own.len() { 1.0 } else { work(&own[..done]) / work(own) };
+            estimates[own[0].dispatch as usize] = took / share;
+            start += own.len();
+        }
+        Ok(estimates)
     }
 
     /// Buffer, offset and bytes of a kept tensor's pieces, `kept` counting in the order of [`super::Tape::keep`].

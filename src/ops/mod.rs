@@ -16,6 +16,7 @@ mod epilogue;
 pub mod gram;
 pub mod pool;
 pub mod preprocess;
+pub mod probe;
 pub mod relu;
 pub mod squared_error;
 pub mod weighted_sum;
@@ -60,6 +61,13 @@ pub const KERNELS: &[&Kernel] = &[
     &weighted_sum::WEIGHTED_SUM_BACKWARD,
     &adam::ADAM_ADVANCE_FORWARD,
     &adam::ADAM_FORWARD,
+    &probe::PEAK_FORWARD_SCALAR_4,
+    &probe::PEAK_FORWARD_SCALAR_8,
+    &probe::PEAK_FORWARD_SCALAR_16,
+    &probe::PEAK_FORWARD_VECTOR_4,
+    &probe::PEAK_FORWARD_VECTOR_8,
+    &probe::PEAK_FORWARD_VECTOR_16,
+    &probe::COPY_FORWARD,
 ];
 
 /// Output channels of a register tile, and of a run of arranged convolution weights.

@@ -10,5 +10,5 @@ mod session;
 pub use engine::{Engine, EngineOptions};
 pub use noise::uniform_noise;
 pub use options::{Init, Options, Preset, StyleLayer};
-pub use planning::{Plan, StepPlan, plan_transfer};
+pub use planning::{Plan, StepPlan, plan_transfer, record_step};
 pub use session::{Costs, Transfer};

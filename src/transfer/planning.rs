@@ -141,7 +141,16 @@ fn plan_at_size(
     Ok(Plan { step: StepPlan { program, size, style_layers }, bytes, picture, targets })
 }
 
-/// The tape of one step.
+/// The tape of one step of a picture of `size` (width, height), before anything is merged: for those who look at
+/// its ops one by one.
+///
+/// # Errors
+/// [`Error::Option`] for options that do not make sense.
+pub fn record_step(options: &Options, size: (u32, u32)) -> Result<Tape> {
+    Ok(step_tape(options, options.deepest()?, size)?.0)
+}
+
+/// The tape of one step, with its style layers.
 fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> Result<(Tape, Vec<String>)> {
     let mut tape = Tape::new();
     let picture = Shape::new(3, height, width);

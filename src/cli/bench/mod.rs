@@ -1,0 +1,277 @@
+//! `impasto bench`: what the adapter can do, every kernel on every layer, and a whole step.
+
+mod changed;
+mod compare;
+mod peak;
+mod report;
+mod roofline;
+mod run;
+mod subjects;
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use impasto::gpu::Gpu;
+use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
+use impasto::picture::{Picture, Size};
+use impasto::transfer::{Engine, Options, Preset, Transfer};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::files::Named;
+use super::{Failure, Result, args, files, job, output, print, say};
+use changed::Changed;
+use compare::Comparison;
+use report::{Peak, Report, Row, Step};
+use run::{Checker, Seconds};
+use subjects::{Place, Trial};
+
+/// Seconds that the measured steps may take together, and how many there are at most.
+const STEP_SECONDS: f64 = 8.0;
+const MOST_STEPS: usize = 20;
+
+/// Measures, and tells and writes the results.
+pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
+    let (size, threshold) = (arguments.sides()?, arguments.threshold()?);
+    fn named<'a>(options: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
+        options.iter().filter_map(|(name, path)| Some((*name, path.as_deref()?))).collect()
+    }
+    let args::Bench { json, svg, compare, kernel, weights, .. } = arguments;
+    let inputs = named(&[("--compare", compare), ("--kernel", kernel), ("--weights", weights)]);
+    let outputs = named(&[("--json", json), ("--svg", svg)]);
+    files::refuse_overlap(&inputs, &outputs)?;
+    outputs.iter().try_for_each(|(_, path)| output::check(path))?;
+    let old = compare.as_deref().map(Report::read).transpose()?;
+    let changed = kernel.as_deref().map(Changed::read).transpose()?;
+    let weights = job::read_weights(weights.as_deref())?;
+    let progress = Progress::new(arguments.quiet);
+    let filter = arguments.filter.as_deref();
+    let report = pollster::block_on(async {
+        let engine = job::engine(Gpu::open(arguments.device.as_deref()).await?, weights);
+        let naive = filter.is_some_and(|filter| filter.contains("naive"));
+        if let Some(changed) = &changed {
+            let trials = subjects::trials(size, &engine.limits(), naive || changed.is_naive())?;
+            return changed.run(&engine, trials, filter, &progress).await.map(|()| None);
+        }
+        let trials = subjects::trials(size, &engine.limits(), naive)?;
+        let report = measure(&engine, size, trials, filter, &progress).await?;
+        print(&report.text(engine.gpu().has_timestamps()))?;
+        Ok::<_, Failure>(Some(report))
+    })?;
+    let Some(report) = report else { return Ok(()) };
+    if let Some(path) = json {
+        output::write(path, &report.json()?)?;
+    }
+    if let Some(path) = svg {
+        output::write(path, roofline::svg(&report)?.as_bytes())?;
+    }
+    match &old {
+        Some(old) => judge(old, &report, filter, threshold),
+        None => Ok(()),
+    }
+}
+
+/// Prints the comparison, and fails where a kernel has become slower.
+fn judge(old: &Report, new: &Report, filter: Option<&str>, threshold: f64) -> Result<()> {
+    let wanted = |row: &Row| {
+        let naive = filter.is_some_and(|filter| filter.contains("naive"));
+        wanted(filter, &row.kernel, row.layer.as_deref()) && (naive || !row.kernel.contains("naive"))
+    };
+    let comparison = Comparison::new(old, new, wanted);
+    print(&format!("\n{}", comparison.text(threshold)))?;
+    let slower = comparison.slower(threshold);
+    let named: Vec<String> = slower.iter().map(|row| row.columns().join(" ")).collect();
+    match &named[..] {
+        [] => Ok(()),
+        [one] => Err(Failure::Failed(format!("slower by more than {threshold} %: {one}"))),
+        [first, rest @ ..] => Err(Failure::Failed(format!(
+            "slower by more than {threshold} %: {first}, and {} more",
+            rest.len()
+        ))),
+    }
+}
+
+/// Whether `--filter` names this kernel, this layer, or both with a space between.
+fn wanted(filter: Option<&str>, kernel: &str, layer: Option<&str>) -> bool {
+    filter.is_none_or(|filter| format!("{kernel} {}", layer.unwrap_or_default()).contains(filter))
+}
+
+/// What tells rows apart.
+fn row_key(kernel: &str, place: &Place) -> (String, &'static str, Option<String>, [u32; 4]) {
+    (kernel.to_owned(), place.op, place.layer.clone(), place.shape)
+}
+
+async fn measure(
+    engine: &Engine,
+    size: (u32, u32),
+    trials: Vec<Trial>,
+    filter: Option<&str>,
+    progress: &Progress,
+) -> Result<Report> {
+    let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
+    let named = |trial: &Trial| {
+        let layer = trial.subject.place.layer.as_deref();
+        trial.kernels().iter().any(|kernel| wanted(filter, kernel.name, layer))
+    };
+    if let Some(filter) = filter
+        && !trials.iter().any(named)
+    {
+        return Err(unknown_filter(filter, &trials));
+    }
+    let mut checker = Checker::default();
+    progress.tell("measuring peak and copy");
+    let peak = peak::peak(engine, &mut checker).await?;
+    let mut rows = Vec::new();
+    let mut known = BTreeSet::new();
+    let count = trials.iter().filter(|trial| named(trial)).count();
+    for (index, trial) in trials.into_iter().filter(named).enumerate() {
+        let place = trial.subject.place.clone();
+        let is_new = |name: &str| {
+            wanted(filter, name, place.layer.as_deref()) && !known.contains(&row_key(name, &place))
+        };
+        let kernels: Vec<&str> = trial.kernels().iter().map(|kernel| kernel.name).collect();
+        let kernels: Vec<&str> = kernels.into_iter().filter(|name| is_new(name)).collect();
+        if kernels.is_empty() {
+            continue;
+        }
+        let layer = place.layer.as_deref().unwrap_or_default();
+        progress.tell(&format!("{} of {count}: {} {layer}", index + 1, kernels.join(", ")));
+        let share = checker.check(gpu, pipelines, &trial).await?;
+        let executable = run::timed(gpu, pipelines, &trial.subject.case, trial.program).await?;
+        let measured = run::time(gpu, &executable).await?;
+        for kernel in per_kernel(executable.program(), &measured) {
+            if kernels.contains(&kernel.name) {
+                let work = (kernel.flops, kernel.bytes);
+                rows.push(Row::new(kernel.name, &place, kernel.seconds, work, &peak, share));
+                known.insert(row_key(kernel.name, &place));
+            }
+        }
+    }
+    progress.tell("measuring steps");
+    let step = step(engine, size).await?;
+    progress.end();
+    let summary = gpu.summary();
+    Ok(Report {
+        adapter: summary.name.clone(),
+        driver: summary.driver.clone(),
+        peak: Peak { ..peak },
+        kernels: rows,
+        step,
+    })
+}
+
+fn unknown_filter(filter: &str, trials: &[Trial]) -> Failure {
+    let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+    let kernels = list(trials.iter().flat_map(Trial::kernels).map(|kernel| kernel.name).collect());
+    let layers = list(trials.iter().filter_map(|trial| trial.subject.place.layer.as_deref()).collect());
+    Failure::Usage(format!(
+        "--filter: no kernel or layer that runs on this adapter contains {filter:?}; kernels are {kernels}, and the \
+         naive ones; layers are {layers}"
+    ))
+}
+
+/// What one kernel of a program took.
+struct KernelTime {
+    name: &'static str,
+    seconds: Seconds,
+    flops: u64,
+    bytes: u64,
+}
+
+/// The dispatches of each kernel together, in the order in which kernels first appear.
+fn per_kernel(program: &Program, measured: &[Vec<f64>]) -> Vec<KernelTime> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for dispatch in &program.dispatches {
+        if !names.contains(&dispatch.kernel.name) {
+            names.push(dispatch.kernel.name);
+        }
+    }
+    let of_kernel = |name: &'static str| {
+        let own =
+            || program.dispatches.iter().zip(measured).filter(|(dispatch, _)| dispatch.kernel.name == name);
+        let repeats = own().map(|(_, seconds)| seconds.len()).min().unwrap_or(0);
+        let whole = (0..repeats).map(|repeat| own().map(|(_, seconds)| seconds[repeat]).sum()).collect();
+        KernelTime {
+            name,
+            seconds: Seconds::of(whole),
+            flops: own().map(|(dispatch, _)| dispatch.flops).sum(),
+            bytes: own().map(|(dispatch, _)| bytes(program, dispatch)).sum(),
+        }
+    };
+    names.into_iter().map(of_kernel).collect()
+}
+
+/// Bytes that a dispatch's bindings hold; what is bound twice is counted once, and what is not touched not at all.
+fn bytes(program: &Program, dispatch: &PlannedDispatch) -> u64 {
+    let bound: BTreeSet<usize> = dispatch.bindings.iter().copied().collect();
+    let resources = bound.into_iter().map(|resource| &program.resources[resource]);
+    resources.filter(|resource| resource.place != MemoryPlace::Unused).map(|resource| resource.bytes).sum()
+}
+
+/// Times steps of a transfer between generated pictures with the default options.
+async fn step(engine: &Engine, size: (u32, u32)) -> Result<Step> {
+    let (width, height) = size;
+    let mut options = Options::preset(Preset::Course);
+    options.size = Size::Within { width, height };
+    let [content, style] = [picture(size, 1)?, picture(size, 2)?];
+    let mut transfer = Transfer::prepare(engine, &content, &style, &options).await?;
+    transfer.step().await?;
+    let begin = Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.is_empty() || (seconds.len() < MOST_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS) {
+        let begin = Instant::now();
+        transfer.step().await?;
+        seconds.push(begin.elapsed().as_secs_f64());
+    }
+    Ok(Step::new(size, Seconds::of(seconds).median))
+}
+
+/// A picture of waves.
+fn picture((width, height): (u32, u32), seed: u64) -> Result<Picture> {
+    let places = (0..u64::from(height)).flat_map(|y| (0..u64::from(width)).map(move |x| (x, y)));
+    let rgb = places.flat_map(|(x, y)| [1, 2, 3].map(|c| ((x * 7 * seed + y * 5 + x * y * c) % 251) as u8));
+    Ok(Picture::from_rgb(width, height, rgb.collect())?)
+}
+
+/// Tells what is under way: one line that changes on a terminal, on a pipe only that it has begun.
+enum Progress {
+    Nothing,
+    Line(Once),
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    fn new(quiet: bool) -> Self {
+        match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Self::Nothing,
+            (_, false) => Self::Line(Once::new()),
+            (_, true) => {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                Self::Bar(bar)
+            }
+        }
+    }
+
+    fn tell(&self, message: &str) {
+        match self {
+            Self::Nothing => {}
+            Self::Line(once) => once.call_once(|| say("measuring; the results come at the end")),
+            Self::Bar(bar) => bar.set_message(message.to_owned()),
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

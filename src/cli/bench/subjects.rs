@@ -1,0 +1,206 @@
+//! What is measured: the ops of a default step, each on its own, at their full size and on a plane small enough to
+//! be checked against the twin.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use impasto::cases::Case;
+use impasto::gpu::Kernel;
+use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
+use impasto::nn::VGG19;
+use impasto::ops::conv::{Conv, ConvBackward, Method};
+use impasto::ops::gram::{Gram, GramBackward};
+use impasto::ops::preprocess::{Postprocess, Preprocess};
+use impasto::ops::{KernelChoice, Op, Shape};
+use impasto::transfer::{Options, Preset, record_step};
+
+use crate::cli::Result;
+
+/// Height and width of the plane that a layer is checked on: odd before pooling, no multiple of a tile.
+const CHECKED_PLANE: (u32, u32) = (9, 12);
+
+/// An op of the step, on tensors of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// The op with its inputs at full size.
+    pub(super) case: Case,
+    /// The same on a small plane.
+    pub(super) checked: Case,
+    /// What a row says of it.
+    pub(super) place: Place,
+}
+
+/// The columns of a row that say what was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The op's name.
+    pub(super) op: &'static str,
+    /// The network's layer, where it belongs to one.
+    pub(super) layer: Option<String>,
+    /// Channels read, channels written, and the larger plane's height and width.
+    pub(super) shape: [u32; 4],
+}
+
+impl Place {
+    /// Layer, op and shape for people.
+    pub(super) fn columns(&self) -> [String; 3] {
+        let layer = self.layer.clone().unwrap_or_else(|| "–".to_owned());
+        [layer, self.op.to_owned(), self.shape.map(|side| side.to_string()).join("×")]
+    }
+}
+
+/// One way to run a subject.
+#[derive(Clone, Debug)]
+pub(super) struct Trial {
+    /// What is run.
+    pub(super) subject: Subject,
+    /// What its kernels are chosen by.
+    pub(super) limits: Limits,
+    /// The program at full size.
+    pub(super) program: Program,
+}
+
+impl Trial {
+    /// The kernels that run, each once.
+    pub(super) fn kernels(&self) -> Vec<&'static Kernel> {
+        kernels(&self.program)
+    }
+}
+
+/// Every way in which this device can run an op; `naive`: plain loops as well.
+fn variants(limits: &Limits, naive: bool) -> Vec<Limits> {
+    let methods = Method::ALL.into_iter().filter(|method| naive || *method != Method::Naive);
+    let choices = [KernelChoice::Auto].into_iter().chain(methods.map(KernelChoice::Method));
+    let mut variants: Vec<Limits> = choices
+        .map(|choice| {
+            let mut limits = limits.clone();
+            limits.capabilities.choice = choice;
+            limits
+        })
+        .collect();
+    // What other ops do where there are no subgroups.
+    let mut portable = limits.clone();
+    portable.capabilities.subgroups = None;
+    variants.push(portable);
+    variants
+}
+
+/// Every way to run every op of a default step of a picture of `size` (width, height), and of its way in and out.
+pub(super) fn trials(size: (u32, u32), limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
+    let [merged, separate, pictures] = subjects(size)?;
+    let mut trials = Vec::new();
+    for subject in merged.into_iter().chain(pictures) {
+        trials.extend(trials_of(subject, limits, naive)?);
+    }
+    // Ops that are merged away have kernels too.
+    let known: BTreeSet<&str> = trials.iter().flat_map(Trial::kernels).map(|kernel| kernel.name).collect();
+    for subject in separate {
+        let of_subject = trials_of(subject, limits, naive)?;
+        trials.extend(
+            of_subject
+                .into_iter()
+                .filter(|trial| trial.kernels().iter().all(|kernel| !known.contains(kernel.name))),
+        );
+    }
+    Ok(trials)
+}
+
+fn trials_of(subject: Subject, limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
+    let mut trials: Vec<Trial> = Vec::new();
+    for limits in variants(limits, naive) {
+        let program = program(&subject.case, &limits)?;
+        let names = kernels(&program).iter().map(|kernel| kernel.name).collect::<Vec<_>>();
+        let known = trials
+            .iter()
+            .any(|trial| trial.kernels().iter().map(|kernel| kernel.name).collect::<Vec<_>>() == names);
+        if !known {
+            trials.push(Trial { subject: subject.clone(), limits, program });
+        }
+    }
+    Ok(trials)
+}
+
+/// A case as a program.
+pub(super) fn program(case: &Case, limits: &Limits) -> Result<Program> {
+    Ok(plan(&case.record()?.tape, limits)?)
+}
+
+fn kernels(program: &Program) -> Vec<&'static Kernel> {
+    let mut kernels: Vec<&'static Kernel> = Vec::new();
+    for dispatch in &program.dispatches {
+        if kernels.iter().all(|kernel| kernel.name != dispatch.kernel.name) {
+            kernels.push(dispatch.kernel);
+        }
+    }
+    kernels
+}
+
+/// The subjects of the merged step, of the step before merging, and of the pictures' way in and out.
+fn subjects(size: (u32, u32)) -> Result<[Vec<Subject>; 3]> {
+    let full = tapes(size)?;
+    // The same ops on pictures whose planes are the small one from one block on: the planes of block n are
+    // 2ⁿ⁻¹ times smaller than the picture.
+    let blocks = VGG19.iter().map(|layer| layer.block).max().unwrap_or(1);
+    let (height, width) = CHECKED_PLANE;
+    let small = (0..blocks).map(|halvings| tapes((width << halvings, height << halvings)));
+    let small = small.collect::<Result<Vec<_>>>()?;
+    Ok(std::array::from_fn(|which| {
+        let nodes = full[which].nodes().iter().enumerate();
+        nodes
+            .map(|(index, node)| {
+                let small = &small[block(&node.layer) as usize - 1][which];
+                subject((&full[which], node), (small, &small.nodes()[index]))
+            })
+            .collect()
+    }))
+}
+
+fn tapes((width, height): (u32, u32)) -> Result<[Tape; 3]> {
+    let step = record_step(&Options::preset(Preset::Course), (width, height))?;
+    let mut pictures = Tape::new();
+    let mean = [128.0; 3];
+    let picture = pictures.external("picture", Shape::new(1, height, width), Role::Workspace);
+    let pixels = pictures.record(Preprocess { mean }, &[picture], "picture")?;
+    pictures.record(Postprocess { mean }, &[pixels], "picture")?;
+    Ok([fuse(&step), step, pictures])
+}
+
+/// The block of `conv3_2` or `pool3` is 3; what belongs to no layer is like the first.
+fn block(layer: &str) -> u32 {
+    layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1)
+}
+
+fn subject((tape, node): (&Tape, &Node), (small_tape, small): (&Tape, &Node)) -> Subject {
+    let case = |tape: &Tape, node: &Node| {
+        let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+        Case::of(&node.op, &shapes)
+    };
+    let inputs: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+    let in_network = VGG19.iter().any(|layer| layer.name == node.layer) || node.layer.starts_with("pool");
+    Subject {
+        case: case(tape, node),
+        checked: case(small_tape, small),
+        place: Place {
+            op: node.op.name(),
+            layer: in_network.then(|| node.layer.clone()),
+            shape: sides(&node.op, &inputs, tape.shape(node.output())),
+        },
+    }
+}
+
+/// [channels read, channels written, height, width].
+fn sides(op: &Arc<dyn Op>, inputs: &[Shape], output: Shape) -> [u32; 4] {
+    let x = inputs[0];
+    if op.downcast::<Conv>().is_some() || op.downcast::<ConvBackward>().is_some() {
+        return [x.c, output.c, output.h, output.w];
+    }
+    if op.downcast::<Gram>().is_some() {
+        return [x.c, x.c, x.h, x.w];
+    }
+    if op.downcast::<GramBackward>().is_some() {
+        return [output.c, output.c, output.h, output.w];
+    }
+    let largest = inputs.iter().copied().max_by_key(|shape| shape.elements()).unwrap_or(x);
+    let plane = if largest.plane() > output.plane() { largest } else { output };
+    [largest.c, output.c, plane.h, plane.w]
+}

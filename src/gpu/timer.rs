@@ -1,0 +1,114 @@
+//! How long slices take: by GPU timestamps where the device has them, by the clock on the wall elsewhere.
+
+use web_time::Instant;
+
+use super::{Gpu, Readback, Recorder};
+use crate::error::Result;
+
+const WHAT: &str = "timing the program";
+
+/// Times slices of a [`Recorder`], a bounded number in one go.
+#[derive(Debug)]
+pub struct Timer(Option<Timestamps>);
+
+/// Two queries a pass, and the way back to the CPU.
+#[derive(Debug)]
+struct Timestamps {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    readback: Readback,
+}
+
+impl Timer {
+    /// Most slices that one [`Timer::time`] takes: two queries each, far below the 4096 of a query set.
+    pub const MOST_SLICES: usize = 256;
+
+    /// A timer for this device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the driver refuses its few small buffers.
+    pub async fn new(gpu: &Gpu) -> Result<Self> {
+        if !gpu.has_timestamps() {
+            return Ok(Self(None));
+        }
+        let bytes = Self::MOST_SLICES as u64 * Timestamps::PASS_BYTES;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("impasto.timer"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2 * Self::MOST_SLICES as u32,
+        });
+        let resolved = gpu.buffer("impasto.timer", bytes, usage).await?;
+        let readback = Readback::new(gpu, bytes, 1).await?;
+        Ok(Self(Some(Timestamps { queries, resolved, readback })))
+    }
+
+    /// Runs `slices` (indices into [`Recorder::slices`], at most [`Timer::MOST_SLICES`]) in order, and returns
+    /// the seconds of each. With timestamps they are one submission of one compute pass a slice. Without, each
+    /// run of slices of one dispatch is a submission whose time from submission to end, about half a millisecond
+    /// of waiting included, is shared out by work.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost or refuses the dispatch.
+    pub async fn time(&mut self, gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {
+        debug_assert!(slices.len() <= Self::MOST_SLICES, "{} slices", slices.len());
+        let seconds = match &mut self.0 {
+            Some(timestamps) => timestamps.time(gpu, recorder, slices).await?,
+            None => time_by_clock(gpu, recorder, slices).await?,
+        };
+        gpu.check(WHAT)?;
+        Ok(seconds)
+    }
+}
+
+impl Timestamps {
+    /// Begin and end of a pass, 64 bits each.
+    const PASS_BYTES: u64 = 16;
+
+    async fn time(&mut self, gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {
+        let mut encoder = encoder(gpu);
+        for (index, slice) in (0_u32..).zip(slices) {
+            let writes = wgpu::ComputePassTimestampWrites {
+                query_set: &self.queries,
+                beginning_of_pass_write_index: Some(2 * index),
+                end_of_pass_write_index: Some(2 * index + 1),
+            };
+            recorder.record_pass(&mut encoder, [*slice], Some(writes));
+        }
+        encoder.resolve_query_set(&self.queries, 0..2 * slices.len() as u32, &self.resolved, 0);
+        let bytes = slices.len() as u64 * Self::PASS_BYTES;
+        let ticket = self.readback.copy(&mut encoder, &[(&self.resolved, 0, bytes)]);
+        gpu.queue().submit([encoder.finish()]);
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.readback.read(gpu, ticket).await?);
+        let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+        // A clock that was set back between two ticks must not become 10¹⁹ of them.
+        Ok(ticks
+            .chunks_exact(2)
+            .map(|pass| pass[1].saturating_sub(pass[0]) as f64 * seconds_a_tick)
+            .collect())
+    }
+}
+
+async fn time_by_clock(gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {
+    let slice = |index: &usize| &recorder.slices()[*index];
+    let mut seconds = Vec::with_capacity(slices.len());
+    for run in slices.chunk_by(|a, b| slice(a).dispatch == slice(b).dispatch) {
+        let mut encoder = encoder(gpu);
+        recorder.record_pass(&mut encoder, run.iter().copied(), None);
+        let commands = encoder.finish();
+        let begin = Instant::now();
+        gpu.queue().submit([commands]);
+        gpu.submitted().wait(gpu, WHAT).await?;
+        let took = begin.elapsed().as_secs_f64();
+        let work: u64 = run.iter().map(|index| slice(index).work).sum();
+        seconds.extend(run.iter().map(|index| match work {
+            0 => took / run.len() as f64,
+            work => took * slice(index).work as f64 / work as f64,
+        }));
+    }
+    Ok(seconds)
+}
+
+fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
+    gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("impasto.timer") })
+}
