@@ -28,8 +28,8 @@ use report::{Peak, Report, Row, Step};
 use run::{Checker, Seconds};
 use subjects::{Place, Trial};
 
-/// Seconds that the measured steps may take together, and how many there are at most.
-const STEP_SECONDS: f64 = 8.0;
+/// Seconds after which no further step is begun, and how many are measured at most.
+const STEP_SECONDS: f64 = 15.0;
 const MOST_STEPS: usize = 20;
 
 /// Measures, and tells and writes the results.
@@ -217,13 +217,16 @@ async fn step(engine: &Engine, size: (u32, u32)) -> Result<Step> {
     options.size = Size::Within { width, height };
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
     let mut transfer = Transfer::prepare(engine, &content, &style, &options).await?;
-    transfer.step().await?;
-    let begin = Instant::now();
     let mut seconds = Vec::new();
-    while seconds.is_empty() || (seconds.len() < MOST_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS) {
+    let begin = Instant::now();
+    while seconds.len() <= MOST_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS {
         let begin = Instant::now();
         transfer.step().await?;
         seconds.push(begin.elapsed().as_secs_f64());
+    }
+    // The first one warms up, and counts only where it is the only one.
+    if seconds.len() > 1 {
+        seconds.remove(0);
     }
     Ok(Step::new(size, Seconds::of(seconds).median))
 }
