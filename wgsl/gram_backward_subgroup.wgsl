@@ -1,11 +1,10 @@
-// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
-// ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes
-// them; x and dx are pieces: channel groups of their tensors.
-// Threads: one owns 8 neighbouring pixels × 16 channels; all threads of a workgroup have the same channels.
-// Tile: as in conv_forward_subgroup: each lane loads one of 8 weights and broadcasts hand them to all. Two
-// channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers.
-// Right for subgroups of 8 lanes or more, but taken for exactly 8, which is the software adapter: AMD's compiler keeps
-// the 128 sums in memory.
+// dx(c, p) = scale·Σ over k of s(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the ReLU's mask
+// `gate` is not set. s (⌈C/32⌉, C, 32) = dY + dYᵀ for the channels of dx as gram_backward_weights makes it, x, dx (C, H,
+// W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_forward_mask makes them; x and dx are pieces: channel groups of their tensors.
+// Threads: one owns 4 neighbouring pixels × 32 channels; all threads of a workgroup have the same channels.
+// Tile: as in conv_forward_winograd_gemm_subgroup: a lane loads 4 of 32 weights, and shuffles hand them to all. Two
+// channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers. Only
+// for subgroups of exactly 8 lanes, which is the software adapter: AMD's compiler keeps the 128 sums in memory.
 
 override WORKGROUP: u32 = 64u;
 override FOLD: u32 = 32768u;
@@ -26,20 +25,13 @@ struct Params {
     flags: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> s: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
-
-// dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
-fn weight(input: u32, output: u32) -> f32 {
-    let i = params.in_first + input;
-    let o = min(params.out_first + output, params.channels - 1u);
-    return dy[i * params.channels + o] + dy[o * params.channels + i];
-}
 
 // The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
 // part.
@@ -60,8 +52,9 @@ fn store(at: u32, sum: f32, open: bool) {
     dx[at] = select(0.0, value, open);
 }
 
-const PIXELS: u32 = 8u;
-const OUTPUTS: u32 = 16u;
+const PIXELS: u32 = 4u;
+const OUTPUTS: u32 = 32u;
+const LANES: u32 = 8u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -74,37 +67,31 @@ fn main(
     if (group >= slice.end) {
         return;
     }
-    let first_output = group / params.pixel_groups * OUTPUTS;
+    let block = group / params.pixel_groups;
     let first_pixel = (group % params.pixel_groups * WORKGROUP + lane) * PIXELS;
 
-    var pixel: array<u32, 8>;
-    for (var p = 0u; p < PIXELS; p++) {
-        // Pixels past the end repeat the last one; they are not stored.
-        pixel[p] = min(first_pixel + p, plane - 1u);
-    }
-    var sum: array<f32, 128>;
+    // Pixels past the end repeat the last one; they are not stored.
+    let pixels = min(vec4(first_pixel) + vec4(0u, 1u, 2u, 3u), vec4(plane - 1u));
+    var weights_at = (block * params.channels + params.in_first) * LANES + subgroup_lane;
+    var sum: array<vec4<f32>, 32>;
     for (var k = 0u; k < params.in_count; k += 2u) {
         // An odd last channel is paired with itself and weight 0.
         let paired = k + 1u < params.in_count;
-        let next = select(k, k + 1u, paired);
-        var even: array<f32, 8>;
-        var odd: array<f32, 8>;
-        for (var p = 0u; p < PIXELS; p++) {
-            even[p] = x[k * plane + pixel[p]];
-            odd[p] = x[next * plane + pixel[p]];
+        let at = pixels + k * plane;
+        let next = at + select(0u, plane, paired);
+        let even = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
+        let odd = vec4(x[next.x], x[next.y], x[next.z], x[next.w]);
+        let even_weights = s[weights_at];
+        let odd_weights = select(0.0, 1.0, paired) * s[weights_at + select(0u, LANES, paired)];
+        for (var l = 0u; l < LANES; l++) {
+            let e = subgroupShuffle(even_weights, l);
+            let o = subgroupShuffle(odd_weights, l);
+            sum[4u * l] += e.x * even + o.x * odd;
+            sum[4u * l + 1u] += e.y * even + o.y * odd;
+            sum[4u * l + 2u] += e.z * even + o.z * odd;
+            sum[4u * l + 3u] += e.w * even + o.w * odd;
         }
-        for (var half = 0u; half < OUTPUTS; half += 8u) {
-            let output = first_output + half + (subgroup_lane & 7u);
-            let even_weight = weight(k, output);
-            let odd_weight = select(0.0, weight(next, output), paired);
-            for (var o = 0u; o < 8u; o++) {
-                let e = subgroupShuffle(even_weight, o);
-                let d = subgroupShuffle(odd_weight, o);
-                for (var p = 0u; p < PIXELS; p++) {
-                    sum[(half + o) * PIXELS + p] += e * even[p] + d * odd[p];
-                }
-            }
-        }
+        weights_at += 2u * LANES;
     }
     for (var p = 0u; p < PIXELS; p++) {
         let pixel = first_pixel + p;
@@ -112,13 +99,13 @@ fn main(
             // Where the pixel is in the gate, found once for all outputs.
             let row = pixel / params.w;
             let col = pixel % params.w;
-            let block = row / 4u * ((params.w + 7u) / 8u) + col / 8u;
+            let gate_block = row / 4u * ((params.w + 7u) / 8u) + col / 8u;
             let bit = row % 4u * 8u + col % 8u;
             for (var o = 0u; o < OUTPUTS; o++) {
-                let output = first_output + o;
+                let output = block * OUTPUTS + o;
                 if (output < params.out_count) {
-                    let open = ((gate_word(output, block) >> bit) & 1u) != 0u;
-                    store(output * plane + pixel, sum[o * PIXELS + p], open);
+                    let open = ((gate_word(output, gate_block) >> bit) & 1u) != 0u;
+                    store(output * plane + pixel, sum[o][p], open);
                 }
             }
         }

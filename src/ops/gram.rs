@@ -42,6 +42,11 @@ params! {
     }
 }
 
+params! {
+    /// Uniforms of the kernel that adds dY and its transpose, for `count` channels from `first` on.
+    GramWeightsParams { channels: u32, first: u32, count: u32 }
+}
+
 pub(crate) static GRAM_FORWARD_NAIVE: Kernel = super::kernel!(
     "gram_forward_naive",
     GramParams,
@@ -88,8 +93,16 @@ pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
     GramBackwardParams,
     32,
     Some((8, 8)),
-    [read dy, read x, read gate, write dx],
-    { PIXELS: 8, OUTPUTS: 16 }
+    [read s, read x, read gate, write dx],
+    { PIXELS: 4, OUTPUTS: 32 }
+);
+pub(crate) static GRAM_BACKWARD_WEIGHTS: Kernel = super::kernel!(
+    "gram_backward_weights",
+    GramWeightsParams,
+    64,
+    None,
+    [read dy, write s],
+    { BLOCK: 32 }
 );
 
 /// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
@@ -208,8 +221,29 @@ impl Op for GramBackward {
         };
         let pixel_groups = plane.div_ceil(pixels);
         let gate = self.epilogue.gate_operand(2, io)?;
+        // The subgroup kernel reads dY + dYᵀ in blocks, made for each piece of the output.
+        let is_prepared = kernel.bindings[0].name == GRAM_BACKWARD_WEIGHTS.bindings[1].name;
+        let prepared_elements = |count: u32| {
+            u64::from(count.next_multiple_of(GRAM_BACKWARD_WEIGHTS.tile("BLOCK"))) * u64::from(x.shape.c)
+        };
+        let mut scratch = 0;
         let mut dispatches = Vec::new();
         for (out_piece, out) in io.output().pieces.iter().enumerate() {
+            let matrix = if is_prepared {
+                let count = out.end - out.start;
+                let elements = prepared_elements(count);
+                scratch = elements.max(scratch);
+                dispatches.push(Dispatch::new(
+                    &GRAM_BACKWARD_WEIGHTS,
+                    GramWeightsParams { channels: x.shape.c, first: out.start, count },
+                    vec![Operand::input(0, 0), Operand::Scratch { index: 0 }],
+                    elements.div_ceil(GRAM_BACKWARD_WEIGHTS.workgroup.into()) as u32,
+                    elements,
+                ));
+                Operand::Scratch { index: 0 }
+            } else {
+                Operand::input(0, 0)
+            };
             for (in_piece, input) in x.pieces.iter().enumerate() {
                 let params = GramBackwardParams {
                     h: x.shape.h,
@@ -223,13 +257,12 @@ impl Op for GramBackward {
                     scale: (1.0 / f64::from(plane)) as f32,
                     flags: self.epilogue.flags(in_piece, x.pieces.len()),
                 };
-                let operands =
-                    vec![Operand::input(0, 0), Operand::input(1, in_piece), gate, Operand::output(out_piece)];
+                let operands = vec![matrix, Operand::input(1, in_piece), gate, Operand::output(out_piece)];
                 let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);
                 let groups = pixel_groups * params.out_count.div_ceil(outputs);
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
         }
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(Lowered { scratch: is_prepared.then_some(scratch).into_iter().collect(), dispatches })
     }
 }

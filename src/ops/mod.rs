@@ -54,6 +54,7 @@ pub const KERNELS: &[&Kernel] = &[
     &gram::GRAM_BACKWARD_NAIVE,
     &gram::GRAM_BACKWARD_TILE,
     &gram::GRAM_BACKWARD_SUBGROUP,
+    &gram::GRAM_BACKWARD_WEIGHTS,
     &squared_error::SQUARED_ERROR_FORWARD,
     &squared_error::SQUARED_ERROR_FORWARD_REDUCE,
     &squared_error::SQUARED_ERROR_BACKWARD,

@@ -202,9 +202,9 @@ fn usual(class: DeviceClass) -> [Method; 8] {
             Naive,
         ],
         DeviceClass::Software => [
-            Direct,
             WinogradSubgroup,
             DirectSubgroup,
+            Direct,
             WinogradTile8,
             WinogradTile,
             GemmTile8,
