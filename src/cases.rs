@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::{Phase, Role, Tape, TensorId};
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::ops::add::Add;
-use crate::ops::conv::{Conv, ConvBackward, arranged_elements, weights_shape};
+use crate::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, arranged_elements, weights_shape};
 use crate::ops::gram::{Gram, GramBackward};
 use crate::ops::pool::{Pool, PoolBackward};
 use crate::ops::preprocess::{Postprocess, Preprocess};
@@ -325,6 +325,20 @@ pub struct Twin {
 /// # Panics
 /// Where the op has no twin here, or the inputs do not fit it.
 pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
+    if let Some(ConvPool { conv }) = op.downcast::<ConvPool>() {
+        let y = twin(conv, inputs, shapes);
+        let shape = conv.output_shape(shapes).expect("shapes that fit");
+        return Twin { sides: y.sides, ..twin(&Pool, &[&y.output], &[shape]) };
+    }
+    if let Some(ConvPoolBackward { pooled, epilogue }) = op.downcast::<ConvPoolBackward>() {
+        let unpool = twin(&PoolBackward { x: *pooled, epilogue: GATE }, &inputs[..2], &shapes[..2]);
+        let inputs = [&[&unpool.output[..]], &inputs[2..]].concat();
+        let shapes = [&[*pooled], &shapes[2..]].concat();
+        let dx = twin(&ConvBackward { epilogue: *epilogue }, &inputs, &shapes);
+        // Its own inputs are one more than the convolution's.
+        let updated = dx.updated.into_iter().map(|(input, values)| (input + 1, values)).collect();
+        return Twin { updated, ..dx };
+    }
     let mut others = Vec::new();
     let mut mask = false;
     let output = if let Some(conv) = op.downcast::<Conv>() {
@@ -615,7 +629,22 @@ fn conv_forward() -> impl Iterator<Item = Case> {
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
         case("conv_forward", what, Conv { relu, mask: false }, inputs, conv_forward_tolerance(x))
     })
+    .chain(POOLED.map(|(x, outputs)| {
+        let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
+        let op = ConvPool { conv: Conv { relu: true, mask: false } };
+        case("conv_forward", format!("{x} to {outputs}, relu, pool"), op, inputs, conv_forward_tolerance(x))
+    }))
 }
+
+/// Inputs and output channels of convolutions with a pool behind them: sizes that end anywhere in a tile.
+const POOLED: [(Shape, u32); 6] = [
+    (Shape::new(5, 1, 1), 4),
+    (Shape::new(4, 23, 19), 17),
+    (Shape::new(17, 30, 37), 13),
+    (Shape::new(16, 33, 26), 70),
+    (Shape::new(8, 101, 103), 8),
+    (Shape::new(3, 9, 12), 5),
+];
 
 fn conv_backward() -> impl Iterator<Item = Case> {
     [
@@ -640,6 +669,16 @@ fn conv_backward() -> impl Iterator<Item = Case> {
         let op = ConvBackward { epilogue };
         backward("conv_backward", format!("{outputs} to {dx}"), op, epilogue, inputs, dx, tolerance)
     })
+    .chain(POOLED.into_iter().zip([NONE, GATE, ACCUMULATE, BOTH, GATE, NONE]).map(
+        |((dx, outputs), epilogue)| {
+            let pooled = Shape { c: outputs, ..dx };
+            let dy = Shape::new(outputs, dx.h.div_ceil(2), dx.w.div_ceil(2));
+            let inputs = vec![signed(dy), mask(pooled), weights(weights_shape(dx.c, outputs))];
+            let tolerance = conv_backward_tolerance(pooled);
+            let op = ConvPoolBackward { pooled, epilogue };
+            backward("conv_backward", format!("{outputs} to {dx}, pool"), op, epilogue, inputs, dx, tolerance)
+        },
+    ))
 }
 
 fn elementwise() -> impl Iterator<Item = Case> {
@@ -904,6 +943,12 @@ impl Case {
         let (family, own, epilogue, tolerance) = if op.downcast::<Conv>().is_some() {
             let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
             ("conv_forward", own, none, conv_forward_tolerance(x))
+        } else if op.downcast::<ConvPool>().is_some() {
+            let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
+            ("conv_forward", own, none, conv_forward_tolerance(x))
+        } else if let Some(conv) = op.downcast::<ConvPoolBackward>() {
+            let own = vec![signed(x), mask(conv.pooled), weights(shapes[2])];
+            ("conv_backward", own, conv.epilogue, conv_backward_tolerance(conv.pooled))
         } else if let Some(conv) = op.downcast::<ConvBackward>() {
             let own = vec![signed(x), weights(shapes[1])];
             ("conv_backward", own, conv.epilogue, conv_backward_tolerance(x))

@@ -14,7 +14,8 @@ use common::gpu::{Options, Run, planned, run, shared_gpu, ways};
 use impasto::cases::{self, Case, Expected, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Program, Role};
-use impasto::ops::conv::Conv;
+use impasto::ops::conv::{Conv, ConvPool};
+use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
 use impasto::reference::relu_mask;
@@ -283,6 +284,35 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
         assert_eq!(planned(&case, &separate).dispatches.iter().filter(|d| d.op == "relu").count(), 2);
         assert!(planned(&case, &merged).dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
         assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{way:?}");
+    }
+}
+
+#[test]
+fn a_merged_pool_agrees_to_the_last_bit() {
+    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name.contains("relu, pool")).collect();
+    assert!(!cases.is_empty());
+    for merged in cases {
+        let mut masked = merged.clone();
+        masked.steps[0].op = Arc::new(ConvPool { conv: Conv { relu: true, mask: true } });
+        let mut alone = merged.clone();
+        alone.steps[0].op = Arc::new(Conv { relu: true, mask: true });
+        let mut separate = alone.clone();
+        separate.steps[0].op = Arc::new(Conv { relu: true, mask: false });
+        separate.steps.push(Step { op: Arc::new(Pool), inputs: vec![merged.inputs.len()] });
+        for way in ways() {
+            let options = Options { way, ..Options::default() };
+            let name = format!("{}, {way:?}", merged.name);
+            assert_eq!(
+                planned(&separate, &Options { fuse: true, ..options }).dispatches[0].op,
+                "conv_relu_pool"
+            );
+            let run = |case: &Case| run(case, &options);
+            let pooled = run(&merged);
+            assert!(pooled.output == run(&separate).output, "{name}");
+            let masked = run(&masked);
+            assert!(masked.output == pooled.output, "{name}: the mask changes the output");
+            assert!(masked.sides == run(&alone).sides, "{name}: another mask");
+        }
     }
 }
 

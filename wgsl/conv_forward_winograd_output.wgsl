@@ -2,7 +2,7 @@
 // F(4×4, 3×3); see conv_forward_winograd_input for the points. It also writes the ReLU's mask, and with POOL only the
 // means of 2×2 instead of y.
 // m (36, outputs, stride): the tiles of a band of rows from tile row first_row on. b (C_out), y (C_out, H, W) or with
-// POOL (C_out, H/2, W/2), gate and mask words (C_out, ⌈H/4⌉, ⌈W/8⌉). y is a piece: `count` channels that come from m,
+// POOL (C_out, ⌈H/2⌉, ⌈W/2⌉), gate and mask words (C_out, ⌈H/4⌉, ⌈W/8⌉). y is a piece: `count` channels that come from m,
 // gate and mask from channel `first` on. The same kernel serves the gradient, where y is dx.
 // Threads: one owns two neighbouring tiles of a channel: 8 columns × 4 rows, which are one word of a mask.
 // Tile: 36 numbers in registers, one tile after the other.
@@ -73,8 +73,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let output = params.first + channel;
     let word_at = (output * ((params.h + TILE - 1u) / TILE) + tile_row) * pairs_w + pair;
     let component = params.outputs * params.stride;
-    let height = select(params.h, params.h / 2u, (params.flags & POOL) != 0u);
-    let width = select(params.w, params.w / 2u, (params.flags & POOL) != 0u);
     var bias = 0.0;
     if ((params.flags & BIAS) != 0u) {
         bias = b[output];
@@ -113,26 +111,33 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                     values[c] += y[(channel * params.h + top + r) * params.w + left + c];
                 }
                 let bit = 1u << (r * 8u + half * TILE + c);
-                values[c] = select(0.0, max(values[c] + bias, lowest), (open & bit) != 0u);
-                positive |= select(0u, bit, inside && values[c] > 0.0);
+                values[c] = select(0.0, max(values[c] + bias, lowest), inside && (open & bit) != 0u);
+                positive |= select(0u, bit, values[c] > 0.0);
             }
             lines[r] = values;
         }
         if ((params.flags & POOL) != 0u) {
+            let height = (params.h + 1u) / 2u;
+            let width = (params.w + 1u) / 2u;
             for (var r = 0u; r < 2u; r++) {
-                let sums = lines[2u * r] + lines[2u * r + 1u];
+                let upper = lines[2u * r];
+                let lower = lines[2u * r + 1u];
                 for (var c = 0u; c < 2u; c++) {
-                    if (top / 2u + r < height && left / 2u + c < width) {
-                        let at = (channel * height + top / 2u + r) * width + left / 2u + c;
-                        y[at] = 0.25 * (sums[2u * c] + sums[2u * c + 1u]);
+                    // Cells outside the picture are 0 and not counted.
+                    let row = top + 2u * r;
+                    let col = left + 2u * c;
+                    let cells = select(1.0, 2.0, row + 1u < params.h) * select(1.0, 2.0, col + 1u < params.w);
+                    let sum = upper[2u * c] + upper[2u * c + 1u] + lower[2u * c] + lower[2u * c + 1u];
+                    if (row < params.h && col < params.w) {
+                        y[(channel * height + row / 2u) * width + col / 2u] = sum / cells;
                     }
                 }
             }
         } else {
             for (var r = 0u; r < TILE; r++) {
                 for (var c = 0u; c < TILE; c++) {
-                    if (top + r < height && left + c < width) {
-                        y[(channel * height + top + r) * width + left + c] = lines[r][c];
+                    if (top + r < params.h && left + c < params.w) {
+                        y[(channel * params.h + top + r) * params.w + left + c] = lines[r][c];
                     }
                 }
             }

@@ -37,16 +37,17 @@ fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node
                 .in_place()
                 .is_none_or(|overwritten| !before.inputs.contains(&between.inputs[overwritten]))
         });
-        // The merged op has the outputs of `node` alone.
-        let one_output = before.outputs.len() == 1;
-        if readers[input.0] != 1 || !one_output || before.phase != node.phase || !moves_freely {
+        // The side outputs of one of the two are those of the merged op.
+        let sides = before.outputs.len() == 1 || node.outputs.len() == 1;
+        if readers[input.0] != 1 || !sides || before.phase != node.phase || !moves_freely {
             return None;
         }
         let op = before.op.fuse(&*node.op, slot)?;
         let others =
             node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();
-        Some((position, Node { op, inputs, ..node.clone() }))
+        let outputs = node.outputs.iter().chain(&before.outputs[1..]).copied().collect();
+        Some((position, Node { op, inputs, outputs, ..node.clone() }))
     })
 }
 

@@ -37,6 +37,7 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
     &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
     &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT,
+    &conv::winograd::CONV_BACKWARD_WINOGRAD_INPUT,
     &conv::winograd::CONV_FORWARD_WINOGRAD_OUTPUT,
     &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS,
     &conv::CONV_BACKWARD_NAIVE,

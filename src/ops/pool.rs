@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::conv::{ConvBackward, ConvPoolBackward};
 use super::{
     Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
 };
@@ -80,6 +81,11 @@ impl Op for PoolBackward {
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        let behind_relu = self.epilogue == Epilogue { gate: true, ..Epilogue::default() };
+        let conv = next.downcast::<ConvBackward>().filter(|_| behind_relu && slot == 0);
+        if let Some(ConvBackward { epilogue }) = conv {
+            return Some(Arc::new(ConvPoolBackward { pooled: self.x, epilogue: *epilogue }));
+        }
         let epilogue = self.epilogue.absorb(next, slot)?;
         Some(Arc::new(Self { epilogue, ..*self }))
     }

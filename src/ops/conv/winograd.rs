@@ -47,6 +47,8 @@ params! {
 
 pub(crate) static CONV_FORWARD_WINOGRAD_INPUT: Kernel =
     crate::ops::kernel!("conv_forward_winograd_input", InputParams, 64, None, [read x, write v]);
+pub(crate) static CONV_BACKWARD_WINOGRAD_INPUT: Kernel =
+    crate::ops::kernel!("conv_backward_winograd_input", InputParams, 64, None, [read dy, read gate, write v]);
 pub(crate) static CONV_FORWARD_WINOGRAD_OUTPUT: Kernel = crate::ops::kernel!(
     "conv_forward_winograd_output",
     OutputParams,
@@ -132,10 +134,14 @@ pub(super) struct Winograd<'a> {
     pub(super) gemm: &'static Kernel,
     /// What is read: input 0.
     pub(super) x: &'a Layout,
+    /// The gate of x, where x is the gradient of a pool that is to be spread over the pool's windows first.
+    pub(super) unpool: Option<Operand>,
     /// What is written: output 0.
     pub(super) y: &'a Layout,
-    /// Channels of the layer, in the forward direction; the weights are input 1.
-    pub(super) weights: Shape,
+    /// Shape of the weights, and which input they are.
+    pub(super) weights: (Shape, usize),
+    /// Height and width of the convolution.
+    pub(super) plane: Shape,
     pub(super) transposed: bool,
     pub(super) flags: u32,
     pub(super) bias: Operand,
@@ -146,7 +152,9 @@ pub(super) struct Winograd<'a> {
 impl Winograd<'_> {
     pub(super) fn lower(&self, capabilities: &Capabilities) -> Lowered {
         let (depth, outputs) = (self.x.shape.c, self.y.shape.c);
-        let Shape { h, w, .. } = self.y.shape;
+        // Of the convolution: what is written may be pooled, what is read may be a pool's gradient.
+        let Shape { h, w, .. } = self.plane;
+        let (weights, weights_input) = self.weights;
         let (tiles_w, tiles_h) = (w.div_ceil(TILE), h.div_ceil(TILE));
         let band = self.band(tiles_w, tiles_h, capabilities.max_binding_bytes);
         let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
@@ -154,12 +162,12 @@ impl Winograd<'_> {
         let (v, m) = (Operand::Scratch { index: 0 }, Operand::Scratch { index: 1 });
         let mut dispatches = Vec::new();
         let u = if capabilities.low_memory {
-            scratch.push(weights_elements(self.weights.h, self.weights.c));
+            scratch.push(weights_elements(weights.h, weights.c));
             let u = Operand::Scratch { index: 2 };
             dispatches.push(self.transform_weights(u));
             u
         } else {
-            Operand::Input { index: 1, piece: 0, form: Form::Winograd }
+            Operand::Input { index: weights_input, piece: 0, form: Form::Winograd }
         };
         for first_row in (0..tiles_h).step_by(band as usize) {
             let tile_rows = band.min(tiles_h - first_row);
@@ -178,25 +186,23 @@ impl Winograd<'_> {
                     tiles,
                     stride: 4 * stride4,
                 };
-                let kernel = &CONV_FORWARD_WINOGRAD_INPUT;
+                let x = Operand::input(0, piece);
+                let (kernel, operands) = match self.unpool {
+                    None => (&CONV_FORWARD_WINOGRAD_INPUT, vec![x, v]),
+                    Some(gate) => (&CONV_BACKWARD_WINOGRAD_INPUT, vec![x, gate, v]),
+                };
                 let threads = u64::from(count) * u64::from(tiles);
                 let flops = 12 * TRANSFORM_FLOPS[0] * threads;
                 let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
-                dispatches.push(Dispatch::new(
-                    kernel,
-                    params,
-                    vec![Operand::input(0, piece), v],
-                    groups,
-                    flops,
-                ));
+                dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
             let gemm = WinogradGemm {
                 depth,
                 outputs,
                 tiles4: tiles.div_ceil(4),
                 stride4,
-                weight_rows: self.weights.h,
-                weight_blocks: self.weights.c.div_ceil(WEIGHTS_BLOCK),
+                weight_rows: weights.h,
+                weight_blocks: weights.c.div_ceil(WEIGHTS_BLOCK),
                 transposed: self.transposed,
             };
             dispatches.push(gemm.dispatch(self.gemm, vec![u, v, m]));
@@ -241,13 +247,13 @@ impl Winograd<'_> {
 
     /// The dispatch that transforms the weights into `u`.
     fn transform_weights(&self, u: Operand) -> Dispatch {
-        let Shape { c: outputs, h: inputs, .. } = self.weights;
+        let (Shape { c: outputs, h: inputs, .. }, index) = self.weights;
         let kernel = &CONV_FORWARD_WINOGRAD_WEIGHTS;
         let threads = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
         let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(threads);
-        let operands = vec![Operand::input(1, 0), u];
+        let operands = vec![Operand::input(index, 0), u];
         let params = WeightsParams { inputs, outputs };
-        debug_assert_eq!(self.weights, weights_shape(inputs, outputs));
+        debug_assert_eq!(self.weights.0, weights_shape(inputs, outputs));
         Dispatch::new(kernel, params, operands, threads.div_ceil(kernel.workgroup), flops)
     }
 }

@@ -1,0 +1,141 @@
+//! A convolution merged with the average pool behind it, and the gradient through both: what lies between them is
+//! the largest tensor of its block, and where Winograd does the convolution it never is in memory.
+
+use std::sync::Arc;
+
+use super::choose::{Direction, Tiling, choose};
+use super::{Conv, ConvBackward, layer, winograd};
+use crate::error::Result;
+use crate::ops::pool::{Pool, PoolBackward};
+use crate::ops::relu::{expect_whole_mask, whole_mask};
+use crate::ops::{Capabilities, Epilogue, Io, Layout, Lowered, Op, Operand, Shape};
+
+/// y = pool(relu(w ∗ x + b)). Inputs x (C_in, H, W), w (C_out, C_in, 9), b (1, 1, C_out); output (C_out, ⌈H/2⌉,
+/// ⌈W/2⌉), and the ReLU's mask where asked for.
+#[derive(Debug)]
+pub struct ConvPool {
+    /// The convolution, with its ReLU.
+    pub conv: Conv,
+}
+
+impl Op for ConvPool {
+    fn name(&self) -> &'static str {
+        "conv_relu_pool"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        Pool.output_shape(&[self.conv.output_shape(inputs)?])
+    }
+
+    fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        self.conv.side_outputs(inputs)
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let shapes: Vec<Shape> = io.inputs.iter().map(|input| input.shape).collect();
+        let y = self.conv.output_shape(&shapes)?;
+        let method = choose(layer(Direction::Forward, shapes[0].c, y), capabilities);
+        if Tiling::of(method, Direction::Forward).is_none() {
+            let mask = if self.conv.mask { whole_mask(io)? } else { Operand::Unused };
+            let operands = [Operand::input(2, 0), Operand::Unused, mask];
+            let flags = Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL;
+            let lowered = winograd(method, Direction::Forward, (io, 1, y), flags, operands);
+            return Ok(lowered.lower(capabilities));
+        }
+        let between = [Layout::new(y, capabilities.max_binding_bytes)?];
+        let outputs: Vec<Layout> = between.iter().chain(&io.outputs[1..]).cloned().collect();
+        let conv = self.conv.lower(&Io { inputs: io.inputs, outputs: &outputs }, capabilities)?;
+        let pool = Pool.lower(&Io { inputs: &between, outputs: &io.outputs[..1] }, capabilities)?;
+        Ok(sequence(conv, pool, &between[0], io.inputs.len()))
+    }
+}
+
+/// dx of [`ConvPool`] without the ReLU's mask of x: dx = flipped, transposed w ∗ gate(unpool(dy)). Inputs dy (C_out,
+/// ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, w (C_out, C_in, 9); output (C_in, H, W).
+#[derive(Debug)]
+pub struct ConvPoolBackward {
+    /// Shape of what was pooled.
+    pub pooled: Shape,
+    /// Merged work.
+    pub epilogue: Epilogue,
+}
+
+impl ConvPoolBackward {
+    /// Inputs of its own.
+    const OWN: usize = 3;
+
+    fn unpool(&self) -> PoolBackward {
+        PoolBackward { x: self.pooled, epilogue: Epilogue { gate: true, ..Epilogue::default() } }
+    }
+
+    fn conv(&self) -> ConvBackward {
+        ConvBackward { epilogue: self.epilogue }
+    }
+}
+
+impl Op for ConvPoolBackward {
+    fn name(&self) -> &'static str {
+        "conv_pool_backward"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let dy = self.unpool().output_shape(&inputs[..2.min(inputs.len())])?;
+        let rest = inputs.get(2..).unwrap_or_default();
+        self.conv().output_shape(&[&[dy], rest].concat())
+    }
+
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.epilogue.in_place(Self::OWN)
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let dx = io.output().shape;
+        let method = choose(layer(Direction::Backward, self.pooled.c, dx), capabilities);
+        if Tiling::of(method, Direction::Backward).is_none() {
+            expect_whole_mask(&io.inputs[1])?;
+            let operands = [Operand::Unused, self.epilogue.gate_operand(Self::OWN, io)?, Operand::Unused];
+            let flags = self.epilogue.flags(0, 1);
+            let mut lowered = winograd(method, Direction::Backward, (io, 2, dx), flags, operands);
+            lowered.unpool = Some(Operand::input(1, 0));
+            return Ok(lowered.lower(capabilities));
+        }
+        let between = Layout::new(self.pooled, capabilities.max_binding_bytes)?;
+        let own = std::slice::from_ref(&between);
+        let unpool = self.unpool().lower(&Io { inputs: &io.inputs[..2], outputs: own }, capabilities)?;
+        let inputs: Vec<Layout> = own.iter().chain(&io.inputs[2..]).cloned().collect();
+        let conv = self.conv().lower(&Io { inputs: &inputs, outputs: io.outputs }, capabilities)?;
+        Ok(sequence(unpool, conv, &between, 2))
+    }
+}
+
+/// `first` and then `next`, whose input 0 is the main output of `first`: the tensor `between`, which becomes
+/// workspace. `inputs` is the number of inputs of `first`; those of `next` follow them.
+fn sequence(first: Lowered, next: Lowered, between: &Layout, inputs: usize) -> Lowered {
+    let (own, kept) = (first.scratch.len(), first.scratch.len() + next.scratch.len());
+    let pieces = (0..between.pieces.len()).map(|piece| u64::from(between.piece_elements(piece)));
+    let scratch = first.scratch.into_iter().chain(next.scratch).chain(pieces).collect();
+    let mut dispatches = first.dispatches;
+    for operand in dispatches.iter_mut().flat_map(|dispatch| &mut dispatch.operands) {
+        if let Operand::Output { index: 0, piece } = *operand {
+            *operand = Operand::Scratch { index: kept + piece };
+        }
+    }
+    for mut dispatch in next.dispatches {
+        for operand in &mut dispatch.operands {
+            match operand {
+                Operand::Input { index: 0, piece, .. } => {
+                    *operand = Operand::Scratch { index: kept + *piece }
+                }
+                Operand::Input { index, .. } => *index += inputs - 1,
+                Operand::Scratch { index } => *index += own,
+                Operand::Output { .. } | Operand::Unused => {}
+            }
+        }
+        dispatches.push(dispatch);
+    }
+    Lowered { scratch, dispatches }
+}
