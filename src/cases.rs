@@ -940,60 +940,58 @@ impl Case {
         let x = shapes[0];
         let all_signed = || shapes.iter().map(|shape| signed(*shape)).collect::<Vec<_>>();
         let none = Epilogue::default();
-        let (family, own, epilogue, tolerance) = if op.downcast::<Conv>().is_some() {
-            let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
-            ("conv_forward", own, none, conv_forward_tolerance(x))
-        } else if op.downcast::<ConvPool>().is_some() {
-            let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
-            ("conv_forward", own, none, conv_forward_tolerance(x))
-        } else if let Some(conv) = op.downcast::<ConvPoolBackward>() {
-            let own = vec![signed(x), mask(conv.pooled), weights(shapes[2])];
-            ("conv_backward", own, conv.epilogue, conv_backward_tolerance(conv.pooled))
-        } else if let Some(conv) = op.downcast::<ConvBackward>() {
-            let own = vec![signed(x), weights(shapes[1])];
-            ("conv_backward", own, conv.epilogue, conv_backward_tolerance(x))
-        } else if op.downcast::<Relu>().is_some() {
-            ("relu_forward", all_signed(), none, Tolerance::EXACT)
-        } else if op.downcast::<ReluBackward>().is_some() {
-            let own = vec![signed(x), mask(x)];
-            ("relu_backward", own, none, Tolerance::EXACT)
-        } else if op.downcast::<Add>().is_some() {
-            ("add_forward", all_signed(), none, Tolerance::few(1, 0.0))
-        } else if op.downcast::<Pool>().is_some() {
-            ("pool_forward", all_signed(), none, Tolerance::few(4, 1.0))
-        } else if let Some(pool) = op.downcast::<PoolBackward>() {
-            ("pool_backward", vec![signed(x)], pool.epilogue, Tolerance::few(1, 0.0))
-        } else if op.downcast::<Gram>().is_some() {
-            ("gram_forward", all_signed(), none, gram_forward_tolerance(x))
-        } else if let Some(gram) = op.downcast::<GramBackward>() {
-            let own = vec![signed(x), signed(shapes[1])];
-            ("gram_backward", own, gram.epilogue, gram_backward_tolerance(shapes[1]))
-        } else if op.downcast::<SquaredError>().is_some() {
-            ("squared_error_forward", all_signed(), none, squared_error_tolerance(x))
-        } else if let Some(cost) = op.downcast::<SquaredErrorBackward>() {
-            let own = shapes[..3].iter().map(|shape| signed(*shape)).collect();
-            ("squared_error_backward", own, cost.epilogue, Tolerance::few(4, 0.0))
-        } else if op.downcast::<WeightedSum>().is_some() {
-            let tolerance = Tolerance::sum(2 * (shapes.len() as u64 - 1), 1.0);
-            ("weighted_sum_forward", all_signed(), none, tolerance)
-        } else if op.downcast::<WeightedSumBackward>().is_some() {
-            ("weighted_sum_backward", all_signed(), none, Tolerance::few(1, 0.0))
-        } else if op.downcast::<AdamAdvance>().is_some() {
-            let own = adam_inputs(Shape::SCALAR).into_iter().take(2).collect();
-            ("adam_advance_forward", own, none, Tolerance::positive_sum(2))
-        } else if op.downcast::<Adam>().is_some() {
-            ("adam_forward", adam_inputs(shapes[2]), none, adam_tolerance(1))
-        } else if op.downcast::<Preprocess>().is_some() {
-            ("preprocess_forward", vec![input(x, Fill::Rgba)], none, Tolerance::few(1, 0.0))
-        } else if let Some(picture) = op.downcast::<Postprocess>() {
-            ("postprocess_forward", vec![input(x, Fill::Pixels(picture.mean))], none, Tolerance::EXACT)
-        } else if let Some(peak) = op.downcast::<Peak>() {
-            ("peak_forward", peak_inputs(x), none, peak_tolerance(peak))
-        } else if op.downcast::<Copy>().is_some() {
-            ("copy_forward", all_signed(), none, Tolerance::EXACT)
-        } else {
-            panic!("{} has no family here", op.name());
-        };
+        let (family, own, epilogue, tolerance) =
+            if op.downcast::<Conv>().is_some() || op.downcast::<ConvPool>().is_some() {
+                let own = vec![signed(x), weights(shapes[1]), weights(shapes[2])];
+                ("conv_forward", own, none, conv_forward_tolerance(x))
+            } else if let Some(conv) = op.downcast::<ConvPoolBackward>() {
+                let own = vec![signed(x), mask(conv.pooled), weights(shapes[2])];
+                ("conv_backward", own, conv.epilogue, conv_backward_tolerance(conv.pooled))
+            } else if let Some(conv) = op.downcast::<ConvBackward>() {
+                let own = vec![signed(x), weights(shapes[1])];
+                ("conv_backward", own, conv.epilogue, conv_backward_tolerance(x))
+            } else if op.downcast::<Relu>().is_some() {
+                ("relu_forward", all_signed(), none, Tolerance::EXACT)
+            } else if op.downcast::<ReluBackward>().is_some() {
+                let own = vec![signed(x), mask(x)];
+                ("relu_backward", own, none, Tolerance::EXACT)
+            } else if op.downcast::<Add>().is_some() {
+                ("add_forward", all_signed(), none, Tolerance::few(1, 0.0))
+            } else if op.downcast::<Pool>().is_some() {
+                ("pool_forward", all_signed(), none, Tolerance::few(4, 1.0))
+            } else if let Some(pool) = op.downcast::<PoolBackward>() {
+                ("pool_backward", vec![signed(x)], pool.epilogue, Tolerance::few(1, 0.0))
+            } else if op.downcast::<Gram>().is_some() {
+                ("gram_forward", all_signed(), none, gram_forward_tolerance(x))
+            } else if let Some(gram) = op.downcast::<GramBackward>() {
+                let own = vec![signed(x), signed(shapes[1])];
+                ("gram_backward", own, gram.epilogue, gram_backward_tolerance(shapes[1]))
+            } else if op.downcast::<SquaredError>().is_some() {
+                ("squared_error_forward", all_signed(), none, squared_error_tolerance(x))
+            } else if let Some(cost) = op.downcast::<SquaredErrorBackward>() {
+                let own = shapes[..3].iter().map(|shape| signed(*shape)).collect();
+                ("squared_error_backward", own, cost.epilogue, Tolerance::few(4, 0.0))
+            } else if op.downcast::<WeightedSum>().is_some() {
+                let tolerance = Tolerance::sum(2 * (shapes.len() as u64 - 1), 1.0);
+                ("weighted_sum_forward", all_signed(), none, tolerance)
+            } else if op.downcast::<WeightedSumBackward>().is_some() {
+                ("weighted_sum_backward", all_signed(), none, Tolerance::few(1, 0.0))
+            } else if op.downcast::<AdamAdvance>().is_some() {
+                let own = adam_inputs(Shape::SCALAR).into_iter().take(2).collect();
+                ("adam_advance_forward", own, none, Tolerance::positive_sum(2))
+            } else if op.downcast::<Adam>().is_some() {
+                ("adam_forward", adam_inputs(shapes[2]), none, adam_tolerance(1))
+            } else if op.downcast::<Preprocess>().is_some() {
+                ("preprocess_forward", vec![input(x, Fill::Rgba)], none, Tolerance::few(1, 0.0))
+            } else if let Some(picture) = op.downcast::<Postprocess>() {
+                ("postprocess_forward", vec![input(x, Fill::Pixels(picture.mean))], none, Tolerance::EXACT)
+            } else if let Some(peak) = op.downcast::<Peak>() {
+                ("peak_forward", peak_inputs(x), none, peak_tolerance(peak))
+            } else if op.downcast::<Copy>().is_some() {
+                ("copy_forward", all_signed(), none, Tolerance::EXACT)
+            } else {
+                panic!("{} has no family here", op.name());
+            };
         let dx = op.output_shape(shapes).expect("shapes that fit");
         let (inputs, tolerance) = merged(own, epilogue, dx, tolerance);
         let steps = vec![Step { op: Arc::clone(op), inputs: (0..inputs.len()).collect() }];
