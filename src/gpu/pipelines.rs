@@ -75,7 +75,7 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
     let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&label),
-        source: wgpu::ShaderSource::Wgsl(replacement.unwrap_or(kernel.source).into()),
+        source: wgpu::ShaderSource::Wgsl(replacement.map_or_else(|| kernel.text(), Into::into)),
     };
     let checked = replacement.is_some();
     let module = if checked {

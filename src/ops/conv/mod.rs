@@ -231,11 +231,11 @@ fn winograd<'a>(
     [bias, gate, mask]: [Operand; 3],
 ) -> Winograd<'a> {
     Winograd {
-        gemm: method.kernel(direction),
+        method,
         x: &io.inputs[0],
         y: io.output(),
         weights: io.inputs[1].shape,
-        transposed: direction == Direction::Backward,
+        direction,
         flags,
         bias,
         gate,
