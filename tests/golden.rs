@@ -252,10 +252,9 @@ fn largest_transformed(shape: Shape, values: &[f32], pooled: bool) -> f64 {
                 let lines: [[f64; 6]; 6] = std::array::from_fn(|r| {
                     transform(std::array::from_fn(|c| at(top + r as isize - 1, left + c as isize - 1)))
                 });
-                for c in 0..6 {
-                    let column = transform(std::array::from_fn(|r| lines[r][c]));
-                    most = column.iter().fold(most, |most, value| most.max(value.abs()));
-                }
+                let columns: [[f64; 6]; 6] =
+                    std::array::from_fn(|c| transform(std::array::from_fn(|r| lines[r][c])));
+                most = most.max(largest(columns.as_flattened()));
             }
         }
     }
@@ -349,8 +348,8 @@ fn twenty_steps_are_the_golden_ones() {
 /// nearly 0; the costs hardly feel it.
 #[test]
 fn twenty_steps_in_half_precision_are_near_the_golden_ones() {
-    check_twenty_steps(Precision::F16, HashMap::from([(1, 1e-2), (5, 2e-2), (20, 5e-2)]), |name, _| {
-        if name == "content" { 2e-2 } else { 1e-2 }
+    check_twenty_steps(Precision::F16, HashMap::from([(1, 2e-2), (5, 4e-2), (20, 1e-1)]), |name, _| {
+        if name == "content" { 5e-3 } else { 3e-3 }
     });
 }
 
