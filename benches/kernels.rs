@@ -23,10 +23,10 @@ fn executable(gpu: &Gpu, pipelines: &Pipelines, case: &Case) -> Executable {
     let mut externals = Externals::default();
     for external in &program.externals {
         let index = (0..values.len()).find(|index| Case::input_name(*index) == external.name).unwrap();
-        let plain: &[f32] = bytemuck::cast_slice(&values[index]);
+        let words = &values[index];
         let arranged = match external.form {
-            Form::Plain => plain.to_vec(),
-            form => conv::arrange(form, plain, external.shape.h, external.shape.c),
+            Form::Plain => words.clone(),
+            form => conv::arrange(form, bytemuck::cast_slice(words), external.shape.h, external.shape.c),
         };
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = block_on(gpu.buffer(&external.name, external.bytes, usage)).unwrap();

@@ -126,6 +126,22 @@ impl Tolerance {
     }
 }
 
+impl Case {
+    /// How far from the twin an element may be where a convolution's operands are stored in half precision.
+    pub fn tolerance_in_half(&self) -> Tolerance {
+        let depth = f64::from(self.inputs[0].shape.c);
+        Tolerance {
+            atol: self.tolerance.atol + depth.sqrt() / 64.0,
+            rtol: self.tolerance.rtol,
+            reason: "a number in f16 is off by 2⁻¹¹ of itself, or by 2⁻¹⁰ where a driver rounds towards zero. \
+                     Winograd's transform makes numbers up to 26 times as large, and the output's adds 36 products \
+                     for each channel with factors up to 8, most of them far smaller; with random signs the errors \
+                     of the channels add up as the root of their number: the largest of a hundred thousand \
+                     elements is off by 0.011 times that root, and 2⁻⁶ are allowed",
+        }
+    }
+}
+
 /// What must be in the buffers afterwards.
 #[derive(Clone, Debug)]
 pub struct Expected {

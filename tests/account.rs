@@ -4,8 +4,8 @@
 
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::ops::KernelChoice;
 use impasto::ops::conv::Algorithm;
+use impasto::ops::{KernelChoice, Precision};
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
 
@@ -17,13 +17,19 @@ fn picture(width: u32, height: u32) -> Picture {
 #[test]
 fn what_is_allocated_is_what_was_planned() {
     let (content, style) = (picture(37, 23), picture(18, 41));
-    for kernels in [KernelChoice::Auto, KernelChoice::Algorithm(Algorithm::Naive)] {
+    let mut weights = Vec::new();
+    for (kernels, precision) in [
+        (KernelChoice::Auto, Precision::F32),
+        (KernelChoice::Algorithm(Algorithm::Winograd), Precision::F32),
+        (KernelChoice::Algorithm(Algorithm::Winograd), Precision::F16),
+        (KernelChoice::Algorithm(Algorithm::Naive), Precision::F32),
+    ] {
         pollster::block_on(async {
             let gpu = Gpu::open(None).await.unwrap();
             let engine = Engine::with_options(
                 gpu,
                 Weights::embedded().unwrap(),
-                EngineOptions { kernels, ..EngineOptions::default() },
+                EngineOptions { kernels, precision, ..EngineOptions::default() },
             );
             let options = Options::preset(Preset::Course);
             let planned = Transfer::plan(&engine, (37, 23), (18, 41), &options).unwrap();
@@ -40,6 +46,10 @@ fn what_is_allocated_is_what_was_planned() {
             // A second transfer shares the weights, and says so of each.
             let second = Transfer::prepare(&engine, &style, &content, &options).await.unwrap();
             assert_eq!(second.bytes().weights, bytes.weights);
+            weights.push(bytes.weights);
         });
     }
+    // Biases and the first layer's weights stay in single precision.
+    let halves = 2.0 * weights[2] as f64 / weights[1] as f64;
+    assert!((1.0..1.001).contains(&halves), "{weights:?}: f16 halves the weights");
 }

@@ -214,6 +214,9 @@ fn the_plan_of_explain_is_that_of_a_run() {
     let assert = studio.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
     assert.stdout(contains("conv_forward_direct").and(contains("GFLOP a step")).and(contains("total")));
     assert_eq!(studio.read("run.json"), studio.read("explain.json"));
+    // Layers behind the first are done by Winograd, whose operands may be stored in f16.
+    let half = studio.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
+    half.stdout(contains("conv_forward_winograd_input_half"));
 
     let plan: Value = serde_json::from_slice(&studio.read("run.json")).unwrap();
     assert_eq!(keys(&plan), sorted(["width", "height", "dispatches", "bytes"]));
@@ -305,6 +308,7 @@ fn wrong_arguments_exit_with_2() {
         (vec!["-o", o, "--size", "12x"], "such as 640x480"),
         (vec!["-o", o, "--size", "-4"], "--size"),
         (vec!["-o", o, "--alpha", "-1"], "--alpha"),
+        (vec!["-o", o, "--precision", "f8"], "f16"),
         (vec!["-o", o, "--beta", "nan"], "--beta"),
         (vec!["-o", o, "--learning-rate", "inf"], "--learning-rate"),
         (vec!["-o", o, "--learning-rate", "0"], "--learning-rate"),

@@ -27,7 +27,7 @@ use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Shape};
+use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision, Shape};
 
 // ---- A small network with everything that a transfer has ----
 
@@ -359,6 +359,7 @@ fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limi
             choice,
             choices: Arc::default(),
             low_memory: false,
+            precision: Precision::F32,
         },
         max_buffer_bytes: 2 << 30,
         alignment: ALIGNMENT,

@@ -17,7 +17,7 @@ use impasto::graph::{Program, Role};
 use impasto::ops::conv::{Conv, ConvPool};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
-use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
+use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Precision, Shape};
 use impasto::reference::relu_mask;
 
 /// Names of the kernels that a program runs, each once, in order.
@@ -30,9 +30,9 @@ fn kernels(program: &Program) -> Vec<&'static str> {
 /// Output and inputs of a run against what is expected of them; inputs that nobody may write must be unchanged.
 /// Returns the comparison that used most of its allowed error.
 #[track_caller]
-fn judge(name: &str, case: &Case, expected: &Expected, run: &Run) -> Comparison {
+fn judge(name: &str, case: &Case, tolerance: Tolerance, expected: &Expected, run: &Run) -> Comparison {
     assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
-    let Tolerance { atol, rtol, .. } = case.tolerance;
+    let Tolerance { atol, rtol, .. } = tolerance;
     let widen = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
     let output: Vec<f64> = if case.makes_words() {
         run.output.iter().copied().map(f64::from).collect()
@@ -79,6 +79,8 @@ fn check_family(family: &str) {
                 continue;
             }
             let name = format!("{} by {}", case.name, names.join(" + "));
+            let half = way.precision == Precision::F16;
+            let tolerance = if half { case.tolerance_in_half() } else { case.tolerance };
             let mut note = |comparison: Comparison| {
                 // The GEMM kernels of the forward convolution do the backward one too.
                 let own = names.iter().copied().find(|name| name.starts_with(family));
@@ -89,7 +91,7 @@ fn check_family(family: &str) {
                 }
             };
             let whole = run(case, &options);
-            note(judge(&name, case, &expected, &whole));
+            note(judge(&name, case, tolerance, &expected, &whole));
             let again = run(case, &options);
             assert!(same_bits(&whole, &again), "{name}: two runs differ");
             // Without guards, so that places in the arenas are those of the plan.
@@ -99,7 +101,7 @@ fn check_family(family: &str) {
             if let Some(limit) = case.binding_limit() {
                 let options = Options { max_binding_bytes: Some(limit), ..options };
                 let pieces = run(case, &options);
-                note(judge(&format!("{name}, in pieces"), case, &expected, &pieces));
+                note(judge(&format!("{name}, in pieces"), case, tolerance, &expected, &pieces));
                 let sliced = run(case, &Options { slices: true, guards: false, ..options });
                 assert!(
                     sliced.overruns.is_empty(),
@@ -360,6 +362,7 @@ impl Params for WrongParams {
 }
 
 static WRONG: Kernel = Kernel {
+    edits: &[],
     name: "wrong",
     source: "
         override WORKGROUP: u32 = 64u;

@@ -14,16 +14,19 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Expression, Literal, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 fn parsed(kernel: &Kernel) -> Module {
-    naga::front::wgsl::parse_str(kernel.source)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(kernel.source)))
+    naga::front::wgsl::parse_str(&kernel.text())
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.text())))
 }
 
 /// Validates with nothing but what the kernel claims to need.
 fn validated(kernel: &Kernel, module: &Module) -> ModuleInfo {
-    let claimed = if kernel.subgroup.is_some() { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    // Numbers in f16 are packed and unpacked by what every Vulkan, Metal and DirectX 12 driver has.
+    let packs = kernel.text().contains("pack2x16float(");
+    let claimed = if kernel.subgroup.is_some() { Capabilities::SUBGROUP } else { Capabilities::empty() }
+        | if packs { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
     Validator::new(ValidationFlags::all(), claimed)
         .validate(module)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(kernel.source)))
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.text())))
 }
 
 /// Names of the files in a folder of the project that end so, without the ending.
@@ -39,12 +42,22 @@ fn stems(folder: &str, ending: &str) -> Vec<String> {
 
 #[test]
 fn every_file_is_a_kernel_and_every_kernel_a_file() {
-    let mut names: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    let (files, variants): (Vec<&Kernel>, Vec<&Kernel>) =
+        KERNELS.iter().partition(|kernel| kernel.edits.is_empty());
+    let mut names: Vec<&str> = files.iter().map(|kernel| kernel.name).collect();
     names.sort_unstable();
     assert_eq!(names, stems("wgsl", "wgsl"));
-    for kernel in KERNELS {
+    for kernel in &files {
         let path = format!("{}/wgsl/{}.wgsl", env!("CARGO_MANIFEST_DIR"), kernel.name);
         assert_eq!(kernel.source, std::fs::read_to_string(path).unwrap(), "{}", kernel.name);
+    }
+    for kernel in variants {
+        assert!(names.iter().all(|name| *name != kernel.name), "{} is a file and a variant", kernel.name);
+        assert!(files.iter().any(|file| file.source == kernel.source), "{}: of no file", kernel.name);
+        for (from, to) in kernel.edits {
+            assert_eq!(kernel.source.matches(from).count(), 1, "{}: {from}", kernel.name);
+            assert!(from != to && kernel.text().contains(to), "{}: {to}", kernel.name);
+        }
     }
 }
 
@@ -69,8 +82,9 @@ fn every_kernel_has_a_twin_of_its_name() {
 #[test]
 fn every_kernel_begins_with_a_comment_on_its_threads() {
     for kernel in KERNELS {
-        assert!(kernel.source.starts_with("// "), "{}: the formula comes first", kernel.name);
-        let header: String = kernel.source.lines().take_while(|line| line.starts_with("//")).collect();
+        assert!(kernel.text().starts_with("// "), "{}: the formula comes first", kernel.name);
+        let text = kernel.text();
+        let header: String = text.lines().take_while(|line| line.starts_with("//")).collect();
         assert!(header.contains("Threads:"), "{}: the header says who computes what", kernel.name);
     }
 }
@@ -192,7 +206,7 @@ fn flags_have_the_bits_that_rust_says() {
             found += 1;
         }
         // Whoever looks at flags tests them by name.
-        for line in kernel.source.lines().filter(|line| line.contains("params.flags")) {
+        for line in kernel.text().lines().filter(|line| line.contains("params.flags")) {
             assert!(bits.iter().any(|(name, _)| line.contains(&format!("params.flags & {name})"))), "{line}");
         }
     }
@@ -202,14 +216,14 @@ fn flags_have_the_bits_that_rust_says() {
 #[test]
 fn every_kernel_folds_and_ends_its_workgroups_alike() {
     for kernel in KERNELS {
-        if !kernel.source.contains("@builtin(workgroup_id)") {
+        if !kernel.text().contains("@builtin(workgroup_id)") {
             // Runs in one workgroup, whatever the slice.
             assert!(kernel.name.ends_with("_reduce"), "{}", kernel.name);
             continue;
         }
         let fold = "let group = slice.first + group_id.y * FOLD + group_id.x;";
-        assert_eq!(kernel.source.matches(fold).count(), 1, "{}", kernel.name);
-        assert_eq!(kernel.source.matches("group >= slice.end").count(), 1, "{}", kernel.name);
+        assert_eq!(kernel.text().matches(fold).count(), 1, "{}", kernel.name);
+        assert_eq!(kernel.text().matches("group >= slice.end").count(), 1, "{}", kernel.name);
     }
 }
 
@@ -272,7 +286,7 @@ fn tile_constants_are_the_same_in_rust_and_wgsl() {
     for kernel in KERNELS {
         for (name, value) in kernel.tile {
             let line = format!("const {name}: u32 = {value}u;");
-            assert!(kernel.source.contains(&line), "{}: expected `{line}`", kernel.name);
+            assert!(kernel.text().contains(&line), "{}: expected `{line}`", kernel.name);
         }
     }
 }

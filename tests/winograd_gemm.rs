@@ -10,6 +10,7 @@ use std::sync::Arc;
 use common::compare::{assert_canary, assert_close};
 use common::gpu::{Options, Run, run, shared_gpu};
 use common::random::Random;
+use half::f16;
 use impasto::cases::{Case, Fill, Input, Step, Tolerance};
 use impasto::gpu::Kernel;
 use impasto::graph::Role;
@@ -136,16 +137,30 @@ fn written(name: &str, run: &Run, expected: &[Option<f64>]) -> Vec<f64> {
 
 #[track_caller]
 fn check(kernel: &'static Kernel, directions: &[bool]) {
+    let half = kernel.name.ends_with("_half");
     for layer in LAYERS {
         for transposed in directions.iter().copied() {
             let sizes = layer.sizes(transposed);
             let name = format!("{} of {layer:?}, transposed: {transposed}", kernel.name);
             let mut random = Random::new(u64::from(layer.c_in * 1000 + layer.c_out));
-            let (u, v) = (layer.weights(&mut random), layer.values(sizes.depth, &mut random));
+            let (mut u, mut v) = (layer.weights(&mut random), layer.values(sizes.depth, &mut random));
+            if half {
+                round(&mut u);
+                round(&mut v);
+            }
             let m = expected(layer, sizes, &u, &v);
             let want: Vec<f64> = m.iter().copied().flatten().collect();
-            let shape_u = Shape::new(COMPONENTS, sizes.weight_blocks, 32 * sizes.weight_rows);
-            let shape_v = Shape::new(COMPONENTS, sizes.depth, 4 * sizes.stride4);
+            let mut shape_u = Shape::new(COMPONENTS, sizes.weight_blocks, 32 * sizes.weight_rows);
+            let mut shape_v = Shape::new(COMPONENTS, sizes.depth, 4 * sizes.stride4);
+            if half {
+                u = packed(&u);
+                shape_u.w /= 2;
+            }
+            if half && !transposed {
+                // Stored as a 64th, which the kernel undoes.
+                v = packed(&v.iter().map(|value| value / 64.0).collect::<Vec<_>>());
+                shape_v.w /= 2;
+            }
             let input = |shape, values| Input { shape, role: Role::Workspace, fill: Fill::Given(values) };
             let case = Case {
                 name: name.clone(),
@@ -167,6 +182,17 @@ fn check(kernel: &'static Kernel, directions: &[bool]) {
             assert_eq!(whole.output, sliced.output, "{name}: slices make a difference");
         }
     }
+}
+
+/// To numbers that f16 has, also when divided by 64, so that storing them costs nothing.
+fn round(values: &mut [f32]) {
+    values.iter_mut().for_each(|value| *value = 64.0 * f16::from_f32(*value / 64.0).to_f32());
+}
+
+/// Two f16 a word.
+fn packed(values: &[f32]) -> Vec<f32> {
+    let bits = |value: f32| u32::from(f16::from_f32(value).to_bits());
+    values.chunks_exact(2).map(|pair| f32::from_bits(bits(pair[0]) | bits(pair[1]) << 16)).collect()
 }
 
 fn named(name: &str) -> &'static Kernel {
@@ -191,6 +217,36 @@ fn conv_forward_winograd_gemm_subgroup() {
 #[test]
 fn conv_backward_winograd_gemm_subgroup() {
     check_subgroup("conv_backward_winograd_gemm_subgroup", true);
+}
+
+#[test]
+fn conv_forward_winograd_gemm_tile_half() {
+    check(named("conv_forward_winograd_gemm_tile_half"), &[false]);
+}
+
+#[test]
+fn conv_backward_winograd_gemm_tile_half() {
+    check(named("conv_backward_winograd_gemm_tile_half"), &[true]);
+}
+
+#[test]
+fn conv_forward_winograd_gemm_tile8_half() {
+    check(named("conv_forward_winograd_gemm_tile8_half"), &[false]);
+}
+
+#[test]
+fn conv_backward_winograd_gemm_tile8_half() {
+    check(named("conv_backward_winograd_gemm_tile8_half"), &[true]);
+}
+
+#[test]
+fn conv_forward_winograd_gemm_subgroup_half() {
+    check_subgroup("conv_forward_winograd_gemm_subgroup_half", false);
+}
+
+#[test]
+fn conv_backward_winograd_gemm_subgroup_half() {
+    check_subgroup("conv_backward_winograd_gemm_subgroup_half", true);
 }
 
 /// Checks a kernel that is for one subgroup size only, where the device has it.

@@ -36,6 +36,10 @@ const LANES: u32 = 8u;
 // Pairs of channels in a row of a block of u.
 const RUN: u32 = 16u;
 
+fn load_weights(at: u32) -> vec2<f32> {
+    return u[at];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let group = slice.first + group_id.y * FOLD + group_id.x;
@@ -64,42 +68,42 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation
         let even = v[at];
         // An odd last channel is paired with itself: its partner in u is padding, 0.
         let odd = v[at + select(0u, params.stride4, d + 1u < params.depth)];
-        let pairs0 = u[row + from0];
+        let pairs0 = load_weights(row + from0);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs0, l);
             sum[0u + l] += s.x * even + s.y * odd;
         }
-        let pairs1 = u[row + from1];
+        let pairs1 = load_weights(row + from1);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs1, l);
             sum[8u + l] += s.x * even + s.y * odd;
         }
-        let pairs2 = u[row + from2];
+        let pairs2 = load_weights(row + from2);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs2, l);
             sum[16u + l] += s.x * even + s.y * odd;
         }
-        let pairs3 = u[row + from3];
+        let pairs3 = load_weights(row + from3);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs3, l);
             sum[24u + l] += s.x * even + s.y * odd;
         }
-        let pairs4 = u[row + from4];
+        let pairs4 = load_weights(row + from4);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs4, l);
             sum[32u + l] += s.x * even + s.y * odd;
         }
-        let pairs5 = u[row + from5];
+        let pairs5 = load_weights(row + from5);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs5, l);
             sum[40u + l] += s.x * even + s.y * odd;
         }
-        let pairs6 = u[row + from6];
+        let pairs6 = load_weights(row + from6);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs6, l);
             sum[48u + l] += s.x * even + s.y * odd;
         }
-        let pairs7 = u[row + from7];
+        let pairs7 = load_weights(row + from7);
         for (var l = 0u; l < 8u; l++) {
             let s = subgroupShuffle(pairs7, l);
             sum[56u + l] += s.x * even + s.y * odd;

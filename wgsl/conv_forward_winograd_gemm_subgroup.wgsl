@@ -35,6 +35,14 @@ const TILES: u32 = 32u;
 const BLOCK: u32 = 32u;
 const LANES: u32 = 8u;
 
+fn load_weights(at: u32) -> vec4<f32> {
+    return u[at];
+}
+
+fn load_values(at: u32) -> vec4<f32> {
+    return v[at];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let group = slice.first + group_id.y * FOLD + group_id.x;
@@ -57,12 +65,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation
     for (var d = 0u; d < params.depth; d += 2u) {
         // An odd last channel is paired with itself and weight 0.
         let paired = d + 1u < params.depth;
-        let even = v[at];
-        let odd = v[at + select(0u, params.stride4, paired)];
+        let even = load_values(at);
+        let odd = load_values(at + select(0u, params.stride4, paired));
         let next = select(0u, LANES, paired);
         let share = select(0.0, 1.0, paired);
-        let low_even = u[low_at];
-        let low_odd = share * u[low_at + next];
+        let low_even = load_weights(low_at);
+        let low_odd = share * load_weights(low_at + next);
         for (var l = 0u; l < 4u; l++) {
             let e = subgroupShuffle(low_even, l);
             let o = subgroupShuffle(low_odd, l);
@@ -79,8 +87,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation
             sum[4u * l + 2u] += e.z * even + o.z * odd;
             sum[4u * l + 3u] += e.w * even + o.w * odd;
         }
-        let high_even = u[high_at];
-        let high_odd = share * u[high_at + next];
+        let high_even = load_weights(high_at);
+        let high_odd = share * load_weights(high_at + next);
         for (var l = 0u; l < 4u; l++) {
             let e = subgroupShuffle(high_even, l);
             let o = subgroupShuffle(high_odd, l);

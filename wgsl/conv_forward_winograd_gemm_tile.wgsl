@@ -44,6 +44,14 @@ const ROW: u32 = 9u;
 var<workgroup> weights_tile: array<vec4<f32>, 144>;
 var<workgroup> values_tile: array<vec4<f32>, 144>;
 
+fn load_weights(at: u32) -> vec4<f32> {
+    return u[at];
+}
+
+fn load_values(at: u32) -> vec4<f32> {
+    return v[at];
+}
+
 fn store(at: u32, output: u32, sum: vec4<f32>) {
     if (output < params.outputs) {
         m[at + output * params.stride4] = sum;
@@ -80,16 +88,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     for (var first = 0u; first < params.depth; first += DEPTH) {
         let near = first + line;
         let far = near + DEPTH / 2u;
-        let near_value = v[values_at + min(near, last_line) * params.stride4];
-        let far_value = v[values_at + min(far, last_line) * params.stride4];
+        let near_value = load_values(values_at + min(near, last_line) * params.stride4);
+        let far_value = load_values(values_at + min(far, last_line) * params.stride4);
         if (!transposed) {
-            let near_weight = u[weights_at + min(near, last_line) * RUN];
-            let far_weight = u[weights_at + min(far, last_line) * RUN];
+            let near_weight = load_weights(weights_at + min(near, last_line) * RUN);
+            let far_weight = load_weights(weights_at + min(far, last_line) * RUN);
             weights_tile[line * ROW + column] = select(vec4(0.0), near_weight, near <= last_line);
             weights_tile[(line + DEPTH / 2u) * ROW + column] = select(vec4(0.0), far_weight, far <= last_line);
         } else if (corner < RUN) {
             let at = mirrored_at + first / OUTPUTS * params.weight_rows * RUN + first % OUTPUTS / 4u;
-            let block = transpose(mat4x4(u[at + rows.x], u[at + rows.y], u[at + rows.z], u[at + rows.w]));
+            let block = transpose(mat4x4(
+                load_weights(at + rows.x),
+                load_weights(at + rows.y),
+                load_weights(at + rows.z),
+                load_weights(at + rows.w),
+            ));
             let to = lane % 4u * 4u * ROW + corner;
             weights_tile[to] = block[0];
             weights_tile[to + ROW] = block[1];

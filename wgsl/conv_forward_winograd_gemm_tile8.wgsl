@@ -52,22 +52,30 @@ const ROW: u32 = 17u;
 var<workgroup> weights_tile: array<vec4<f32>, 272>;
 var<workgroup> values_tile: array<vec4<f32>, 272>;
 
+fn load_weights(at: u32) -> vec4<f32> {
+    return u[at];
+}
+
+fn load_values(at: u32) -> vec4<f32> {
+    return v[at];
+}
+
 // Four vec4s that lie `step` apart, none behind `last`.
 fn fetch_weights(at: u32, step: u32, last: u32) -> mat4x4<f32> {
     return mat4x4(
-        u[min(at, last)],
-        u[min(at + step, last)],
-        u[min(at + 2u * step, last)],
-        u[min(at + 3u * step, last)],
+        load_weights(min(at, last)),
+        load_weights(min(at + step, last)),
+        load_weights(min(at + 2u * step, last)),
+        load_weights(min(at + 3u * step, last)),
     );
 }
 
 fn fetch_values(at: u32, step: u32, last: u32) -> mat4x4<f32> {
     return mat4x4(
-        v[min(at, last)],
-        v[min(at + step, last)],
-        v[min(at + 2u * step, last)],
-        v[min(at + 3u * step, last)],
+        load_values(min(at, last)),
+        load_values(min(at + step, last)),
+        load_values(min(at + 2u * step, last)),
+        load_values(min(at + 3u * step, last)),
     );
 }
 

@@ -107,7 +107,7 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[(
 /// SHA-256 of all that decides what is compiled: the source and the values of its overrides.
 pub(crate) fn identity(kernel: &Kernel) -> String {
     let mut hash = Sha256::new(); // Some checkouts have other line ends.
-    hash.update(kernel.source.replace("\r\n", "\n"));
+    hash.update(kernel.text().replace("\r\n", "\n"));
     for (name, value) in kernel.constants() {
         hash.update(format!("\n{name}={value}"));
     }

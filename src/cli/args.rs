@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::Error;
+use impasto::ops::Precision;
 use impasto::picture::Size;
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
@@ -163,6 +164,11 @@ pub(super) struct Choices {
     /// [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
+    /// In what numbers the large operands of convolutions are stored: f16 halves the memory of the transformed
+    /// weights, and differs in a picture's last levels. Sums are f32 either way.
+    #[arg(long, value_name = "P", default_value = Precision::ALL[0].0, help_heading = "Running")]
+    #[arg(value_parser = PossibleValuesParser::new(Precision::ALL.map(|(name, _)| name)))]
+    precision: String,
     /// Show no progress and no warnings; errors are shown.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
@@ -233,6 +239,12 @@ impl Choices {
     /// The picture to start from, where `--init` names one.
     pub(super) fn init_file(&self) -> Option<&PathBuf> {
         self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
+    }
+
+    /// In what numbers the large operands of convolutions are stored.
+    pub(super) fn precision(&self) -> Precision {
+        let named = Precision::ALL.iter().find(|(name, _)| *name == self.precision);
+        named.map_or(Precision::F32, |(_, precision)| *precision)
     }
 
     /// The options, checked. A picture to start from is not read yet: the content stands for it.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
+use impasto::ops::Precision;
 use impasto::picture::{MEMORY_LIMIT, Picture};
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Plan, Transfer};
 
@@ -80,7 +81,7 @@ impl<'a> Order<'a> {
         // Before the device is opened, which takes longer.
         weights.check(options.deepest()?)?;
         let gpu = Gpu::open(choices.device.as_deref()).await?;
-        let engine = engine(gpu, weights);
+        let engine = engine(gpu, weights, choices.precision());
         let sides = |picture: &Picture| (picture.width(), picture.height());
         let plan = Transfer::plan(&engine, sides(&content), sides(&style), &options)?;
         Ok(Job { options, output, content, style, engine, plan })
@@ -98,10 +99,10 @@ pub(super) struct Job {
 }
 
 /// An engine that does not take more memory than there is.
-pub(super) fn engine(gpu: Gpu, weights: Weights) -> Engine {
+pub(super) fn engine(gpu: Gpu, weights: Weights, precision: Precision) -> Engine {
     // A software adapter takes what the system has, and the system ends who takes more.
     let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
-    Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..EngineOptions::default() })
+    Engine::with_options(gpu, weights, EngineOptions { precision, memory_bytes, ..EngineOptions::default() })
 }
 
 /// Bytes of memory that are free for programs, where the system says.

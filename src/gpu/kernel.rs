@@ -1,5 +1,7 @@
 //! The kernel type: a WGSL file and the facts about it that Rust states once.
 
+use std::borrow::Cow;
+
 /// How a kernel uses a storage binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -51,16 +53,22 @@ macro_rules! params {
 }
 pub(crate) use params;
 
-/// A compute kernel: one WGSL file with entry point `main`.
+/// A line of a WGSL file, and what stands in its place in a variant of the kernel.
+pub type Edit = (&'static str, &'static str);
+
+/// A compute kernel: one WGSL file with entry point `main`, or a variant of one in which a few lines differ.
 ///
 /// Group 0 holds, in this order, the uniform `slice` (the range of workgroups to run, with a dynamic
 /// offset), the uniform `params`, and the storage bindings.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The file's stem: also the twin's, the case's, the bench row's and the debug label's name.
+    /// The file's stem, or that of a variant: also the twin's, the case's, the bench row's and the debug label's
+    /// name.
     pub name: &'static str,
-    /// The WGSL text.
+    /// The text of the WGSL file.
     pub source: &'static str,
+    /// What a variant has otherwise than the file; each line occurs in it once.
+    pub edits: &'static [Edit],
     /// Field names of the `Params` block, in order.
     pub params: &'static [&'static str],
     /// Storage bindings in binding order.
@@ -76,6 +84,12 @@ pub struct Kernel {
 impl Kernel {
     /// Binding number of the first storage binding.
     pub const FIRST_STORAGE_BINDING: u32 = 2;
+
+    /// The WGSL text that is compiled: the file's, with the lines of a variant.
+    pub fn text(&self) -> Cow<'static, str> {
+        let edited = |text: Cow<'static, str>, (from, to): &Edit| Cow::Owned(text.replacen(from, to, 1));
+        self.edits.iter().fold(Cow::Borrowed(self.source), edited)
+    }
 
     /// The value of a [`Kernel::tile`] constant.
     ///

@@ -11,7 +11,7 @@ mod wait;
 pub(crate) use device::Submission;
 pub use device::{AdapterSummary, Gpu, adapters};
 pub(crate) use kernel::params;
-pub use kernel::{Access, Binding, Kernel, Params};
+pub use kernel::{Access, Binding, Edit, Kernel, Params};
 pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};

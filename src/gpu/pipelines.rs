@@ -1,5 +1,6 @@
 //! Compiled kernels: built once, inside error scopes, so that a compiler's complaint becomes an error.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -73,10 +74,9 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
     let exhausted = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
     let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(&label),
-        source: wgpu::ShaderSource::Wgsl(replacement.unwrap_or(kernel.source).into()),
-    };
+    let text = replacement.map_or_else(|| kernel.text(), Cow::from);
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.clone()) };
     let checked = replacement.is_some();
     let module = if checked {
         device.create_shader_module(descriptor)
@@ -116,6 +116,10 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
             reason: error.to_string().trim_end().to_owned(),
             remedy: if checked {
                 "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
+                    .into()
+            } else if text.contains("pack2x16float(") {
+                "update the graphics driver, choose another adapter with --device, or store in single \
+                 precision with --precision f32"
                     .into()
             } else {
                 "update the graphics driver, or choose another adapter with --device".into()

@@ -36,10 +36,18 @@ pub const KERNELS: &[&Kernel] = &[
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8,
     &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
     &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF,
+    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
+    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
+    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
     &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT,
     &conv::winograd::CONV_BACKWARD_WINOGRAD_INPUT,
+    &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT_HALF,
     &conv::winograd::CONV_FORWARD_WINOGRAD_OUTPUT,
     &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS,
+    &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS_HALF,
     &conv::CONV_BACKWARD_NAIVE,
     &conv::CONV_BACKWARD_DIRECT,
     &relu::RELU_FORWARD,
@@ -184,14 +192,16 @@ pub enum Form {
     Backward,
     /// Transformed, (36, out / 32, in, 32), padded to whole blocks of 32 outputs: see [`conv`]. Serves both directions.
     Winograd,
+    /// The same in f16, rounded to the nearest.
+    WinogradHalf,
 }
 
 impl Form {
-    /// Elements that a tensor of `shape` takes in this arrangement.
+    /// Words of 32 bits that a tensor of `shape` takes in this arrangement.
     pub fn elements(self, shape: Shape) -> u64 {
         match self {
             Self::Plain => shape.elements(),
-            Self::Forward | Self::Backward | Self::Winograd => {
+            Self::Forward | Self::Backward | Self::Winograd | Self::WinogradHalf => {
                 conv::arranged_elements(self, shape.h, shape.c)
             }
         }
@@ -329,6 +339,23 @@ impl DeviceClass {
     }
 }
 
+/// In what numbers the large operands of convolutions are stored. Sums, and everything else, are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision for what Winograd's products read: transformed weights, and transformed activations in the
+    /// forward direction. Gradients are of unknown size and stay f32, and so does every convolution that another
+    /// method does. Needs no feature of the device.
+    F16,
+}
+
+impl Precision {
+    /// All precisions with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("f32", Self::F32), ("f16", Self::F16)];
+}
+
 /// What lowering must know of the device, and of what was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capabilities {
@@ -344,6 +371,8 @@ pub struct Capabilities {
     pub choices: Arc<conv::Choices>,
     /// Whether to take time rather than memory: transformed weights are made anew before each use.
     pub low_memory: bool,
+    /// How the large operands of convolutions are stored.
+    pub precision: Precision,
 }
 
 impl Capabilities {
@@ -360,6 +389,7 @@ impl Capabilities {
             choice: KernelChoice::Auto,
             choices: Arc::default(),
             low_memory: false,
+            precision: Precision::F32,
         }
     }
 
@@ -524,6 +554,7 @@ macro_rules! kernel {
         $crate::gpu::Kernel {
             name: $name,
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl/", $name, ".wgsl")),
+            edits: &[],
             params: <$params as $crate::gpu::Params>::FIELDS,
             bindings: &[$($crate::gpu::Binding::$access(stringify!($binding))),*],
             workgroup: $workgroup,

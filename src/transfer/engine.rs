@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
-use crate::ops::{Form, KernelChoice, conv};
+use crate::ops::{Form, KernelChoice, Precision, conv};
 
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
 /// kind does in a tenth of a second.
@@ -27,6 +27,9 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
 pub struct EngineOptions {
     /// Which kernels may be taken.
     pub kernels: KernelChoice,
+    /// In what numbers the large operands of convolutions are stored: [`Precision::F16`] halves the transformed
+    /// weights and what the forward direction's products read.
+    pub precision: Precision,
     /// Most FLOP of a slice, the smallest piece of work that is recorded or submitted; `None`: about a tenth of
     /// a second on a slow adapter of the kind. A host with a frame budget gives less.
     pub slice_work: Option<u64>,
@@ -96,9 +99,10 @@ impl Engine {
 
     /// What bounds a plan on this device.
     pub fn limits(&self) -> Limits {
-        let EngineOptions { kernels, slice_work, memory_bytes } = self.0.options;
+        let EngineOptions { kernels, precision, slice_work, memory_bytes } = self.0.options;
         let mut limits = Limits::of(self.gpu(), slice_work.unwrap_or_else(|| usual_slice_work(self.gpu())));
         limits.capabilities.choice = kernels;
+        limits.capabilities.precision = precision;
         Limits { memory_bytes, ..limits }
     }
 
@@ -134,15 +138,15 @@ impl Engine {
     async fn upload(&self, external: &External, weights: &ConvolutionWeights) -> Result<wgpu::Buffer> {
         let ConvolutionWeights { kernel, bias, input_channels, output_channels } = weights;
         let arranged;
-        let values = if external.name == bias_name(layer_of(&external.name)) {
-            bias
+        let bytes: &[u8] = if external.name == bias_name(layer_of(&external.name)) {
+            bytemuck::cast_slice(bias)
         } else {
             arranged = conv::arrange(external.form, kernel, *input_channels, *output_channels);
-            &arranged
+            bytemuck::cast_slice(&arranged)
         };
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = self.gpu().buffer(&format!("impasto.{}", external.name), external.bytes, usage).await?;
-        self.gpu().queue().write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        self.gpu().queue().write_buffer(&buffer, 0, bytes);
         Ok(buffer)
     }
 

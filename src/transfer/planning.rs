@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::ops::{Capabilities, DeviceClass, KernelChoice};
+    use crate::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
     use crate::transfer::Preset;
 
     #[test]
@@ -259,6 +259,7 @@ mod tests {
             choice: KernelChoice::Auto,
             choices: Arc::default(),
             low_memory: false,
+            precision: Precision::F32,
         };
         let limits = Limits {
             capabilities,

@@ -7,7 +7,7 @@ use impasto::cases::Case;
 use impasto::gpu::{Gpu, Pipelines, Readback};
 use impasto::graph::{Executable, Externals, Limits, Place, Program, Role, fuse, plan};
 use impasto::ops::conv::{self, Method};
-use impasto::ops::{Form, KernelChoice, Layout, Shape};
+use impasto::ops::{Form, KernelChoice, Layout, Precision, Shape};
 use impasto::wgpu;
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
@@ -43,6 +43,7 @@ pub(crate) struct Way {
     /// Without any optional feature of the device.
     pub(crate) portable: bool,
     pub(crate) low_memory: bool,
+    pub(crate) precision: Precision,
 }
 
 /// All ways: a method that cannot do a case, or not on this device, leaves it to the usual one.
@@ -50,7 +51,9 @@ pub(crate) fn ways() -> Vec<Way> {
     let usual = Way::default();
     let methods = Method::ALL.map(|method| Way { choice: KernelChoice::Method(method), ..usual });
     let low_memory = Way { choice: KernelChoice::Method(Method::WinogradTile), low_memory: true, ..usual };
-    [usual, Way { portable: true, ..usual }, low_memory].into_iter().chain(methods).collect()
+    let half = methods[..3].iter().chain([&low_memory]).map(|way| Way { precision: Precision::F16, ..*way });
+    let half: Vec<Way> = half.collect();
+    [usual, Way { portable: true, ..usual }, low_memory].into_iter().chain(methods).chain(half).collect()
 }
 
 /// How a case is run.
@@ -85,9 +88,10 @@ pub(crate) struct Run {
 pub(crate) fn limits(options: &Options) -> Limits {
     let gpu = &shared_gpu().gpu;
     let mut limits = Limits::of(gpu, u64::MAX);
-    let Way { choice, portable, low_memory } = options.way;
+    let Way { choice, portable, low_memory, precision } = options.way;
     limits.capabilities.choice = choice;
     limits.capabilities.low_memory = low_memory;
+    limits.capabilities.precision = precision;
     if portable {
         limits.capabilities.subgroups = None;
     }
@@ -148,8 +152,7 @@ async fn run_async(case: &Case, options: &Options) -> impasto::Result<Run> {
             Form::Plain => values[index][range.clone()].to_vec(),
             form => {
                 let plain: Vec<f32> = values[index].iter().map(|bits| f32::from_bits(*bits)).collect();
-                let arranged = conv::arrange(form, &plain, external.shape.h, external.shape.c);
-                arranged.iter().map(|value| value.to_bits()).collect()
+                conv::arrange(form, &plain, external.shape.h, external.shape.c)
             }
         };
         assert_eq!(

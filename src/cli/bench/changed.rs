@@ -90,7 +90,7 @@ impl Changed {
         // Both with run-time checks, so that only the text makes a difference.
         let (built_in, changed) = (Pipelines::default(), Pipelines::default());
         changed.replace(gpu, self.kernel, &self.text).await?;
-        built_in.replace(gpu, self.kernel, self.kernel.source).await?;
+        built_in.replace(gpu, self.kernel, &self.kernel.text()).await?;
         let mut checker = Checker::default();
         for trial in &trials {
             progress.tell(&format!("checking {}", trial.subject.checked.name));

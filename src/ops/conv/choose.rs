@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gemm::{
-    CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP, CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
-    CONV_FORWARD_WINOGRAD_GEMM_TILE, CONV_FORWARD_WINOGRAD_GEMM_TILE8,
+    CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP, CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+    CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF, CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
+    CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP, CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+    CONV_FORWARD_WINOGRAD_GEMM_TILE, CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF, CONV_FORWARD_WINOGRAD_GEMM_TILE8,
+    CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
 };
 use super::{
     CONV_BACKWARD_DIRECT, CONV_BACKWARD_NAIVE, CONV_FORWARD_DIRECT, CONV_FORWARD_NAIVE,
@@ -111,6 +114,19 @@ impl Method {
             (Self::Direct, Direction::Backward) => &CONV_BACKWARD_DIRECT,
             (Self::Naive, Direction::Forward) => &CONV_FORWARD_NAIVE,
             (Self::Naive, Direction::Backward) => &CONV_BACKWARD_NAIVE,
+        }
+    }
+
+    /// Its main kernel where operands are stored in f16; only Winograd has others than in single precision.
+    pub(super) fn half_kernel(self, direction: Direction) -> &'static Kernel {
+        match (self, direction) {
+            (Self::WinogradTile8, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
+            (Self::WinogradTile8, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
+            (Self::WinogradTile, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF,
+            (Self::WinogradTile, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF,
+            (Self::WinogradSubgroup, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+            (Self::WinogradSubgroup, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+            _ => self.kernel(direction),
         }
     }
 

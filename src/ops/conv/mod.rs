@@ -240,13 +240,13 @@ fn winograd<'a>(
     [bias, gate, mask]: [Operand; 3],
 ) -> Winograd<'a> {
     Winograd {
-        gemm: method.kernel(direction),
+        method,
         x: &io.inputs[0],
         y: io.output(),
         unpool: None,
         weights: (io.inputs[weights].shape, weights),
         plane,
-        transposed: direction == Direction::Backward,
+        direction,
         flags,
         bias,
         gate,

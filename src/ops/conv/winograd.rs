@@ -5,11 +5,11 @@
 //! bias, ReLU, mask and gate. Between them lie v and m, 2¼ times as large as the tensors; bands of tile rows keep them
 //! in a workspace of a fixed size.
 
-use super::choose::Layer;
+use super::choose::{Direction, Layer, Method};
 use super::gemm::{COMPONENTS, WinogradGemm};
 use super::weights_shape;
 use crate::gpu::{Kernel, params};
-use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Shape};
+use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Precision, Shape};
 
 params! {
     /// Uniforms of the input transform: the piece holds `count` channels of `channels`, from `first` on.
@@ -49,6 +49,8 @@ pub(crate) static CONV_FORWARD_WINOGRAD_INPUT: Kernel =
     crate::ops::kernel!("conv_forward_winograd_input", InputParams, 64, None, [read x, write v]);
 pub(crate) static CONV_BACKWARD_WINOGRAD_INPUT: Kernel =
     crate::ops::kernel!("conv_backward_winograd_input", InputParams, 64, None, [read dy, read gate, write v]);
+pub(crate) static CONV_FORWARD_WINOGRAD_INPUT_HALF: Kernel =
+    crate::ops::kernel!("conv_forward_winograd_input_half", InputParams, 64, None, [read x, write v]);
 pub(crate) static CONV_FORWARD_WINOGRAD_OUTPUT: Kernel = crate::ops::kernel!(
     "conv_forward_winograd_output",
     OutputParams,
@@ -58,6 +60,14 @@ pub(crate) static CONV_FORWARD_WINOGRAD_OUTPUT: Kernel = crate::ops::kernel!(
 );
 pub(crate) static CONV_FORWARD_WINOGRAD_WEIGHTS: Kernel = crate::ops::kernel!(
     "conv_forward_winograd_weights",
+    WeightsParams,
+    64,
+    None,
+    [read w, write u],
+    { BLOCK: WEIGHTS_BLOCK }
+);
+pub(crate) static CONV_FORWARD_WINOGRAD_WEIGHTS_HALF: Kernel = crate::ops::kernel!(
+    "conv_forward_winograd_weights_half",
     WeightsParams,
     64,
     None,
@@ -131,7 +141,8 @@ fn stride4(tiles: u32) -> u32 {
 
 /// A convolution, or the gradient of one, to be lowered.
 pub(super) struct Winograd<'a> {
-    pub(super) gemm: &'static Kernel,
+    pub(super) method: Method,
+    pub(super) direction: Direction,
     /// What is read: input 0.
     pub(super) x: &'a Layout,
     /// The gate of x, where x is the gradient of a pool that is to be spread over the pool's windows first.
@@ -142,7 +153,6 @@ pub(super) struct Winograd<'a> {
     pub(super) weights: (Shape, usize),
     /// Height and width of the convolution.
     pub(super) plane: Shape,
-    pub(super) transposed: bool,
     pub(super) flags: u32,
     pub(super) bias: Operand,
     pub(super) gate: Operand,
@@ -156,18 +166,30 @@ impl Winograd<'_> {
         let Shape { h, w, .. } = self.plane;
         let (weights, weights_input) = self.weights;
         let (tiles_w, tiles_h) = (w.div_ceil(TILE), h.div_ceil(TILE));
+        // Gradients are of unknown size, so their v stays in single precision.
+        let half_weights = capabilities.precision == Precision::F16;
+        let half_values = half_weights && self.direction == Direction::Forward;
         let band = self.band(tiles_w, tiles_h, capabilities.max_binding_bytes);
         let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
-        let mut scratch = vec![rows * u64::from(depth), rows * u64::from(outputs)];
+        let values = rows * u64::from(depth);
+        let values_words = if half_values { values / 2 } else { values };
+        let mut scratch = vec![values_words, rows * u64::from(outputs)];
         let (v, m) = (Operand::Scratch { index: 0 }, Operand::Scratch { index: 1 });
         let mut dispatches = Vec::new();
         let u = if capabilities.low_memory {
-            scratch.push(weights_elements(weights.h, weights.c));
+            let elements = weights_elements(weights.h, weights.c);
+            scratch.push(if half_weights { elements / 2 } else { elements });
             let u = Operand::Scratch { index: 2 };
-            dispatches.push(self.transform_weights(u));
+            dispatches.push(self.transform_weights(u, half_weights));
             u
         } else {
-            Operand::Input { index: weights_input, piece: 0, form: Form::Winograd }
+            let form = if half_weights { Form::WinogradHalf } else { Form::Winograd };
+            Operand::Input { index: weights_input, piece: 0, form }
+        };
+        let gemm_kernel = if half_weights {
+            self.method.half_kernel(self.direction)
+        } else {
+            self.method.kernel(self.direction)
         };
         for first_row in (0..tiles_h).step_by(band as usize) {
             let tile_rows = band.min(tiles_h - first_row);
@@ -187,12 +209,17 @@ impl Winograd<'_> {
                     stride: 4 * stride4,
                 };
                 let x = Operand::input(0, piece);
-                let (kernel, operands) = match self.unpool {
-                    None => (&CONV_FORWARD_WINOGRAD_INPUT, vec![x, v]),
-                    Some(gate) => (&CONV_BACKWARD_WINOGRAD_INPUT, vec![x, gate, v]),
+                let all = u64::from(count) * u64::from(tiles);
+                let (kernel, operands, threads) = match self.unpool {
+                    Some(gate) => (&CONV_BACKWARD_WINOGRAD_INPUT, vec![x, gate, v], all),
+                    None if half_values => {
+                        // Two halves share a word, so a thread owns two tiles.
+                        let pairs = u64::from(count) * u64::from(tiles.div_ceil(2));
+                        (&CONV_FORWARD_WINOGRAD_INPUT_HALF, vec![x, v], pairs)
+                    }
+                    None => (&CONV_FORWARD_WINOGRAD_INPUT, vec![x, v], all),
                 };
-                let threads = u64::from(count) * u64::from(tiles);
-                let flops = 12 * TRANSFORM_FLOPS[0] * threads;
+                let flops = 12 * TRANSFORM_FLOPS[0] * all;
                 let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
@@ -203,9 +230,9 @@ impl Winograd<'_> {
                 stride4,
                 weight_rows: weights.h,
                 weight_blocks: weights.c.div_ceil(WEIGHTS_BLOCK),
-                transposed: self.transposed,
+                transposed: self.direction == Direction::Backward,
             };
-            dispatches.push(gemm.dispatch(self.gemm, vec![u, v, m]));
+            dispatches.push(gemm.dispatch(gemm_kernel, vec![u, v, m]));
             for (piece, channels) in self.y.pieces.iter().enumerate() {
                 let count = channels.end - channels.start;
                 let pairs = tile_rows * tiles_w.div_ceil(2);
@@ -246,11 +273,16 @@ impl Winograd<'_> {
     }
 
     /// The dispatch that transforms the weights into `u`.
-    fn transform_weights(&self, u: Operand) -> Dispatch {
+    fn transform_weights(&self, u: Operand, half: bool) -> Dispatch {
         let (Shape { c: outputs, h: inputs, .. }, index) = self.weights;
-        let kernel = &CONV_FORWARD_WINOGRAD_WEIGHTS;
-        let threads = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
-        let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(threads);
+        let kernels = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
+        // Two halves share a word, so a thread owns two outputs.
+        let (kernel, threads) = if half {
+            (&CONV_FORWARD_WINOGRAD_WEIGHTS_HALF, kernels / 2)
+        } else {
+            (&CONV_FORWARD_WINOGRAD_WEIGHTS, kernels)
+        };
+        let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(kernels);
         let operands = vec![Operand::input(index, 0), u];
         let params = WeightsParams { inputs, outputs };
         debug_assert_eq!(self.weights.0, weights_shape(inputs, outputs));
