@@ -36,6 +36,7 @@ const LANES: u32 = 8u;
 // Pairs of channels in a row of a block of u.
 const RUN: u32 = 16u;
 
+// The variants with operands in f16 load otherwise: src/ops/conv/gemm.rs.
 fn load_weights(at: u32) -> vec2<f32> {
     return u[at];
 }

@@ -35,6 +35,7 @@ const TILES: u32 = 32u;
 const BLOCK: u32 = 32u;
 const LANES: u32 = 8u;
 
+// The variants with operands in f16 load otherwise: src/ops/conv/gemm.rs.
 fn load_weights(at: u32) -> vec4<f32> {
     return u[at];
 }

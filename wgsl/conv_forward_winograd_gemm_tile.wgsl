@@ -44,6 +44,7 @@ const ROW: u32 = 9u;
 var<workgroup> weights_tile: array<vec4<f32>, 144>;
 var<workgroup> values_tile: array<vec4<f32>, 144>;
 
+// The variants with operands in f16 load otherwise: src/ops/conv/gemm.rs.
 fn load_weights(at: u32) -> vec4<f32> {
     return u[at];
 }

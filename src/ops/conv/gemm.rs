@@ -71,6 +71,7 @@ pub static CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP: Kernel = BACKWARD_SUBGROUP;
 
 // With halves, an element of u or v is half as wide and holds as many numbers, so the indices are the same. A variant
 // of the text leaves that of single precision as it is; an `override` would tear its 128-bit loads in two.
+// 64 undoes the scale of conv_forward_winograd_input_half.
 const WEIGHTS_TYPE: Edit =
     ("var<storage, read> u: array<vec4<f32>>;", "var<storage, read> u: array<vec2<u32>>;");
 const WEIGHTS_LOAD: Edit =
