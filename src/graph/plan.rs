@@ -151,6 +151,7 @@ impl<'a> Planner<'a> {
                 kernel: dispatch.kernel,
                 op: node.op.name(),
                 layer: node.layer.clone(),
+                convolution: lowered.convolution,
                 inputs: shapes.clone(),
                 output: outputs[made].shape,
                 params: dispatch.params,

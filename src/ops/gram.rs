@@ -164,7 +164,7 @@ impl Op for Gram {
             (elements as u32).div_ceil(GRAM_FORWARD_REDUCE.workgroup),
             elements * u64::from(splits),
         ));
-        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches })
+        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches, ..Lowered::default() })
     }
 }
 

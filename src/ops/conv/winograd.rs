@@ -69,6 +69,8 @@ const TILE: u32 = 4;
 const WEIGHTS_BLOCK: u32 = 32;
 /// Most bytes of v and m together: enough to fill a GPU, and to stay in a processor's last cache.
 const WORKSPACE_BYTES: u64 = 32 << 20;
+/// The same where memory is short.
+const SMALL_WORKSPACE_BYTES: u64 = 8 << 20;
 /// Operations of a 6-line's transform by Bᵀ, of one by Aᵀ, and of a 3-line's by G.
 const TRANSFORM_FLOPS: [u64; 3] = [20, 14, 10];
 
@@ -148,7 +150,7 @@ impl Winograd<'_> {
         let (depth, outputs) = (self.x.shape.c, self.y.shape.c);
         let Shape { h, w, .. } = self.y.shape;
         let (tiles_w, tiles_h) = (w.div_ceil(TILE), h.div_ceil(TILE));
-        let band = self.band(tiles_w, tiles_h, capabilities.max_binding_bytes);
+        let band = self.band(tiles_w, tiles_h, capabilities);
         let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
         let mut scratch = vec![rows * u64::from(depth), rows * u64::from(outputs)];
         let (v, m) = (Operand::Scratch { index: 0 }, Operand::Scratch { index: 1 });
@@ -224,16 +226,18 @@ impl Winograd<'_> {
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
         }
-        Lowered { scratch, dispatches }
+        Lowered { scratch, dispatches, ..Lowered::default() }
     }
 
     /// Rows of tiles whose v and m fit the workspace: bands of nearly equal height.
-    fn band(&self, tiles_w: u32, tiles_h: u32, max_binding_bytes: u64) -> u32 {
+    fn band(&self, tiles_w: u32, tiles_h: u32, capabilities: &Capabilities) -> u32 {
+        let workspace = if capabilities.low_memory { SMALL_WORKSPACE_BYTES } else { WORKSPACE_BYTES };
         let component_row = |channels: u32| 4 * u64::from(COMPONENTS) * u64::from(channels);
         let (depth, outputs) = (component_row(self.x.shape.c), component_row(self.y.shape.c));
         let fits = |rows: u32| {
             let tiles = 4 * u64::from(stride4(rows * tiles_w));
-            tiles * (depth + outputs) <= WORKSPACE_BYTES && tiles * depth.max(outputs) <= max_binding_bytes
+            tiles * (depth + outputs) <= workspace
+                && tiles * depth.max(outputs) <= capabilities.max_binding_bytes
         };
         let most = (2..=tiles_h).take_while(|rows| fits(*rows)).last().unwrap_or(1);
         tiles_h.div_ceil(tiles_h.div_ceil(most))
