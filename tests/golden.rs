@@ -8,15 +8,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::compare::assert_close;
-use impasto::gpu::Readback;
+use impasto::gpu::{Gpu, Readback};
 use impasto::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
-use impasto::nn::{VGG19, Weights, index_of, record_vgg19};
-use impasto::ops::Shape;
+use impasto::nn::weights::ConvolutionWeights;
+use impasto::nn::{VGG19, Weights, bias_name, index_of, record_vgg19, weight_name};
+use impasto::ops::conv::{Algorithm, Conv, weights_shape};
 use impasto::ops::gram::Gram;
+use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
+use impasto::ops::{KernelChoice, Shape};
 use impasto::picture::Picture;
-use impasto::transfer::{Engine, Options, Preset, Transfer, uniform_noise};
+use impasto::reference;
+use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer, uniform_noise};
 use pollster::block_on;
 use safetensors::{Dtype, SafeTensors};
 
@@ -58,7 +62,15 @@ impl File {
 }
 
 fn engine() -> Engine {
-    block_on(Engine::open(None, Weights::embedded().unwrap())).unwrap()
+    engine_with(EngineOptions::default())
+}
+
+fn engine_with(options: EngineOptions) -> Engine {
+    Engine::with_options(block_on(Gpu::open(None)).unwrap(), Weights::embedded().unwrap(), options)
+}
+
+fn forced(algorithm: Algorithm) -> EngineOptions {
+    EngineOptions { kernels: KernelChoice::Algorithm(algorithm), ..EngineOptions::default() }
 }
 
 /// Runs a tape once, as it is planned for this device, and returns what it keeps.
@@ -146,11 +158,74 @@ fn activations_and_grams_are_the_golden_ones() {
     }
 }
 
-/// The course's tape, put together here from the library's parts, so that its gradient can be kept.
+/// What rounding does to each layer, as `docs/kernels.md` tells it: `cargo test --test golden -- --nocapture
+/// winograd_error`. "alone" starts each layer from the right activations, rounded to f32; "so far" runs the network
+/// from the pixels. Both are largest errors, as a share of the layer's largest value.
+#[test]
+fn winograd_error_of_each_layer() {
+    let golden = File::open(GOLDEN);
+    let deepest = index_of("conv5_1").unwrap();
+    let engines = [Algorithm::Winograd, Algorithm::Direct].map(|algorithm| engine_with(forced(algorithm)));
+    let mut tape = Tape::new();
+    let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
+    record_vgg19(&mut tape, x, deepest, false, |tape, _, activations| {
+        tape.keep(activations);
+        Ok(())
+    })
+    .unwrap();
+    let pixels = golden.f32("init");
+    let so_far = engines.each_ref().map(|engine| run(engine, &tape, &[("pixels", &pixels)]));
+    let weights = Weights::embedded().unwrap();
+    let mut exact: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
+    let (mut h, mut w) = (75_usize, 97_usize);
+    println!("| layer | Winograd alone | direct alone | Winograd so far | direct so far |");
+    println!("|---|---|---|---|---|");
+    for (index, layer) in VGG19.iter().enumerate().take(deepest + 1) {
+        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
+        if index > 0 && VGG19[index - 1].block != layer.block {
+            exact = reference::pool_forward(&exact, (inputs, h, w));
+            (h, w) = (h.div_ceil(2), w.div_ceil(2));
+        }
+        let start: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
+        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(layer.name).unwrap();
+        let [kernel, bias] =
+            [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
+        let convolved = |x: &[f64]| {
+            reference::relu_forward(&reference::conv_forward(x, &kernel, &bias, (inputs, h, w), outputs))
+        };
+        // The rounding of what a layer starts from is not its own error.
+        let want = convolved(&start.iter().map(|value| f64::from(*value)).collect::<Vec<_>>());
+        exact = convolved(&exact);
+        let error = |got: &[f32], want: &[f64]| {
+            let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs());
+            errors.fold(0.0, f64::max) / largest(want)
+        };
+        let mut alone = Tape::new();
+        let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
+        let shape = weights_shape(layer.input_channels, layer.output_channels);
+        let kernel = alone.external(weight_name(layer.name), shape, Role::Weights);
+        let bias = alone.external(bias_name(layer.name), Shape::row(layer.output_channels), Role::Weights);
+        let sums = alone.record(Conv::default(), &[x, kernel, bias], layer.name).unwrap();
+        let activations = alone.record(Relu { mask: false }, &[sums], layer.name).unwrap();
+        alone.keep(activations);
+        let alone = engines.each_ref().map(|engine| error(&run(engine, &alone, &[("x", &start)])[0], &want));
+        let so_far = so_far.each_ref().map(|layers| error(&layers[index], &exact));
+        let [columns, more] =
+            [alone, so_far].map(|[winograd, direct]| format!("{winograd:.1e} | {direct:.1e}"));
+        println!("| {} | {columns} | {more} |", layer.name);
+        // A hundred times what one rounding of the largest value costs.
+        assert!(alone.iter().chain(&so_far).all(|error| *error <= 100.0 * f64::from(f32::EPSILON)));
+    }
+}
+
 #[test]
 fn the_gradient_is_the_golden_one() {
+    check_gradient(&engine());
+}
+
+/// The course's tape, put together here from the library's parts, so that its gradient can be kept.
+fn check_gradient(engine: &Engine) {
     let golden = File::open(GOLDEN);
-    let engine = engine();
     let mean = engine.weights().mean();
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
@@ -171,7 +246,7 @@ fn the_gradient_is_the_golden_one() {
             Ok(())
         })
         .unwrap();
-        run(&engine, &tape, &[("pixels", &planar(picture))])
+        run(engine, &tape, &[("pixels", &planar(picture))])
     };
     let grams = tap(&style, &STYLE_LAYERS, true);
     let target = tap(&content, &["conv4_2"], false).remove(0);
@@ -208,7 +283,7 @@ fn the_gradient_is_the_golden_one() {
         ("seed", &[1.0]),
     ];
     inputs.extend(STYLE_LAYERS.iter().zip(&grams).map(|(layer, gram)| (*layer, gram.as_slice())));
-    let got = run(&engine, &tape, &inputs);
+    let got = run(engine, &tape, &inputs);
     assert_below("gradient in norm", relative_in_norm(&got[0], &golden.values("gradient_at_init")), 1e-3);
     for (layer, cost) in STYLE_LAYERS.iter().zip(&got[1..]) {
         let want = golden.values(&format!("style_cost_at_init.{layer}"));
@@ -218,17 +293,56 @@ fn the_gradient_is_the_golden_one() {
 
 #[test]
 fn twenty_steps_are_the_golden_ones() {
+    check_steps(&engine(), 20);
+}
+
+#[test]
+fn all_by_winograd_is_golden() {
+    let engine = engine_with(forced(Algorithm::Winograd));
+    check_gradient(&engine);
+    check_steps(&engine, 20);
+}
+
+#[test]
+fn all_by_gemm_is_golden() {
+    let engine = engine_with(forced(Algorithm::Gemm));
+    check_gradient(&engine);
+    check_steps(&engine, 20);
+}
+
+#[test]
+fn all_by_direct_sums_is_golden() {
+    let engine = engine_with(forced(Algorithm::Direct));
+    check_gradient(&engine);
+    check_steps(&engine, 20);
+}
+
+/// Fewer steps, because plain loops are slow.
+#[test]
+fn all_by_plain_loops_is_golden() {
+    let engine = engine_with(forced(Algorithm::Naive));
+    check_gradient(&engine);
+    check_steps(&engine, 5);
+}
+
+#[test]
+fn with_low_memory_all_is_golden() {
+    let engine = engine_with(EngineOptions { low_memory: true, ..EngineOptions::default() });
+    check_gradient(&engine);
+    check_steps(&engine, 20);
+}
+
+fn check_steps(engine: &Engine, steps: usize) {
     let golden = File::open(GOLDEN);
-    let engine = engine();
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
     let options = Options::preset(Preset::Course);
-    let mut transfer = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
+    let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &options)).unwrap();
     let init = block_on(transfer.pixels()).unwrap();
     assert_below("start in norm", relative_in_norm(&init, &golden.values("init")), 1e-7);
     let pixels_allowed = HashMap::from([(1, 1e-5), (5, 1e-4), (20, 1e-2)]);
-    for step in 0..=20_usize {
-        let costs = if step < 20 { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
+    for step in 0..=steps {
+        let costs = if step < steps { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
         let early = step <= 10;
         let named = [("total", costs.total), ("style", costs.style), ("content", costs.content)];
         for (name, got) in named {
@@ -246,7 +360,7 @@ fn twenty_steps_are_the_golden_ones() {
                 allowed,
             );
         }
-        let done = if step < 20 { step + 1 } else { continue };
+        let done = if step < steps { step + 1 } else { continue };
         if let Some(allowed) = pixels_allowed.get(&done) {
             let pixels = block_on(transfer.pixels()).unwrap();
             let want = golden.values(&format!("pixels_after_{done}"));
