@@ -293,46 +293,51 @@ fn check_gradient(engine: &Engine) {
 
 #[test]
 fn twenty_steps_are_the_golden_ones() {
-    check_steps(&engine(), 20);
+    check_steps(&engine(), 20, 1e-4);
 }
 
 #[test]
 fn all_by_winograd_is_golden() {
     let engine = engine_with(forced(Algorithm::Winograd));
     check_gradient(&engine);
-    check_steps(&engine, 20);
+    check_steps(&engine, 20, 1e-4);
 }
 
+/// Fewer steps, because software adapters run workgroup memory slowly.
 #[test]
 fn all_by_gemm_is_golden() {
     let engine = engine_with(forced(Algorithm::Gemm));
     check_gradient(&engine);
-    check_steps(&engine, 20);
+    check_steps(&engine, 5, 1e-4);
 }
 
 #[test]
 fn all_by_direct_sums_is_golden() {
     let engine = engine_with(forced(Algorithm::Direct));
     check_gradient(&engine);
-    check_steps(&engine, 20);
+    check_steps(&engine, 20, 1e-4);
 }
 
-/// Fewer steps, because plain loops are slow.
+/// One step, because plain loops are slow.
 #[test]
 fn all_by_plain_loops_is_golden() {
     let engine = engine_with(forced(Algorithm::Naive));
     check_gradient(&engine);
-    check_steps(&engine, 5);
+    check_steps(&engine, 1, 1e-4);
 }
 
+/// The weights are transformed in f32 then. Their rounding lets one ReLU of block 2 or 3 fall to the other side of 0
+/// in the second step, and the pixels that it sees, 13 by 14, go another way by a tenth of a level; the costs do not
+/// feel it.
 #[test]
 fn with_low_memory_all_is_golden() {
     let engine = engine_with(EngineOptions { low_memory: true, ..EngineOptions::default() });
     check_gradient(&engine);
-    check_steps(&engine, 20);
+    check_steps(&engine, 20, 1e-3);
 }
 
-fn check_steps(engine: &Engine, steps: usize) {
+/// Compares costs and pixels along the way; after 5 steps the pixels may be `after_5` off in norm.
+fn check_steps(engine: &Engine, steps: usize, after_5: f64) {
     let golden = File::open(GOLDEN);
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
@@ -340,7 +345,7 @@ fn check_steps(engine: &Engine, steps: usize) {
     let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &options)).unwrap();
     let init = block_on(transfer.pixels()).unwrap();
     assert_below("start in norm", relative_in_norm(&init, &golden.values("init")), 1e-7);
-    let pixels_allowed = HashMap::from([(1, 1e-5), (5, 1e-4), (20, 1e-2)]);
+    let pixels_allowed = HashMap::from([(1, 1e-5), (5, after_5), (20, 1e-2)]);
     for step in 0..=steps {
         let costs = if step < steps { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
         let early = step <= 10;
