@@ -64,7 +64,7 @@ on_chip() {
   local chip=$1
   shift
   env LD_PRELOAD=libamdgpu_noop_drm_shim.so AMDGPU_GPU_ID="$chip" VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" \
-    RADV_DEBUG=asm,shaderstats,nocache MESA_SHADER_CACHE_DISABLE=true "$@"
+    IMPASTO_CACHE= RADV_DEBUG=asm,shaderstats,nocache MESA_SHADER_CACHE_DISABLE=true "$@"
 }
 
 for size in 400x300 1024x768; do "$stats" blank "$size" "$captures/$size.png"; done

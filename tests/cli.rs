@@ -16,12 +16,12 @@ use tempfile::TempDir;
 /// Layers that make a step short.
 const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 
-/// A folder with a content and a style picture.
-struct Studio(TempDir);
+/// A folder with a content and a style picture, and one for what is remembered.
+struct Studio(TempDir, TempDir);
 
 impl Studio {
     fn new() -> Self {
-        let studio = Self(tempfile::tempdir().unwrap());
+        let studio = Self(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         studio.picture("content.png", 32, 24, 1);
         studio.picture("style.jpg", 24, 20, 2);
         studio
@@ -43,7 +43,7 @@ impl Studio {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
-        command.current_dir(self.0.path()).args(arguments);
+        command.current_dir(self.0.path()).env("IMPASTO_CACHE", self.1.path()).args(arguments);
         command
     }
 
@@ -209,17 +209,20 @@ fn costs_with_weight_zero_are_told() {
 #[test]
 fn the_plan_of_explain_is_that_of_a_run() {
     let studio = Studio::new();
-    studio.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
+    // The first run measures, the second and `explain` remember.
+    for _ in 0..2 {
+        studio.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
+    }
     let explain = ["explain", "content.png", "style.jpg", "--plan", "explain.json", "-o", "none/out.png"];
     let assert = studio.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
-    assert.stdout(contains("conv_forward_direct").and(contains("GFLOP a step")).and(contains("total")));
+    assert.stdout(contains("conv_relu").and(contains("GFLOP a step")).and(contains("total")));
     assert_eq!(studio.read("run.json"), studio.read("explain.json"));
     // Layers behind the first are done by Winograd, whose operands may be stored in f16.
     let half = studio.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
     half.stdout(contains("conv_forward_winograd_input_half"));
 
     let plan: Value = serde_json::from_slice(&studio.read("run.json")).unwrap();
-    assert_eq!(keys(&plan), sorted(["width", "height", "dispatches", "bytes"]));
+    assert_eq!(keys(&plan), sorted(["width", "height", "convolutions", "dispatches", "bytes"]));
     assert_eq!((&plan["width"], &plan["height"]), (&32.into(), &24.into()));
     let bytes = &plan["bytes"];
     let parts = ["activations", "gradients", "optimiser", "workspace", "weights"];
@@ -236,6 +239,7 @@ fn the_plan_of_explain_is_that_of_a_run() {
         let expected = [
             "index",
             "kernel",
+            "method",
             "op",
             "layer",
             "inputs",
@@ -469,6 +473,7 @@ mod signals {
     fn started(studio: &Studio, layers: &[&str], mark: &str) -> (Child, BufReader<ChildStderr>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_impasto"))
             .current_dir(studio.0.path())
+            .env("IMPASTO_CACHE", studio.1.path())
             .args(["content.png", "style.jpg", "-o", "out.png", "--steps", "1000000"])
             .args(layers)
             .stderr(Stdio::piped())
@@ -526,6 +531,7 @@ mod signals {
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let child = Command::new(env!("CARGO_BIN_EXE_impasto"))
             .current_dir(studio.0.path())
+            .env("IMPASTO_CACHE", studio.1.path())
             .args(["content.png", "style.jpg", "-o", "out.png", "--init", "start.png"])
             .stderr(Stdio::piped())
             .spawn();
@@ -538,6 +544,135 @@ mod signals {
         assert!(!studio.path("out.png").exists());
         drop(held);
     }
+}
+
+// ---- how convolutions are done ----
+
+impl Studio {
+    /// Plans a run with `arguments`, and returns the plan.
+    fn planned(&self, arguments: &[&str]) -> Value {
+        let usual = ["-o", "out.png", "--steps", "0", "--plan", "p.json", "-q"];
+        self.paint(&[&usual, arguments].concat()).success().stderr(is_empty());
+        serde_json::from_slice(&self.read("p.json")).unwrap()
+    }
+
+    /// The only file in the cache.
+    fn remembered(&self) -> PathBuf {
+        let files: Vec<PathBuf> =
+            fs::read_dir(self.1.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    }
+
+    fn explained(&self, arguments: &[&str]) -> String {
+        let explain = ["explain", "content.png", "style.jpg"];
+        let assert = self.command(&explain).args(SHALLOW).args(arguments).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    }
+}
+
+/// The methods of a plan's convolutions.
+fn methods(plan: &Value) -> Vec<&str> {
+    plan["dispatches"].as_array().unwrap().iter().filter_map(|dispatch| dispatch["method"].as_str()).collect()
+}
+
+#[test]
+fn what_the_first_run_measures_the_second_remembers() {
+    let studio = Studio::new();
+    assert!(studio.explained(&[]).contains("the first run measures them"));
+    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
+    let arguments = ["-o", "out.png", "--steps", "0"];
+    studio.paint(&arguments).success().stderr(contains("measuring which kernels are the fastest"));
+    studio.paint(&arguments).success().stderr(contains("measuring").not());
+    let plan = studio.planned(&[]);
+    let expected = serde_json::json!({"algorithm": "auto", "low_memory": false, "chosen": "remembered"});
+    assert_eq!(plan["convolutions"], expected);
+    assert!(studio.explained(&[]).contains("measured in an earlier run"));
+
+    let file: Value = serde_json::from_slice(&fs::read(studio.remembered()).unwrap()).unwrap();
+    let wanted = sorted(["adapter", "backend", "driver", "impasto", "kernels", "methods"]);
+    assert_eq!(keys(&file), wanted);
+    for choice in file["methods"].as_array().unwrap() {
+        let wanted = sorted(["direction", "inputs", "outputs", "h", "w", "method"]);
+        assert_eq!(keys(choice), wanted);
+        assert!(methods(&plan).contains(&choice["method"].as_str().unwrap()), "{choice}");
+    }
+    // A new size is measured beside the old one.
+    let count = |file: &Value| file["methods"].as_array().unwrap().len();
+    assert_eq!(studio.planned(&["--size", "16"])["convolutions"]["chosen"], "measured");
+    let grown: Value = serde_json::from_slice(&fs::read(studio.remembered()).unwrap()).unwrap();
+    assert_eq!(count(&grown), 2 * count(&file));
+}
+
+#[test]
+fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
+    let studio = Studio::new();
+    studio.planned(&[]);
+    let path = studio.remembered();
+    let good: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // Nobody would measure this to be the fastest: so it comes from the file.
+    let mut slow = good.clone();
+    for choice in slow["methods"].as_array_mut().unwrap() {
+        choice["method"] = "naive".into();
+    }
+    fs::write(&path, slow.to_string()).unwrap();
+    assert!(methods(&studio.planned(&[])).iter().all(|method| *method == "naive"));
+
+    let mut damaged = vec![slow.to_string()[..200].to_owned(), "[]".to_owned(), String::new()];
+    for key in ["adapter", "backend", "driver", "impasto", "kernels"] {
+        let mut foreign = slow.clone();
+        foreign[key] = "another".into();
+        damaged.push(foreign.to_string());
+    }
+    let mut unknown = slow.clone();
+    unknown["methods"][0]["method"] = "magic".into();
+    damaged.push(unknown.to_string());
+    for text in damaged {
+        fs::write(&path, &text).unwrap();
+        let plan = studio.planned(&[]);
+        assert_eq!(plan["convolutions"]["chosen"], "measured", "{text}");
+        assert!(!methods(&plan).contains(&"naive"), "{text}");
+        let replaced: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!((&replaced["kernels"], keys(&replaced)), (&good["kernels"], keys(&good)));
+    }
+}
+
+#[test]
+fn where_nothing_can_be_kept_a_fixed_table_counts() {
+    let studio = Studio::new();
+    // A folder that even root cannot write to: a file. And none at all.
+    let in_a_file = studio.path("content.png").join("cache");
+    for cache in [in_a_file.as_os_str(), std::ffi::OsStr::new("")] {
+        let mut command = studio.command(&["content.png", "style.jpg", "-o", "out.png", "--steps", "0"]);
+        let assert = command.env("IMPASTO_CACHE", cache).args(SHALLOW).args(["--plan", "p.json"]).assert();
+        assert.success().stderr(contains("measuring").not());
+        let plan: Value = serde_json::from_slice(&studio.read("p.json")).unwrap();
+        assert_eq!(plan["convolutions"]["chosen"], "fixed table");
+    }
+    assert_eq!(studio.files(), ["content.png", "out.png", "p.json", "style.jpg"]);
+}
+
+#[test]
+fn an_algorithm_can_be_asked_for_and_memory_saved() {
+    let studio = Studio::new();
+    for algorithm in ["winograd", "gemm", "direct", "naive"] {
+        let plan = studio.planned(&["--algorithm", algorithm]);
+        let methods = methods(&plan);
+        // Winograd does not do the picture's three channels.
+        assert!(methods.iter().any(|method| method.starts_with(algorithm)), "{algorithm}: {methods:?}");
+        let thin = |method: &&str| algorithm == "winograd" && method.starts_with("direct");
+        assert!(methods.iter().all(|method| method.starts_with(algorithm) || thin(method)), "{methods:?}");
+        assert_eq!(plan["convolutions"]["chosen"], "asked");
+        assert!(studio.explained(&["--algorithm", algorithm]).contains("as --algorithm asks"));
+    }
+    let weights = |plan: &Value| plan["bytes"]["weights"].as_u64().unwrap();
+    let low = studio.planned(&["--low-memory"]);
+    assert_eq!(low["convolutions"]["chosen"], "low memory");
+    let most = weights(&studio.planned(&["--algorithm", "winograd"]));
+    assert!(3 * weights(&low) < most, "{} {most}", weights(&low));
+    // Nothing of all that was measured.
+    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
+    studio.refuses(2, &["-o", "new.png", "--algorithm", "fft"], "winograd");
 }
 
 // ---- bench ----

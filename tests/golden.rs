@@ -10,12 +10,16 @@ use std::sync::Arc;
 use common::compare::assert_close;
 use impasto::gpu::{Gpu, Readback};
 use impasto::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
-use impasto::nn::{VGG19, Weights, index_of, record_vgg19};
+use impasto::nn::weights::ConvolutionWeights;
+use impasto::nn::{VGG19, Weights, bias_name, index_of, record_vgg19, weight_name};
+use impasto::ops::conv::{Algorithm, Conv, weights_shape};
 use impasto::ops::gram::Gram;
+use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Precision, Shape};
+use impasto::ops::{KernelChoice, Precision, Shape};
 use impasto::picture::Picture;
+use impasto::reference;
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer, uniform_noise};
 use pollster::block_on;
 use safetensors::{Dtype, SafeTensors};
@@ -58,13 +62,19 @@ impl File {
 }
 
 fn engine() -> Engine {
-    engine_in(Precision::F32)
+    engine_with(EngineOptions::default())
+}
+
+fn engine_with(options: EngineOptions) -> Engine {
+    Engine::with_options(block_on(Gpu::open(None)).unwrap(), Weights::embedded().unwrap(), options)
+}
+
+fn forced(algorithm: Algorithm) -> EngineOptions {
+    EngineOptions { kernels: KernelChoice::Algorithm(algorithm), ..EngineOptions::default() }
 }
 
 fn engine_in(precision: Precision) -> Engine {
-    let gpu = block_on(Gpu::open(None)).unwrap();
-    let options = EngineOptions { precision, ..EngineOptions::default() };
-    Engine::with_options(gpu, Weights::embedded().unwrap(), options)
+    engine_with(EngineOptions { precision, ..EngineOptions::default() })
 }
 
 /// Runs a tape once, as it is planned for this device, and returns what it keeps.
@@ -149,6 +159,66 @@ fn activations_and_grams_are_the_golden_ones() {
         let corner: Vec<f32> =
             (0..16).flat_map(|row| got[row * channels..row * channels + 16].to_vec()).collect();
         assert_close(&format!("gram {layer}"), &corner, &want, 1e-4 * largest(&want), 0.0);
+    }
+}
+
+/// What rounding does to each layer, as `docs/kernels.md` tells it: `cargo test --test golden -- --nocapture
+/// winograd_error`. "alone" starts each layer from the right activations, rounded to f32; "so far" runs the network
+/// from the pixels. Both are largest errors, as a share of the layer's largest value.
+#[test]
+fn winograd_error_of_each_layer() {
+    let golden = File::open(GOLDEN);
+    let deepest = index_of("conv5_1").unwrap();
+    let engines = [Algorithm::Winograd, Algorithm::Direct].map(|algorithm| engine_with(forced(algorithm)));
+    let mut tape = Tape::new();
+    let x = tape.external("pixels", Shape::new(3, 75, 97), Role::Optimiser);
+    record_vgg19(&mut tape, x, deepest, false, |tape, _, activations| {
+        tape.keep(activations);
+        Ok(())
+    })
+    .unwrap();
+    let pixels = golden.f32("init");
+    let so_far = engines.each_ref().map(|engine| run(engine, &tape, &[("pixels", &pixels)]));
+    let weights = Weights::embedded().unwrap();
+    let mut exact: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
+    let (mut h, mut w) = (75_usize, 97_usize);
+    println!("| layer | Winograd alone | direct alone | Winograd so far | direct so far |");
+    println!("|---|---|---|---|---|");
+    for (index, layer) in VGG19.iter().enumerate().take(deepest + 1) {
+        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
+        if index > 0 && VGG19[index - 1].block != layer.block {
+            exact = reference::pool_forward(&exact, (inputs, h, w));
+            (h, w) = (h.div_ceil(2), w.div_ceil(2));
+        }
+        let start: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
+        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(layer.name).unwrap();
+        let [kernel, bias] =
+            [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
+        let convolved = |x: &[f64]| {
+            reference::relu_forward(&reference::conv_forward(x, &kernel, &bias, (inputs, h, w), outputs))
+        };
+        // The rounding of what a layer starts from is not its own error.
+        let want = convolved(&start.iter().map(|value| f64::from(*value)).collect::<Vec<_>>());
+        exact = convolved(&exact);
+        let error = |got: &[f32], want: &[f64]| {
+            let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs());
+            errors.fold(0.0, f64::max) / largest(want)
+        };
+        let mut alone = Tape::new();
+        let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
+        let shape = weights_shape(layer.input_channels, layer.output_channels);
+        let kernel = alone.external(weight_name(layer.name), shape, Role::Weights);
+        let bias = alone.external(bias_name(layer.name), Shape::row(layer.output_channels), Role::Weights);
+        let sums = alone.record(Conv::default(), &[x, kernel, bias], layer.name).unwrap();
+        let activations = alone.record(Relu { mask: false }, &[sums], layer.name).unwrap();
+        alone.keep(activations);
+        let alone = engines.each_ref().map(|engine| error(&run(engine, &alone, &[("x", &start)])[0], &want));
+        let so_far = so_far.each_ref().map(|layers| error(&layers[index], &exact));
+        let [columns, more] =
+            [alone, so_far].map(|[winograd, direct]| format!("{winograd:.1e} | {direct:.1e}"));
+        println!("| {} | {columns} | {more} |", layer.name);
+        // A hundred times what one rounding of the largest value costs.
+        assert!(alone.iter().chain(&so_far).all(|error| *error <= 100.0 * f64::from(f32::EPSILON)));
     }
 }
 
@@ -264,8 +334,12 @@ fn largest_transformed(shape: Shape, values: &[f32], pooled: bool) -> f64 {
 /// The course's tape, put together here from the library's parts, so that its gradient can be kept.
 #[test]
 fn the_gradient_is_the_golden_one() {
+    check_gradient(&engine());
+}
+
+/// The course's tape, put together here from the library's parts, so that its gradient can be kept.
+fn check_gradient(engine: &Engine) {
     let golden = File::open(GOLDEN);
-    let engine = engine();
     let mean = engine.weights().mean();
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
@@ -286,7 +360,7 @@ fn the_gradient_is_the_golden_one() {
             Ok(())
         })
         .unwrap();
-        run(&engine, &tape, &[("pixels", &planar(picture))])
+        run(engine, &tape, &[("pixels", &planar(picture))])
     };
     let grams = tap(&style, &STYLE_LAYERS, true);
     let target = tap(&content, &["conv4_2"], false).remove(0);
@@ -323,7 +397,7 @@ fn the_gradient_is_the_golden_one() {
         ("seed", &[1.0]),
     ];
     inputs.extend(STYLE_LAYERS.iter().zip(&grams).map(|(layer, gram)| (*layer, gram.as_slice())));
-    let got = run(&engine, &tape, &inputs);
+    let got = run(engine, &tape, &inputs);
     assert_below("gradient in norm", relative_in_norm(&got[0], &golden.values("gradient_at_init")), 1e-3);
     for (layer, cost) in STYLE_LAYERS.iter().zip(&got[1..]) {
         let want = golden.values(&format!("style_cost_at_init.{layer}"));
@@ -333,7 +407,68 @@ fn the_gradient_is_the_golden_one() {
 
 #[test]
 fn twenty_steps_are_the_golden_ones() {
-    check_twenty_steps(Precision::F32, HashMap::from([(1, 1e-5), (5, 1e-4), (20, 1e-2)]), |name, step| {
+    check_steps(&engine(), 20, 1e-4);
+}
+
+#[test]
+fn all_by_winograd_is_golden() {
+    let engine = engine_with(forced(Algorithm::Winograd));
+    check_gradient(&engine);
+    check_steps(&engine, 20, 1e-4);
+}
+
+/// Fewer steps, because software adapters run workgroup memory slowly.
+#[test]
+fn all_by_gemm_is_golden() {
+    let engine = engine_with(forced(Algorithm::Gemm));
+    check_gradient(&engine);
+    check_steps(&engine, 5, 1e-4);
+}
+
+#[test]
+fn all_by_direct_sums_is_golden() {
+    let engine = engine_with(forced(Algorithm::Direct));
+    check_gradient(&engine);
+    check_steps(&engine, 20, 1e-4);
+}
+
+/// One step, because plain loops are slow.
+#[test]
+fn all_by_plain_loops_is_golden() {
+    let engine = engine_with(forced(Algorithm::Naive));
+    check_steps(&engine, 1, 1e-4);
+}
+
+/// The weights are transformed in f32 then. Their rounding lets one ReLU of block 2 or 3 fall to the other side of 0
+/// in the second step, and the pixels that it sees, 13 by 14, go another way by a tenth of a level; the costs do not
+/// feel it.
+#[test]
+fn with_low_memory_all_is_golden() {
+    let engine = engine_with(EngineOptions { low_memory: true, ..EngineOptions::default() });
+    check_gradient(&engine);
+    check_steps(&engine, 20, 1e-3);
+}
+
+/// Operands have 11 bits instead of 24. Adam's steps have the gradient's sign at first and so differ wherever that is
+/// nearly 0; the costs hardly feel it.
+#[test]
+fn twenty_steps_in_half_precision_are_near_the_golden_ones() {
+    let pixels = HashMap::from([(1, 2e-2), (5, 4e-2), (20, 1e-1)]);
+    compare_steps(
+        &engine_in(Precision::F16),
+        20,
+        pixels,
+        |name, _| {
+            if name == "content" { 5e-3 } else { 3e-3 }
+        },
+    );
+}
+
+/// Compares costs and pixels along the way in f32; after 5 steps the pixels may be `after_5` off in norm.
+#[track_caller]
+fn check_steps(engine: &Engine, steps: usize, after_5: f64) {
+    let pixels = HashMap::from([(1, 1e-5), (5, after_5), (20, 1e-2)]);
+    compare_steps(engine, steps, pixels, |name, step| {
         // Rounding grows along the way; the content cost feels it first.
         match (name, step <= 10) {
             ("content", true) => 1e-3,
@@ -344,32 +479,23 @@ fn twenty_steps_are_the_golden_ones() {
     });
 }
 
-/// Operands have 11 bits instead of 24. Adam's steps have the gradient's sign at first and so differ wherever that is
-/// nearly 0; the costs hardly feel it.
-#[test]
-fn twenty_steps_in_half_precision_are_near_the_golden_ones() {
-    check_twenty_steps(Precision::F16, HashMap::from([(1, 2e-2), (5, 4e-2), (20, 1e-1)]), |name, _| {
-        if name == "content" { 5e-3 } else { 3e-3 }
-    });
-}
-
-/// Twenty steps of the course's options against the golden ones; `allowed` is asked by the cost's name and the step.
+/// The course's options against the golden steps; `allowed` is asked by the cost's name and the step.
 #[track_caller]
-fn check_twenty_steps(
-    precision: Precision,
+fn compare_steps(
+    engine: &Engine,
+    steps: usize,
     pixels_allowed: HashMap<usize, f64>,
     allowed: impl Fn(&str, usize) -> f64,
 ) {
     let golden = File::open(GOLDEN);
-    let engine = engine_in(precision);
     let content = Picture::decode(CONTENT, "content").unwrap();
     let style = Picture::decode(STYLE, "style").unwrap();
     let options = Options::preset(Preset::Course);
-    let mut transfer = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
+    let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &options)).unwrap();
     let init = block_on(transfer.pixels()).unwrap();
     assert_below("start in norm", relative_in_norm(&init, &golden.values("init")), 1e-7);
-    for step in 0..=20_usize {
-        let costs = if step < 20 { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
+    for step in 0..=steps {
+        let costs = if step < steps { block_on(transfer.step()) } else { block_on(transfer.cost()) }.unwrap();
         let named = [("total", costs.total), ("style", costs.style), ("content", costs.content)];
         for (name, got) in named {
             let want = golden.values(&format!("series.{name}"))[step];
@@ -379,7 +505,7 @@ fn check_twenty_steps(
                 allowed(name, step),
             );
         }
-        let done = if step < 20 { step + 1 } else { continue };
+        let done = if step < steps { step + 1 } else { continue };
         if let Some(allowed) = pixels_allowed.get(&done) {
             let pixels = block_on(transfer.pixels()).unwrap();
             let want = golden.values(&format!("pixels_after_{done}"));

@@ -4,12 +4,15 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use impasto::Error;
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::picture::Picture;
+use impasto::ops::KernelChoice;
+use impasto::ops::conv::{Algorithm, Choices, Direction, Layer, Method};
+use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
 use pollster::block_on;
 
@@ -98,18 +101,102 @@ fn slices_do_not_change_a_bit() {
     assert_eq!(whole.1, sliced.1);
 }
 
+fn limited(memory_bytes: Option<u64>, low_memory: bool) -> Engine {
+    engine(EngineOptions { memory_bytes, low_memory, ..EngineOptions::default() })
+}
+
 #[test]
-fn too_little_memory_is_told_with_the_largest_size() {
-    let engine = engine(EngineOptions { memory_bytes: Some(150 << 20), ..EngineOptions::default() });
+fn low_memory_keeps_the_weights_once() {
     let options = Options::preset(Preset::Course);
-    let Err(Error::Memory { needed, available, remedy, .. }) =
-        Transfer::plan(&engine, (2000, 1500), (400, 300), &options)
-    else {
-        panic!("400x300 takes more than 150 MiB")
+    let plan = |low| Transfer::plan(&limited(None, low), (400, 300), (400, 300), &options).unwrap();
+    let (usual, low) = (plan(false), plan(true));
+    assert!(low.bytes.weights <= 90 << 20, "{} bytes of weights", low.bytes.weights);
+    assert!(low.bytes.total < usual.bytes.total, "{:?} {:?}", low.bytes, usual.bytes);
+}
+
+#[test]
+fn too_little_memory_is_told_with_what_fits() {
+    let (content, style) = ((2000, 1500), (400, 300));
+    let options = |size| Options { size: Size::LongerSide(size), ..Options::preset(Preset::Course) };
+    let plan = |bytes, low, size| Transfer::plan(&limited(bytes, low), content, style, &options(size));
+    let refused = |bytes, low, size| match plan(Some(bytes), low, size) {
+        Err(Error::Memory { needed, available, remedy, .. }) => {
+            assert!(needed > available && available == bytes, "{needed} {available}");
+            let words = remedy.split(' ').map(|word| word.trim_end_matches(','));
+            (words.filter_map(|word| word.parse().ok()).collect::<Vec<u32>>(), remedy)
+        }
+        other => panic!("{size} with {bytes} bytes is not refused: {other:?}"),
     };
-    assert!(needed > available && available == 150 << 20);
-    let size: u32 = remedy.rsplit(' ').next().unwrap().parse().unwrap();
-    let at = |size| Options { size: impasto::picture::Size::LongerSide(size), ..options.clone() };
-    Transfer::plan(&engine, (2000, 1500), (400, 300), &at(size)).unwrap();
-    Transfer::plan(&engine, (2000, 1500), (400, 300), &at(size + 1)).unwrap_err();
+    let bytes = |low| plan(None, low, 400).unwrap().bytes.total;
+    // Enough with --low-memory.
+    let between = bytes(true).midpoint(bytes(false));
+    let (sizes, remedy) = refused(between, false, 400);
+    assert!(remedy.starts_with("take --low-memory, with which it fits"), "{remedy}");
+    plan(Some(between), true, 400).unwrap();
+    for fits in sizes {
+        plan(Some(between), false, fits).unwrap();
+        plan(Some(between), false, fits + 1).unwrap_err();
+    }
+    // Too little even so.
+    let (sizes, remedy) = refused(between, false, 2000);
+    let [low, fits] = sizes[..] else { panic!("{remedy}") };
+    assert!(remedy.contains(&format!("--size {low} with --low-memory")), "{remedy}");
+    for (size, low) in [(low, true), (fits, false)] {
+        plan(Some(between), low, size).unwrap();
+        plan(Some(between), low, size + 1).unwrap_err();
+    }
+    let (sizes, remedy) = refused(between, true, 2000);
+    assert_eq!(remedy, format!("the largest that this device can hold is --size {low}"));
+    assert_eq!(sizes, [low]);
+    let (_, remedy) = refused(1 << 20, false, 400);
+    assert!(remedy.contains("no size fits"), "{remedy}");
+}
+
+/// What is measured can be kept, given to another engine, and paints to the same bits there.
+#[test]
+fn measured_choices_are_the_same_as_given_ones() {
+    let (content, style) = (picture(60, 45), picture(40, 40));
+    let usual = engine(EngineOptions::default());
+    let planned = |engine: &Engine| Transfer::plan(engine, (60, 45), (40, 40), &small()).unwrap();
+    let plan = planned(&usual);
+    let missing = usual.unmeasured(&plan);
+    assert!(!missing.is_empty());
+    let begin = std::time::Instant::now();
+    let choices = block_on(usual.measure(&plan)).unwrap();
+    println!("{} convolutions measured in {:?}", missing.len(), begin.elapsed());
+    assert!(choices.0.keys().eq(&missing));
+    let measured = usual.with_choices(choices.clone());
+    assert!(measured.unmeasured(&planned(&measured)).is_empty());
+    let json = serde_json::to_string(&choices).unwrap();
+    let kept: Choices = serde_json::from_str(&json).unwrap();
+    assert_eq!(kept, choices, "{json}");
+    let given = engine(EngineOptions { choices: Arc::new(kept), ..EngineOptions::default() });
+    let painted = [&measured, &given].map(|engine| {
+        let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &small())).unwrap();
+        let methods = transfer.program().convolutions();
+        assert!(choices.0.iter().all(|(layer, method)| methods.0[layer] == *method), "{methods:?}");
+        let costs: Vec<_> = (0..3).map(|_| block_on(transfer.step()).unwrap()).collect();
+        (costs, block_on(transfer.pixels()).unwrap())
+    });
+    assert_eq!(painted[0], painted[1]);
+}
+
+/// A choice that nobody would measure, for another size and for the wrong channels.
+#[test]
+fn choices_hold_for_the_nearest_plane() {
+    let layer = |inputs, h| Layer { direction: Direction::Forward, inputs, outputs: 64, h, w: 60 };
+    let choices = [(layer(64, 40), Method::Naive), (layer(64, 400), Method::GemmTile)];
+    let mut options =
+        EngineOptions { choices: Arc::new(Choices(choices.into())), ..EngineOptions::default() };
+    let method = |options: &EngineOptions, layer: Layer| {
+        let plan = Transfer::plan(&engine(options.clone()), (60, 45), (40, 40), &small()).unwrap();
+        plan.step.program.convolutions().0[&layer]
+    };
+    assert_eq!(method(&options, layer(64, 45)), Method::Naive);
+    assert_ne!(method(&options, layer(3, 45)), Method::Naive);
+    options.low_memory = true;
+    assert_ne!(method(&options, layer(64, 45)), Method::Naive);
+    options.low_memory = false;
+    options.kernels = KernelChoice::Algorithm(Algorithm::Gemm);
+    assert_eq!(method(&options, layer(64, 45)).algorithm(), Algorithm::Gemm);
 }

@@ -12,6 +12,7 @@ fn the_command_meets_the_golden_run_at_400x300() {
     let trace = folder.path().join("trace.jsonl");
     Command::cargo_bin("impasto")
         .unwrap()
+        .env("IMPASTO_CACHE", folder.path().join("cache"))
         .arg(format!("{fixtures}/content-400x300.png"))
         .arg(format!("{fixtures}/style-400x300.png"))
         .arg("-o")

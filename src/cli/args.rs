@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::Error;
-use impasto::ops::Precision;
+use impasto::ops::conv::Algorithm;
+use impasto::ops::{KernelChoice, Precision};
 use impasto::picture::Size;
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
 use super::Result;
+
+/// The algorithm that leaves the choice to measurements.
+const AUTO: &str = "auto";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -169,6 +173,17 @@ pub(super) struct Choices {
     #[arg(long, value_name = "P", default_value = Precision::ALL[0].0, help_heading = "Running")]
     #[arg(value_parser = PossibleValuesParser::new(Precision::ALL.map(|(name, _)| name)))]
     precision: String,
+    /// How convolutions are done: auto (the fastest that was measured on this adapter, once, and is remembered),
+    /// winograd, gemm (implicit, through workgroup memory), direct, or naive (plain loops, very slow). Where
+    /// one cannot do a layer, the usual one does.
+    #[arg(long, value_name = "NAME", default_value = AUTO, help_heading = "Running")]
+    #[arg(value_parser = PossibleValuesParser::new(
+        std::iter::once(AUTO).chain(Algorithm::ALL.iter().map(|(name, _)| *name))
+    ))]
+    pub(super) algorithm: String,
+    /// Take less memory and more time: weights are kept once, and transformed before each use.
+    #[arg(long, help_heading = "Running")]
+    pub(super) low_memory: bool,
     /// Show no progress and no warnings; errors are shown.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
@@ -236,6 +251,12 @@ impl Bench {
 }
 
 impl Choices {
+    /// Which methods may do a convolution.
+    pub(super) fn kernels(&self) -> KernelChoice {
+        let known = Algorithm::ALL.iter().find(|(name, _)| *name == self.algorithm);
+        known.map_or(KernelChoice::Auto, |(_, algorithm)| KernelChoice::Algorithm(*algorithm))
+    }
+
     /// The picture to start from, where `--init` names one.
     pub(super) fn init_file(&self) -> Option<&PathBuf> {
         self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use impasto::graph::Bytes;
-use impasto::transfer::Plan;
 
 use super::args::Explain;
 use super::job::{Job, Order};
@@ -17,10 +16,9 @@ pub(super) fn explain(arguments: &Explain) -> Result<()> {
     let choices = &arguments.choices;
     let order = Order::new(choices, arguments.output.as_deref())?;
     order.check_files(false)?;
-    let job = pollster::block_on(order.plan())?;
-    let Plan { step, bytes, .. } = &job.plan;
+    let job = pollster::block_on(order.plan(false))?;
     if let Some(path) = &choices.plan {
-        plan::write(path, step.size, &step.program, *bytes)?;
+        plan::write(path, &job, choices)?;
     }
     print(&text(&job))
 }
@@ -29,9 +27,20 @@ fn text(job: &Job) -> String {
     let step = &job.plan.step;
     let program = &step.program;
     let (width, height) = step.size;
-    let header =
-        ["#", "kernel", "op", "layer", "inputs → output", "MFLOP", "MiB", "written to", "live", "workgroups"];
-    let rows: Vec<[String; 10]> = program
+    let header = [
+        "#",
+        "kernel",
+        "method",
+        "op",
+        "layer",
+        "inputs → output",
+        "MFLOP",
+        "MiB",
+        "written to",
+        "live",
+        "workgroups",
+    ];
+    let rows: Vec<[String; 11]> = program
         .dispatches
         .iter()
         .enumerate()
@@ -45,6 +54,7 @@ fn text(job: &Job) -> String {
             [
                 index.to_string(),
                 dispatch.kernel.name.to_owned(),
+                dispatch.convolution.map_or("", |(_, method)| method.name()).to_owned(),
                 dispatch.op.to_owned(),
                 dispatch.layer.clone(),
                 format!("{inputs} → {}", dispatch.output),
@@ -70,6 +80,7 @@ fn text(job: &Job) -> String {
                   a buffer of its own;\nlive names the first and the last dispatch that touch it.";
     // Writing to a String does not fail.
     let _ = writeln!(text, "\n{legend}\n");
+    let _ = writeln!(text, "Methods    {}", job.decided.text());
     let _ = writeln!(text, "Work       {gflop:.2} GFLOP a step, in {slices} slices");
     let Bytes { activations, gradients, optimiser, workspace, weights, total } = job.plan.bytes;
     let parts = [

@@ -2,17 +2,19 @@
 //! planned.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::ops::Precision;
+use impasto::ops::KernelChoice;
 use impasto::picture::{MEMORY_LIMIT, Picture};
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Plan, Transfer};
 
 use super::args::Choices;
 use super::files::{self, Named};
 use super::output::{self, Output};
-use super::{Failure, Result};
+use super::remembered::Remembered;
+use super::{Failure, Result, say};
 
 /// Far more than VGG-19 takes in any form.
 const WEIGHTS_LIMIT: u64 = 4 << 30;
@@ -68,8 +70,9 @@ impl<'a> Order<'a> {
         written.iter().try_for_each(|(_, path)| output::check(path))
     }
 
-    /// Reads the pictures and the weights, opens the device and plans.
-    pub(super) async fn plan(self) -> Result<Job> {
+    /// Reads the pictures and the weights, opens the device and plans; for a `run` also measures which methods are
+    /// the fastest, where that is not remembered.
+    pub(super) async fn plan(self, run: bool) -> Result<Job> {
         let Self { choices, mut options, output, .. } = self;
         let content = read_picture(self.content, "check the path of CONTENT")?;
         let style = read_picture(self.style, "check the path of STYLE")?;
@@ -81,10 +84,37 @@ impl<'a> Order<'a> {
         // Before the device is opened, which takes longer.
         weights.check(options.deepest()?)?;
         let gpu = Gpu::open(choices.device.as_deref()).await?;
-        let engine = engine(gpu, weights, choices.precision());
+        let remembered = Remembered::of(gpu.summary());
+        let engine_options = EngineOptions {
+            kernels: choices.kernels(),
+            choices: Arc::new(remembered.choices()),
+            low_memory: choices.low_memory,
+            precision: choices.precision(),
+            ..EngineOptions::default()
+        };
+        let mut engine = engine_with(gpu, weights, engine_options);
         let sides = |picture: &Picture| (picture.width(), picture.height());
-        let plan = Transfer::plan(&engine, sides(&content), sides(&style), &options)?;
-        Ok(Job { options, output, content, style, engine, plan })
+        let planned = |engine: &Engine| Transfer::plan(engine, sides(&content), sides(&style), &options);
+        let mut plan = planned(&engine)?;
+        let missing = engine.unmeasured(&plan).len();
+        let decided = match choices.kernels() {
+            _ if choices.low_memory => Decided::LowMemory,
+            KernelChoice::Algorithm(_) | KernelChoice::Method(_) => Decided::Asked,
+            KernelChoice::Auto if missing == 0 => Decided::Remembered,
+            KernelChoice::Auto if !remembered.can_be_kept() => Decided::FixedTable,
+            KernelChoice::Auto if !run => Decided::NotYet { missing },
+            KernelChoice::Auto => {
+                if !choices.quiet {
+                    say("measuring which kernels are the fastest here, once");
+                }
+                let measured = engine.measure(&plan).await?;
+                remembered.keep(&measured);
+                engine = engine.with_choices(measured);
+                plan = planned(&engine)?;
+                Decided::Measured
+            }
+        };
+        Ok(Job { options, output, content, style, engine, plan, decided })
     }
 }
 
@@ -96,13 +126,72 @@ pub(super) struct Job {
     pub(super) style: Picture,
     pub(super) engine: Engine,
     pub(super) plan: Plan,
+    pub(super) decided: Decided,
+}
+
+/// How the methods for the convolutions were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// By `--algorithm`.
+    Asked,
+    /// By `--low-memory`: the usual ones, which read the weights in one arrangement.
+    LowMemory,
+    /// Measured in this run.
+    Measured,
+    /// Measured in an earlier run.
+    Remembered,
+    /// By the kind of device, because measurements could not be kept.
+    FixedTable,
+    /// By the kind of device and what is remembered of other sizes: nothing runs, and `missing` convolutions
+    /// were never measured.
+    NotYet { missing: usize },
+}
+
+impl Decided {
+    /// For machines.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::LowMemory => "low memory",
+            Self::Measured => "measured",
+            Self::Remembered => "remembered",
+            Self::FixedTable => "fixed table",
+            Self::NotYet { .. } => "not measured yet",
+        }
+    }
+
+    /// For people.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Asked => "as --algorithm asks; the usual ones where that cannot be".into(),
+            Self::LowMemory => "the usual ones, which read the weights in one arrangement".into(),
+            Self::Measured => "measured in this run".into(),
+            Self::Remembered => "measured in an earlier run on this adapter".into(),
+            Self::FixedTable => {
+                "a fixed table by the kind of adapter, because measurements cannot be kept here".into()
+            }
+            Self::NotYet { missing: 1 } => {
+                "1 convolution was not measured yet and is a guess: the first run measures it".into()
+            }
+            Self::NotYet { missing } => {
+                format!(
+                    "{missing} convolutions were not measured yet and are a guess: the first run measures them"
+                )
+            }
+        }
+    }
 }
 
 /// An engine that does not take more memory than there is.
-pub(super) fn engine(gpu: Gpu, weights: Weights, precision: Precision) -> Engine {
+pub(super) fn engine(gpu: Gpu, weights: Weights) -> Engine {
+    engine_with(gpu, weights, EngineOptions::default())
+}
+
+/// The same with options.
+fn engine_with(gpu: Gpu, weights: Weights, options: EngineOptions) -> Engine {
     // A software adapter takes what the system has, and the system ends who takes more.
     let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
-    Engine::with_options(gpu, weights, EngineOptions { precision, memory_bytes, ..EngineOptions::default() })
+    Engine::with_options(gpu, weights, EngineOptions { memory_bytes, ..options })
 }
 
 /// Bytes of memory that are free for programs, where the system says.

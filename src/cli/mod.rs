@@ -11,6 +11,7 @@ mod output;
 mod paint;
 mod plan;
 mod progress;
+mod remembered;
 mod signals;
 mod table;
 mod trace;

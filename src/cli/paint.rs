@@ -26,7 +26,7 @@ pub(super) fn paint(arguments: &Paint) -> Result<()> {
 }
 
 async fn run(order: Order<'_>, choices: &Choices, signals: &Signals, begin: Instant) -> Result<()> {
-    let job = order.plan().await?;
+    let job = order.plan(true).await?;
     let Some(output) = &job.output else { return Ok(()) };
     if !choices.quiet && choices.device.is_none() {
         warn_of_software(&job);
@@ -34,7 +34,7 @@ async fn run(order: Order<'_>, choices: &Choices, signals: &Signals, begin: Inst
     let progress = Progress::new(job.options.steps, choices.quiet);
     let mut transfer = Transfer::prepare(&job.engine, &job.content, &job.style, &job.options).await?;
     if let Some(path) = &choices.plan {
-        plan::write(path, transfer.size(), transfer.program(), transfer.bytes())?;
+        plan::write(path, &job, choices)?;
     }
     let trace = choices.trace.as_deref().map(Trace::create).transpose()?;
     signals.hold();

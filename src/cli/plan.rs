@@ -5,7 +5,10 @@ use std::path::Path;
 use impasto::gpu::Slice;
 use impasto::graph::{Bytes, Place, PlannedDispatch, Program, Resource};
 use impasto::ops::Shape;
+use impasto::transfer::{Plan, StepPlan};
 
+use super::args::Choices;
+use super::job::Job;
 use super::{Failure, Result, output};
 
 /// The file.
@@ -13,16 +16,26 @@ use super::{Failure, Result, output};
 struct PlanFile<'a> {
     width: u32,
     height: u32,
+    convolutions: Convolutions<'a>,
     dispatches: Vec<DispatchEntry<'a>>,
     bytes: Bytes,
 }
 
-/// Shapes are [c, h, w]; `buffer`, `offset` and `live` (first and last dispatch that touch it) are those of
+/// What was asked for, and how the methods for the convolutions were chosen.
+#[derive(serde::Serialize)]
+struct Convolutions<'a> {
+    algorithm: &'a str,
+    low_memory: bool,
+    chosen: &'static str,
+}
+
+/// `method` is how a convolution is done, null for other ops. Shapes are [c, h, w]; `buffer`, `offset` and `live` (first and last dispatch that touch it) are those of
 /// what the dispatch writes.
 #[derive(serde::Serialize)]
 struct DispatchEntry<'a> {
     index: usize,
     kernel: &'static str,
+    method: Option<&'static str>,
     op: &'static str,
     layer: &'a str,
     inputs: Vec<[u32; 3]>,
@@ -35,11 +48,17 @@ struct DispatchEntry<'a> {
     workgroups: [u32; 3],
 }
 
-/// Writes the plan of a picture of `size` (width, height) to `path`.
-pub(super) fn write(path: &Path, size: (u32, u32), program: &Program, bytes: Bytes) -> Result<()> {
+/// Writes the plan of a job to `path`.
+pub(super) fn write(path: &Path, job: &Job, choices: &Choices) -> Result<()> {
+    let Plan { step: StepPlan { program, size, .. }, bytes, .. } = &job.plan;
+    let convolutions = Convolutions {
+        algorithm: &choices.algorithm,
+        low_memory: choices.low_memory,
+        chosen: job.decided.name(),
+    };
     let dispatches = program.dispatches.iter().enumerate();
     let dispatches = dispatches.map(|(index, dispatch)| entry(program, index, dispatch)).collect();
-    let file = PlanFile { width: size.0, height: size.1, dispatches, bytes };
+    let file = PlanFile { width: size.0, height: size.1, convolutions, dispatches, bytes: *bytes };
     let mut json = serde_json::to_vec(&file).map_err(|error| Failure::Failed(format!("--plan: {error}")))?;
     json.push(b'\n');
     output::write(path, &json)
@@ -52,6 +71,7 @@ fn entry<'a>(program: &Program, index: usize, dispatch: &'a PlannedDispatch) -> 
     DispatchEntry {
         index,
         kernel: dispatch.kernel.name,
+        method: dispatch.convolution.map(|(_, method)| method.name()),
         op: dispatch.op,
         layer: &dispatch.layer,
         inputs: dispatch.inputs.iter().map(sides).collect(),

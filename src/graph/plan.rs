@@ -1,6 +1,6 @@
 //! Assigns every tensor a place from its lifetime, and cuts dispatches into slices.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::program::{External, Place, PlannedDispatch, Program, Resource};
 use super::tape::{Kind, Node, Origin, Phase, Role, Tape, TensorId};
@@ -151,6 +151,7 @@ impl<'a> Planner<'a> {
                 kernel: dispatch.kernel,
                 op: node.op.name(),
                 layer: node.layer.clone(),
+                convolution: lowered.convolution,
                 inputs: shapes.clone(),
                 output: outputs[made].shape,
                 params: dispatch.params,
@@ -229,11 +230,31 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Places everything, and keeps the smaller of two placements: one that heeds the conflicts of each dispatch, and one
+/// in which what an op reads and what it writes never share an arena, though several dispatches lie between them.
+/// Large tensors that an op packs into one arena leave no room there for those of the next.
+fn place(program: &mut Program, limits: &Limits) -> Result<()> {
+    let bytes = |program: &Program| program.arenas.iter().sum::<u64>();
+    let mut apart = program.clone();
+    let ops = program.dispatches.chunk_by(|a, b| (a.op, &a.layer) == (b.op, &b.layer));
+    let mut strangers = conflicts(program, program.dispatches.chunks(1));
+    let tensor = |index: &usize| program.resources[*index].kind != Some(Kind::Scratch);
+    for (index, others) in conflicts(program, ops).iter().enumerate().filter(|(index, _)| tensor(index)) {
+        strangers[index].extend(others.iter().filter(|other| tensor(other)));
+    }
+    let placed_apart = place_heeding(&mut apart, &strangers, limits);
+    let strangers = conflicts(program, program.dispatches.chunks(1));
+    place_heeding(program, &strangers, limits)?;
+    if placed_apart.is_ok() && bytes(&apart) < bytes(program) {
+        *program = apart;
+    }
+    Ok(())
+}
+
 /// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the
 /// arena that grows least. A dispatch may not bind one buffer both to read and to write, so resources that meet
 /// so lie in different arenas.
-fn place(program: &mut Program, limits: &Limits) -> Result<()> {
-    let strangers = conflicts(program);
+fn place_heeding(program: &mut Program, strangers: &[Vec<usize>], limits: &Limits) -> Result<()> {
     let mut order: Vec<usize> =
         (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
     order.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
@@ -273,17 +294,28 @@ fn place(program: &mut Program, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-/// For each resource those that may not share its buffer.
-fn conflicts(program: &Program) -> Vec<Vec<usize>> {
+/// For each resource those that may not share its buffer: within a group one is read and the other written.
+fn conflicts<'a>(program: &Program, groups: impl Iterator<Item = &'a [PlannedDispatch]>) -> Vec<Vec<usize>> {
     let mut strangers = vec![Vec::new(); program.resources.len()];
-    for dispatch in &program.dispatches {
-        for (a, first) in dispatch.bindings.iter().zip(dispatch.kernel.bindings) {
-            for (b, second) in dispatch.bindings.iter().zip(dispatch.kernel.bindings) {
-                if first.access != second.access && !strangers[*a].contains(b) {
-                    strangers[*a].push(*b);
-                }
+    for group in groups {
+        let bound = |access: Access| {
+            let pairs =
+                group.iter().flat_map(|dispatch| dispatch.bindings.iter().zip(dispatch.kernel.bindings));
+            let bound = pairs.filter(move |(_, binding)| binding.access == access);
+            bound.map(|(resource, _)| *resource).collect::<BTreeSet<usize>>()
+        };
+        let (read, written) = (bound(Access::Read), bound(Access::ReadWrite));
+        for a in &read {
+            for b in written.iter().filter(|b| *b != a) {
+                strangers[*a].push(*b);
+                strangers[*b].push(*a);
             }
         }
+    }
+    // The same two meet again and again.
+    for others in &mut strangers {
+        others.sort_unstable();
+        others.dedup();
     }
     strangers
 }

@@ -2,6 +2,7 @@
 
 use super::tape::{Kind, Role};
 use crate::gpu::{Kernel, Slice};
+use crate::ops::conv::{Choices, Layer, Method};
 use crate::ops::{Form, Shape};
 
 /// Bytes of each of the two buffers, one to read and one to write, behind [`Place::Unused`].
@@ -64,6 +65,8 @@ pub struct PlannedDispatch {
     pub op: &'static str,
     /// The layer that it belongs to.
     pub layer: String,
+    /// Which convolution the op is, and how it is done, where it is one.
+    pub convolution: Option<(Layer, Method)>,
     /// Shapes of the op's inputs.
     pub inputs: Vec<Shape>,
     /// Shape of that output of the op which is written, or which this is a step towards.
@@ -123,6 +126,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// Its convolutions, each once, with their methods.
+    pub fn convolutions(&self) -> Choices {
+        Choices(self.dispatches.iter().filter_map(|dispatch| dispatch.convolution).collect())
+    }
+
     /// Slices of the forward pass.
     pub fn forward_slices(&self) -> usize {
         self.slices.partition_point(|slice| (slice.dispatch as usize) < self.forward)

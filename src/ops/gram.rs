@@ -177,7 +177,7 @@ impl Op for Gram {
             (elements as u32).div_ceil(GRAM_FORWARD_REDUCE.workgroup),
             elements * u64::from(splits),
         ));
-        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches })
+        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches, ..Lowered::default() })
     }
 }
 
@@ -263,6 +263,10 @@ impl Op for GramBackward {
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
         }
-        Ok(Lowered { scratch: is_prepared.then_some(scratch).into_iter().collect(), dispatches })
+        Ok(Lowered {
+            scratch: is_prepared.then_some(scratch).into_iter().collect(),
+            dispatches,
+            ..Lowered::default()
+        })
     }
 }

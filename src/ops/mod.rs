@@ -285,6 +285,8 @@ pub struct Lowered {
     pub scratch: Vec<u64>,
     /// The dispatches in order.
     pub dispatches: Vec<Dispatch>,
+    /// Which convolution this is and how it is done, where it is one.
+    pub convolution: Option<(conv::Layer, conv::Method)>,
 }
 
 /// Layouts around one op while it is lowered.
@@ -369,7 +371,8 @@ pub struct Capabilities {
     pub choice: KernelChoice,
     /// The methods that were measured to be the fastest.
     pub choices: Arc<conv::Choices>,
-    /// Whether to take time rather than memory: transformed weights are made anew before each use.
+    /// Whether to take time rather than memory: transformed weights are made anew before each use, workspaces are
+    /// small, and the method for a convolution is the usual one, whatever was measured.
     pub low_memory: bool,
     /// How the large operands of convolutions are stored.
     pub precision: Precision,

@@ -103,7 +103,7 @@ impl Op for SquaredError {
             1,
             u64::from(partials),
         ));
-        Ok(Lowered { scratch: vec![u64::from(partials)], dispatches })
+        Ok(Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
+use crate::ops::conv::Choices;
 use crate::ops::{Form, KernelChoice, Precision, conv};
 
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
@@ -23,13 +24,19 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
 }
 
 /// What a host may ask of an engine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
-    /// Which kernels may be taken.
+    /// Which methods may do a convolution.
     pub kernels: KernelChoice,
     /// In what numbers the large operands of convolutions are stored: [`Precision::F16`] halves the transformed
     /// weights and what the forward direction's products read.
     pub precision: Precision,
+    /// The fastest methods, as an earlier [`Engine::measure`] found them on this adapter: with
+    /// [`KernelChoice::Auto`] they are taken. Where there are none, a fixed table by the kind of adapter counts.
+    pub choices: Arc<Choices>,
+    /// Whether to take time rather than memory: weights on the device in one arrangement, small workspaces.
+    /// `choices` do not count then.
+    pub low_memory: bool,
     /// Most FLOP of a slice, the smallest piece of work that is recorded or submitted; `None`: about a tenth of
     /// a second on a slow adapter of the kind. A host with a frame budget gives less.
     pub slice_work: Option<u64>,
@@ -40,14 +47,16 @@ pub struct EngineOptions {
 
 /// A device, its pipelines and the weights on it. Cheap to clone: clones share everything.
 #[derive(Clone, Debug)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine {
+    shared: Arc<Shared>,
+    options: EngineOptions,
+}
 
 #[derive(Debug)]
 struct Shared {
     gpu: Gpu,
     pipelines: Pipelines,
     weights: Weights,
-    options: EngineOptions,
     arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
 }
 
@@ -73,35 +82,45 @@ impl Engine {
 
     /// Works on an open device as `options` say.
     pub fn with_options(gpu: Gpu, weights: Weights, options: EngineOptions) -> Self {
-        Self(Arc::new(Shared {
-            gpu,
-            pipelines: Pipelines::default(),
-            weights,
-            options,
-            arranged: Mutex::default(),
-        }))
+        let shared = Shared { gpu, pipelines: Pipelines::default(), weights, arranged: Mutex::default() };
+        Self { shared: Arc::new(shared), options }
+    }
+
+    /// This engine with other choices: device, kernels and weights are shared, and plans that are made with it
+    /// take the methods in `choices`.
+    pub fn with_choices(&self, choices: Choices) -> Self {
+        let options = EngineOptions { choices: Arc::new(choices), ..self.options.clone() };
+        Self { shared: Arc::clone(&self.shared), options }
+    }
+
+    /// What was asked for, the choices among it.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
     }
 
     /// The device.
     pub fn gpu(&self) -> &Gpu {
-        &self.0.gpu
+        &self.shared.gpu
     }
 
     /// The compiled kernels.
     pub fn pipelines(&self) -> &Pipelines {
-        &self.0.pipelines
+        &self.shared.pipelines
     }
 
     /// The weights file.
     pub fn weights(&self) -> &Weights {
-        &self.0.weights
+        &self.shared.weights
     }
 
     /// What bounds a plan on this device.
     pub fn limits(&self) -> Limits {
-        let EngineOptions { kernels, precision, slice_work, memory_bytes } = self.0.options;
+        let &EngineOptions { kernels, ref choices, low_memory, precision, slice_work, memory_bytes } =
+            &self.options;
         let mut limits = Limits::of(self.gpu(), slice_work.unwrap_or_else(|| usual_slice_work(self.gpu())));
         limits.capabilities.choice = kernels;
+        limits.capabilities.choices = Arc::clone(choices);
+        limits.capabilities.low_memory = low_memory;
         limits.capabilities.precision = precision;
         Limits { memory_bytes, ..limits }
     }
@@ -151,7 +170,7 @@ impl Engine {
     }
 
     fn arranged(&self) -> MutexGuard<'_, HashMap<(String, Form), Arc<wgpu::Buffer>>> {
-        self.0.arranged.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.arranged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A guess of how long this program's slices take, for [`Engine::run`] to mend.

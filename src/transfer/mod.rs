@@ -6,6 +6,7 @@ mod options;
 mod pace;
 mod planning;
 mod session;
+mod tuning;
 
 pub use engine::{Engine, EngineOptions};
 pub use noise::uniform_noise;

@@ -1,5 +1,7 @@
 //! The tapes of a transfer and their plans: pure functions of the options, the sizes and the device's limits.
 
+use std::sync::Arc;
+
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
@@ -84,20 +86,33 @@ pub fn plan_transfer(
     mean: [f32; 3],
     limits: &Limits,
 ) -> Result<Plan> {
-    let planned = |options: &Options| plan_at_size(options, content, style, mean, limits);
-    let result = planned(options);
+    let result = plan_at_size(options, content, style, mean, limits);
     let Err(Error::Memory { what, needed, available, .. }) = result else { return result };
     // Bisect for the largest longer side: planning is cheap.
-    let (mut fits, mut fails) = (0, content.0.max(content.1).max(style.0).max(style.1));
-    while fits + 1 < fails {
-        let middle = fits.midpoint(fails);
-        let smaller = Options { size: Size::LongerSide(middle), ..options.clone() };
-        if planned(&smaller).is_ok() { fits = middle } else { fails = middle }
-    }
-    let remedy = if fits == 0 {
-        "no size fits; use an adapter with more memory (see `impasto devices`)".to_owned()
-    } else {
-        format!("the largest that this device can hold is --size {fits}")
+    let largest = |limits: &Limits| {
+        let (mut fits, mut fails) = (0, content.0.max(content.1).max(style.0).max(style.1));
+        while fits + 1 < fails {
+            let middle = fits.midpoint(fails);
+            let smaller = Options { size: Size::LongerSide(middle), ..options.clone() };
+            let planned = plan_at_size(&smaller, content, style, mean, limits);
+            if planned.is_ok() { fits = middle } else { fails = middle }
+        }
+        fits
+    };
+    let mut low = limits.clone();
+    low.capabilities.low_memory = true;
+    let fits = largest(limits);
+    let remedy = match (fits, plan_at_size(options, content, style, mean, &low).is_ok()) {
+        (0, true) => "take --low-memory, with which it fits".to_owned(),
+        (fits, true) => format!("take --low-memory, with which it fits, or at most --size {fits}"),
+        (fits, false) => match (fits, largest(&low)) {
+            (0, 0) => "no size fits; use an adapter with more memory (see `impasto devices`)".to_owned(),
+            (0, low) => format!("take at most --size {low} with --low-memory"),
+            (fits, low) if low > fits => {
+                format!("take at most --size {low} with --low-memory, or --size {fits} without")
+            }
+            (fits, _) => format!("the largest that this device can hold is --size {fits}"),
+        },
     };
     Err(Error::Memory { what, needed, available, remedy })
 }
@@ -115,9 +130,13 @@ fn plan_at_size(
     let (tape, style_layers) = step_tape(options, deepest, size)?;
     let program = plan(&rematerialise(&fuse(&tape)), limits)?;
     let picture = plan_picture(mean, size, limits)?;
+    // The methods of the step's planes nearest in size: then the targets need no arrangement of the weights that the
+    // step does not need, and the same step always has the same targets.
+    let mut like_step = limits.clone();
+    like_step.capabilities.choices = Arc::new(program.convolutions());
     let targets = [
-        plan_target(options, Target::Style, mean, fit(style), limits)?,
-        plan_target(options, Target::Content, mean, size, limits)?,
+        plan_target(options, Target::Style, mean, fit(style), &like_step)?,
+        plan_target(options, Target::Content, mean, size, &like_step)?,
     ];
     let readback = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
         + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS);
@@ -245,7 +264,6 @@ fn plan_picture(mean: [f32; 3], (width, height): (u32, u32), limits: &Limits) ->
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::sync::Arc;
 
     use crate::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
     use crate::transfer::Preset;

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use impasto::gpu::Gpu;
 use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
-use impasto::ops::Precision;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -50,7 +49,7 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     let progress = Progress::new(arguments.quiet);
     let filter = arguments.filter.as_deref();
     let report = pollster::block_on(async {
-        let engine = job::engine(Gpu::open(arguments.device.as_deref()).await?, weights, Precision::F32);
+        let engine = job::engine(Gpu::open(arguments.device.as_deref()).await?, weights);
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
         if let Some(changed) = &changed {
             let trials = subjects::trials(size, &engine.limits(), naive || changed.is_naive())?;

@@ -184,9 +184,49 @@ impl Layer {
     }
 }
 
-/// Methods that were found to be the fastest, by layer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Methods that were found to be the fastest, by layer; to serde a list of [`Choice`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Choice>", into = "Vec<Choice>")]
 pub struct Choices(pub BTreeMap<Layer, Method>);
+
+/// An entry of [`Choices`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The layer.
+    #[serde(flatten)]
+    pub layer: Layer,
+    /// Its method.
+    pub method: Method,
+}
+
+impl From<Vec<Choice>> for Choices {
+    fn from(list: Vec<Choice>) -> Self {
+        Self(list.into_iter().map(|choice| (choice.layer, choice.method)).collect())
+    }
+}
+
+impl From<Choices> for Vec<Choice> {
+    fn from(choices: Choices) -> Self {
+        choices.0.into_iter().map(|(layer, method)| Choice { layer, method }).collect()
+    }
+}
+
+impl Choices {
+    /// The method for a layer, else the one for the same channels and direction on the plane nearest in size:
+    /// what is fastest depends on the channels far more than on the plane.
+    pub fn nearest(&self, layer: Layer) -> Option<Method> {
+        let alike = |known: &Layer| {
+            (known.direction, known.inputs, known.outputs) == (layer.direction, layer.inputs, layer.outputs)
+        };
+        let pixels = |layer: &Layer| f64::from(layer.h) * f64::from(layer.w);
+        let distance = |known: &Layer| (pixels(known) / pixels(&layer)).ln().abs();
+        let others = || {
+            let alike = self.0.iter().filter(|(known, _)| alike(known));
+            alike.min_by(|a, b| distance(a.0).total_cmp(&distance(b.0))).map(|(_, method)| method)
+        };
+        self.0.get(&layer).or_else(others).copied()
+    }
+}
 
 /// Every method, in the order in which it is likely to be fast where nothing was measured.
 ///
@@ -230,14 +270,14 @@ fn usual(class: DeviceClass) -> [Method; 8] {
     }
 }
 
-/// The method for a layer: the one asked for, else the one measured, else the usual one. Where the one asked for
-/// cannot do the layer, the next usual one does.
+/// The method for a layer: the one asked for, else the one measured for it or for the plane nearest in size, else
+/// the usual one. Where that cannot do the layer, the first usual one that can does. Where memory is short nothing
+/// measured counts: mixed methods read the weights in several arrangements, and the usual ones in one.
 pub fn choose(layer: Layer, capabilities: &Capabilities) -> Method {
     let methods = layer.methods(capabilities);
     let asked = match capabilities.choice {
-        KernelChoice::Auto => {
-            capabilities.choices.0.get(&layer).copied().filter(|method| methods.contains(method))
-        }
+        KernelChoice::Auto if capabilities.low_memory => None,
+        KernelChoice::Auto => capabilities.choices.nearest(layer).filter(|method| methods.contains(method)),
         KernelChoice::Algorithm(algorithm) => {
             methods.iter().copied().find(|method| method.algorithm() == algorithm)
         }

@@ -20,7 +20,7 @@ pub(crate) mod winograd;
 
 pub use arrange::{arrange, arranged_elements};
 use choose::Tiling;
-pub use choose::{Algorithm, Choices, Direction, Layer, Method, choose};
+pub use choose::{Algorithm, Choice, Choices, Direction, Layer, Method, choose};
 pub use pooled::{ConvPool, ConvPoolBackward};
 use winograd::Winograd;
 
@@ -145,12 +145,15 @@ impl Op for Conv {
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let finish = Epilogue::BIAS | if self.relu { Epilogue::RELU } else { 0 };
-        let method = choose(layer(Direction::Forward, io.inputs[0].shape.c, io.output().shape), capabilities);
+        let layer = layer(Direction::Forward, io.inputs[0].shape.c, io.output().shape);
+        let method = choose(layer, capabilities);
+        let convolution = Some((layer, method));
         let Some(tiling) = Tiling::of(method, Direction::Forward) else {
             let mask = if self.mask { whole_mask(io)? } else { Operand::Unused };
             let operands = [Operand::input(2, 0), Operand::Unused, mask];
-            return Ok(winograd(method, Direction::Forward, (io, 1, io.output().shape), finish, operands)
-                .lower(capabilities));
+            let lowered = winograd(method, Direction::Forward, (io, 1, io.output().shape), finish, operands)
+                .lower(capabilities);
+            return Ok(Lowered { convolution, ..lowered });
         };
         let mut dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
             let params = ConvParams {
@@ -169,7 +172,7 @@ impl Op for Conv {
         if self.mask {
             dispatches.extend(lower_mask(io)?);
         }
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(Lowered { dispatches, convolution, ..Lowered::default() })
     }
 }
 
@@ -200,14 +203,16 @@ impl Op for ConvBackward {
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let method =
-            choose(layer(Direction::Backward, io.inputs[0].shape.c, io.output().shape), capabilities);
+        let layer = layer(Direction::Backward, io.inputs[0].shape.c, io.output().shape);
+        let method = choose(layer, capabilities);
+        let convolution = Some((layer, method));
         let gate = self.epilogue.gate_operand(2, io)?;
         let Some(tiling) = Tiling::of(method, Direction::Backward) else {
             let operands = [Operand::Unused, gate, Operand::Unused];
             let flags = self.epilogue.flags(0, 1);
-            return Ok(winograd(method, Direction::Backward, (io, 1, io.output().shape), flags, operands)
-                .lower(capabilities));
+            let lowered = winograd(method, Direction::Backward, (io, 1, io.output().shape), flags, operands)
+                .lower(capabilities);
+            return Ok(Lowered { convolution, ..lowered });
         };
         let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
             let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };
@@ -221,7 +226,7 @@ impl Op for ConvBackward {
             };
             tiling.dispatch(params, operands)
         });
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(Lowered { dispatches, convolution, ..Lowered::default() })
     }
 }
 

@@ -81,6 +81,8 @@ const TILE: u32 = 4;
 const WEIGHTS_BLOCK: u32 = 32;
 /// Most bytes of v and m together: enough to fill a GPU, and to stay in a processor's last cache.
 const WORKSPACE_BYTES: u64 = 32 << 20;
+/// The same where memory is short.
+const SMALL_WORKSPACE_BYTES: u64 = 8 << 20;
 /// Operations of a 6-line's transform by Bᵀ, of one by Aᵀ, and of a 3-line's by G.
 const TRANSFORM_FLOPS: [u64; 3] = [20, 14, 10];
 
@@ -169,7 +171,7 @@ impl Winograd<'_> {
         // Gradients are of unknown size, so their v stays in single precision.
         let half_weights = capabilities.precision == Precision::F16;
         let half_values = half_weights && self.direction == Direction::Forward;
-        let band = self.band(tiles_w, tiles_h, capabilities.max_binding_bytes);
+        let band = self.band(tiles_w, tiles_h, capabilities);
         let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
         let values = rows * u64::from(depth);
         let values_words = if half_values { values / 2 } else { values };
@@ -257,16 +259,18 @@ impl Winograd<'_> {
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
         }
-        Lowered { scratch, dispatches }
+        Lowered { scratch, dispatches, ..Lowered::default() }
     }
 
     /// Rows of tiles whose v and m fit the workspace: bands of nearly equal height.
-    fn band(&self, tiles_w: u32, tiles_h: u32, max_binding_bytes: u64) -> u32 {
+    fn band(&self, tiles_w: u32, tiles_h: u32, capabilities: &Capabilities) -> u32 {
+        let workspace = if capabilities.low_memory { SMALL_WORKSPACE_BYTES } else { WORKSPACE_BYTES };
         let component_row = |channels: u32| 4 * u64::from(COMPONENTS) * u64::from(channels);
         let (depth, outputs) = (component_row(self.x.shape.c), component_row(self.y.shape.c));
         let fits = |rows: u32| {
             let tiles = 4 * u64::from(stride4(rows * tiles_w));
-            tiles * (depth + outputs) <= WORKSPACE_BYTES && tiles * depth.max(outputs) <= max_binding_bytes
+            tiles * (depth + outputs) <= workspace
+                && tiles * depth.max(outputs) <= capabilities.max_binding_bytes
         };
         let most = (2..=tiles_h).take_while(|rows| fits(*rows)).last().unwrap_or(1);
         tiles_h.div_ceil(tiles_h.div_ceil(most))
