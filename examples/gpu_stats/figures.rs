@@ -99,10 +99,7 @@ pub(crate) struct Share {
 }
 
 /// Kernels with a fault that is known: (kernel, why it may stay). An entry that is no longer needed is a fault.
-pub(crate) const KNOWN: &[(&str, &str)] = &[(
-    "conv_forward_subgroup",
-    "its 128 sums lie in scratch memory on AMD; it is built for subgroups of 8 lanes, and should be chosen only there",
-)];
+pub(crate) const KNOWN: &[(&str, &str)] = &[];
 
 /// SHA-256 of all that decides what is compiled: the source and the values of its overrides.
 pub(crate) fn identity(kernel: &Kernel) -> String {

@@ -1,6 +1,6 @@
 //! Merges neighbours: convolution + bias + ReLU, and gradients with their sums and gates.
 
-use super::tape::{Node, Tape, TensorId};
+use super::tape::{Node, Origin, Role, Tape, TensorId};
 
 /// The same tape with fewer nodes. A node is merged into the one that reads it when that is its only reader,
 /// nobody keeps its value, and its op knows how ([`crate::ops::Op::fuse`]).
@@ -14,7 +14,7 @@ pub fn fuse(tape: &Tape) -> Tape {
     }
     let mut nodes: Vec<Node> = Vec::with_capacity(tape.nodes.len());
     for node in &tape.nodes {
-        match merged(&nodes, node, &readers) {
+        match merged(tape, &nodes, node, &readers) {
             Some((position, merged)) => {
                 nodes.remove(position);
                 nodes.push(merged);
@@ -26,7 +26,7 @@ pub fn fuse(tape: &Tape) -> Tape {
 }
 
 /// `node` with the producer of one of its inputs merged into it, and that producer's position.
-fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node)> {
+fn merged(tape: &Tape, nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node)> {
     node.inputs.iter().enumerate().find_map(|(slot, input)| {
         let position = producer(nodes, *input)?;
         let before = &nodes[position];
@@ -47,8 +47,16 @@ fn merged(nodes: &[Node], node: &Node, readers: &[usize]) -> Option<(usize, Node
             node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();
         let outputs = node.outputs.iter().chain(&before.outputs[1..]).copied().collect();
-        Some((position, Node { op, inputs, outputs, ..node.clone() }))
+        // Whose weights are read, his layer it is; else that of the first.
+        let layer = if reads_weights(tape, node) { &node.layer } else { &before.layer };
+        Some((position, Node { op, inputs, outputs, layer: layer.clone(), ..node.clone() }))
     })
+}
+
+fn reads_weights(tape: &Tape, node: &Node) -> bool {
+    node.inputs
+        .iter()
+        .any(|input| matches!(tape.tensors[input.0].origin, Origin::External { role: Role::Weights, .. }))
 }
 
 fn producer(nodes: &[Node], tensor: TensorId) -> Option<usize> {

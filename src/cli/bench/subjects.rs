@@ -8,7 +8,7 @@ use impasto::cases::Case;
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
 use impasto::nn::VGG19;
-use impasto::ops::conv::{Conv, ConvBackward, ConvPoolBackward, Method};
+use impasto::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, Method};
 use impasto::ops::gram::{Gram, GramBackward};
 use impasto::ops::preprocess::{Postprocess, Preprocess};
 use impasto::ops::{KernelChoice, Op, Shape};
@@ -193,6 +193,9 @@ fn sides(op: &Arc<dyn Op>, inputs: &[Shape], output: Shape) -> [u32; 4] {
     let x = inputs[0];
     if op.downcast::<Conv>().is_some() || op.downcast::<ConvBackward>().is_some() {
         return [x.c, output.c, output.h, output.w];
+    }
+    if op.downcast::<ConvPool>().is_some() {
+        return [x.c, output.c, x.h, x.w];
     }
     if let Some(conv) = op.downcast::<ConvPoolBackward>() {
         return [x.c, output.c, conv.pooled.h, conv.pooled.w];
