@@ -804,7 +804,7 @@ fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
         studio.run(&["bench", "--size", "64x48", "--kernel", name])
     };
     run("pool_forward.wgsl", &original).success().stdout(
-        contains("pool1").and(contains("pool4")).and(contains("ratio")).and(contains("allowed error")),
+        contains("conv1_2").and(contains("conv4_4")).and(contains("ratio")).and(contains("allowed error")),
     );
 
     let broken = original.replace("@compute", "@compute @nonsense");

@@ -8,7 +8,7 @@ mod roofline;
 mod run;
 mod subjects;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Once;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use impasto::gpu::Gpu;
 use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
+use impasto::ops::conv::Choices;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -216,6 +217,9 @@ async fn step(engine: &Engine, size: (u32, u32)) -> Result<Step> {
     let mut options = Options::preset(Preset::Course);
     options.size = Size::Within { width, height };
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
+    // As a first run does: by the methods that are the fastest here.
+    let plan = Transfer::plan(engine, size, size, &options)?;
+    let engine = &engine.with_choices(engine.measure(&plan).await?);
     let mut transfer = Transfer::prepare(engine, &content, &style, &options).await?;
     let mut seconds = Vec::new();
     let begin = Instant::now();
@@ -228,7 +232,17 @@ async fn step(engine: &Engine, size: (u32, u32)) -> Result<Step> {
     if seconds.len() > 1 {
         seconds.remove(0);
     }
-    Ok(Step::new(size, Seconds::of(seconds).median))
+    let step = Step::new(size, Seconds::of(seconds).median);
+    Ok(Step { methods: methods(&transfer.program().convolutions()), ..step })
+}
+
+/// The methods of a step's convolutions, each with how often it was the fastest.
+fn methods(choices: &Choices) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for method in choices.0.values() {
+        *counts.entry(method.name()).or_default() += 1;
+    }
+    counts.iter().map(|(name, count)| format!("{name} of {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A picture of waves.

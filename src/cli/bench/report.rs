@@ -114,7 +114,7 @@ impl Row {
 }
 
 /// A whole step.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Step {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -122,13 +122,16 @@ pub(super) struct Step {
     pub(super) seconds: f64,
     /// What the convolutions alone would need, computed plainly.
     pub(super) conv_equivalent_gflops: f64,
+    /// How the convolutions were done, for people.
+    #[serde(skip)]
+    pub(super) methods: String,
 }
 
 impl Step {
     pub(super) fn new((width, height): (u32, u32), seconds: f64) -> Self {
         let pixels = f64::from(width) * f64::from(height);
         let conv_equivalent_gflops = CONVOLUTION_MFLOP_A_PIXEL * pixels / seconds / 1e3;
-        Self { width, height, seconds, conv_equivalent_gflops }
+        Self { width, height, seconds, conv_equivalent_gflops, methods: String::new() }
     }
 }
 
@@ -189,13 +192,14 @@ impl Report {
         );
         let _ = writeln!(text, "Peak       {} GFLOP/s multiply-add", short(peak.fma_gflops));
         let _ = writeln!(text, "Copy       {} GB/s read and written", short(peak.copy_gbps));
-        let Step { width, height, seconds, conv_equivalent_gflops } = step;
+        let Step { width, height, seconds, conv_equivalent_gflops, methods } = step;
         let _ = writeln!(
             text,
             "Step       {} s at {width}x{height}: {} GFLOP/s of plain convolution",
             short(*seconds),
             short(*conv_equivalent_gflops)
         );
+        let _ = writeln!(text, "           the fastest methods, of different convolutions: {methods}");
         text
     }
 }
