@@ -237,13 +237,13 @@ fn place(program: &mut Program, limits: &Limits) -> Result<()> {
     let bytes = |program: &Program| program.arenas.iter().sum::<u64>();
     let mut apart = program.clone();
     let ops = program.dispatches.chunk_by(|a, b| (a.op, &a.layer) == (b.op, &b.layer));
-    let mut strangers = conflicts(program, program.dispatches.chunks(1));
+    let strangers = conflicts(program, program.dispatches.chunks(1));
+    let mut strangers_apart = strangers.clone();
     let tensor = |index: &usize| program.resources[*index].kind != Some(Kind::Scratch);
     for (index, others) in conflicts(program, ops).iter().enumerate().filter(|(index, _)| tensor(index)) {
-        strangers[index].extend(others.iter().filter(|other| tensor(other)));
+        strangers_apart[index].extend(others.iter().filter(|other| tensor(other)));
     }
-    let placed_apart = place_heeding(&mut apart, &strangers, limits);
-    let strangers = conflicts(program, program.dispatches.chunks(1));
+    let placed_apart = place_heeding(&mut apart, &strangers_apart, limits);
     place_heeding(program, &strangers, limits)?;
     if placed_apart.is_ok() && bytes(&apart) < bytes(program) {
         *program = apart;

@@ -222,7 +222,7 @@ impl Op for GramBackward {
         let pixel_groups = plane.div_ceil(pixels);
         let gate = self.epilogue.gate_operand(2, io)?;
         // The subgroup kernel reads dY + dYᵀ in blocks, made for each piece of the output.
-        let is_prepared = kernel.bindings[0].name == GRAM_BACKWARD_WEIGHTS.bindings[1].name;
+        let is_prepared = std::ptr::eq(kernel, &GRAM_BACKWARD_SUBGROUP);
         let prepared_elements = |count: u32| {
             u64::from(count.next_multiple_of(GRAM_BACKWARD_WEIGHTS.tile("BLOCK"))) * u64::from(x.shape.c)
         };
