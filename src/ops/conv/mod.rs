@@ -151,9 +151,8 @@ impl Op for Conv {
         let Some(tiling) = Tiling::of(method, Direction::Forward) else {
             let mask = if self.mask { whole_mask(io)? } else { Operand::Unused };
             let operands = [Operand::input(2, 0), Operand::Unused, mask];
-            let lowered = winograd(method, Direction::Forward, (io, 1, io.output().shape), finish, operands)
-                .lower(capabilities);
-            return Ok(Lowered { convolution, ..lowered });
+            return Ok(winograd(method, Direction::Forward, (io, 1, io.output().shape), finish, operands)
+                .lower(capabilities));
         };
         let mut dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
             let params = ConvParams {
@@ -210,9 +209,8 @@ impl Op for ConvBackward {
         let Some(tiling) = Tiling::of(method, Direction::Backward) else {
             let operands = [Operand::Unused, gate, Operand::Unused];
             let flags = self.epilogue.flags(0, 1);
-            let lowered = winograd(method, Direction::Backward, (io, 1, io.output().shape), flags, operands)
-                .lower(capabilities);
-            return Ok(Lowered { convolution, ..lowered });
+            return Ok(winograd(method, Direction::Backward, (io, 1, io.output().shape), flags, operands)
+                .lower(capabilities));
         };
         let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
             let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };

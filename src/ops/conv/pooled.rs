@@ -34,15 +34,12 @@ impl Op for ConvPool {
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let shapes: Vec<Shape> = io.inputs.iter().map(|input| input.shape).collect();
         let y = self.conv.output_shape(&shapes)?;
-        let layer = layer(Direction::Forward, shapes[0].c, y);
-        let method = choose(layer, capabilities);
+        let method = choose(layer(Direction::Forward, shapes[0].c, y), capabilities);
         if Tiling::of(method, Direction::Forward).is_none() {
             let mask = if self.conv.mask { whole_mask(io)? } else { Operand::Unused };
             let operands = [Operand::input(2, 0), Operand::Unused, mask];
             let flags = Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL;
-            let lowered =
-                winograd(method, Direction::Forward, (io, 1, y), flags, operands).lower(capabilities);
-            return Ok(Lowered { convolution: Some((layer, method)), ..lowered });
+            return Ok(winograd(method, Direction::Forward, (io, 1, y), flags, operands).lower(capabilities));
         }
         let between = [Layout::new(y, capabilities.max_binding_bytes)?];
         let outputs: Vec<Layout> = between.iter().chain(&io.outputs[1..]).cloned().collect();
@@ -96,15 +93,14 @@ impl Op for ConvPoolBackward {
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let dx = io.output().shape;
-        let layer = layer(Direction::Backward, self.pooled.c, dx);
-        let method = choose(layer, capabilities);
+        let method = choose(layer(Direction::Backward, self.pooled.c, dx), capabilities);
         if Tiling::of(method, Direction::Backward).is_none() {
             expect_whole_mask(&io.inputs[1])?;
             let operands = [Operand::Unused, self.epilogue.gate_operand(Self::OWN, io)?, Operand::Unused];
             let flags = self.epilogue.flags(0, 1);
             let mut conv = winograd(method, Direction::Backward, (io, 2, dx), flags, operands);
             conv.unpool = Some(Operand::input(1, 0));
-            return Ok(Lowered { convolution: Some((layer, method)), ..conv.lower(capabilities) });
+            return Ok(conv.lower(capabilities));
         }
         let between = Layout::new(self.pooled, capabilities.max_binding_bytes)?;
         let own = std::slice::from_ref(&between);

@@ -7,7 +7,7 @@
 
 use super::choose::{Direction, Layer, Method};
 use super::gemm::{COMPONENTS, WinogradGemm};
-use super::weights_shape;
+use super::{layer, weights_shape};
 use crate::gpu::{Kernel, params};
 use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Precision, Shape};
 
@@ -259,7 +259,8 @@ impl Winograd<'_> {
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
             }
         }
-        Lowered { scratch, dispatches, ..Lowered::default() }
+        let layer = layer(self.direction, depth, Shape { c: outputs, ..self.plane });
+        Lowered { scratch, dispatches, convolution: Some((layer, self.method)) }
     }
 
     /// Rows of tiles whose v and m fit the workspace: bands of nearly equal height.
