@@ -78,7 +78,8 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
         value += b[params.out_first + output];
     }
     if ((params.flags & RELU) != 0u) {
-        value = max(value, vec4(0.0));
+        // Not max, which may make 0 of a NaN and hide it.
+        value = select(value, vec4(0.0), value < vec4(0.0));
     }
     if ((params.flags & GATE) != 0u) {
         let inner = select(vec4(pixel), pixels, inside);

@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if ((params.flags & GATE) != 0u) {
         open = gate[word_at];
     }
-    let lowest = select(-3.40282347e38, 0.0, (params.flags & RELU) != 0u);
+    let relu = (params.flags & RELU) != 0u;
     let accumulate = (params.flags & ACCUMULATE) != 0u;
 
     var positive = 0u;
@@ -111,7 +111,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                     values[c] += y[(channel * params.h + top + r) * params.w + left + c];
                 }
                 let bit = 1u << (r * 8u + half * TILE + c);
-                values[c] = select(0.0, max(values[c] + bias, lowest), inside && (open & bit) != 0u);
+                // No max for the ReLU, which may make 0 of a NaN and hide it.
+                let value = values[c] + bias;
+                let closed = !inside || (open & bit) == 0u || (relu && value < 0.0);
+                values[c] = select(value, 0.0, closed);
                 positive |= select(0u, bit, values[c] > 0.0);
             }
             lines[r] = values;

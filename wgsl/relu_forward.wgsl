@@ -19,5 +19,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= params.count) {
         return;
     }
-    y[i] = max(x[i], 0.0);
+    // Not max, which may make 0 of a NaN and hide it.
+    y[i] = select(x[i], 0.0, x[i] < 0.0);
 }
