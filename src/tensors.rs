@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 /// The longest header that is parsed. VGG-19's takes 4 kB; a parsed header takes several times its length,
 /// so this bounds the memory that a bad file can ask for.
-const HEADER_LIMIT: u64 = 1 << 20;
+pub(crate) const HEADER_LIMIT: u64 = 1 << 20;
 
 /// Reads the header; returns where the tensors' bytes begin, and the header, which covers the file exactly, without
 /// gaps or overlaps.

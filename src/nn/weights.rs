@@ -24,20 +24,19 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use half::f16;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use super::vgg::{Convolution, VGG19, index_of, nearest_names};
 use crate::error::{Error, Result};
+use crate::tensors::{self, shortened};
 
 /// Entries of a codebook: every value that a code can have, so that no code is out of range.
 const CODEBOOK_ENTRIES: usize = 256;
 /// Kernel height and width.
 const KERNEL_SIDE: usize = 3;
-/// The longest header that is parsed. VGG-19's takes 4 kB; a parsed header takes several times its length,
-/// so this bounds the memory that a bad file can ask for.
-const HEADER_LIMIT: u64 = 1 << 20;
 /// What the embedded file is called in messages.
 #[cfg(feature = "embedded-weights")]
 const EMBEDDED_NAME: &str = "the embedded weights";
@@ -53,6 +52,7 @@ pub struct Weights {
     /// What conv1_1's kernel is multiplied by for each input channel, in RGB order: k/std.
     first_kernel_factors: [f32; 3],
     channel_order: ChannelOrder,
+    digest: OnceLock<String>,
 }
 
 /// One convolution's numbers, ready for a kernel that reads mean-subtracted 0..255 RGB.
@@ -123,6 +123,7 @@ impl Weights {
             mean: rgb(file_mean).map(|value| (value * to_255) as f32),
             first_kernel_factors: rgb(file_std).map(|value| (1.0 / (to_255 * value)) as f32),
             channel_order,
+            digest: OnceLock::new(),
             name: name.to_owned(),
             data_start,
             header,
@@ -143,6 +144,11 @@ impl Weights {
     /// What messages call the file.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// SHA-256 of the file's bytes, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        self.digest.get_or_init(|| tensors::digest([&*self.bytes]))
     }
 
     /// The colour that the network takes for zero: RGB, in 0..255 units. Subtract it from a pixel to get x.
@@ -335,34 +341,13 @@ impl fmt::Debug for Weights {
 
 /// Reads the header; returns where the tensors' bytes begin, and the header.
 fn read_header(bytes: &[u8], file: &str) -> Result<(usize, Metadata)> {
-    const EXPECTED: &str = "a complete safetensors file";
-    let fail = |found: String| {
+    tensors::read_header(bytes).map_err(|found| {
         let remedy = other_format(bytes)
             .map_or("the file is damaged or cut short: fetch or make it again".to_owned(), |format| {
                 format!("this looks like {format}: save the network as safetensors")
             });
-        weights_error(file, "header", EXPECTED, found, remedy)
-    };
-    let size = bytes.len();
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(fail(format!("{size} bytes")));
-    };
-    let length = u64::from_le_bytes(*length);
-    if length > rest.len() as u64 {
-        return Err(fail(format!("a header length of {length} in a file of {size} bytes")));
-    }
-    if length > HEADER_LIMIT {
-        return Err(fail(format!("a header of {length} bytes, more than {HEADER_LIMIT}")));
-    }
-    // Not `SafeTensors::deserialize`: its sum of the lengths can overflow for offsets close to 2^64.
-    let (header, data) = rest.split_at(length as usize);
-    let header: Metadata = serde_json::from_slice(header)
-        .map_err(|error| fail(format!("a header with a fault: {}", shortened(&error.to_string()))))?;
-    if header.data_len() != data.len() {
-        let (promised, there) = (header.data_len(), data.len());
-        return Err(fail(format!("{there} bytes of tensors where the header promises {promised}")));
-    }
-    Ok((size - data.len(), header))
+        weights_error(file, "header", "a complete safetensors file", found, remedy)
+    })
 }
 
 /// The formats in which VGG-19 is usually found, by their first bytes.
@@ -456,16 +441,6 @@ fn weights_error(
         found: found.into(),
         remedy: remedy.into(),
     }
-}
-
-/// Text from a file, fit for one line of a message: bounded, without control characters.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut short: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 fn one_of(dtypes: &[Dtype]) -> String {
@@ -820,7 +795,7 @@ mod tests {
         header(from(with_header("[1, 2]", &[])));
         header(from(with_header(&"[".repeat(100_000), &[])));
         header(from([&2_u64.to_le_bytes()[..], &[0xff, 0xfe]].concat()));
-        let (found, _) = header(from(with_header(&" ".repeat(HEADER_LIMIT as usize + 1), &[])));
+        let (found, _) = header(from(with_header(&" ".repeat(tensors::HEADER_LIMIT as usize + 1), &[])));
         assert!(found.contains("more than"), "{found}");
         for (format, magic) in [("PyTorch", &b"PK\x03\x04 and the rest"[..]), ("Keras", b"\x89HDF\r\n\x1a\n")]
         {
