@@ -40,6 +40,16 @@ pub enum Error {
         /// What to do instead.
         remedy: String,
     },
+    /// A checkpoint cannot be read, or should not be written.
+    #[error("{name}: {reason}; {remedy}")]
+    Checkpoint {
+        /// The file's name for people.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do instead.
+        remedy: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {reason}; {remedy}", path = path.display())]
     File {
@@ -65,7 +75,7 @@ pub enum Error {
         what: String,
         /// Bytes needed.
         needed: u64,
-        /// Bytes that there are.
+        /// Bytes that there are; where a driver refused, those that it had given by then.
         available: u64,
         /// What to do instead.
         remedy: String,

@@ -13,6 +13,8 @@ pub mod ops;
 pub mod picture;
 pub mod transfer;
 
+mod tensors;
+
 #[doc(hidden)]
 pub mod cases;
 #[doc(hidden)]

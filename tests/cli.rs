@@ -3,91 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
-use impasto::picture::{Picture, PictureFormat};
+mod common;
+
+use common::studio::{SHALLOW, Studio};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// Layers that make a step short.
-const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
-
-/// A folder with a content and a style picture, and one for what is remembered.
-struct Studio(TempDir, TempDir);
-
-impl Studio {
-    fn new() -> Self {
-        let studio = Self(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        studio.picture("content.png", 32, 24, 1);
-        studio.picture("style.jpg", 24, 20, 2);
-        studio
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn picture(&self, name: &str, width: u32, height: u32, seed: u32) {
-        let wave = |x: u32, y: u32, c: u32| ((x * 7 * seed + y * 5 + x * y * c) % 251) as u8;
-        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        let rgb = places.flat_map(|(x, y)| [0, 1, 2].map(|c| wave(x, y, c))).collect();
-        let ending = Path::new(name).extension().unwrap().to_str().unwrap();
-        let format = PictureFormat::from_extension(ending).unwrap();
-        let bytes = Picture::from_rgb(width, height, rgb).unwrap().encode(format).unwrap();
-        fs::write(self.path(name), bytes).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
-        command.current_dir(self.0.path()).env("IMPASTO_CACHE", self.1.path()).args(arguments);
-        command
-    }
-
-    /// Runs with these arguments as they are.
-    fn run(&self, arguments: &[&str]) -> Assert {
-        self.command(arguments).assert()
-    }
-
-    /// Paints content.png in the style of style.jpg with few layers.
-    fn paint(&self, arguments: &[&str]) -> Assert {
-        self.command(&["content.png", "style.jpg"]).args(SHALLOW).args(arguments).assert()
-    }
-
-    /// The same, but wrong: the code and a part of the message are expected, and nothing new in the folder.
-    #[track_caller]
-    fn refuses(&self, code: i32, arguments: &[&str], message: &str) {
-        let before = self.files();
-        let assert = self.paint(arguments).code(code).stdout(is_empty());
-        assert.stderr(starts_with("error: ").and(contains(message)));
-        assert_eq!(self.files(), before, "{arguments:?}");
-    }
-
-    fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn decoded(&self, name: &str) -> Picture {
-        Picture::decode(&self.read(name), name).unwrap()
-    }
-
-    fn json_lines(&self, name: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path(name)).unwrap();
-        assert!(text.ends_with('\n'));
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -466,47 +389,23 @@ fn files_may_be_called_like_commands() {
 #[cfg(unix)]
 mod signals {
     use super::*;
-    use std::io::{BufRead, BufReader};
-    use std::process::{Child, ChildStderr, Command, Stdio};
+    use common::studio::end;
+    use std::io::BufReader;
+    use std::process::{Command, Stdio};
 
-    /// Starts a run that would take for ever, and waits for a line of its that contains `mark`.
-    fn started(studio: &Studio, layers: &[&str], mark: &str) -> (Child, BufReader<ChildStderr>) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_impasto"))
-            .current_dir(studio.0.path())
-            .env("IMPASTO_CACHE", studio.1.path())
-            .args(["content.png", "style.jpg", "-o", "out.png", "--steps", "1000000"])
-            .args(layers)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains(mark) {
-            line.clear();
-            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the run ended before {mark:?}");
-        }
-        (child, stderr)
-    }
-
-    /// Sends signals, a third of a second apart, and returns the exit code with what was still said.
-    fn end(mut child: Child, stderr: BufReader<ChildStderr>, signals: &[&str]) -> (Option<i32>, String) {
-        let id = child.id();
-        let script: Vec<String> = signals.iter().map(|signal| format!("kill -{signal} {id}")).collect();
-        assert!(Command::new("sh").args(["-c", &script.join("; sleep 0.3; ")]).status().unwrap().success());
-        let rest = stderr.lines().map(Result::unwrap).collect::<Vec<_>>().join("\n");
-        (child.wait().unwrap().code(), rest)
-    }
+    /// A run that would take for ever.
+    const ENDLESS: [&str; 4] = ["-o", "out.png", "--steps", "1000000"];
 
     #[test]
     fn the_first_signal_writes_the_picture_so_far() {
         for (signal, code) in [("INT", 130), ("TERM", 143)] {
             let studio = Studio::new();
-            let (child, stderr) = started(&studio, &SHALLOW, "the first step took");
+            let (child, stderr) = studio.started(&ENDLESS, "the first step took");
             let (ended, said) = end(child, stderr, &[signal]);
             assert_eq!(ended, Some(code), "{said}");
             assert!(said.contains("interrupted: out.png is the picture after "), "{said}");
             assert_eq!(studio.decoded("out.png").width(), 32);
-            assert_eq!(studio.files(), ["content.png", "out.png", "style.jpg"]);
+            assert_eq!(studio.files(), ["content.png", "out.png", "out.png.impasto", "style.jpg"]);
         }
     }
 
@@ -515,7 +414,7 @@ mod signals {
         let studio = Studio::new();
         // Writing to a pipe that nobody reads takes for ever.
         assert!(Command::new("mkfifo").arg(studio.path("out.png")).status().unwrap().success());
-        let (child, stderr) = started(&studio, &SHALLOW, "the first step took");
+        let (child, stderr) = studio.started(&ENDLESS, "the first step took");
         let (ended, said) = end(child, stderr, &["INT", "TERM"]);
         assert_eq!(ended, Some(143), "{said}");
         assert!(!said.contains("interrupted"), "{said}");

@@ -19,6 +19,8 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png
   impasto photo.jpg painting.jpg -o result.png --init content --size 800 --steps 300
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
+  impasto photo.jpg painting.jpg -o result.png --checkpoint result.impasto
+  impasto photo.jpg painting.jpg -o result.png --resume result.impasto --steps 400
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
   impasto bench --json before.json --svg roofline.svg
@@ -29,7 +31,7 @@ Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv
 conv5_1 to conv5_4, after ReLU. Early ones see strokes and colours, late ones see things.
 
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
-by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT.";
+by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
 
 const LONG_VERSION: &str = if cfg!(feature = "embedded-weights") {
     concat!(
@@ -157,6 +159,18 @@ pub(super) struct Choices {
     /// since the step before.
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
     pub(super) trace: Option<PathBuf>,
+    /// Keep the state of the run in FILE, so that --resume can go on from it: after every 50 steps, at the end, and on
+    /// Ctrl-C. Without it, only Ctrl-C and SIGTERM write one, as OUT with .impasto behind it.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// Write --checkpoint after every N steps instead. [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
+    #[arg(allow_negative_numbers = true, requires = "checkpoint")]
+    checkpoint_every: Option<u32>,
+    /// Go on from a checkpoint, with the same pictures, weights and options; --steps counts from the first run's
+    /// start and may be larger. A --trace is continued.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(super) resume: Option<PathBuf>,
     /// Write the program of a step and its memory as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Files")]
     pub(super) plan: Option<PathBuf>,
@@ -251,6 +265,11 @@ impl Bench {
 }
 
 impl Choices {
+    /// Steps between two checkpoints.
+    pub(super) fn checkpoint_every(&self) -> u32 {
+        self.checkpoint_every.unwrap_or(50)
+    }
+
     /// Which methods may do a convolution.
     pub(super) fn kernels(&self) -> KernelChoice {
         let known = Algorithm::ALL.iter().find(|(name, _)| *name == self.algorithm);

@@ -4,13 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use impasto::Error;
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
 use impasto::picture::{MEMORY_LIMIT, Picture};
-use impasto::transfer::{Engine, EngineOptions, Init, Options, Plan, Transfer};
+use impasto::transfer::{Checkpoint, Engine, EngineOptions, Init, Options, Plan, Transfer};
 
 use super::args::Choices;
+use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
 use super::output::{self, Output};
 use super::remembered::Remembered;
@@ -18,6 +20,8 @@ use super::{Failure, Result, say};
 
 /// Far more than VGG-19 takes in any form.
 const WEIGHTS_LIMIT: u64 = 4 << 30;
+/// More than the state of any picture takes that a GPU can paint.
+const CHECKPOINT_LIMIT: u64 = 8 << 30;
 
 /// What was asked for, before any file is opened.
 pub(super) struct Order<'a> {
@@ -47,7 +51,7 @@ impl<'a> Order<'a> {
     /// Refuses what would overwrite an input, and places that cannot be written to. `run` tells whether more
     /// than the plan will be written.
     pub(super) fn check_files(&self, run: bool) -> Result<()> {
-        let Choices { trace, plan, weights, save_every, .. } = self.choices;
+        let Choices { trace, plan, weights, save_every, checkpoint, resume, .. } = self.choices;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
@@ -60,8 +64,14 @@ impl<'a> Order<'a> {
         let plan = named("--plan", plan.as_deref());
         let output = named("--output", self.output.as_ref().map(Output::path));
         let trace = named("--trace", trace.as_deref());
-        let outputs: Vec<Named<'_>> = output.into_iter().chain(trace).chain(plan).collect();
+        let mut outputs: Vec<Named<'_>> = output.into_iter().chain(trace).chain(plan).collect();
+        // Only a checkpoint may be written over the one that is resumed.
+        files::refuse_overlap(named("--resume", resume.as_deref()).as_slice(), &outputs)?;
+        outputs.extend(named("--checkpoint", checkpoint.as_deref()));
         files::refuse_overlap(&inputs, &outputs)?;
+        if let Some(output) = &self.output {
+            files::refuse_overlap(&inputs, &[("the checkpoint of Ctrl-C", &interrupted_path(output))])?;
+        }
         if let (Some(output), Some(every)) = (&self.output, save_every) {
             let others: Vec<Named<'_>> = inputs.iter().copied().chain(trace).chain(plan).collect();
             output.refuse_snapshot_overlap(*every, self.options.steps, &others)?;
@@ -81,8 +91,12 @@ impl<'a> Order<'a> {
                 Init::Picture(read_picture(init, "--init takes noise, content or a picture's path")?);
         }
         let weights = read_weights(choices.weights.as_deref())?;
+        let checkpoint = choices.resume.as_deref().filter(|_| run).map(read_checkpoint).transpose()?;
         // Before the device is opened, which takes longer.
         weights.check(options.deepest()?)?;
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.check(&content, &style, &options, &weights)?;
+        }
         let gpu = Gpu::open(choices.device.as_deref()).await?;
         let remembered = Remembered::of(gpu.summary());
         let engine_options = EngineOptions {
@@ -93,13 +107,29 @@ impl<'a> Order<'a> {
             ..EngineOptions::default()
         };
         let mut engine = engine_with(gpu, weights, engine_options);
+        // Bit by bit as before, whatever was measured since.
+        let as_before = checkpoint.as_ref().filter(|checkpoint| checkpoint.fits(&engine));
+        if let Some(checkpoint) = as_before {
+            engine = engine.with_choices(checkpoint.methods().clone());
+        }
         let sides = |picture: &Picture| (picture.width(), picture.height());
         let planned = |engine: &Engine| Transfer::plan(engine, sides(&content), sides(&style), &options);
-        let mut plan = planned(&engine)?;
+        let mut plan = match planned(&engine) {
+            Err(shortage @ Error::Memory { .. }) if !engine.options().low_memory => {
+                let smaller = engine.with_low_memory();
+                // Where that does not fit either, the first error says what would.
+                let Ok(plan) = planned(&smaller) else { return Err(shortage.into()) };
+                say_smaller(&shortage, &plan, choices);
+                engine = smaller;
+                plan
+            }
+            planned => planned?,
+        };
         let missing = engine.unmeasured(&plan).len();
         let decided = match choices.kernels() {
-            _ if choices.low_memory => Decided::LowMemory,
+            _ if engine.options().low_memory => Decided::LowMemory,
             KernelChoice::Algorithm(_) | KernelChoice::Method(_) => Decided::Asked,
+            KernelChoice::Auto if as_before.is_some() && missing == 0 => Decided::Resumed,
             KernelChoice::Auto if missing == 0 => Decided::Remembered,
             KernelChoice::Auto if !remembered.can_be_kept() => Decided::FixedTable,
             KernelChoice::Auto if !run => Decided::NotYet { missing },
@@ -114,7 +144,30 @@ impl<'a> Order<'a> {
                 Decided::Measured
             }
         };
-        Ok(Job { options, output, content, style, engine, plan, decided })
+        if let Some(checkpoint) = &checkpoint
+            && !choices.quiet
+        {
+            for difference in checkpoint.differences(&engine) {
+                say(format_args!(
+                    "warning: since the checkpoint {difference}: the last bits of the picture may differ"
+                ));
+            }
+        }
+        Ok(Job { options, output, content, style, engine, plan, decided, checkpoint })
+    }
+}
+
+/// Memory is short, and `plan` takes less.
+fn say_smaller(shortage: &Error, plan: &Plan, choices: &Choices) {
+    if let Error::Memory { what, needed, available, .. } = shortage
+        && !choices.quiet
+    {
+        let [needed, available, smaller] =
+            [*needed, *available, plan.bytes.total].map(|bytes| bytes.div_ceil(1 << 20));
+        say(format_args!(
+            "warning: {what} needs {needed} MiB of memory, the device has {available}: going on as with \
+             --low-memory, slower, with {smaller} MiB"
+        ));
     }
 }
 
@@ -127,6 +180,40 @@ pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) plan: Plan,
     pub(super) decided: Decided,
+    /// Where to go on.
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
+impl Job {
+    /// Steps that the picture has had already.
+    pub(super) fn begun(&self) -> u32 {
+        self.checkpoint.as_ref().map_or(0, Checkpoint::step)
+    }
+
+    /// Puts everything on the device; where that has too little memory, takes the smaller plan.
+    pub(super) async fn prepare(&mut self, choices: &Choices) -> Result<Transfer> {
+        match self.begin().await {
+            Err(shortage @ Error::Memory { .. }) if !self.engine.options().low_memory => {
+                self.engine.release_weights().await?;
+                self.engine = self.engine.with_low_memory();
+                let sides = |picture: &Picture| (picture.width(), picture.height());
+                self.plan =
+                    Transfer::plan(&self.engine, sides(&self.content), sides(&self.style), &self.options)?;
+                self.decided = Decided::LowMemory;
+                say_smaller(&shortage, &self.plan, choices);
+                Ok(self.begin().await?)
+            }
+            begun => Ok(begun?),
+        }
+    }
+
+    async fn begin(&self) -> impasto::Result<Transfer> {
+        let Self { engine, content, style, options, .. } = self;
+        match &self.checkpoint {
+            Some(checkpoint) => Transfer::resume(engine, content, style, options, checkpoint).await,
+            None => Transfer::prepare(engine, content, style, options).await,
+        }
+    }
 }
 
 /// How the methods for the convolutions were chosen.
@@ -140,6 +227,8 @@ pub(super) enum Decided {
     Measured,
     /// Measured in an earlier run.
     Remembered,
+    /// As before the checkpoint that is resumed.
+    Resumed,
     /// By the kind of device, because measurements could not be kept.
     FixedTable,
     /// By the kind of device and what is remembered of other sizes: nothing runs, and `missing` convolutions
@@ -155,6 +244,7 @@ impl Decided {
             Self::LowMemory => "low memory",
             Self::Measured => "measured",
             Self::Remembered => "remembered",
+            Self::Resumed => "resumed",
             Self::FixedTable => "fixed table",
             Self::NotYet { .. } => "not measured yet",
         }
@@ -167,6 +257,7 @@ impl Decided {
             Self::LowMemory => "the usual ones, which read the weights in one arrangement".into(),
             Self::Measured => "measured in this run".into(),
             Self::Remembered => "measured in an earlier run on this adapter".into(),
+            Self::Resumed => "those of the run that is resumed".into(),
             Self::FixedTable => {
                 "a fixed table by the kind of adapter, because measurements cannot be kept here".into()
             }
@@ -205,6 +296,12 @@ fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
     // A file of more bytes than its picture may take in memory is none of the kind.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
     Ok(Picture::decode(&bytes, &path.display().to_string())?)
+}
+
+fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    let hint = "give --resume a file that --checkpoint or Ctrl-C wrote";
+    let bytes = files::read(path, CHECKPOINT_LIMIT, hint)?;
+    Ok(Checkpoint::from_bytes(&bytes, &path.display().to_string())?)
 }
 
 /// The weights in a file, or those in the program.

@@ -3,6 +3,7 @@
 
 mod args;
 mod bench;
+mod checkpoints;
 mod devices;
 mod explain;
 mod files;

@@ -76,9 +76,9 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the painting.
+    /// Writes the painting; where that cannot be, to the system's folder for temporary files.
     pub(super) fn write(&self, picture: &Picture) -> Result<()> {
-        write(&self.path, &picture.encode(self.format)?)
+        write_or_rescue(&self.path, &picture.encode(self.format)?, "the picture")
     }
 
     /// Writes the picture after `step`.
@@ -121,6 +121,25 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         replace(&destination(path), bytes)
     };
     written.map_err(|error| cannot_write(path, &error))
+}
+
+/// Writes a file that took long to make. Where its place has gone, it goes to the system's folder for temporary files:
+/// the error ends with its path there.
+pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<()> {
+    let Err(Failure::Failed(reason)) = write(path, bytes) else { return Ok(()) };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let rescued = || -> io::Result<PathBuf> {
+        let mut file = tempfile::Builder::new().prefix("impasto-").suffix(&format!("-{name}")).tempfile()?;
+        file.write_all(bytes)?;
+        Ok(file.keep().map_err(|error| error.error)?.1)
+    };
+    Err(Failure::Failed(match rescued() {
+        Ok(path) => format!("{reason}\n{what} was written to another place instead:\n{}", path.display()),
+        Err(error) => {
+            let folder = std::env::temp_dir();
+            format!("{reason}\n{what} cannot be written to {} either: {}", folder.display(), error)
+        }
+    }))
 }
 
 /// Puts a new file in the place of what is called `path`.

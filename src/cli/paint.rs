@@ -1,11 +1,13 @@
 //! The run: `impasto CONTENT STYLE -o OUT`.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use impasto::picture::Picture;
 use impasto::transfer::{Costs, Transfer};
 
 use super::args::{Choices, Paint};
+use super::checkpoints::Checkpoints;
 use super::job::{Job, Order};
 use super::output::Output;
 use super::progress::{Progress, duration};
@@ -26,76 +28,160 @@ pub(super) fn paint(arguments: &Paint) -> Result<()> {
 }
 
 async fn run(order: Order<'_>, choices: &Choices, signals: &Signals, begin: Instant) -> Result<()> {
-    let job = order.plan(true).await?;
-    let Some(output) = &job.output else { return Ok(()) };
+    let mut job = order.plan(true).await?;
+    let Some(output) = job.output.clone() else { return Ok(()) };
     if !choices.quiet && choices.device.is_none() {
         warn_of_software(&job);
     }
-    let progress = Progress::new(job.options.steps, choices.quiet);
-    let mut transfer = Transfer::prepare(&job.engine, &job.content, &job.style, &job.options).await?;
+    let begun = job.begun();
+    let progress = Progress::new(begun, job.options.steps, choices.quiet);
+    let transfer = job.prepare(choices).await?;
+    job.checkpoint = None;
     if let Some(path) = &choices.plan {
         plan::write(path, &job, choices)?;
     }
-    let trace = choices.trace.as_deref().map(Trace::create).transpose()?;
+    let open = |path| if choices.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
+    let trace = choices.trace.as_deref().map(open).transpose()?;
     signals.hold();
     progress.begin();
-    let mut report = Report { progress, trace, clock: Clock::start() };
-    let every = choices.save_every;
-    let done = steps(&mut transfer, &job, output, every, signals, &mut report).await?;
-    let steps = job.options.steps;
-    let picture = transfer.picture().await?;
-    output.write(&picture)?;
-    let took = duration(begin.elapsed().as_secs_f64());
-    let path = output.path().display();
-    let Report { progress, .. } = report;
-    match done {
-        Done::All => {
-            progress.end(&format!("{path}: {}, {}, {took}", sides(&picture), counted(steps)));
-            Ok(())
-        }
-        Done::Interrupted { after, code } => {
-            progress.end(&format!(
-                "interrupted: {path} is the picture after {after} of {}, {took}",
-                counted(steps)
-            ));
-            Err(Failure::Interrupted(code))
-        }
-    }
+    let run = Run {
+        steps: begun..job.options.steps,
+        save_every: choices.save_every,
+        checkpoints: Checkpoints::new(choices, &output, begun),
+        output,
+        signals,
+        report: Report { progress, trace, clock: Clock::start(), trouble: None },
+    };
+    run.paint(transfer, begin).await
+}
+
+/// A run with everything prepared.
+struct Run<'a> {
+    /// From the steps that the picture has had to those that it will have.
+    steps: Range<u32>,
+    save_every: Option<u32>,
+    checkpoints: Checkpoints,
+    output: Output,
+    signals: &'a Signals,
+    report: Report,
 }
 
 /// How the steps ended.
 enum Done {
     All,
-    Interrupted { after: u32, code: u8 },
+    Interrupted {
+        after: u32,
+        code: u8,
+    },
+    /// The costs of the picture after so many steps are no finite numbers.
+    Diverged {
+        after: u32,
+        costs: Costs,
+    },
 }
 
-/// Takes all steps, unless a signal comes. What a step returns are the costs of the picture before it, so the
-/// costs of the last picture take a forward pass of their own.
-async fn steps(
-    transfer: &mut Transfer,
-    job: &Job,
-    output: &Output,
-    every: Option<u32>,
-    signals: &Signals,
-    report: &mut Report,
-) -> Result<Done> {
-    let steps = job.options.steps;
-    for step in 1..=steps {
-        let costs = match signals.unless(transfer.step()).await {
-            Ok(costs) => costs?,
-            Err(code) => return Ok(Done::Interrupted { after: step - 1, code }),
+impl Run<'_> {
+    /// Takes the steps, and sees that whatever ends them leaves a picture.
+    async fn paint(mut self, mut transfer: Transfer, begin: Instant) -> Result<()> {
+        let done = match self.take_steps(&mut transfer).await {
+            Ok(done) => done,
+            Err(failure) => return Err(self.checkpoints.told(failure)),
         };
-        report.costs(step - 1, &costs)?;
-        report.step(step);
-        if every.is_some_and(|every| step < steps && step.is_multiple_of(every)) {
-            output.write_snapshot(step, &transfer.picture().await?)?;
+        let path = self.output.path().display().to_string();
+        let took = || duration(begin.elapsed().as_secs_f64());
+        let steps = counted(self.steps.end);
+        match done {
+            Done::All => {
+                if let Err(failure) = self.checkpoints.write(&transfer).await {
+                    self.report.note_trouble(failure);
+                }
+                let picture =
+                    transfer.picture().await.map_err(|error| self.checkpoints.told(error.into()))?;
+                self.output.write(&picture)?;
+                let message = format!("{path}: {}, {steps}, {}", sides(&picture), took());
+                self.report.end(&message)
+            }
+            Done::Interrupted { after, code } => {
+                let picture =
+                    transfer.picture().await.map_err(|error| self.checkpoints.told(error.into()))?;
+                // Both are tried before either's failure ends the run.
+                let kept = self.checkpoints.write_interrupted(&transfer).await;
+                self.output.write(&picture)?;
+                let (after, kept) = match kept {
+                    Ok((after, kept)) => (after, format!("; --resume {} goes on from there", kept.display())),
+                    Err(failure) => {
+                        self.report.note_trouble(failure);
+                        (after, String::new())
+                    }
+                };
+                let message =
+                    format!("interrupted: {path} is the picture after {after} of {steps}, {}{kept}", took());
+                self.report.end(&message)?;
+                Err(Failure::Interrupted(code))
+            }
+            Done::Diverged { after, costs } => {
+                let diagnosis = transfer.diagnose(&costs).await?;
+                let message = diverged(after, &costs, &diagnosis.place);
+                // The start alone is not worth an old result.
+                let Some(picture) = diagnosis.last_good.filter(|_| after > 1) else {
+                    return Err(self.checkpoints.told(Failure::Failed(message)));
+                };
+                self.output.write(&picture)?;
+                let message = format!("{message}; {path} is the picture after step {}", after - 1);
+                Err(self.checkpoints.told(Failure::Failed(message)))
+            }
         }
     }
-    match signals.unless(transfer.cost()).await {
-        Ok(costs) => report.costs(steps, &costs?)?,
-        Err(code) => return Ok(Done::Interrupted { after: steps, code }),
+
+    /// Takes the steps. What a step returns are the costs of the picture before it, so the costs of the last picture
+    /// take a forward pass of their own.
+    async fn take_steps(&mut self, transfer: &mut Transfer) -> Result<Done> {
+        let Range { start, end } = self.steps;
+        for step in start + 1..=end {
+            let costs = match self.signals.unless(transfer.step()).await {
+                Ok(costs) => costs?,
+                Err(code) => return Ok(Done::Interrupted { after: step - 1, code }),
+            };
+            self.report.costs(step - 1, &costs);
+            if !costs.are_finite() {
+                return Ok(Done::Diverged { after: step - 1, costs });
+            }
+            self.report.step(step);
+            if self.save_every.is_some_and(|every| step < end && step.is_multiple_of(every)) {
+                let picture = transfer.picture().await?;
+                if let Err(failure) = self.output.write_snapshot(step, &picture) {
+                    self.report.note_trouble(failure);
+                }
+            }
+            if self.checkpoints.due(step, end) {
+                // A state whose costs are not finite must not take the place of one that is good.
+                match self.signals.unless(transfer.cost()).await {
+                    Ok(costs) => {
+                        let costs = costs?;
+                        if !costs.are_finite() {
+                            self.report.costs(step, &costs);
+                            return Ok(Done::Diverged { after: step, costs });
+                        }
+                    }
+                    Err(code) => return Ok(Done::Interrupted { after: step, code }),
+                }
+                if let Err(failure) = self.checkpoints.write(transfer).await {
+                    self.report.note_trouble(failure);
+                }
+            }
+        }
+        match self.signals.unless(transfer.cost()).await {
+            Ok(costs) => {
+                let costs = costs?;
+                self.report.costs(end, &costs);
+                if !costs.are_finite() {
+                    return Ok(Done::Diverged { after: end, costs });
+                }
+            }
+            Err(code) => return Ok(Done::Interrupted { after: end, code }),
+        }
+        Ok(Done::All)
     }
-    Ok(Done::All)
 }
 
 /// Where costs and times go.
@@ -103,23 +189,43 @@ struct Report {
     progress: Progress,
     trace: Option<Trace>,
     clock: Clock,
+    /// The first file beside the painting that could not be written: no reason to stop painting.
+    trouble: Option<Failure>,
 }
 
 impl Report {
     /// The costs of the picture after `step` steps are known.
-    fn costs(&mut self, step: u32, costs: &Costs) -> Result<()> {
-        if let Some(trace) = &mut self.trace {
-            trace.write(step, costs, self.clock.lap)?;
+    fn costs(&mut self, step: u32, costs: &Costs) {
+        if let Some(trace) = &mut self.trace
+            && let Err(failure) = trace.write(step, costs, self.clock.lap)
+        {
+            // One with holes would say what is not so.
+            self.trace = None;
+            self.note_trouble(failure);
         }
-        refuse_infinite(step, costs)?;
-        self.progress.costs(step, costs, self.clock.pace());
-        Ok(())
+        if costs.are_finite() {
+            self.progress.costs(step, costs, self.clock.pace());
+        }
     }
 
     /// `step` is done.
     fn step(&mut self, step: u32) {
         self.clock.step();
         self.progress.step(step, self.clock.pace());
+    }
+
+    /// A file beside the painting could not be written: said at once, and counted at the end.
+    fn note_trouble(&mut self, failure: Failure) {
+        if let Failure::Failed(message) = &failure {
+            self.progress.note(&format!("warning: {message}"));
+        }
+        self.trouble.get_or_insert(failure);
+    }
+
+    /// The painting is written. Fails where another file was not.
+    fn end(self, message: &str) -> Result<()> {
+        self.progress.end(message);
+        self.trouble.map_or(Ok(()), Err)
     }
 }
 
@@ -158,19 +264,20 @@ impl Clock {
     }
 }
 
-/// A cost that is no finite number never becomes one again, and its picture is not worth the old result.
-fn refuse_infinite(step: u32, costs: &Costs) -> Result<()> {
-    let &Costs { total, content, style, .. } = costs;
-    if [total, content, style].iter().all(|cost| cost.is_finite()) {
-        return Ok(());
-    }
-    let remedy = if step == 0 {
-        "give smaller --alpha, --beta or weights of --style-layers"
-    } else {
+/// What is said of a picture whose costs are no finite numbers: they never become finite again.
+fn diverged(after: u32, costs: &Costs, place: &str) -> String {
+    let Costs { total, content, style, .. } = costs;
+    let remedy = if after > 0 {
         "give a smaller --learning-rate, or smaller --alpha and --beta"
+    } else if place.contains("activations") {
+        "give other --weights: the network itself makes numbers that are too large"
+    } else {
+        "give smaller --alpha, --beta or weights of --style-layers"
     };
-    let costs = format!("total {total}, content {content}, style {style}");
-    Err(Failure::Failed(format!("after step {step} the cost is not a finite number ({costs}); {remedy}")))
+    format!(
+        "after step {after} the cost is not a finite number (total {total}, content {content}, style {style}), \
+         which began in {place}; {remedy}"
+    )
 }
 
 fn warn_of_software(job: &Job) {

@@ -15,6 +15,8 @@ const LINE_EVERY: u32 = 20;
 pub(super) struct Progress {
     show: Show,
     steps: u32,
+    /// Steps that an earlier run has taken.
+    begun: u32,
     /// What the costs were when they were last told.
     costs: String,
 }
@@ -26,14 +28,14 @@ enum Show {
 }
 
 impl Progress {
-    /// The progress of a run of `steps` steps.
-    pub(super) fn new(steps: u32, quiet: bool) -> Self {
+    /// The progress of a run of `steps` steps, of which an earlier run has taken `begun`.
+    pub(super) fn new(begun: u32, steps: u32, quiet: bool) -> Self {
         let show = match (quiet, io::stderr().is_terminal()) {
             (true, _) => Show::Nothing,
             (_, false) => Show::Lines,
             (_, true) => Show::Bar(bar()),
         };
-        Self { show, steps, costs: String::new() }
+        Self { show, steps, begun, costs: String::new() }
     }
 
     /// Says something that stays on the screen.
@@ -49,6 +51,7 @@ impl Progress {
     pub(super) fn begin(&self) {
         if let Show::Bar(bar) = &self.show {
             bar.set_length(u64::from(self.steps));
+            bar.set_position(u64::from(self.begun));
             if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}\n{prefix}") {
                 bar.set_style(style);
             }
@@ -59,12 +62,10 @@ impl Progress {
     /// Step `done` is done; a step takes `each` seconds.
     pub(super) fn step(&self, done: u32, each: f64) {
         let left = each * f64::from(self.steps - done);
-        if done == 1 && self.steps > 1 {
+        if done == self.begun + 1 && self.steps > done {
             let (each, left) = (duration(each), duration(left));
-            self.note(&format!(
-                "the first step took {each}; the other {} will take about {left}",
-                self.steps - 1
-            ));
+            let others = self.steps - done;
+            self.note(&format!("the first step took {each}; the other {others} will take about {left}"));
         }
         if let Show::Bar(bar) = &self.show {
             bar.set_position(u64::from(done));
@@ -78,11 +79,13 @@ impl Progress {
         let Costs { total, content, style, .. } = costs;
         self.costs = format!("total {total:.3e}, content {content:.3e}, style {style:.3e}");
         let steps = self.steps;
-        if !matches!(self.show, Show::Lines) || step > 0 && step < steps && !step.is_multiple_of(LINE_EVERY) {
+        if !matches!(self.show, Show::Lines)
+            || step > self.begun && step < steps && !step.is_multiple_of(LINE_EVERY)
+        {
             return;
         }
         let mut line = format!("step {step}/{steps}: {}", self.costs);
-        if step > 0 && step < steps {
+        if step > self.begun && step < steps {
             let left = duration(each * f64::from(steps - step));
             line.push_str(&format!(", {} a step, {left} left", duration(each)));
         }

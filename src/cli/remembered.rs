@@ -2,13 +2,12 @@
 //! cache folder.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 use impasto::gpu::AdapterSummary;
-use impasto::ops::KERNELS;
 use impasto::ops::conv::Choices;
+use impasto::ops::kernels_digest;
 
 use super::output;
 
@@ -24,22 +23,18 @@ struct Key {
     backend: String,
     driver: String,
     impasto: String,
-    /// Of the kernels' texts, so that whoever changes one measures anew.
+    /// A digest of the kernels' texts, so that whoever changes one measures anew.
     kernels: String,
 }
 
 impl Key {
     fn of(adapter: &AdapterSummary) -> Self {
-        let mut hasher = DefaultHasher::new();
-        for kernel in KERNELS {
-            (kernel.name, kernel.source, kernel.workgroup).hash(&mut hasher);
-        }
         Self {
             adapter: adapter.name.clone(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
             impasto: env!("CARGO_PKG_VERSION").to_owned(),
-            kernels: format!("{:016x}", hasher.finish()),
+            kernels: kernels_digest(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `--trace`: the costs, one JSON object a line.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use impasto::Error;
@@ -22,6 +22,12 @@ struct Entry {
     seconds: f64,
 }
 
+/// Which step a line is of.
+#[derive(serde::Deserialize)]
+struct At {
+    step: u32,
+}
+
 /// An open trace.
 pub(super) struct Trace {
     file: File,
@@ -37,6 +43,33 @@ impl Trace {
             if file.metadata()?.is_file() {
                 file.set_len(0)?;
             }
+            Ok(file)
+        };
+        let file = open().map_err(|error| failure(path, &error))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Opens the trace of an earlier run to go on at `step`: what that run wrote of this step and later ones, before
+    /// it ended without a checkpoint of them, is cut off, and so is half a line at the end.
+    pub(super) fn resume(path: &Path, step: u32) -> Result<Self> {
+        // A pipe holds nothing that could be cut off.
+        if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            return Self::create(path);
+        }
+        let open = || -> io::Result<File> {
+            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            let mut lines = BufReader::new(&file);
+            let (mut kept, mut line) = (0, Vec::new());
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                let again = serde_json::from_slice(&line).is_ok_and(|At { step: at }| at >= step);
+                if again || !line.ends_with(b"\n") {
+                    break;
+                }
+                kept += line.len() as u64;
+                line.clear();
+            }
+            file.set_len(kept)?;
+            file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
         let file = open().map_err(|error| failure(path, &error))?;

@@ -185,12 +185,26 @@ impl Gpu {
                 available: self.limits.max_buffer_size,
                 remedy: "choose a smaller --size".into(),
             }),
-            (Some(error), _) | (None, Some(error)) => Err(Error::Gpu {
+            (None, Some(_)) => {
+                let available = self.allocated_bytes();
+                Err(Error::Memory {
+                    what: format!("the buffer {label}, with those that there are,"),
+                    needed: available + bytes,
+                    available,
+                    remedy: "choose a smaller --size, or close other programs that use the GPU".into(),
+                })
+            }
+            (Some(error), _) => Err(Error::Gpu {
                 what: format!("allocating {bytes} bytes for {label}"),
                 reason: error.to_string(),
-                remedy: "choose a smaller --size, or close other programs that use the GPU".into(),
+                remedy: "report this as a bug".into(),
             }),
         }
+    }
+
+    /// Bytes of everything allocated on this device, by the driver's account; 0 where it keeps none.
+    fn allocated_bytes(&self) -> u64 {
+        self.device.generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
     }
 
     /// Everything submitted so far, to be waited for.

@@ -27,6 +27,17 @@ impl Externals {
         self.0.get(&(external.name.clone(), external.piece, external.form))
     }
 
+    /// Those of them that `program` takes from outside too.
+    pub fn of(&self, program: &Program) -> Self {
+        let mut shared = Self::default();
+        for external in &program.externals {
+            if let Some(buffer) = self.get(external) {
+                shared.insert(external, Arc::clone(buffer));
+            }
+        }
+        shared
+    }
+
     /// Bytes of all buffers.
     pub fn allocated_bytes(&self) -> u64 {
         self.0.values().map(|buffer| buffer.size()).sum()

@@ -80,6 +80,16 @@ pub const KERNELS: &[&Kernel] = &[
     &probe::COPY_FORWARD,
 ];
 
+/// SHA-256 of all that is compiled, in hexadecimal digits: results and times of one set of kernels need not hold good
+/// for another.
+pub fn kernels_digest() -> String {
+    let texts: Vec<String> = KERNELS
+        .iter()
+        .map(|kernel| format!("{} {}\n{}", kernel.name, kernel.workgroup, kernel.text()))
+        .collect();
+    crate::tensors::digest(texts.iter().map(String::as_bytes))
+}
+
 /// Output channels of a register tile, and of a run of arranged convolution weights.
 pub(crate) const TILE: u32 = 16;
 
@@ -356,6 +366,11 @@ pub enum Precision {
 impl Precision {
     /// All precisions with their names.
     pub const ALL: [(&'static str, Self); 2] = [("f32", Self::F32), ("f16", Self::F16)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, it)| *it == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// What lowering must know of the device, and of what was asked for.

@@ -93,6 +93,24 @@ impl Engine {
         Self { shared: Arc::clone(&self.shared), options }
     }
 
+    /// This engine as [`EngineOptions::low_memory`] has it; device, kernels and weights are shared.
+    pub fn with_low_memory(&self) -> Self {
+        let options = EngineOptions { low_memory: true, ..self.options.clone() };
+        Self { shared: Arc::clone(&self.shared), options }
+    }
+
+    /// Gives the device back what it holds of the weights; transfers keep what they use. The next one uploads its
+    /// weights again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost.
+    pub async fn release_weights(&self) -> Result<()> {
+        self.arranged().clear();
+        // What was written to them and not yet sent goes with the next submission, and only then are they gone.
+        self.gpu().queue().submit([]);
+        self.gpu().submitted().wait(self.gpu(), "releasing the weights").await
+    }
+
     /// What was asked for, the choices among it.
     pub fn options(&self) -> &EngineOptions {
         &self.options
@@ -179,7 +197,7 @@ impl Engine {
     }
 
     /// Runs slices of an executable and waits for them, about a tenth of a second a submission, with two of them
-    /// under way; `last` is recorded behind the final slice. Dropping the future stops between submissions, and
+    /// under way; `first` is recorded before the first slice and `last` behind the final one. Dropping the future stops between submissions, and
     /// never between the dispatches that change the pixels.
     ///
     /// # Errors
@@ -189,16 +207,20 @@ impl Engine {
         executable: &Executable,
         pace: &mut Pace,
         slices: Range<usize>,
+        first: impl FnOnce(&mut wgpu::CommandEncoder),
         last: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> Result<()> {
         let gpu = self.gpu();
-        let mut last = Some(last);
+        let (mut first, mut last) = (Some(first), Some(last));
         let mut under_way = UnderWay::new(pace, executable.program());
         let mut start = slices.start;
         while start < slices.end {
             let end = under_way.submission_end(start..slices.end);
             let descriptor = wgpu::CommandEncoderDescriptor { label: Some("impasto") };
             let mut encoder = gpu.device().create_command_encoder(&descriptor);
+            if let Some(first) = first.take() {
+                first(&mut encoder);
+            }
             executable.record(&mut encoder, start..end);
             if end == slices.end
                 && let Some(last) = last.take()

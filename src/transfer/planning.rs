@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::history::History;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
@@ -138,16 +139,17 @@ fn plan_at_size(
         plan_target(options, Target::Style, mean, fit(style), &like_step)?,
         plan_target(options, Target::Content, mean, size, &like_step)?,
     ];
-    let readback = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
-        + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS);
-    let bytes = program.bytes(readback + picture.own_bytes());
+    let beside = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
+        + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS)
+        + History::planned_bytes(size);
+    let bytes = program.bytes(beside + picture.own_bytes());
     // A target's own memory is free again before the step's is asked for; the weights, among which are all of the
     // targets', stay.
-    let beside = |target: &Program| {
+    let with_weights = |target: &Program| {
         let Bytes { weights, total, .. } = target.bytes(0);
         bytes.weights + total - weights
     };
-    let most = targets.iter().map(beside).fold(bytes.total, u64::max);
+    let most = targets.iter().map(with_weights).fold(bytes.total, u64::max);
     if let Some(available) = limits.memory_bytes.filter(|available| *available < most) {
         let what = format!("painting {}x{}", size.0, size.1);
         return Err(Error::Memory {
@@ -245,6 +247,21 @@ fn plan_target(
                 Target::Style => tape.record(Gram, &[activations], layer)?,
             };
             tape.keep(kept);
+        }
+        Ok(())
+    })?;
+    plan(&fuse(&tape), limits)
+}
+
+/// The program that makes the activations of a layer from the pixels of a picture of this size (width, height); it
+/// keeps them.
+pub(super) fn plan_activations(layer: &str, (width, height): (u32, u32), limits: &Limits) -> Result<Program> {
+    let mut tape = Tape::new();
+    let pixels = tape.external(name::PIXELS, Shape::new(3, height, width), Role::Optimiser);
+    let deepest = crate::nn::index_of(layer).unwrap_or(0);
+    record_vgg19(&mut tape, pixels, deepest, false, |tape, here, activations| {
+        if here == layer {
+            tape.keep(activations);
         }
         Ok(())
     })?;

@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::checkpoint::{Checkpoint, Recipe, State};
 use super::engine::Engine;
+use super::history::History;
 use super::noise::uniform_noise;
 use super::options::{Init, Options};
 use super::pace::Pace;
 use super::planning::{
-    COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_transfer,
+    COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_activations,
+    plan_transfer,
 };
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Bytes, Executable, Externals, Program, Role};
+use crate::nn::VGG19;
 use crate::picture::Picture;
 
 /// Adam's β₁, β₂ and ε.
@@ -31,6 +35,25 @@ pub struct Costs {
     pub layers: Vec<f32>,
 }
 
+impl Costs {
+    /// Whether all of them are finite. Costs that are not never become so again: [`Transfer::diagnose`] says where it
+    /// began.
+    pub fn are_finite(&self) -> bool {
+        let Self { total, content, style, layers } = self;
+        [total, content, style].into_iter().chain(layers).all(|cost| cost.is_finite())
+    }
+}
+
+/// What became of a transfer whose costs are no finite numbers.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// The first place, in the order of the computation, that holds a number which is not finite: the pixels, the
+    /// activations of a layer, or a cost.
+    pub place: String,
+    /// The last picture that is known to have finite costs: the one before the last that was judged.
+    pub last_good: Option<Picture>,
+}
+
 /// One picture being painted in the style of another.
 #[derive(Debug)]
 pub struct Transfer {
@@ -41,6 +64,10 @@ pub struct Transfer {
     picture_pace: Pace,
     costs: Readback,
     pixels: Readback,
+    history: History,
+    recipe: Recipe,
+    deepest: usize,
+    style_layers: Vec<String>,
     size: (u32, u32),
     bytes: Bytes,
 }
@@ -57,6 +84,35 @@ impl Transfer {
         style: &Picture,
         options: &Options,
     ) -> Result<Self> {
+        Self::begin(engine, content, style, options, None).await
+    }
+
+    /// Goes on where `checkpoint` was taken. Pictures, options and weights must be the same, the number of steps
+    /// excepted. On an engine with [`Checkpoint::methods`] as its choices, and on the device that the checkpoint was
+    /// made on, the result is bit for bit that of a transfer that was not interrupted; [`Checkpoint::differences`] says
+    /// what stands against that.
+    ///
+    /// # Errors
+    /// [`crate::Error::Option`] that names what is not the same; otherwise as [`Transfer::prepare`].
+    pub async fn resume(
+        engine: &Engine,
+        content: &Picture,
+        style: &Picture,
+        options: &Options,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self> {
+        checkpoint.check(content, style, options, engine.weights())?;
+        Self::begin(engine, content, style, options, Some(&checkpoint.state)).await
+    }
+
+    async fn begin(
+        engine: &Engine,
+        content: &Picture,
+        style: &Picture,
+        options: &Options,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let recipe = Recipe::of(content, style, options, engine.weights());
         let sides = |picture: &Picture| (picture.width(), picture.height());
         let Plan { step, bytes, picture: picture_program, targets: [style_target, content_target] } =
             Self::plan(engine, sides(content), sides(style), options)?;
@@ -71,7 +127,7 @@ impl Transfer {
         make_targets(engine, style_target, &style, &names, &program, &mut externals).await?;
         let names = [name::CONTENT_TARGET.to_owned()];
         make_targets(engine, content_target, &content, &names, &program, &mut externals).await?;
-        let start = start_pixels(&content, options, mean);
+        let start = state.map_or_else(|| start_pixels(&content, options, mean), |state| state.pixels.clone());
         let lambda = |layer: &String| {
             options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
         };
@@ -79,24 +135,23 @@ impl Transfer {
             style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
         let [beta1, beta2, epsilon] = ADAM;
         let hyper = [options.learning_rate, beta1, beta2, epsilon];
-        let values: [(&str, &[f32]); 4] = [
+        let mut values: Vec<(&str, &[f32])> = vec![
             (name::PIXELS, &start),
             (name::HYPER, &hyper),
             (name::COST_WEIGHTS, &cost_weights),
             (name::SEED, &[1.0]),
         ];
+        if let Some(State { pixels: _, m, v, adam }) = state {
+            values.extend([(name::M, &m[..]), (name::V, v), (name::STATE, adam)]);
+        }
         upload(engine, &program, &mut externals, &values).await?;
 
-        let mut picture_externals = Externals::default();
-        for external in &picture_program.externals {
-            if let Some(buffer) = externals.get(external) {
-                picture_externals.insert(external, Arc::clone(buffer));
-            }
-        }
+        let picture_externals = externals.of(&picture_program);
         let costs = Readback::new(engine.gpu(), cost_bytes(&program), COST_SLOTS).await?;
         let pixels = Readback::new(engine.gpu(), picture_bytes(size), PICTURE_SLOTS).await?;
         let picture =
             Executable::new(engine.gpu(), engine.pipelines(), picture_program, picture_externals).await?;
+        let history = History::new(engine.gpu(), &externals.pieces(name::PIXELS)).await?;
         let step = Executable::new(engine.gpu(), engine.pipelines(), program, externals).await?;
         let (step_pace, picture_pace) = (engine.pace(step.program()), engine.pace(picture.program()));
         Ok(Self {
@@ -107,6 +162,10 @@ impl Transfer {
             picture_pace,
             costs,
             pixels,
+            history,
+            recipe,
+            deepest: options.deepest()?,
+            style_layers,
             size,
             bytes,
         })
@@ -131,7 +190,10 @@ impl Transfer {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn step(&mut self) -> Result<Costs> {
         let slices = 0..self.step.program().slices.len();
-        self.run(slices).await
+        let slot = self.history.next();
+        let costs = self.run(slices, Some(slot)).await?;
+        self.history.judge(slot, costs.are_finite());
+        Ok(costs)
     }
 
     /// The costs of the picture as it is.
@@ -140,7 +202,7 @@ impl Transfer {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn cost(&mut self) -> Result<Costs> {
         let slices = 0..self.step.program().forward_slices();
-        self.run(slices).await
+        self.run(slices, None).await
     }
 
     /// The picture as it is, in 8 bits: mean added, clamped, truncated.
@@ -152,9 +214,13 @@ impl Transfer {
         let mut ticket = None;
         let slices = 0..picture.program().slices.len();
         engine
-            .run(picture, picture_pace, slices, |encoder| {
-                ticket = Some(pixels.copy(encoder, &picture.kept(0)))
-            })
+            .run(
+                picture,
+                picture_pace,
+                slices,
+                |_| (),
+                |encoder| ticket = Some(pixels.copy(encoder, &picture.kept(0))),
+            )
             .await?;
         let rgba = read(engine, pixels, ticket).await?;
         Picture::from_rgba(size.0, size.1, &rgba)
@@ -165,14 +231,110 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn pixels(&self) -> Result<Vec<f32>> {
+        let [pixels] = self.read_externals([name::PIXELS]).await?;
+        Ok(pixels)
+    }
+
+    /// The state as it is, to go on from later: see [`Transfer::resume`]. Takes memory on the device for the time of
+    /// the call: that of the pixels three times.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub async fn checkpoint(&self) -> Result<Checkpoint> {
+        let [pixels, m, v, adam] = self.read_externals([name::PIXELS, name::M, name::V, name::STATE]).await?;
+        let state = State { pixels, m, v, adam: [adam[0], adam[1], adam[2]] };
+        Ok(Checkpoint::new(self.recipe.clone(), &self.engine, self.program().convolutions(), state))
+    }
+
+    /// Reads tensors from outside back, all of one moment.
+    async fn read_externals<const N: usize>(&self, names: [&str; N]) -> Result<[Vec<f32>; N]> {
         let gpu = self.engine.gpu();
-        let pieces = self.step.externals().pieces(name::PIXELS);
-        let ranges: Vec<_> = pieces.iter().map(|piece| (&**piece, 0, piece.size())).collect();
-        let mut readback = Readback::new(gpu, pieces.iter().map(|piece| piece.size()).sum(), 1).await?;
+        let tensors = names.map(|name| self.step.externals().pieces(name));
+        let bytes = tensors.each_ref().map(|pieces| pieces.iter().map(|piece| piece.size()).sum::<u64>());
+        let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&**piece, 0, piece.size())).collect();
+        let mut readback = Readback::new(gpu, bytes.iter().sum(), 1).await?;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let ticket = readback.copy(&mut encoder, &ranges);
         gpu.queue().submit([encoder.finish()]);
-        Ok(bytemuck::pod_collect_to_vec(&readback.read(gpu, ticket).await?))
+        let values = readback.read(gpu, ticket).await?;
+        let mut rest = &values[..];
+        Ok(bytes.map(|bytes| {
+            let (own, behind) = rest.split_at(bytes as usize);
+            rest = behind;
+            bytemuck::pod_collect_to_vec(own)
+        }))
+    }
+
+    /// Finds out, after costs that were not finite, where that began, and what the last good picture is. `costs` are
+    /// those that were returned. Runs the network again layer by layer.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub async fn diagnose(mut self, costs: &Costs) -> Result<Diagnosis> {
+        if let Some(bad) = self.history.bad() {
+            self.put_back(bad);
+        }
+        let place = match self.first_not_finite().await? {
+            Some(place) => place,
+            None => self.first_cost_not_finite(costs),
+        };
+        let last_good = match self.history.good() {
+            Some(good) => {
+                self.put_back(good);
+                Some(self.picture().await?)
+            }
+            None => None,
+        };
+        Ok(Diagnosis { place, last_good })
+    }
+
+    fn put_back(&self, pixels: &[wgpu::Buffer]) {
+        let gpu = self.engine.gpu();
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (from, to) in pixels.iter().zip(self.step.externals().pieces(name::PIXELS)) {
+            encoder.copy_buffer_to_buffer(from, 0, &to, 0, from.size());
+        }
+        gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// The first layer whose activations are not all finite, or the pixels.
+    async fn first_not_finite(&self) -> Result<Option<String>> {
+        if self.pixels().await?.iter().any(|value| !value.is_finite()) {
+            return Ok(Some("the pixels".into()));
+        }
+        for layer in &VGG19[..=self.deepest] {
+            let program = plan_activations(layer.name, self.size, &self.engine.limits())?;
+            let mut externals = self.step.externals().of(&program);
+            self.engine.bind_weights(&program, &mut externals).await?;
+            let executable =
+                Executable::new(self.engine.gpu(), self.engine.pipelines(), program, externals).await?;
+            let kept = executable.kept(0);
+            let bytes = kept.iter().map(|(_, _, bytes)| bytes).sum();
+            let mut readback = Readback::new(self.engine.gpu(), bytes, 1).await?;
+            let mut ticket = None;
+            let slices = 0..executable.program().slices.len();
+            let mut pace = self.engine.pace(executable.program());
+            let last = |encoder: &mut wgpu::CommandEncoder| ticket = Some(readback.copy(encoder, &kept));
+            self.engine.run(&executable, &mut pace, slices, |_| (), last).await?;
+            let activations: Vec<f32> =
+                bytemuck::pod_collect_to_vec(&read(&self.engine, &readback, ticket).await?);
+            if activations.iter().any(|value| !value.is_finite()) {
+                return Ok(Some(format!("the activations of {}", layer.name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the costs themselves.
+    fn first_cost_not_finite(&self, costs: &Costs) -> String {
+        let layers = self.style_layers.iter().zip(&costs.layers);
+        let layer = layers.clone().find(|(_, cost)| !cost.is_finite()).map(|(layer, _)| layer);
+        match layer {
+            Some(layer) => format!("the style cost of {layer}"),
+            None if !costs.content.is_finite() => "the content cost".into(),
+            None if !costs.style.is_finite() => "the sum of the style costs".into(),
+            None => "the sum of the costs".into(),
+        }
     }
 
     /// Width and height of the picture.
@@ -200,14 +362,23 @@ impl Transfer {
     /// counted again.
     pub fn allocated_bytes(&self) -> u64 {
         let own = self.step.allocated_bytes() + self.picture.allocated_bytes();
-        own + self.step.externals().allocated_bytes() + self.costs.bytes() + self.pixels.bytes()
+        let readback = self.costs.bytes() + self.pixels.bytes() + self.history.bytes();
+        own + self.step.externals().allocated_bytes() + readback
     }
 
-    async fn run(&mut self, slices: std::ops::Range<usize>) -> Result<Costs> {
-        let Self { engine, step, step_pace, costs, .. } = self;
+    /// Runs slices of a step; `slot` is where the history keeps the pixels in front of it.
+    async fn run(&mut self, slices: std::ops::Range<usize>, slot: Option<usize>) -> Result<Costs> {
+        let Self { engine, step, step_pace, costs, history, .. } = self;
         let mut ticket = None;
         let kept: Vec<_> = (0..step.program().kept.len()).flat_map(|kept| step.kept(kept)).collect();
-        engine.run(step, step_pace, slices, |encoder| ticket = Some(costs.copy(encoder, &kept))).await?;
+        let pixels = step.externals().pieces(name::PIXELS);
+        let first = |encoder: &mut wgpu::CommandEncoder| {
+            if let Some(slot) = slot {
+                history.record(encoder, slot, &pixels);
+            }
+        };
+        let last = |encoder: &mut wgpu::CommandEncoder| ticket = Some(costs.copy(encoder, &kept));
+        engine.run(step, step_pace, slices, first, last).await?;
         let bytes = read(engine, costs, ticket).await?;
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         match values[..] {
@@ -279,15 +450,21 @@ async fn make_targets(
     let slices = 0..executable.program().slices.len();
     let mut pace = engine.pace(executable.program());
     engine
-        .run(&executable, &mut pace, slices, |encoder| {
-            for (kept, target) in names.iter().enumerate() {
-                for ((from, offset, bytes), to) in
-                    executable.kept(kept).into_iter().zip(externals.pieces(target))
-                {
-                    encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
+        .run(
+            &executable,
+            &mut pace,
+            slices,
+            |_| (),
+            |encoder| {
+                for (kept, target) in names.iter().enumerate() {
+                    for ((from, offset, bytes), to) in
+                        executable.kept(kept).into_iter().zip(externals.pieces(target))
+                    {
+                        encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
+                    }
                 }
-            }
-        })
+            },
+        )
         .await
 }
 

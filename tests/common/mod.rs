@@ -6,3 +6,4 @@
 pub(crate) mod compare;
 pub(crate) mod gpu;
 pub(crate) mod random;
+pub(crate) mod studio;

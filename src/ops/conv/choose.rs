@@ -39,6 +39,11 @@ impl Algorithm {
         ("direct", Self::Direct),
         ("naive", Self::Naive),
     ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, it)| *it == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// One way of doing a convolution: an algorithm with its tile.

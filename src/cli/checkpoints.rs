@@ -1,0 +1,73 @@
+//! Where the state of a run is kept, and what of it is on the disk.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use impasto::transfer::Transfer;
+
+use super::args::Choices;
+use super::output::{self, Output};
+use super::{Failure, Result};
+
+/// The checkpoints of a run.
+pub(super) struct Checkpoints {
+    /// `--checkpoint`.
+    path: Option<PathBuf>,
+    every: u32,
+    /// Where a signal leaves one without `--checkpoint`.
+    interrupted: PathBuf,
+    /// The last one on the disk that this run began from or wrote.
+    last: Option<(u32, PathBuf)>,
+}
+
+impl Checkpoints {
+    /// For a run that goes on after `begun` steps, or begins.
+    pub(super) fn new(choices: &Choices, output: &Output, begun: u32) -> Self {
+        Self {
+            path: choices.checkpoint.clone(),
+            every: choices.checkpoint_every(),
+            interrupted: interrupted_path(output),
+            last: choices.resume.clone().map(|path| (begun, path)),
+        }
+    }
+
+    /// Whether one is due after `step` of `steps`. After the last one it is written in any case.
+    pub(super) fn due(&self, step: u32, steps: u32) -> bool {
+        self.path.is_some() && step < steps && step.is_multiple_of(self.every)
+    }
+
+    /// Writes one, if they are asked for.
+    pub(super) async fn write(&mut self, transfer: &Transfer) -> Result<()> {
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let checkpoint = transfer.checkpoint().await?;
+        output::write(&path, &checkpoint.to_bytes()?)?;
+        self.last = Some((checkpoint.step(), path));
+        Ok(())
+    }
+
+    /// Writes the last one of a run that a signal ends, and returns the steps taken and its path.
+    pub(super) async fn write_interrupted(&mut self, transfer: &Transfer) -> Result<(u32, &Path)> {
+        let checkpoint = transfer.checkpoint().await?;
+        let path = self.path.as_ref().unwrap_or(&self.interrupted);
+        output::write_or_rescue(path, &checkpoint.to_bytes()?, "the checkpoint")?;
+        Ok((checkpoint.step(), path))
+    }
+
+    /// The error of a run that failed, with where it can go on.
+    pub(super) fn told(&self, failure: Failure) -> Failure {
+        match (failure, &self.last) {
+            (Failure::Failed(message), Some((step, path))) => Failure::Failed(format!(
+                "{message}\nthe state after step {step} is in {path}: the same command with --resume {path} goes on from there",
+                path = path.display()
+            )),
+            (failure, _) => failure,
+        }
+    }
+}
+
+/// Where a signal leaves a checkpoint that was not asked for: `out.png.impasto` for `out.png`.
+pub(super) fn interrupted_path(output: &Output) -> PathBuf {
+    let mut name = OsString::from(output.path());
+    name.push(".impasto");
+    name.into()
+}

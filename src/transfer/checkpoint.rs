@@ -1,0 +1,451 @@
+//! The state of a transfer as a file, from which it goes on as if it had never stopped.
+//!
+//! A checkpoint is a safetensors file, so that other programs can look into it:
+//!
+//! | tensor | shape | what |
+//! |---|---|---|
+//! | `pixels` | (3, H, W) | RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped |
+//! | `adam.m`, `adam.v` | (3, H, W) | Adam's first and second moment |
+//! | `adam.state` | (3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
+//!
+//! The metadata's only key, `impasto`, holds JSON: the version of this format, what the run was made of, and a SHA-256
+//! over that and the tensors.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, Metadata, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::engine::Engine;
+use super::options::{Init, Options};
+use super::planning::name;
+use crate::error::{Error, Result};
+use crate::nn::Weights;
+use crate::ops::adam::STATE;
+use crate::ops::conv::Choices;
+use crate::ops::{KernelChoice, kernels_digest};
+use crate::picture::Picture;
+use crate::tensors::{digest, read_header, shortened};
+
+/// Version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+/// The key of the metadata.
+const KEY: &str = "impasto";
+/// The tensors with their names, in the order in which they are hashed.
+const TENSORS: [&str; 4] = [name::PIXELS, name::M, name::V, name::STATE];
+
+/// The state of a transfer between two steps, with what it was made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub(super) about: About,
+    pub(super) state: State,
+}
+
+/// What steps change.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct State {
+    /// (3, H, W).
+    pub(super) pixels: Vec<f32>,
+    /// (3, H, W).
+    pub(super) m: Vec<f32>,
+    /// (3, H, W).
+    pub(super) v: Vec<f32>,
+    /// 1 − β₁ᵗ, 1 − β₂ᵗ, t.
+    pub(super) adam: [f32; STATE as usize],
+}
+
+/// What a checkpoint says of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct About {
+    /// Steps taken.
+    step: u32,
+    recipe: Recipe,
+    made_by: MadeBy,
+}
+
+/// Inputs and options that decide which picture comes out; of large ones a SHA-256.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recipe {
+    content: String,
+    style: String,
+    weights: String,
+    /// Width and height of the content and of the style as they were fitted.
+    sizes: [(u32, u32); 2],
+    alpha: f32,
+    beta: f32,
+    learning_rate: f32,
+    content_layer: String,
+    style_layers: Vec<(String, f32)>,
+    /// `noise`, `content`, or the digest of a picture.
+    init: String,
+    noise_ratio: f32,
+    seed: u32,
+}
+
+/// What the picture's last bits depend on besides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MadeBy {
+    version: String,
+    kernels: String,
+    adapter: String,
+    backend: String,
+    driver: String,
+    algorithm: String,
+    precision: String,
+    low_memory: bool,
+    methods: Choices,
+}
+
+/// The metadata.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    checkpoint: u32,
+    sha256: String,
+    about: About,
+}
+
+/// The part of it that every version has.
+#[derive(Deserialize)]
+struct AnyHead {
+    checkpoint: u32,
+}
+
+fn picture_digest(picture: &Picture) -> String {
+    let sides = [picture.width().to_le_bytes(), picture.height().to_le_bytes()];
+    digest([&sides[0][..], &sides[1][..], picture.rgb()])
+}
+
+impl Recipe {
+    pub(super) fn of(content: &Picture, style: &Picture, options: &Options, weights: &Weights) -> Self {
+        let fit = |picture: &Picture| options.size.fit(picture.width(), picture.height());
+        Self {
+            content: picture_digest(content),
+            style: picture_digest(style),
+            weights: weights.digest().to_owned(),
+            sizes: [fit(content), fit(style)],
+            alpha: options.alpha,
+            beta: options.beta,
+            learning_rate: options.learning_rate,
+            content_layer: options.content_layer.clone(),
+            style_layers: options
+                .style_layers
+                .iter()
+                .map(|layer| (layer.name.clone(), layer.weight))
+                .collect(),
+            init: match &options.init {
+                Init::Noise => "noise".into(),
+                Init::Content => "content".into(),
+                Init::Picture(picture) => picture_digest(picture),
+            },
+            noise_ratio: options.noise_ratio(),
+            seed: options.seed,
+        }
+    }
+
+    /// Fails at the first thing that `now` has otherwise, by its name on the command line.
+    fn refuse_other(&self, now: &Self) -> Result<()> {
+        let other = |option: &str, reason: String, remedy: String| {
+            Err(Error::Option {
+                option: option.into(),
+                reason,
+                remedy: format!("{remedy}, or begin anew without --resume"),
+            })
+        };
+        for (input, was, is) in [
+            ("CONTENT", &self.content, &now.content),
+            ("STYLE", &self.style, &now.style),
+            ("--weights", &self.weights, &now.weights),
+            ("--init", &self.init, &now.init),
+        ] {
+            if was != is {
+                return other(
+                    input,
+                    "not the same as when the checkpoint was made".into(),
+                    "give the same".into(),
+                );
+            }
+        }
+        let layers = |recipe: &Self| {
+            let spelled = recipe.style_layers.iter().map(|(name, weight)| format!("{name}={weight}"));
+            spelled.collect::<Vec<_>>().join(",")
+        };
+        let sizes = |recipe: &Self| {
+            let [content, style] = recipe.sizes;
+            format!("{}x{} with a style of {}x{}", content.0, content.1, style.0, style.1)
+        };
+        for (option, was, is) in [
+            ("--size", sizes(self), sizes(now)),
+            ("--alpha", self.alpha.to_string(), now.alpha.to_string()),
+            ("--beta", self.beta.to_string(), now.beta.to_string()),
+            ("--learning-rate", self.learning_rate.to_string(), now.learning_rate.to_string()),
+            ("--content-layer", self.content_layer.clone(), now.content_layer.clone()),
+            ("--style-layers", layers(self), layers(now)),
+            ("--noise-ratio", self.noise_ratio.to_string(), now.noise_ratio.to_string()),
+            ("--seed", self.seed.to_string(), now.seed.to_string()),
+        ] {
+            if was != is {
+                let reason = format!("the checkpoint was made with {was}, and this is {is}");
+                return other(option, reason, format!("give {was}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MadeBy {
+    fn of(engine: &Engine, methods: Choices) -> Self {
+        let adapter = engine.gpu().summary();
+        let options = engine.options();
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            kernels: kernels_digest(),
+            adapter: adapter.name.clone(),
+            backend: adapter.backend.clone(),
+            driver: adapter.driver.clone(),
+            algorithm: match options.kernels {
+                KernelChoice::Auto => "auto",
+                KernelChoice::Algorithm(algorithm) => algorithm.name(),
+                KernelChoice::Method(method) => method.name(),
+            }
+            .into(),
+            precision: options.precision.name().into(),
+            low_memory: options.low_memory,
+            methods,
+        }
+    }
+
+    /// What makes the same sums: the methods count only between equals.
+    fn same_arithmetic(&self, other: &Self) -> bool {
+        let Self { version, kernels, adapter, backend, driver, precision, .. } = self;
+        (version, kernels, adapter, backend, driver, precision)
+            == (
+                &other.version,
+                &other.kernels,
+                &other.adapter,
+                &other.backend,
+                &other.driver,
+                &other.precision,
+            )
+    }
+}
+
+impl Checkpoint {
+    pub(super) fn new(recipe: Recipe, engine: &Engine, methods: Choices, state: State) -> Self {
+        // Whole numbers in f32 are exact far beyond any run.
+        let step = state.adam[2] as u32;
+        Self { about: About { step, recipe, made_by: MadeBy::of(engine, methods) }, state }
+    }
+
+    /// Steps that the picture has had.
+    pub fn step(&self) -> u32 {
+        self.about.step
+    }
+
+    /// Width and height of the picture.
+    pub fn size(&self) -> (u32, u32) {
+        self.about.recipe.sizes[0]
+    }
+
+    /// How the convolutions were done. An engine that is to go on bit by bit as before takes the same ones: see
+    /// [`super::EngineOptions::choices`].
+    pub fn methods(&self) -> &Choices {
+        &self.about.made_by.methods
+    }
+
+    /// Fails where inputs or options are not those of the checkpoint, the steps excepted.
+    ///
+    /// # Errors
+    /// [`Error::Option`] that names the first difference.
+    pub fn check(
+        &self,
+        content: &Picture,
+        style: &Picture,
+        options: &Options,
+        weights: &Weights,
+    ) -> Result<()> {
+        self.about.recipe.refuse_other(&Recipe::of(content, style, options, weights))?;
+        if options.steps < self.step() {
+            return Err(Error::Option {
+                option: "--steps".into(),
+                reason: format!(
+                    "the checkpoint has had {} already, and {} are asked for",
+                    self.step(),
+                    options.steps
+                ),
+                remedy: "give more".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What is otherwise about the device or the kernels than when the checkpoint was made, for people: the picture
+    /// will then differ from that of an uninterrupted run, if only in its last bits.
+    pub fn differences(&self, engine: &Engine) -> Vec<String> {
+        let MadeBy {
+            version,
+            kernels,
+            adapter,
+            backend,
+            driver,
+            algorithm,
+            precision,
+            low_memory,
+            methods: _,
+        } = &self.about.made_by;
+        let now = MadeBy::of(engine, Choices::default());
+        let memory = |low: bool| if low { "with --low-memory" } else { "without --low-memory" };
+        let compared = [
+            ("impasto", version.as_str(), now.version.as_str()),
+            ("the adapter", adapter, &now.adapter),
+            ("the backend", backend, &now.backend),
+            ("the driver", driver, &now.driver),
+            ("--algorithm", algorithm, &now.algorithm),
+            ("--precision", precision, &now.precision),
+            ("memory", memory(*low_memory), memory(now.low_memory)),
+        ];
+        let mut told: Vec<String> = compared
+            .into_iter()
+            .filter(|(_, was, is)| was != is)
+            .map(|(what, was, is)| format!("{what} was {was} and is {is}"))
+            .collect();
+        if *version == now.version && *kernels != now.kernels {
+            told.push("the kernels are not the same".into());
+        }
+        told
+    }
+
+    /// Whether an engine on `engine`'s device that takes [`Checkpoint::methods`] goes on bit by bit.
+    pub fn fits(&self, engine: &Engine) -> bool {
+        self.about.made_by.same_arithmetic(&MadeBy::of(engine, Choices::default()))
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] where the state holds a number that is not finite: nothing good would come of it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        const NAME: &str = "the checkpoint";
+        self.refuse_not_finite(NAME)?;
+        let fail = |reason: String| checkpoint_error(NAME, reason, "report this as a bug");
+        let head = Head { checkpoint: VERSION, sha256: self.digest()?, about: self.about.clone() };
+        let head = serde_json::to_string(&head).map_err(|error| fail(error.to_string()))?;
+        let views = self.tensors().map(|(name, shape, values)| {
+            TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
+        });
+        let views = views.into_iter().collect::<Result<Vec<_>, _>>();
+        let metadata = HashMap::from([(KEY.to_owned(), head)]);
+        views
+            .and_then(|views| safetensors::serialize(views, Some(metadata)))
+            .map_err(|error| fail(error.to_string()))
+    }
+
+    /// Reads the bytes of a file; `name` is what messages call it. Takes the file's size again in memory, and little
+    /// more, whatever it holds.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for what is no checkpoint, is cut short, was changed, or is of another version.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        let damaged = |reason: String| {
+            let remedy = "the file is damaged: take an older checkpoint, or begin anew without --resume";
+            checkpoint_error(name, reason, remedy)
+        };
+        let (start, header) = read_header(bytes).map_err(|found| {
+            let remedy = "give --resume a file that --checkpoint wrote";
+            checkpoint_error(name, format!("not a checkpoint: {found}"), remedy)
+        })?;
+        let head = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
+            let remedy = "give --resume a file that --checkpoint wrote";
+            checkpoint_error(name, "a safetensors file, but no checkpoint".into(), remedy)
+        })?;
+        let fault = |error: serde_json::Error| {
+            damaged(format!("its description has a fault: {}", shortened(&error.to_string())))
+        };
+        let AnyHead { checkpoint } = serde_json::from_str(head).map_err(fault)?;
+        if checkpoint != VERSION {
+            let reason =
+                format!("a checkpoint of version {checkpoint}, and this program reads version {VERSION}");
+            return Err(checkpoint_error(name, reason, "go on with the impasto that wrote it"));
+        }
+        let Head { sha256, about, .. } = serde_json::from_str(head).map_err(fault)?;
+        let (width, height) = about.recipe.sizes[0];
+        let plane = u64::from(width) * u64::from(height);
+        let elements = plane
+            .checked_mul(3)
+            .ok_or_else(|| damaged(format!("a picture of {width}x{height} cannot be")))?;
+        let read =
+            |tensor: &str, elements: u64| floats(bytes, start, &header, tensor, elements).map_err(damaged);
+        let state = read(name::STATE, u64::from(STATE))?;
+        let state = State {
+            pixels: read(name::PIXELS, elements)?,
+            m: read(name::M, elements)?,
+            v: read(name::V, elements)?,
+            adam: [state[0], state[1], state[2]],
+        };
+        let checkpoint = Self { about, state };
+        if checkpoint.digest()? != sha256 {
+            return Err(damaged("its checksum is not that of its contents".into()));
+        }
+        checkpoint.refuse_not_finite(name)?;
+        if checkpoint.state.adam[2] != checkpoint.about.step as f32 {
+            return Err(damaged("it contradicts itself in its number of steps".into()));
+        }
+        Ok(checkpoint)
+    }
+
+    fn tensors(&self) -> [(&'static str, Vec<usize>, &[f32]); 4] {
+        let (width, height) = self.size();
+        let picture = vec![3, height as usize, width as usize];
+        let State { pixels, m, v, adam } = &self.state;
+        let [name_pixels, name_m, name_v, name_state] = TENSORS;
+        [
+            (name_pixels, picture.clone(), pixels),
+            (name_m, picture.clone(), m),
+            (name_v, picture, v),
+            (name_state, vec![adam.len()], adam),
+        ]
+    }
+
+    /// Over the description and the tensors.
+    fn digest(&self) -> Result<String> {
+        let about = serde_json::to_vec(&self.about)
+            .map_err(|error| checkpoint_error("the checkpoint", error.to_string(), "report this as a bug"))?;
+        let tensors = self.tensors();
+        let values = tensors.iter().map(|(_, _, values)| bytemuck::cast_slice(values));
+        Ok(digest([&*about].into_iter().chain(values)))
+    }
+
+    fn refuse_not_finite(&self, file: &str) -> Result<()> {
+        for (tensor, _, values) in self.tensors() {
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                let reason = format!("{tensor} holds {} at place {place}", values[place]);
+                return Err(checkpoint_error(file, reason, "go on from an older checkpoint"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of a tensor that must be there as f32 with so many elements.
+fn floats(
+    bytes: &[u8],
+    start: usize,
+    header: &Metadata,
+    tensor: &str,
+    elements: u64,
+) -> Result<Vec<f32>, String> {
+    let info = header.info(tensor).ok_or_else(|| format!("it holds no {tensor}"))?;
+    // The header was checked to cover the file exactly.
+    let (from, to) = info.data_offsets;
+    let data = &bytes[start + from..start + to];
+    if info.dtype != Dtype::F32 || data.len() % 4 != 0 || (data.len() / 4) as u64 != elements {
+        return Err(format!("{tensor} is not {elements} numbers"));
+    }
+    Ok(data.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+fn checkpoint_error(name: &str, reason: String, remedy: &str) -> Error {
+    Error::Checkpoint { name: name.to_owned(), reason, remedy: remedy.to_owned() }
+}

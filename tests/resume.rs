@@ -1,0 +1,377 @@
+//! What is left of a run when things go wrong: checkpoints, pictures, and messages. Each test causes the fault.
+#![cfg(feature = "embedded-weights")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::HashMap;
+use std::fs;
+
+use common::studio::{SHALLOW, Studio};
+use predicates::prelude::*;
+use predicates::str::contains;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The trace without its times.
+fn costs(studio: &Studio, name: &str) -> Vec<[Value; 4]> {
+    let lines = studio.json_lines(name);
+    lines.iter().map(|line| ["step", "total", "content", "style"].map(|key| line[key].clone())).collect()
+}
+
+/// Paints nine steps without a break, and returns the file's bytes.
+fn uninterrupted(studio: &Studio) -> Vec<u8> {
+    studio.paint(&["-o", "whole.png", "--steps", "9", "--trace", "whole.jsonl", "-q"]).success();
+    studio.read("whole.png")
+}
+
+#[test]
+fn a_run_in_two_parts_ends_as_one() {
+    let studio = Studio::new();
+    let whole = uninterrupted(&studio);
+    studio
+        .paint(&["-o", "out.png", "--steps", "4", "--trace", "t.jsonl", "--checkpoint", "c", "-q"])
+        .success();
+    assert_ne!(studio.read("out.png"), whole);
+    let resumed =
+        ["-o", "out.png", "--steps", "9", "--trace", "t.jsonl", "--resume", "c", "--checkpoint", "c"];
+    studio.paint(&resumed).success().stderr(contains("step 4/9").and(contains("warning: since").not()));
+    assert_eq!(studio.read("out.png"), whole);
+    assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+    // The checkpoint is the one of the end now, and there is nothing left to do.
+    studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+    assert_eq!(studio.read("again.png"), whole);
+    // What is remembered of the adapter does not count: the methods are those of the first part.
+    fs::remove_dir_all(studio.1.path()).unwrap();
+    studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+    assert_eq!(studio.read("again.png"), whole);
+}
+
+#[test]
+fn a_trace_is_cut_where_the_run_goes_on() {
+    let studio = Studio::new();
+    let whole = uninterrupted(&studio);
+    let paint = |steps: &str, more: &[&str]| {
+        let usual = ["-o", "out.png", "--steps", steps, "--trace", "t.jsonl", "-q"];
+        studio.paint(&[&usual, more].concat()).success();
+    };
+    paint("3", &["--checkpoint", "c"]);
+    // The first run is said to have gone on for two steps and a half.
+    paint("5", &[]);
+    let trace = studio.read("t.jsonl");
+    fs::write(studio.path("t.jsonl"), &trace[..trace.len() - 20]).unwrap();
+    paint("9", &["--resume", "c"]);
+    assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+    assert_eq!(studio.read("out.png"), whole);
+}
+
+#[test]
+fn another_run_is_not_resumed() {
+    let studio = Studio::new();
+    studio.picture("other.png", 32, 24, 5);
+    let usual = ["-o", "out.png", "--steps", "2", "-q"];
+    studio.paint(&[&usual[..], &["--checkpoint", "c"]].concat()).success();
+    let refused = |option: &str, pictures: [&str; 2], arguments: &[&str]| {
+        let assert = studio
+            .command(&pictures)
+            .args(SHALLOW)
+            .args(usual)
+            .args(["--resume", "c"])
+            .args(arguments)
+            .assert()
+            .code(2);
+        assert.stderr(contains(format!("error: {option}: ")));
+    };
+    let same = ["content.png", "style.jpg"];
+    refused("CONTENT", ["other.png", "style.jpg"], &[]);
+    refused("STYLE", ["content.png", "other.png"], &[]);
+    for (option, value) in [
+        ("--alpha", "11"),
+        ("--beta", "41"),
+        ("--learning-rate", "3"),
+        ("--size", "16"),
+        ("--seed", "4"),
+        ("--init", "content"),
+        ("--init", "other.png"),
+        ("--noise-ratio", "0.5"),
+        ("--steps", "1"),
+    ] {
+        let mut arguments = vec![option, value];
+        if option == "--steps" {
+            // Given twice it would be an error of its own.
+            let assert = studio.paint(&["-o", "out.png", "--steps", "1", "--resume", "c"]).code(2);
+            assert.stderr(contains("error: --steps: the checkpoint has had 2"));
+            continue;
+        }
+        if option == "--init" {
+            arguments.extend(["--noise-ratio", "0.6"]);
+        }
+        refused(option, same, &arguments);
+    }
+    for (option, value) in [("--content-layer", "conv1_1"), ("--style-layers", "conv1_1=2")] {
+        let layers: Vec<&str> = SHALLOW
+            .chunks(2)
+            .flat_map(|pair| if pair[0] == option { [option, value] } else { [pair[0], pair[1]] })
+            .collect();
+        let assert = studio.command(&same).args(layers).args(usual).args(["--resume", "c"]).assert().code(2);
+        assert.stderr(contains(format!("error: {option}: the checkpoint was made with ")));
+    }
+    // Other kernels are no other run.
+    let assert =
+        studio.paint(&["-o", "out.png", "--steps", "2", "--resume", "c", "--algorithm", "direct"]).success();
+    assert.stderr(contains("warning: since the checkpoint --algorithm was auto and is direct"));
+}
+
+#[test]
+fn what_is_no_checkpoint_is_refused_by_name() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
+    let bytes = studio.read("c");
+    for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(studio.path("cut"), &bytes[..length]).unwrap();
+        studio.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: not a checkpoint");
+    }
+    for place in [bytes.len() - 1, bytes.len() / 2] {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        fs::write(studio.path("cut"), changed).unwrap();
+        studio.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: its checksum");
+    }
+    studio.refuses(1, &["-o", "new.png", "--resume", "none"], "error: none: there is no such file");
+    studio.refuses(1, &["-o", "new.png", "--resume", "content.png"], "error: content.png: not a checkpoint");
+    studio.refuses(1, &["-o", "c.png", "--resume", "c", "--checkpoint", "no/c"], "there is no folder no");
+    studio.refuses(
+        1,
+        &["-o", "c.png", "--resume", "c", "--trace", "c"],
+        "--trace names the same file as --resume",
+    );
+    studio.refuses(
+        1,
+        &["-o", "c.png", "--checkpoint", "style.jpg"],
+        "--checkpoint names the same file as STYLE",
+    );
+    studio.refuses(2, &["-o", "c.png", "--checkpoint-every", "3"], "--checkpoint");
+}
+
+/// Writes the checkpoint `from` again as `to`, with `value` for every number of `tensor`, and with a checksum that is
+/// right: over the description and the tensors, as src/transfer/checkpoint.rs says.
+fn altered(studio: &Studio, from: &str, to: &str, tensor: &str, value: f32) {
+    let bytes = studio.read(from);
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let head = metadata.metadata().as_ref().unwrap()["impasto"].clone();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let changed = ["pixels", "adam.m", "adam.v", "adam.state"].map(|name| {
+        let view = tensors.tensor(name).unwrap();
+        let mut data = view.data().to_vec();
+        if name == tensor {
+            data.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&value.to_le_bytes()));
+        }
+        (name, view.shape().to_vec(), data)
+    });
+    let about = head.split_once("\"about\":").unwrap().1.strip_suffix('}').unwrap();
+    let digest = |tensors: &[Vec<u8>]| {
+        let mut hasher = Sha256::new();
+        hasher.update(about);
+        tensors.iter().for_each(|data| hasher.update(data));
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let was = ["pixels", "adam.m", "adam.v", "adam.state"]
+        .map(|name| tensors.tensor(name).unwrap().data().to_vec());
+    assert!(head.contains(&digest(&was)), "the checksum is as documented: {head}");
+    let head = head.replace(&digest(&was), &digest(&changed.clone().map(|(_, _, data)| data)));
+    let views = changed
+        .iter()
+        .map(|(name, shape, data)| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let metadata = HashMap::from([("impasto".to_owned(), head)]);
+    fs::write(studio.path(to), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+}
+
+/// As when a bit falls over in the memory of the GPU: Adam's moment is such that the next update throws the pixels away.
+#[test]
+fn a_cost_that_is_not_finite_leaves_the_last_good_picture_and_checkpoint() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "good.png", "--steps", "3", "--checkpoint", "good", "-q"]).success();
+    for moment in [1e25, 3e38] {
+        altered(&studio, "good", "c", "adam.m", moment);
+        let kept = studio.read("c");
+        let run = |arguments: &[&str]| {
+            let assert = studio.paint(&[&["-o", "out.png", "--resume", "c"], arguments].concat()).code(1);
+            let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+            assert!(said.contains("after step 4 the cost is not a finite number"), "{said}");
+            assert!(
+                said.contains("which began in the style cost of conv1_1; give a smaller --lear"),
+                "{said}"
+            );
+            assert!(said.contains("; out.png is the picture after step 3\n"), "{said}");
+            assert!(said.contains("the same command with --resume c goes on from there"), "{said}");
+            assert!(studio.read("out.png") == studio.read("good.png"), "{said}");
+            fs::remove_file(studio.path("out.png")).unwrap();
+        };
+        // Found by the next step, by the look before a checkpoint is written, and at the end.
+        run(&["--steps", "9"]);
+        run(&["--steps", "9", "--checkpoint", "c", "--checkpoint-every", "1"]);
+        assert!(studio.read("c") == kept, "the checkpoint is still the good one");
+        run(&["--steps", "4"]);
+    }
+    // A state that is lost already is not gone on from.
+    altered(&studio, "good", "c", "adam.v", f32::INFINITY);
+    studio.refuses(1, &["-o", "out.png", "--resume", "c"], "error: c: adam.v holds inf at place 0; ");
+}
+
+/// Weights that are finite, and too large for what the network makes of them.
+#[test]
+fn a_network_that_overflows_is_named_by_its_layer() {
+    let studio = Studio::new();
+    let layers = [("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128)];
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = layers
+        .iter()
+        .flat_map(|(layer, inputs, outputs)| {
+            let weight = if *layer == "conv1_2" { 1e38_f32 } else { 0.1 };
+            let weights = weight.to_le_bytes().repeat(inputs * outputs * 9);
+            let kernel = (format!("{layer}.weight"), vec![*outputs, *inputs, 3, 3], weights);
+            [kernel, (format!("{layer}.bias"), vec![*outputs], 0_f32.to_le_bytes().repeat(*outputs))]
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let keys = [("layout", "out,in,ky,kx"), ("scale", "0..255"), ("channel_order", "RGB"), ("mean", "0,0,0")];
+    let metadata = keys.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let bytes = safetensors::serialize(views, Some(HashMap::from(metadata))).unwrap();
+    fs::write(studio.path("w.safetensors"), bytes).unwrap();
+    for algorithm in ["winograd", "gemm", "direct", "naive"] {
+        let assert = studio
+            .paint(&["-o", "out.png", "--weights", "w.safetensors", "--algorithm", algorithm, "-q"])
+            .code(1);
+        let began = "which began in the activations of conv1_2; give other --weights";
+        assert.stderr(contains("error: after step 0 ").and(contains(began)));
+    }
+    assert!(!studio.path("out.png").exists());
+}
+
+#[test]
+fn two_runs_may_write_one_file() {
+    let studio = Studio::new();
+    let seeds = ["1", "2"];
+    let alone = seeds.map(|seed| {
+        studio.paint(&["-o", "alone.png", "--steps", "3", "--seed", seed, "-q"]).success();
+        studio.read("alone.png")
+    });
+    let arguments = |seed| ["-o", "out.png", "--steps", "3", "--save-every", "1", "--seed", seed];
+    let runs = seeds.map(|seed| studio.started(&arguments(seed), "step 0/3"));
+    for (mut child, mut stderr) in runs {
+        std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(alone.contains(&studio.read("out.png")));
+    let files = studio.files();
+    assert_eq!(files, ["alone.png", "content.png", "out-00001.png", "out-00002.png", "out.png", "style.jpg"]);
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use common::studio::end;
+    use std::os::unix::fs::symlink;
+
+    /// The last line of what was said: where a picture was saved that had no other place.
+    fn rescued(said: &[u8]) -> Vec<u8> {
+        let said = String::from_utf8(said.to_vec()).unwrap();
+        let path = said.lines().last().unwrap();
+        let bytes = fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}: {said}"));
+        fs::remove_file(path).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_signal_leaves_a_checkpoint_to_go_on_from() {
+        for given in [None, Some("c")] {
+            let studio = Studio::new();
+            let mut arguments = vec!["-o", "out.png", "--steps", "1000000"];
+            arguments.extend(given.iter().flat_map(|path| ["--checkpoint", path]));
+            let (child, stderr) = studio.started(&arguments, "step 20/");
+            let (code, said) = end(child, stderr, &["INT"]);
+            assert_eq!(code, Some(130), "{said}");
+            let path = given.unwrap_or("out.png.impasto");
+            assert!(said.contains(&format!("--resume {path} goes on from there")), "{said}");
+            let after = said.split("the picture after ").nth(1).unwrap().split(' ').next().unwrap();
+            studio.paint(&["-o", "same.png", "--steps", after, "--resume", path, "-q"]).success();
+            assert_eq!(studio.read("same.png"), studio.read("out.png"));
+            let more = (after.parse::<u32>().unwrap() + 3).to_string();
+            studio.paint(&["-o", "more.png", "--steps", &more, "--resume", path, "-q"]).success();
+            studio.paint(&["-o", "whole.png", "--steps", &more, "-q"]).success();
+            assert_eq!(studio.read("more.png"), studio.read("whole.png"));
+        }
+    }
+
+    /// Killed at any moment, a run leaves whole files, from which it goes on.
+    #[test]
+    fn a_killed_run_goes_on_from_its_last_checkpoint() {
+        let studio = Studio::new();
+        let whole = uninterrupted(&studio);
+        let usual = ["-o", "out.png", "--steps", "9", "--trace", "t.jsonl", "--checkpoint", "c"];
+        let often = ["--checkpoint-every", "1", "--save-every", "1"];
+        let mut resume: &[&str] = &[];
+        // Killed when the checkpoint is new, again and again, a little later each time.
+        for kill in 0..4 {
+            let arguments = [&usual[..], &often, resume].concat();
+            let before = fs::read(studio.path("c")).ok();
+            let (mut child, _stderr) = studio.started(&arguments, "step ");
+            while fs::read(studio.path("c")).ok() == before {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(7 * kill));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            resume = &["--resume", "c"];
+            for file in studio.files() {
+                // What was being written when it was killed is called otherwise.
+                if file.starts_with("out-") {
+                    assert_eq!(studio.decoded(&file).width(), 32, "{file}");
+                }
+            }
+        }
+        studio.paint(&[&usual[..], resume].concat()).success();
+        assert_eq!(studio.read("out.png"), whole);
+        assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+    }
+
+    #[test]
+    fn a_full_disk_sends_the_picture_elsewhere() {
+        let studio = Studio::new();
+        let whole = uninterrupted(&studio);
+        // Whatever is written to this device finds no room.
+        symlink("/dev/full", studio.path("out.png")).unwrap();
+        let assert = studio.paint(&["-o", "out.png", "--steps", "9", "-q"]).code(1);
+        let said = &assert.get_output().stderr;
+        assert!(
+            String::from_utf8_lossy(said).contains("error: out.png: cannot be written: the disk is full")
+        );
+        assert_eq!(rescued(said), whole);
+        // What is beside the picture does not stop it.
+        for option in ["--trace", "--checkpoint"] {
+            symlink("/dev/full", studio.path("full")).unwrap();
+            let assert = studio.paint(&["-o", "good.png", "--steps", "9", option, "full"]).code(1);
+            assert.stderr(contains("warning: full: ").and(contains("error: full: ")));
+            assert_eq!(studio.read("good.png"), whole, "{option}");
+            fs::remove_file(studio.path("full")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_goes_while_running_sends_the_picture_elsewhere() {
+        let studio = Studio::new();
+        let whole = uninterrupted(&studio);
+        fs::create_dir(studio.path("folder")).unwrap();
+        let arguments =
+            ["-o", "folder/out.png", "--steps", "9", "--save-every", "4", "--checkpoint", "folder/c"];
+        let (child, stderr) = studio.started(&arguments, "step 0/9");
+        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (code, said) = end(child, stderr, &["0"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("warning: folder/out-00004.png: there is no folder folder"), "{said}");
+        assert!(said.contains("error: folder/out.png: there is no folder folder"), "{said}");
+        assert_eq!(rescued(said.as_bytes()), whole);
+    }
+}
