@@ -164,10 +164,8 @@ impl Translation {
             emit_int_div_checks: self.checked(),
             ..spv::Options::default()
         };
-        let pipeline = spv::PipelineOptions {
-            shader_stage: Self::STAGE,
-            entry_point: Self::ENTRY_POINT.to_owned(),
-        };
+        let pipeline =
+            spv::PipelineOptions { shader_stage: Self::STAGE, entry_point: Self::ENTRY_POINT.to_owned() };
         spv::write_vec(&self.module, &self.info, &options, Some(&pipeline))
             .map_err(|error| format!("to SPIR-V {}.{}: {error}", vulkan.spirv.0, vulkan.spirv.1))
     }
@@ -224,8 +222,11 @@ impl Translation {
                 Binding::Read => &mut read,
                 Binding::ReadWrite => &mut written,
             };
-            let target =
-                hlsl::BindTarget { register: *register, restrict_indexing: true, ..hlsl::BindTarget::default() };
+            let target = hlsl::BindTarget {
+                register: *register,
+                restrict_indexing: true,
+                ..hlsl::BindTarget::default()
+            };
             binding_map.insert(source, target);
             *register += 1;
         }
