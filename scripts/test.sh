@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# All checks of the project: format, lints, tests, documentation.
+# All checks of the project: format, lints, tests, documentation, dependencies.
 #
 # usage: test.sh [--slow]
 #   --slow   also the checks that take minutes on a software adapter (feature slow-tests)
 #
-# Installs what is missing (see ensure-vulkan.sh; rustfmt and clippy through rustup). Stops at the first stage that fails.
+# Installs what is missing (see ensure-vulkan.sh, ensure-spirv-val.sh, deny.sh; rustfmt and clippy through rustup). Stops at
+# the first stage that fails.
 set -euo pipefail
 
 features=()
@@ -20,6 +21,10 @@ done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/ensure-vulkan.sh
+if ! scripts/ensure-spirv-val.sh; then
+  echo "test: going on without spirv-val: the kernels' SPIR-V is NOT validated"
+  export IMPASTO_WITHOUT_SPIRV_VAL=1
+fi
 # A shell that was open while Rust was installed does not know it yet.
 if ! command -v cargo >/dev/null 2>&1; then PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin; fi
 if ! command -v cargo >/dev/null 2>&1; then
@@ -69,3 +74,4 @@ stage clippy cargo clippy --all-targets --features slow-tests --locked -- -D war
 stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-features --locked -- -D warnings
 stage tests cargo test --locked ${features[@]+"${features[@]}"}
 stage documentation env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
+stage dependencies scripts/deny.sh

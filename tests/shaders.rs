@@ -3,30 +3,42 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+// The translation is what the example of that name writes to files.
+#[path = "../examples/translate/backends.rs"]
+mod backends;
 
-use impasto::gpu::{Access, Kernel};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use backends::{Checks, Translation, VULKAN, Vulkan, claims_subgroups};
+use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::ops::conv::gemm::TRANSPOSED;
 use impasto::ops::{Epilogue, KERNELS};
-use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use impasto::wgpu;
+use naga::back::hlsl::ShaderModel;
+use naga::valid::Capabilities;
 use naga::{AddressSpace, Expression, Literal, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 fn parsed(kernel: &Kernel) -> Module {
-    naga::front::wgsl::parse_str(&kernel.text())
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.text())))
+    backends::parsed(&kernel.text()).unwrap_or_else(|error| panic!("{}: {error}", kernel.name))
 }
 
-/// Validates with nothing but what the kernel claims to need.
-fn validated(kernel: &Kernel, module: &Module) -> ModuleInfo {
-    // Numbers in f16 are packed and unpacked by what every Vulkan, Metal and DirectX 12 driver has.
-    let packs = kernel.text().contains("pack2x16float(");
-    let claimed = if kernel.subgroup.is_some() { Capabilities::SUBGROUP } else { Capabilities::empty() }
-        | if packs { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
-    Validator::new(ValidationFlags::all(), claimed)
-        .validate(module)
-        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.text())))
+/// The kernel's own text, as wgpu has it translated.
+fn translated(kernel: &'static Kernel, checks: Checks) -> Translation {
+    Translation::new(kernel, &kernel.text(), checks)
+        .unwrap_or_else(|error| panic!("{}: {error}", kernel.name))
+}
+
+/// A translation that must not fail.
+fn done<T>(kernel: &Kernel, result: Result<T, String>) -> T {
+    result.unwrap_or_else(|error| panic!("{} {error}", kernel.name))
+}
+
+/// Those on which a kernel can run: subgroups came with 1.1.
+fn vulkan_versions(kernel: &Kernel) -> &'static [Vulkan] {
+    if claims_subgroups(kernel) { &VULKAN[1..] } else { &VULKAN }
 }
 
 /// Names of the files in a folder of the project that end so, without the ending.
@@ -228,56 +240,192 @@ fn every_kernel_folds_and_ends_its_workgroups_alike() {
 }
 
 #[test]
-fn kernels_that_claim_subgroups_need_them() {
-    for kernel in KERNELS.iter().filter(|kernel| kernel.subgroup.is_some()) {
-        let refused = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&parsed(kernel));
-        assert!(refused.is_err(), "{}", kernel.name);
+fn no_kernel_claims_more_than_it_needs() {
+    for kernel in KERNELS {
+        for claim in backends::claimed(kernel).iter() {
+            let fewer = backends::claimed(kernel) - claim;
+            let refused = backends::validated(&kernel.text(), &parsed(kernel), fewer);
+            assert!(refused.is_err(), "{}: claims {claim:?} and does without", kernel.name);
+        }
     }
+}
+
+/// A kernel that claims nothing, with the text of one that needs what `claim` says.
+#[test]
+fn a_kernel_that_needs_more_than_it_claims_is_refused() {
+    let portable =
+        |kernel: &&&Kernel| backends::claimed(kernel).is_empty() && kernel.name.starts_with("conv_forward");
+    let portable = KERNELS.iter().find(portable).unwrap();
+    for claim in [Capabilities::SUBGROUP, Capabilities::SHADER_FLOAT16_IN_FLOAT32] {
+        let needs = |kernel: &&&Kernel| backends::claimed(kernel) == claim;
+        let text = KERNELS.iter().find(needs).unwrap().text();
+        let Err(error) = Translation::new(portable, &text, Checks::With) else {
+            panic!("{claim:?} is given to a kernel that does not claim it")
+        };
+        assert!(error.to_lowercase().contains("capabilit"), "{error}");
+    }
+}
+
+/// Threads, workgroup memory and bindings of a device on which nothing was asked for.
+#[test]
+fn every_kernel_keeps_to_the_default_limits_of_webgpu() {
+    let limits = wgpu::Limits::default();
+    assert!(FOLD <= limits.max_compute_workgroups_per_dimension);
+    let mut most = 0;
+    for kernel in KERNELS {
+        let name = kernel.name;
+        assert!(kernel.workgroup <= limits.max_compute_workgroup_size_x, "{name}");
+        assert!(kernel.workgroup <= limits.max_compute_invocations_per_workgroup, "{name}");
+        assert!(kernel.bindings.len() as u32 <= limits.max_storage_buffers_per_shader_stage, "{name}");
+        assert!(kernel.params_bytes() <= limits.max_uniform_buffer_binding_size, "{name}");
+        let module = translated(kernel, Checks::Without).module;
+        let variables = module.global_variables.iter().map(|(_, variable)| variable);
+        let shared = variables.filter(|variable| variable.space == AddressSpace::WorkGroup);
+        let bytes = shared.map(|variable| module.types[variable.ty].inner.size(module.to_ctx()));
+        // WebGPU counts every variable in whole 16 bytes.
+        let bytes: u32 = bytes.map(|bytes| bytes.next_multiple_of(16)).sum();
+        assert!(bytes <= limits.max_compute_workgroup_storage_size, "{name}: {bytes} bytes shared");
+        most = most.max(bytes);
+    }
+    assert!(most > 0, "workgroup memory was found");
 }
 
 #[test]
 fn every_kernel_translates_for_every_backend() {
     for kernel in KERNELS {
-        let module = parsed(kernel);
-        let info = validated(kernel, &module);
-        let constants = kernel.constants().iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        let entry = (ShaderStage::Compute, "main");
-        let (module, info) = process_overrides(&module, &info, Some(entry), &constants).unwrap();
-        assert_eq!(module.entry_points[0].workgroup_size, [kernel.workgroup, 1, 1], "{}", kernel.name);
-
-        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
-        let pipeline = spv::PipelineOptions { shader_stage: entry.0, entry_point: entry.1.to_owned() };
-        let words = spv::write_vec(&module, &info, &options, Some(&pipeline));
-        assert!(!words.unwrap_or_else(|error| panic!("{} to SPIR-V: {error}", kernel.name)).is_empty());
-
-        // Subgroups came with Metal 2.1 and shader model 6.0; the others do with what every driver has.
-        let portable = kernel.subgroup.is_none();
-        let options =
-            msl::Options { lang_version: if portable { (2, 0) } else { (2, 1) }, ..msl::Options::default() };
-        let pipeline = msl::PipelineOptions {
-            entry_point: Some((entry.0, entry.1.to_owned())),
-            ..msl::PipelineOptions::default()
-        };
-        let (text, translation) = msl::write_string(&module, &info, &options, &pipeline)
-            .unwrap_or_else(|error| panic!("{} to MSL: {error}", kernel.name));
-        let name = translation.entry_point_names[0].as_ref();
-        let name = name.unwrap_or_else(|error| panic!("{} to MSL: {error}", kernel.name));
-        assert!(text.contains(name), "{}", kernel.name);
-
-        let options = hlsl::Options {
-            shader_model: if portable { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_0 },
-            ..hlsl::Options::default()
-        };
-        let pipeline = hlsl::PipelineOptions { entry_point: Some((entry.0, entry.1.to_owned())) };
-        let mut text = String::new();
-        let reflection = hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
-        let name = reflection.entry_point_names[0].as_ref();
-        let name = name.unwrap_or_else(|error| panic!("{} to HLSL: {error}", kernel.name));
-        assert!(text.contains(&format!("[numthreads({}, 1, 1)]", kernel.workgroup)), "{}", kernel.name);
-        assert!(text.contains(name.as_str()), "{}", kernel.name);
+        for checks in [Checks::Without, Checks::With] {
+            let translation = translated(kernel, checks);
+            assert_eq!(translation.module.entry_points[0].workgroup_size, [kernel.workgroup, 1, 1]);
+            for vulkan in vulkan_versions(kernel) {
+                let used = capabilities(&done(kernel, translation.spirv(*vulkan)));
+                let subgroups: &[u32] = if claims_subgroups(kernel) { &SUBGROUP_CAPABILITIES } else { &[] };
+                let claimed = [SHADER_CAPABILITY].into_iter().chain(subgroups.iter().copied());
+                assert_eq!(used, claimed.collect(), "{}", kernel.name);
+            }
+            // The newest that wgpu asks for.
+            for version in [backends::oldest_metal(kernel), (4, 0)] {
+                let metal = done(kernel, translation.msl(version));
+                assert!(
+                    metal.text.contains(&format!("kernel void {}(", metal.entry_point)),
+                    "{}",
+                    kernel.name
+                );
+            }
+            let oldest = done(kernel, translation.hlsl(backends::oldest_shader_model(kernel)));
+            let threads = format!("[numthreads({}, 1, 1)]\nvoid {}(", kernel.workgroup, oldest.entry_point);
+            assert!(oldest.text.contains(&threads), "{}", kernel.name);
+            // Then what one compiler says of the text holds for all models.
+            for newer in [ShaderModel::V6_0, ShaderModel::V6_9] {
+                assert_eq!(done(kernel, translation.hlsl(newer)), oldest, "{}", kernel.name);
+            }
+        }
     }
+}
+
+/// `Shader`, and `GroupNonUniform` with `GroupNonUniformShuffle`, in SPIR-V's numbers.
+const SHADER_CAPABILITY: u32 = 1;
+const SUBGROUP_CAPABILITIES: [u32; 2] = [61, 65];
+const OP_CAPABILITY: u32 = 17;
+
+/// The instructions of a SPIR-V module: behind five words of header, each begins with its length and its number.
+fn instructions(spirv: &[u32]) -> Vec<&[u32]> {
+    let mut rest = &spirv[5..];
+    let mut all = Vec::new();
+    while let Some(first) = rest.first() {
+        let (instruction, behind) = rest.split_at((first >> 16) as usize);
+        all.push(instruction);
+        rest = behind;
+    }
+    all
+}
+
+/// The capabilities that a SPIR-V module declares.
+fn capabilities(spirv: &[u32]) -> BTreeSet<u32> {
+    let all = instructions(spirv).into_iter().filter(|instruction| instruction[0] & 0xFFFF == OP_CAPABILITY);
+    all.map(|instruction| instruction[1]).collect()
+}
+
+/// Asks spirv-val; `None` where the tests were told to go without it.
+fn spirv_val(vulkan: Vulkan, spirv: &[u32]) -> Option<Result<(), String>> {
+    let child = Command::new("spirv-val")
+        .args(["--target-env", vulkan.environment, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let without = std::env::var_os("IMPASTO_WITHOUT_SPIRV_VAL").is_some_and(|value| value == "1");
+            assert!(
+                without,
+                "spirv-val is missing: run scripts/ensure-spirv-val.sh, or install the package spirv-tools, or set \
+                 IMPASTO_WITHOUT_SPIRV_VAL=1 to leave the SPIR-V of the kernels unvalidated"
+            );
+            return None;
+        }
+        Err(error) => panic!("spirv-val: {error}"),
+    };
+    let bytes: Vec<u8> = spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // It may refuse before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(&bytes);
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    Some(if output.status.success() { Ok(()) } else { Err(said.concat()) })
+}
+
+#[test]
+fn spirv_val_accepts_every_kernel() {
+    let (mut asked, begin) = (0, std::time::Instant::now());
+    for kernel in KERNELS {
+        for checks in [Checks::Without, Checks::With] {
+            let translation = translated(kernel, checks);
+            for vulkan in vulkan_versions(kernel) {
+                let spirv = done(kernel, translation.spirv(*vulkan));
+                let Some(result) = spirv_val(*vulkan, &spirv) else {
+                    println!("told to go without spirv-val: no kernel was validated");
+                    return;
+                };
+                result.unwrap_or_else(|error| {
+                    panic!("{} for {}, {checks:?}: {error}", kernel.name, vulkan.environment)
+                });
+                asked += 1;
+            }
+        }
+    }
+    println!("{asked} modules accepted in {:?}", begin.elapsed());
+}
+
+/// What is wrong is refused, and for what is wrong with it.
+#[test]
+fn spirv_val_refuses_what_is_broken() {
+    let kernel = KERNELS.iter().find(|kernel| claims_subgroups(kernel)).unwrap();
+    let vulkan = VULKAN[1];
+    let spirv = done(kernel, translated(kernel, Checks::Without).spirv(vulkan));
+    let without = |left_out: &dyn Fn(&[u32]) -> bool| -> Vec<u32> {
+        let kept = instructions(&spirv).into_iter().filter(|instruction| !left_out(instruction));
+        spirv[..5].iter().chain(kept.flatten()).copied().collect()
+    };
+    assert_eq!(without(&|_| false), spirv, "what is left out below is all that differs");
+    const OP_STORE: u32 = 62;
+    const OP_BRANCH: u32 = 249;
+    let broken = [
+        ("apabilit", without(&|i| i[0] & 0xFFFF == OP_CAPABILITY && i[1] == SUBGROUP_CAPABILITIES[1])),
+        ("block", without(&|i| i[0] & 0xFFFF == OP_BRANCH)),
+        ("end", spirv[..spirv.len() - 1].to_vec()),
+    ];
+    for (told, broken) in broken {
+        let Some(result) = spirv_val(vulkan, &broken) else {
+            println!("told to go without spirv-val: nothing was refused");
+            return;
+        };
+        let error = result.expect_err(told);
+        assert!(error.contains(told), "{error}");
+    }
+    // What is of another version of Vulkan is refused there.
+    assert!(spirv_val(VULKAN[0], &spirv).is_some_and(|result| result.is_err()));
+    // Values do not make a module invalid.
+    assert!(spirv_val(vulkan, &without(&|i| i[0] & 0xFFFF == OP_STORE)).is_some_and(|result| result.is_ok()));
 }
 
 /// The number of workgroups follows from these constants: a disagreement would leave a part of the output out.

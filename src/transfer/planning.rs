@@ -60,6 +60,13 @@ pub struct Plan {
     pub(super) targets: [Program; 2],
 }
 
+impl Plan {
+    /// Every program that the transfer runs: a step's, the picture's, the targets'.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        [&self.step.program, &self.picture].into_iter().chain(&self.targets)
+    }
+}
+
 /// Readings of the costs that may be under way at once.
 pub(super) const COST_SLOTS: usize = 2;
 /// Pictures that may be under way at once.
