@@ -9,58 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::compare::{Comparison, assert_canary, compare};
-use common::gpu::{Options, Run, planned, run, shared_gpu, ways};
-use impasto::cases::{self, Case, Expected, Fill, Input, Step, Tolerance};
+use common::compare::{Comparison, assert_canary};
+use common::gpu::{Options, Run, planned, run, run_on, shared_gpu, ways};
+use impasto::cases::compare::judge;
+use impasto::cases::{self, Case, Fill, Input, Known, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
-use impasto::graph::{Program, Role};
+use impasto::graph::Role;
 use impasto::ops::conv::{Conv, ConvPool};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
-use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Precision, Shape};
+use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
 use impasto::reference::relu_mask;
-
-/// Names of the kernels that a program runs, each once, in order.
-fn kernels(program: &Program) -> Vec<&'static str> {
-    let mut names: Vec<_> = program.dispatches.iter().map(|dispatch| dispatch.kernel.name).collect();
-    names.dedup();
-    names
-}
-
-/// Output and inputs of a run against what is expected of them; inputs that nobody may write must be unchanged.
-/// Returns the comparison that used most of its allowed error.
-#[track_caller]
-fn judge(name: &str, case: &Case, tolerance: Tolerance, expected: &Expected, run: &Run) -> Comparison {
-    assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
-    let Tolerance { atol, rtol, .. } = tolerance;
-    let widen = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
-    let output: Vec<f64> = if case.makes_words() {
-        run.output.iter().copied().map(f64::from).collect()
-    } else {
-        widen(&run.output)
-    };
-    let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
-    assert_eq!(run.sides.len(), expected.sides.len(), "{name}: side outputs");
-    for (side, want) in run.sides.iter().zip(&expected.sides) {
-        // Words are bits: any difference is one too many.
-        let comparison = compare(&format!("{name}, side output"), side, want, 0.0, 0.0);
-        assert!(comparison.passes(), "{comparison}");
-    }
-    for (index, (given, want)) in case.values().iter().zip(&expected.inputs).enumerate() {
-        match want {
-            None => assert!(*given == run.inputs[index], "{name}: input {index} was changed"),
-            Some(want) => {
-                let name = format!("{name}, input {index}");
-                let comparison = compare(&name, &widen(&run.inputs[index]), want, atol, rtol);
-                if comparison.worst_share > worst.worst_share {
-                    worst = comparison;
-                }
-            }
-        }
-    }
-    assert!(worst.passes(), "{worst}");
-    worst
-}
 
 /// Runs every case of a family in every way, and prints for each kernel the largest share of the allowed error.
 #[track_caller]
@@ -69,46 +28,41 @@ fn check_family(family: &str) {
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == family).collect();
     assert!(!cases.is_empty(), "there are cases of {family}");
     for case in &cases {
-        let expected = case.expected();
+        let known = Known::of(case);
         let mut done: Vec<Vec<&str>> = Vec::new();
         for way in ways() {
             let options = Options { way, guards: true, ..Options::default() };
-            let names = kernels(&planned(case, &options));
+            let names = planned(case, &options).kernels();
             // Where a choice changes nothing, its program has been run before.
             if done.contains(&names) {
                 continue;
             }
             let name = format!("{} by {}", case.name, names.join(" + "));
-            let half = way.precision == Precision::F16;
-            let tolerance = if half { case.tolerance_in_half() } else { case.tolerance };
-            let mut note = |comparison: Comparison| {
+            let run = |options: &Options| run_on(case, &known.values, options);
+            let mut check = |name: &str, run: &Run| {
+                let comparison = judge(name, case, way.tolerance(case), &known, run);
+                assert!(comparison.passes(), "{comparison}");
                 // The GEMM kernels of the forward convolution do the backward one too.
                 let own = names.iter().copied().find(|name| name.starts_with(family));
                 let kernel = own.unwrap_or(names[names.len() - 1]);
                 let worst = shares.entry(kernel).or_insert_with(|| comparison.clone());
-                if comparison.worst_share > worst.worst_share {
-                    *worst = comparison;
-                }
+                *worst = worst.clone().or_worse(comparison);
             };
-            let whole = run(case, &options);
-            note(judge(&name, case, tolerance, &expected, &whole));
-            let again = run(case, &options);
-            assert!(same_bits(&whole, &again), "{name}: two runs differ");
+            let whole = run(&options);
+            check(&name, &whole);
+            assert!(run(&options) == whole, "{name}: two runs differ");
             // Without guards, so that places in the arenas are those of the plan.
-            let sliced = run(case, &Options { slices: true, guards: false, ..options });
+            let sliced = run(&Options { slices: true, guards: false, ..options });
             assert!(sliced.overruns.is_empty(), "{name}, in slices: {}", sliced.overruns.join("; "));
-            assert!(same_bits(&whole, &sliced), "{name}: slices make a difference");
+            assert!(sliced == whole, "{name}: slices make a difference");
             if let Some(limit) = case.binding_limit() {
                 let options = Options { max_binding_bytes: Some(limit), ..options };
-                let pieces = run(case, &options);
-                note(judge(&format!("{name}, in pieces"), case, tolerance, &expected, &pieces));
-                let sliced = run(case, &Options { slices: true, guards: false, ..options });
-                assert!(
-                    sliced.overruns.is_empty(),
-                    "{name}, in sliced pieces: {}",
-                    sliced.overruns.join("; ")
-                );
-                assert!(same_bits(&pieces, &sliced), "{name}: slices of pieces make a difference");
+                let name = format!("{name}, in pieces");
+                let pieces = run(&options);
+                check(&name, &pieces);
+                let sliced = run(&Options { slices: true, guards: false, ..options });
+                assert!(sliced.overruns.is_empty(), "{name} and slices: {}", sliced.overruns.join("; "));
+                assert!(sliced == pieces, "{name}: slices make a difference");
             }
             done.push(names);
         }
@@ -120,10 +74,6 @@ fn check_family(family: &str) {
             comparison.name
         );
     }
-}
-
-fn same_bits(a: &Run, b: &Run) -> bool {
-    a.output == b.output && a.sides == b.sides && a.inputs == b.inputs
 }
 
 /// A family's test, and the list of all families that have one.
@@ -175,7 +125,7 @@ fn every_kernel_is_run_by_a_case_of_its_family() {
     let mut run = Vec::new();
     for case in cases::all() {
         for way in ways() {
-            let names = kernels(&planned(&case, &Options { way, ..Options::default() }));
+            let names = planned(&case, &Options { way, ..Options::default() }).kernels();
             run.extend(names.into_iter().filter(|name| name.starts_with(case.family)));
         }
     }
@@ -198,11 +148,12 @@ fn pieces_and_slices_are_as_different_as_they_must_be() {
     // For each tensor of a case that is cut, with the output: family, and the pieces of both.
     let mut cut = Vec::<(&str, Pieces, Pieces)>::new();
     for case in cases::all() {
-        let sliced = planned(&case, &Options { slices: true, ..Options::default() });
+        let sliced = planned(&case, &Options { slices: true, ..Options::default() }).program;
         let parallel = sliced.dispatches.iter().any(|dispatch| dispatch.workgroups > 1);
         assert_eq!(sliced.slices.len() > sliced.dispatches.len(), parallel, "{}: slices", case.name);
         let Some(limit) = case.binding_limit() else { continue };
-        let program = planned(&case, &Options { max_binding_bytes: Some(limit), ..Options::default() });
+        let options = Options { max_binding_bytes: Some(limit), ..Options::default() };
+        let program = planned(&case, &options).program;
         let pieces = |shape: Shape| Layout::new(shape, limit).unwrap().pieces;
         let output = pieces(program.dispatches[program.dispatches.len() - 1].output);
         let inputs = case.inputs.iter().filter(|input| input.role != Role::Weights);
@@ -244,7 +195,7 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
     let mut long = Vec::new();
     for case in cases::all() {
         for way in ways() {
-            let program = planned(&case, &Options { way, ..Options::default() });
+            let program = planned(&case, &Options { way, ..Options::default() }).program;
             let many = program.dispatches.iter().filter(|dispatch| dispatch.workgroups > 65535);
             long.extend(many.map(|dispatch| dispatch.kernel.name));
         }
@@ -283,9 +234,9 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
     for way in ways() {
         let separate = Options { way, ..Options::default() };
         let merged = Options { fuse: true, ..separate };
-        assert_eq!(planned(&case, &separate).dispatches.iter().filter(|d| d.op == "relu").count(), 2);
-        assert!(planned(&case, &merged).dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
-        assert!(same_bits(&run(&case, &separate), &run(&case, &merged)), "{way:?}");
+        assert_eq!(planned(&case, &separate).program.dispatches.iter().filter(|d| d.op == "relu").count(), 2);
+        assert!(planned(&case, &merged).program.dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
+        assert!(run(&case, &separate) == run(&case, &merged), "{way:?}");
     }
 }
 
@@ -305,7 +256,7 @@ fn a_merged_pool_agrees_to_the_last_bit() {
             let options = Options { way, ..Options::default() };
             let name = format!("{}, {way:?}", merged.name);
             assert_eq!(
-                planned(&separate, &Options { fuse: true, ..options }).dispatches[0].op,
+                planned(&separate, &Options { fuse: true, ..options }).program.dispatches[0].op,
                 "conv_relu_pool"
             );
             let run = |case: &Case| run(case, &options);

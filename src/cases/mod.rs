@@ -1,5 +1,10 @@
-//! The one list of cases that tests and benches both run: an op with the shapes and values of its inputs, what
-//! its CPU twin makes of them in f64, and how far a kernel may be from that, with the reason.
+//! The one list of cases that tests, benches and `impasto doctor` all run: an op with the shapes and values of its
+//! inputs, what its CPU twin makes of them in f64, and how far a kernel may be from that, with the reason. Beside it
+//! the one runner ([`run`]), the one comparison ([`compare`]) and the golden run ([`golden`]).
+
+pub mod compare;
+pub mod golden;
+pub mod run;
 
 use std::sync::Arc;
 
@@ -151,6 +156,22 @@ pub struct Expected {
     pub sides: Vec<Vec<f64>>,
     /// For each input its new values, if it is updated.
     pub inputs: Vec<Option<Vec<f64>>>,
+}
+
+/// A case's inputs, and what the twins make of them: computed once, however often the case is run.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// [`Case::values`].
+    pub values: Vec<Vec<u32>>,
+    /// [`Case::expected`].
+    pub expected: Expected,
+}
+
+impl Known {
+    /// What is known of a case.
+    pub fn of(case: &Case) -> Self {
+        Self { values: case.values(), expected: case.expected() }
+    }
 }
 
 /// A case on a tape, which keeps the last step's outputs.

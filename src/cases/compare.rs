@@ -1,0 +1,123 @@
+//! Comparison element by element: one wrong element fails, however many are right.
+
+use std::fmt;
+
+use super::{Case, Known, Tolerance, run::Run};
+
+/// How far `got` is from `want`, at its worst element.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Comparison {
+    /// What was compared.
+    pub name: String,
+    /// The largest share of its allowed error that an element uses: at most 1 passes. Infinite when the
+    /// lengths differ, when there is nothing to compare, and for an element that is not finite on either
+    /// side.
+    pub worst_share: f64,
+    /// The element that uses it; the first of equals.
+    pub worst_index: usize,
+    /// What was found there, in words.
+    pub detail: String,
+}
+
+impl Comparison {
+    /// Nothing wrong yet.
+    fn faultless(name: &str) -> Self {
+        let detail = "all equal".to_owned();
+        Self { name: name.to_owned(), worst_share: 0.0, worst_index: 0, detail }
+    }
+
+    /// What is wrong as a whole, and not by how much.
+    fn wrong(name: &str, detail: String) -> Self {
+        Self { name: name.to_owned(), worst_share: f64::INFINITY, worst_index: 0, detail }
+    }
+
+    /// A single figure, such as the norm of a difference, that may be at most `allowed`.
+    pub fn of_figure(name: &str, figure: f64, allowed: f64) -> Self {
+        let worst_share = if figure.is_finite() { figure / allowed } else { f64::INFINITY };
+        let detail = format!("{figure:.2e} where at most {allowed:.0e} is allowed");
+        Self { name: name.to_owned(), worst_share, worst_index: 0, detail }
+    }
+
+    /// Whether every element is within its tolerance.
+    pub fn passes(&self) -> bool {
+        self.worst_share <= 1.0
+    }
+
+    /// The one of both that uses more; this one where they are equal.
+    pub fn or_worse(self, other: Self) -> Self {
+        if other.worst_share > self.worst_share { other } else { self }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:.3} % of the allowed error, {}", self.name, self.worst_share * 100.0, self.detail)
+    }
+}
+
+/// Compares each element of `got` with the reference `want`; the error allowed is `atol + rtol·|want|`.
+pub fn compare<G, W>(name: &str, got: &[G], want: &[W], atol: f64, rtol: f64) -> Comparison
+where
+    G: Copy + Into<f64>,
+    W: Copy + Into<f64>,
+{
+    let mut worst = Comparison::faultless(name);
+    if got.len() != want.len() || want.is_empty() {
+        let detail = format!("{} elements where {} were expected", got.len(), want.len());
+        return Comparison { worst_index: got.len().min(want.len()), ..Comparison::wrong(name, detail) };
+    }
+    for (index, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let (got, want): (f64, f64) = (got.into(), want.into());
+        let allowed = atol + rtol * want.abs();
+        let share = if !got.is_finite() || !want.is_finite() || !allowed.is_finite() {
+            f64::INFINITY
+        } else if got == want {
+            0.0
+        } else {
+            // With no error allowed this is infinite, as it should be.
+            (got - want).abs() / allowed
+        };
+        if share > worst.worst_share {
+            worst.worst_share = share;
+            worst.worst_index = index;
+            worst.detail = format!("worst at {index}: {got:e} where {want:e} ± {allowed:.1e} was expected");
+        }
+    }
+    worst
+}
+
+/// What a run of a case left behind against what is expected of it: outputs and updated inputs within `tolerance`,
+/// side outputs to the bit, inputs that nobody may write unchanged, sentinels whole. Tells the worst of it.
+pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: &Run) -> Comparison {
+    if !run.overruns.is_empty() {
+        return Comparison::wrong(name, run.overruns.join("; "));
+    }
+    let Tolerance { atol, rtol, .. } = tolerance;
+    let floats = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
+    let output = if case.makes_words() {
+        run.output.iter().copied().map(f64::from).collect()
+    } else {
+        floats(&run.output)
+    };
+    let expected = &known.expected;
+    let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
+    if run.sides.len() != expected.sides.len() {
+        let detail = format!("{} side outputs where {} were expected", run.sides.len(), expected.sides.len());
+        return Comparison::wrong(name, detail);
+    }
+    for (side, want) in run.sides.iter().zip(&expected.sides) {
+        // Words are bits: any difference is one too many.
+        worst = worst.or_worse(compare(&format!("{name}, side output"), side, want, 0.0, 0.0));
+    }
+    for (index, (given, want)) in known.values.iter().zip(&expected.inputs).enumerate() {
+        let name = format!("{name}, input {index}");
+        let found = &run.inputs[index];
+        if let Some(want) = want {
+            worst = worst.or_worse(compare(&name, &floats(found), want, atol, rtol));
+        } else if found != given {
+            return Comparison::wrong(&name, "it was changed, and nobody may write it".to_owned());
+        }
+    }
+    worst
+}
