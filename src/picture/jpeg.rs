@@ -36,7 +36,7 @@ impl File<'_> {
         let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         let pixels = u64::from(width) * u64::from(height);
-        self.check_size(width, height, pixels * 3 + outline.coefficient_bytes(width, height), orientation)?;
+        self.check_size(width, height, outline.coefficient_bytes(width, height), orientation)?;
         decoder.set_options(options.set_strict_mode(true));
         let mut rgb = vec![0; pixels as usize * 3];
         decoder.decode_into(&mut rgb).map_err(fail)?;

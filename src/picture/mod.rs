@@ -26,9 +26,10 @@ use crate::error::{Error, Result};
 /// a file of a few bytes cannot ask for absurd work.
 pub const LONGEST_SIDE: u32 = 32_768;
 
-/// The memory that reading one picture may take, in bytes, with the decoder's own buffers: 200 megapixels of
-/// baseline JPEG take 600 MB, and twice that if EXIF has them turned. A small file that unpacks without end
-/// is refused.
+/// The memory that reading one picture may take beside its file's own bytes: the picture as 8-bit RGB, a second
+/// time if EXIF has it turned, and the decoder's buffers. 200 megapixels of PNG or of baseline JPEG take
+/// 600 MB; a progressive JPEG's coefficients are twice as much again. Files too small for the picture that they
+/// promise, and those that unpack without end, are refused before memory is asked for.
 pub const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// High enough that its blocks do not show in flat paint.
@@ -200,8 +201,9 @@ struct File<'bytes> {
 }
 
 impl File<'_> {
-    /// Refuses sides and memory over the limits before anything of that size is allocated.
-    fn check_size(&self, width: u32, height: u32, bytes: u64, orientation: Orientation) -> Result<()> {
+    /// Refuses sides and memory over the limits before anything of that size is allocated; `beside` is what is
+    /// taken beside the picture as RGB.
+    fn check_size(&self, width: u32, height: u32, beside: u64, orientation: Orientation) -> Result<()> {
         if width == 0 || height == 0 {
             return Err(self.error(format!("the picture is {width}x{height}, without a pixel"), DAMAGED));
         }
@@ -210,9 +212,10 @@ impl File<'_> {
                 format!("the picture is {width}x{height}; sides of up to {LONGEST_SIDE} pixels are read");
             return Err(self.error(reason, "make it smaller in an image editor"));
         }
-        let copy = if orientation == Orientation::NoTransforms { 0 } else { bytes_of_rgb(width, height) };
-        if bytes + copy > MEMORY_LIMIT {
-            let (needed, limit) = ((bytes + copy) >> 20, MEMORY_LIMIT >> 20);
+        let pictures = if orientation == Orientation::NoTransforms { 1 } else { 2 };
+        let needed = pictures * bytes_of_rgb(width, height) + beside;
+        if needed > MEMORY_LIMIT {
+            let (needed, limit) = (needed >> 20, MEMORY_LIMIT >> 20);
             let reason =
                 format!("reading the picture of {width}x{height} takes {needed} MiB, {limit} are allowed");
             return Err(self.error(reason, "make it smaller in an image editor"));
@@ -226,6 +229,10 @@ impl File<'_> {
         let picture = image.into_rgb8();
         let (width, height) = picture.dimensions();
         Picture::from_rgb(width, height, picture.into_raw())
+    }
+
+    fn ends_early(&self) -> Error {
+        self.error("the file ends before the picture does", DAMAGED)
     }
 
     fn error(&self, reason: impl Into<String>, remedy: impl Into<String>) -> Error {
@@ -444,12 +451,6 @@ mod tests {
             let (reason, _) = refusal(&bytes);
             assert!(reason.contains(said), "{reason}");
         }
-    }
-
-    fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(u32::MAX, |sum, &byte| {
-            (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
-        })
     }
 
     /// Thousands of damaged files: any of them may decode or be refused, none may panic.

@@ -1,94 +1,183 @@
-//! PNG to a picture.
+//! PNG to a picture, a row at a time: beside the picture itself a file takes little, whatever its depth and
+//! whatever else is in it.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
-use image::codecs::png::PngDecoder;
+use image::RgbImage;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, Limits, Rgb, RgbImage};
+// The room has the crate's name.
+use ::png::{
+    BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Limits, Transformations,
+    expand_interlaced_row,
+};
 
-use super::{DAMAGED, File, MEMORY_LIMIT, Picture, one_line};
+use super::{DAMAGED, File, Picture, bytes_of_rgb, one_line};
 use crate::error::{Error, Result};
 
+/// What the decoder may take for rows and for EXIF, which it keeps.
+const DECODER_BYTES: usize = 16 << 20;
+
+/// No byte of a deflated stream unpacks to more: 258 bytes take two bits at least.
+const MOST_UNPACKED: u64 = 1032;
+
+/// Turns a row of the file, samples in big-endian order, into RGB as far as either reaches.
+type ToRgb = fn(&[u8], &mut [u8]);
+
 impl File<'_> {
+    /// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
+    /// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
     pub(super) fn decode_png(&self) -> Result<Picture> {
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(MEMORY_LIMIT);
-        let decoder = PngDecoder::with_limits(Cursor::new(self.bytes), limits)
-            .map_err(|error| self.png_error(&error))?;
-        let (width, height) = decoder.dimensions();
-        let orientation = png_orientation(self.bytes);
-        let pixels = u64::from(width) * u64::from(height);
-        // Grey with alpha passes through RGBA of the same depth on its way to RGB.
-        let passing = match decoder.color_type() {
-            ColorType::La8 => 4,
-            ColorType::La16 => 8,
-            _ => 0,
-        };
-        self.check_size(width, height, decoder.total_bytes() + pixels * (3 + passing), orientation)?;
-        let image = DynamicImage::from_decoder(decoder).map_err(|error| self.png_error(&error))?;
-        self.turned(over_white(image), orientation)
+        let fail = |error: DecodingError| self.png_error(&error);
+        let limits = Limits { bytes: DECODER_BYTES };
+        let mut decoder = Decoder::new_with_limits(Cursor::new(self.bytes), limits);
+        decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
+        // Palettes become RGB, grey of less than 8 bits one of 8, and a transparent colour an alpha channel.
+        decoder.set_transformations(Transformations::EXPAND);
+        let header = decoder.read_header_info().map_err(fail)?;
+        let ((width, height), bits) = (header.size(), header.bits_per_pixel() as u64);
+        let outline = Outline::of(self.bytes);
+        let orientation = outline.orientation.unwrap_or(Orientation::NoTransforms);
+        // EXIF is held twice for a moment.
+        self.check_size(width, height, DECODER_BYTES as u64 * 2, orientation)?;
+        if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MOST_UNPACKED {
+            return Err(self.ends_early());
+        }
+        let mut reader = decoder.read_info().map_err(fail)?;
+        let (colours, depth) = reader.output_color_type();
+        let to_rgb = to_rgb(colours, depth)
+            .ok_or_else(|| self.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
+
+        let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+        let stride = width as usize * 3;
+        let mut lines = 0..height as usize;
+        let mut pass_row = Vec::new();
+        while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
+            match row.interlace() {
+                InterlaceInfo::Null(_) => {
+                    let Some(line) = lines.next() else { break };
+                    to_rgb(row.data(), &mut rgb[line * stride..][..stride]);
+                }
+                InterlaceInfo::Adam7(pass) => {
+                    pass_row.resize(stride, 0);
+                    to_rgb(row.data(), &mut pass_row);
+                    expand_interlaced_row(&mut rgb, stride, &pass_row, pass, 24);
+                }
+            }
+        }
+        let picture = RgbImage::from_raw(width, height, rgb)
+            .ok_or_else(|| self.error("the decoder gave another size than it promised", DAMAGED))?;
+        self.turned(picture, orientation)
     }
 
-    fn png_error(&self, error: &ImageError) -> Error {
+    fn png_error(&self, error: &DecodingError) -> Error {
         match error {
-            ImageError::Limits(_) => self.error(
-                format!("reading the picture takes more than the {} MiB allowed", MEMORY_LIMIT >> 20),
-                "make it smaller in an image editor",
+            DecodingError::LimitsExceeded => self.error(
+                format!("what it holds beside the picture takes more than {} MiB", DECODER_BYTES >> 20),
+                "save it anew from an image editor, without its metadata",
             ),
-            ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
-                self.error("the file ends before the picture does", DAMAGED)
-            }
+            DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => self.ends_early(),
             other => self.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
         }
     }
 }
 
-/// 8-bit RGB of any decoded picture; alpha, which is not premultiplied in PNG, is composited over white.
-fn over_white(image: DynamicImage) -> RgbImage {
-    match image {
-        DynamicImage::ImageRgb8(picture) => picture,
-        image if !image.color().has_alpha() => image.into_rgb8(),
-        image if image.color().bytes_per_pixel() / image.color().channel_count() == 1 => {
-            let picture = image.into_rgba8();
-            RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-                let [red, green, blue, alpha] = picture.get_pixel(x, y).0.map(u32::from);
-                Rgb([red, green, blue].map(|value| {
-                    let sum = value * alpha + 255 * (255 - alpha);
-                    ((sum + 127) / 255) as u8
-                }))
-            })
+/// How rows of these samples become RGB; alpha, which is not premultiplied in PNG, is composited over white.
+/// `None` for samples that the decoder does not give.
+fn to_rgb(colours: ColorType, depth: BitDepth) -> Option<ToRgb> {
+    Some(match (colours, depth) {
+        (ColorType::Grayscale, BitDepth::Eight) => |row, rgb| each(row, rgb, |[grey]| [grey; 3]),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight) => {
+            |row, rgb| each(row, rgb, |[grey, alpha]| [over_white(grey, alpha); 3])
         }
-        image => {
-            let picture = image.into_rgba16();
-            RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-                let [red, green, blue, alpha] = picture.get_pixel(x, y).0.map(u64::from);
-                Rgb([red, green, blue].map(|value| {
-                    // In units of 1/65535² until the one rounding to 8 bits.
-                    let sum = value * alpha + 65_535 * (65_535 - alpha);
-                    const TO_8_BITS: u64 = 65_535 * 257;
-                    ((sum + TO_8_BITS / 2) / TO_8_BITS) as u8
-                }))
-            })
+        (ColorType::Rgb, BitDepth::Eight) => |row, rgb| each(row, rgb, |rgb: [u8; 3]| rgb),
+        (ColorType::Rgba, BitDepth::Eight) => |row, rgb| {
+            each(row, rgb, |[red, green, blue, alpha]| {
+                [red, green, blue].map(|value| over_white(value, alpha))
+            });
+        },
+        (ColorType::Grayscale, BitDepth::Sixteen) => {
+            |row, rgb| each_wide::<2, 1>(row, rgb, |[grey]| [narrow(grey, u16::MAX); 3])
         }
+        (ColorType::GrayscaleAlpha, BitDepth::Sixteen) => {
+            |row, rgb| each_wide::<4, 2>(row, rgb, |[grey, alpha]| [narrow(grey, alpha); 3])
+        }
+        (ColorType::Rgb, BitDepth::Sixteen) => {
+            |row, rgb| each_wide::<6, 3>(row, rgb, |values| values.map(|value| narrow(value, u16::MAX)))
+        }
+        (ColorType::Rgba, BitDepth::Sixteen) => |row, rgb| {
+            each_wide::<8, 4>(row, rgb, |[red, green, blue, alpha]| {
+                [red, green, blue].map(|value| narrow(value, alpha))
+            });
+        },
+        _ => return None,
+    })
+}
+
+/// Pixels of N bytes to RGB.
+fn each<const N: usize>(row: &[u8], rgb: &mut [u8], pixel: impl Fn([u8; N]) -> [u8; 3]) {
+    for (&from, to) in row.as_chunks().0.iter().zip(rgb.as_chunks_mut().0) {
+        *to = pixel(from);
     }
 }
 
-/// The orientation in a PNG's eXIf chunk, wherever it stands: the decoder knows only one before the pixels,
-/// and the format allows it behind them.
-fn png_orientation(bytes: &[u8]) -> Orientation {
-    const SIGNATURE: usize = 8;
-    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_be_bytes(*length) as usize;
-        let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
-        let Some(data) = after.get(..length) else { break };
-        if kind == b"eXIf" {
-            return Orientation::from_exif_chunk(data).unwrap_or(Orientation::NoTransforms);
+/// Pixels of N samples of 16 bits, in BYTES = 2·N bytes, to RGB.
+fn each_wide<const BYTES: usize, const N: usize>(
+    row: &[u8],
+    rgb: &mut [u8],
+    pixel: impl Fn([u16; N]) -> [u8; 3],
+) {
+    each(row, rgb, |bytes: [u8; BYTES]| {
+        pixel(std::array::from_fn(|sample| u16::from_be_bytes([bytes[2 * sample], bytes[2 * sample + 1]])))
+    });
+}
+
+/// A value over white, rounded once.
+fn over_white(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u32::from(value), u32::from(alpha));
+    let sum = value * alpha + 255 * (255 - alpha);
+    ((sum + 127) / 255) as u8
+}
+
+/// A value of 16 bits over white, in 8 bits, rounded once.
+fn narrow(value: u16, alpha: u16) -> u8 {
+    let (value, alpha) = (u64::from(value), u64::from(alpha));
+    // In units of 1/65535² until the one rounding to 8 bits.
+    const TO_8_BITS: u64 = 65_535 * 257;
+    let sum = value * alpha + 65_535 * (65_535 - alpha);
+    ((sum + TO_8_BITS / 2) / TO_8_BITS) as u8
+}
+
+/// What a file's chunks say before it is decoded.
+#[derive(Debug, Default)]
+struct Outline {
+    /// From the eXIf chunk, wherever it stands: the decoder knows only one before the pixels, and the format
+    /// allows it behind them.
+    orientation: Option<Orientation>,
+    /// Bytes of compressed pixels.
+    compressed: u64,
+}
+
+impl Outline {
+    fn of(bytes: &[u8]) -> Self {
+        const SIGNATURE: usize = 8;
+        let mut outline = Self::default();
+        let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let length = u32::from_be_bytes(*length) as usize;
+            let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
+            match kind {
+                b"IDAT" => outline.compressed += after.len().min(length) as u64,
+                b"eXIf" if outline.orientation.is_none() => {
+                    outline.orientation = after.get(..length).and_then(Orientation::from_exif_chunk);
+                }
+                _ => {}
+            }
+            // The checksum's four bytes.
+            rest = after.get(length..).and_then(|after| after.get(4..)).unwrap_or_default();
         }
-        // The checksum's four bytes.
-        rest = after.get(length..).and_then(|after| after.get(4..)).unwrap_or_default();
+        outline
     }
-    Orientation::NoTransforms
 }
 
 #[cfg(test)]
@@ -96,7 +185,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::testing::*;
     use super::*;
-    use image::{GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgba};
+    use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
 
     fn png_of(image: impl Into<DynamicImage>) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -141,5 +230,145 @@ mod tests {
         assert_eq!(Picture::decode(&bytes, "").unwrap().rgb(), [255, 204, 230]);
         let bytes = png_of(ImageBuffer::from_pixel(1, 1, LumaA([0_u16, 65_535])));
         assert_eq!(Picture::decode(&bytes, "").unwrap().rgb(), [0; 3]);
+    }
+
+    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let body = [kind.as_slice(), data].concat();
+        [&(data.len() as u32).to_be_bytes()[..], &body, &crc32(&body).to_be_bytes()].concat()
+    }
+
+    /// The compressed form of some bytes that stay as they are.
+    fn stored(bytes: &[u8]) -> Vec<u8> {
+        let mut stream = vec![0x78, 0x01];
+        let blocks = bytes.chunks(usize::from(u16::MAX));
+        let last = blocks.len() - 1;
+        for (place, block) in blocks.enumerate() {
+            let length = block.len() as u16;
+            stream.push(u8::from(place == last));
+            stream.extend([length.to_le_bytes(), (!length).to_le_bytes()].concat());
+            stream.extend(block);
+        }
+        let (low, high) = bytes.iter().fold((1_u32, 0_u32), |(low, high), &byte| {
+            let low = (low + u32::from(byte)) % 65_521;
+            (low, (high + low) % 65_521)
+        });
+        stream.extend((high << 16 | low).to_be_bytes());
+        stream
+    }
+
+    /// A PNG of arbitrary samples with the given chunks before its pixels.
+    fn arbitrary_png(
+        (width, height): (u32, u32),
+        (bits, colours): (u8, u8),
+        interlaced: bool,
+        chunks: &[u8],
+    ) -> Vec<u8> {
+        let samples = [1, 0, 3, 1, 2, 0, 4][usize::from(colours)];
+        let bits_of_pixel = samples * u32::from(bits);
+        let passes: &[[u32; 4]] = if interlaced {
+            &[
+                [0, 0, 8, 8],
+                [4, 0, 8, 8],
+                [0, 4, 4, 8],
+                [2, 0, 4, 4],
+                [0, 2, 2, 4],
+                [1, 0, 2, 2],
+                [0, 1, 1, 2],
+            ]
+        } else {
+            &[[0, 0, 1, 1]]
+        };
+        let mut state = width ^ height << 8 ^ bits_of_pixel << 16;
+        let mut rows = Vec::new();
+        for &[x, y, dx, dy] in passes {
+            let (columns, lines) =
+                (width.saturating_sub(x).div_ceil(dx), height.saturating_sub(y).div_ceil(dy));
+            for _ in 0..if columns > 0 { lines } else { 0 } {
+                rows.push(0);
+                rows.extend((0..(columns * bits_of_pixel).div_ceil(8)).map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 24) as u8
+                }));
+            }
+        }
+        let header =
+            [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, colours, 0, 0, interlaced.into()]];
+        [
+            b"\x89PNG\r\n\x1a\n".to_vec(),
+            chunk(b"IHDR", &header.concat()),
+            chunks.to_vec(),
+            chunk(b"IDAT", &stored(&rows)),
+            chunk(b"IEND", &[]),
+        ]
+        .concat()
+    }
+
+    /// Every kind of samples, interlaced or not, with and without a transparent colour, in sizes that fill no
+    /// byte and leave passes empty. The image crate asks the same decoder for all of the picture at once.
+    #[test]
+    fn every_kind_of_samples_becomes_what_the_image_crate_makes_of_it() {
+        let palette: Vec<u8> = (0..=255_u8).flat_map(|entry| [entry, entry ^ 0x5a, 255 - entry]).collect();
+        let kinds = [1, 2, 4, 8, 16].map(|bits| (bits, 0)).into_iter();
+        let kinds = kinds.chain([1, 2, 4, 8].map(|bits| (bits, 3)));
+        let kinds = kinds.chain([2, 4, 6].into_iter().flat_map(|colours| [(8, colours), (16, colours)]));
+        for (bits, colours) in kinds {
+            let entries = 3 << bits.min(8);
+            let palette = if colours == 3 { chunk(b"PLTE", &palette[..entries]) } else { Vec::new() };
+            let transparent = match colours {
+                0 => chunk(b"tRNS", &[0, 1]),
+                2 => chunk(b"tRNS", &[0, 1, 0, 2, 0, 3]),
+                3 => chunk(b"tRNS", &[0, 128]),
+                _ => Vec::new(),
+            };
+            for chunks in [palette.clone(), [palette, transparent].concat()] {
+                for size in [(1, 1), (3, 2), (1, 9), (13, 11), (33, 5)] {
+                    for interlaced in [false, true] {
+                        let bytes = arbitrary_png(size, (bits, colours), interlaced, &chunks);
+                        let picture = Picture::decode(&bytes, "").unwrap();
+                        let expected = image::load_from_memory(&bytes).unwrap().into_rgba16();
+                        let places = expected.pixels().zip(picture.rgb().as_chunks::<3>().0);
+                        for (Rgba([red, green, blue, alpha]), found) in places {
+                            // To nearest: half a level, and what 8 bits lose where the other program rounds twice.
+                            let share = f64::from(*alpha) / 65_535.0;
+                            let near = [red, green, blue].iter().zip(found).all(|(value, found)| {
+                                let exact = f64::from(**value) / 257.0 * share + 255.0 * (1.0 - share);
+                                (exact - f64::from(*found)).abs() <= 0.5 + 1e-9
+                            });
+                            assert!(near, "{bits} bits of kind {colours}, {size:?}, interlaced {interlaced}");
+                        }
+                        assert_eq!((picture.width(), picture.height()), size);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_picture_does_not_matter() {
+        let plain = Picture::decode(&arbitrary_png((5, 4), (8, 2), false, &[]), "").unwrap();
+        // No deflated stream, no language, no such chunk.
+        let chunks = [
+            chunk(b"tEXt", b"Comment\0text"),
+            chunk(b"zTXt", b"Comment\0\0not deflated"),
+            chunk(b"iTXt", b"Comment\0"),
+            chunk(b"iCCP", b"profile\0\0not deflated"),
+            chunk(b"prVt", &[7; 1000]),
+            chunk(b"eXIf", b"no EXIF"),
+        ];
+        let picture = Picture::decode(&arbitrary_png((5, 4), (8, 2), false, &chunks.concat()), "").unwrap();
+        assert_eq!(picture, plain);
+        // What the decoder would have to keep is bounded.
+        let long = chunk(b"eXIf", &vec![0; DECODER_BYTES * 2]);
+        let (reason, remedy) = refusal(&arbitrary_png((5, 4), (8, 2), false, &long));
+        assert!(reason.contains("16 MiB") && remedy.contains("metadata"), "{reason}; {remedy}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_for_its_size_is_refused_at_once() {
+        let mut bytes = arbitrary_png((5, 4), (8, 2), false, &[]);
+        bytes[16..24].copy_from_slice(&[0, 0, 0x40, 0, 0, 0, 0x40, 0]);
+        let sum = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        assert!(refusal(&bytes).0.contains("ends before the picture"));
     }
 }

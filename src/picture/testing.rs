@@ -54,3 +54,9 @@ pub(super) fn exif(orientation: u8) -> Vec<u8> {
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
     block
 }
+
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+    })
+}
