@@ -1,4 +1,8 @@
 //! JPEG to a picture.
+//!
+//! The decoder is given no more of a file than its picture needs, put together anew from the segments that are
+//! understood here: so what is checked before it runs is what it sees, and texts, profiles and previews cost
+//! nothing.
 
 use image::RgbImage;
 use image::metadata::Orientation;
@@ -7,94 +11,245 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::{DAMAGED, File, Picture, one_line};
+use super::{DAMAGED, File, Picture, bytes_of_rgb, one_line};
 use crate::error::Result;
+
+/// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
+const MOST_SCANS: usize = 100;
+
+/// What the decoder takes for a column of the picture: the rows of a unit of blocks, in every component and at
+/// every stage.
+const ROW_BYTES: u64 = 1024;
+
+/// The longest side that a unit of the picture has in pixels: 4 blocks of 8.
+const LARGEST_UNIT: u32 = 32;
 
 impl File<'_> {
     /// JPEG goes straight to the decoder that the image crate uses, because that crate asks it to be lenient:
     /// it paints the part of a damaged picture that cannot be read grey and says nothing.
     pub(super) fn decode_jpeg(&self) -> Result<Picture> {
-        let outline = JpegOutline::of(self.bytes);
+        let outline = Outline::of(self.bytes);
         if !outline.complete {
             return Err(self.error("the file ends before its end-of-image marker", DAMAGED));
         }
-        let fail = |error: zune_jpeg::errors::DecodeErrors| {
-            self.error(format!("cannot be decoded: {}", one_line(&error.to_string())), DAMAGED)
+        if outline.scans > MOST_SCANS {
+            let reason = format!("it comes in {} scans, of which {MOST_SCANS} are read", outline.scans);
+            return Err(self.error(reason, "save it anew from an image editor"));
+        }
+        let Some(frame) = outline.frame else {
+            return Err(self.error("no segment says how large the picture is", DAMAGED));
         };
-        // The sides are checked below, with our own message. Grey, CMYK and YCCK all become RGB on the way.
+        if let Some(reason) = outline.unusual(&frame) {
+            return Err(self.error(reason, "save it anew from an image editor"));
+        }
+        let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+        let beside = outline.picture_bytes as u64 + u64::from(width) * ROW_BYTES + frame.coefficient_bytes();
+        self.check_size(width, height, beside, orientation)?;
+        // A unit, of which the first scan has every one, takes a bit at least.
+        let units = width.div_ceil(LARGEST_UNIT) * height.div_ceil(LARGEST_UNIT);
+        if u64::from(units) > outline.picture_bytes as u64 * 8 {
+            return Err(self.ends_early());
+        }
+
+        // The sides were checked above, with our own message. Grey, CMYK and YCCK all become RGB on the way.
         let options = DecoderOptions::default()
             .set_max_width(usize::MAX)
             .set_max_height(usize::MAX)
-            .jpeg_set_out_colorspace(ColorSpace::RGB);
-        // Stray bytes between headers do no harm and some cameras leave them; in the picture's data they do.
-        let mut decoder =
-            JpegDecoder::new_with_options(ZCursor::new(self.bytes), options.set_strict_mode(false));
-        decoder.decode_headers().map_err(fail)?;
-        let (width, height) = decoder.dimensions().unwrap_or_default();
-        // The format stores sides in 16 bits.
-        let (width, height) = (width as u32, height as u32);
-        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let pixels = u64::from(width) * u64::from(height);
-        self.check_size(width, height, outline.coefficient_bytes(width, height), orientation)?;
-        decoder.set_options(options.set_strict_mode(true));
-        let mut rgb = vec![0; pixels as usize * 3];
-        decoder.decode_into(&mut rgb).map_err(fail)?;
+            .jpeg_set_out_colorspace(ColorSpace::RGB)
+            .set_strict_mode(true);
+        let mut bytes = Vec::with_capacity(outline.picture_bytes);
+        bytes.extend(START);
+        bytes.extend(
+            segments(self.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes),
+        );
+        bytes.extend(END);
+        let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
+        decoder.decode_into(&mut rgb).map_err(|error| {
+            self.error(format!("cannot be decoded: {}", one_line(&error.to_string())), DAMAGED)
+        })?;
+        drop(decoder);
+        drop(bytes);
         let picture = RgbImage::from_raw(width, height, rgb)
             .ok_or_else(|| self.error("the decoder gave another size than it promised", DAMAGED))?;
         self.turned(picture, orientation)
     }
 }
 
-/// What a JPEG's markers say before it is decoded.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct JpegOutline {
-    /// An end-of-image marker closes the picture. A thumbnail's own, inside a segment, does not count.
-    complete: bool,
-    progressive: bool,
-    components: u64,
-    scans: u64,
+const START: [u8; 2] = [0xff, 0xd8];
+const END: [u8; 2] = [0xff, 0xd9];
+
+/// A marker with what belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment<'file> {
+    marker: u8,
+    /// What the length behind the marker counts, without that length.
+    payload: &'file [u8],
+    /// All of it, from 0xff on; of a start of scan with the coded data that follow it.
+    bytes: &'file [u8],
 }
 
-impl JpegOutline {
-    fn of(bytes: &[u8]) -> Self {
-        let mut outline = Self::default();
-        let mut rest = bytes;
-        while let Some(place) = rest.iter().position(|&byte| byte == 0xff) {
-            rest = &rest[place..];
+impl Segment<'_> {
+    /// Whether the decoder needs it: frame, tables, restart interval, scans, and what says how colours are
+    /// stored.
+    fn is_of_the_picture(&self) -> bool {
+        match self.marker {
+            0xc0..=0xcf | 0xda | 0xdb | 0xdd | 0xee => true,
+            // Frames of films leave out the tables that everybody knows.
+            0xe0 => self.payload.starts_with(b"AVI1\0"),
+            _ => false,
+        }
+    }
+}
+
+/// The segments of a file up to its end-of-image marker, which is the last one given; without it where the
+/// file is cut short. Stray bytes between them are passed over: some cameras leave them.
+fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    let mut rest = file;
+    std::iter::from_fn(move || {
+        loop {
+            let stray = rest.iter().position(|&byte| byte == 0xff)?;
             // A marker may be preceded by any number of 0xff.
-            let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
-            let Some((&marker, after)) = rest[fill..].split_first() else { break };
-            rest = after;
-            match marker {
-                // Without a length: a stuffed zero or a restart in the coded data, a start, a temporary code.
-                0x00 | 0x01 | 0xd0..=0xd8 => continue,
-                0xd9 => {
-                    outline.complete = true;
-                    break;
+            let fill = rest[stray..].iter().take_while(|&&byte| byte == 0xff).count();
+            let start = stray + fill - 1;
+            let (&marker, after) = rest[start + 1..].split_first()?;
+            if marker == END[1] {
+                let bytes = &rest[start..start + 2];
+                rest = &[];
+                return Some(Segment { marker, payload: &[], bytes });
+            }
+            let length = after.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+            // A stuffed zero, a temporary code, a restart and a start have no length, and none is below its own.
+            if matches!(marker, 0x00 | 0x01 | 0xd0..=0xd8) || length < 2 {
+                rest = after;
+                continue;
+            }
+            let payload = after.get(2..length)?;
+            let mut end = start + 2 + length;
+            if marker == 0xda {
+                end += coded_length(&rest[end..]);
+            }
+            let bytes = &rest[start..end];
+            rest = &rest[end..];
+            return Some(Segment { marker, payload, bytes });
+        }
+    })
+}
+
+/// How many bytes the coded data take: up to the first marker that is not a restart.
+fn coded_length(data: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(place) = data[at..].iter().position(|&byte| byte == 0xff) {
+        at += place;
+        match data.get(at + 1) {
+            Some(0x00 | 0xd0..=0xd7) => at += 2,
+            Some(0xff) => at += 1,
+            Some(_) => return at,
+            None => break,
+        }
+    }
+    data.len()
+}
+
+/// What a file's segments say before it is decoded.
+#[derive(Debug, Default)]
+struct Outline<'file> {
+    /// An end-of-image marker closes the picture. A thumbnail's own, inside a segment, does not count.
+    complete: bool,
+    frame: Option<Frame<'file>>,
+    /// Components in the first scan.
+    first_scan: u8,
+    scans: usize,
+    /// The TIFF block of the first EXIF segment.
+    exif: Option<&'file [u8]>,
+    /// The length of what the decoder is given.
+    picture_bytes: usize,
+}
+
+/// What the start of a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Frame<'file> {
+    marker: u8,
+    /// Bits of a sample.
+    bits: u8,
+    width: u16,
+    height: u16,
+    /// Name, blocks of a unit across and down in four bits each, and quantisation table.
+    components: &'file [[u8; 3]],
+}
+
+impl<'file> Frame<'file> {
+    fn of(segment: &Segment<'file>) -> Option<Self> {
+        let (&[bits, h0, h1, w0, w1, components], rest) = segment.payload.split_first_chunk()?;
+        let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
+        let components = rest.as_chunks().0.get(..usize::from(components))?;
+        Some(Self { marker: segment.marker, bits, width, height, components })
+    }
+
+    fn is_progressive(&self) -> bool {
+        self.marker == 0xc2
+    }
+
+    /// The 16-bit coefficients that the decoder keeps of the whole picture, if it is complete only with the last
+    /// scan.
+    fn coefficient_bytes(&self) -> u64 {
+        if !self.is_progressive() {
+            return 0;
+        }
+        let padded = |side: u16| u64::from(side).next_multiple_of(LARGEST_UNIT.into());
+        padded(self.width) * padded(self.height) * 2 * self.components.len() as u64
+    }
+}
+
+impl<'file> Outline<'file> {
+    fn of(file: &'file [u8]) -> Self {
+        let mut outline = Self { picture_bytes: START.len() + END.len(), ..Self::default() };
+        for segment in segments(file) {
+            match segment.marker {
+                0xd9 => outline.complete = true,
+                0xda => {
+                    if outline.scans == 0 {
+                        outline.first_scan = segment.payload.first().copied().unwrap_or(0);
+                    }
+                    outline.scans += 1;
                 }
-                // Start of frame, but for the three codes among them that are not.
-                0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
-                    outline.progressive |= marker & 3 == 2;
-                    outline.components = rest.get(7).copied().unwrap_or(0).into();
-                }
-                0xda => outline.scans += 1,
+                0xe1 if outline.exif.is_none() => outline.exif = segment.payload.strip_prefix(b"Exif\0\0"),
+                // Huffman tables, a reserved code and arithmetic conditioning lie among the frames' codes.
+                0xc4 | 0xc8 | 0xcc => {}
+                // A second frame is the decoder's to refuse.
+                0xc0..=0xcf if outline.frame.is_none() => outline.frame = Frame::of(&segment),
                 _ => {}
             }
-            let length = rest.first_chunk::<2>().map_or(0, |length| u16::from_be_bytes(*length));
-            rest = rest.get(usize::from(length)..).unwrap_or_default();
+            if segment.is_of_the_picture() {
+                outline.picture_bytes += segment.bytes.len();
+            }
         }
         outline
     }
 
-    /// The 16-bit coefficients that the decoder keeps of the whole picture if it comes in several scans.
-    fn coefficient_bytes(&self, width: u32, height: u32) -> u64 {
-        if !self.progressive && self.scans < 2 {
-            return 0;
+    /// What sets a file apart that is a JPEG and is not read, or which the decoder would read wrongly.
+    fn unusual(&self, frame: &Frame<'_>) -> Option<String> {
+        if !(0xc0..=0xc2).contains(&frame.marker) {
+            return Some(
+                "this is an arithmetic, lossless or hierarchical JPEG, which is not read".to_owned(),
+            );
         }
-        // A unit is at most 4 blocks of 8 pixels a side.
-        let padded = |side: u32| u64::from(side).next_multiple_of(32);
-        padded(width) * padded(height) * 2 * self.components
+        if frame.bits != 8 {
+            return Some(format!("its samples have {} bits, of which 8 are read", frame.bits));
+        }
+        // The decoder takes a scan for finished as soon as it sees the marker behind it from afar, and does not
+        // know that a finer component then has more rows.
+        if !frame.is_progressive() && self.scans > 0 && usize::from(self.first_scan) < frame.components.len()
+        {
+            return Some("its colours come in scans one after the other, which is not read".to_owned());
+        }
+        // It takes the first component's rows for as long as any.
+        let mut blocks = frame.components.iter().map(|&[_, blocks, _]| (blocks >> 4, blocks & 15));
+        let (across, down) = blocks.next()?;
+        let coarse = blocks.any(|(other_across, other_down)| other_across > across || other_down > down);
+        coarse.then(|| "its first component is coarser than another one, which is not read".to_owned())
     }
 }
 
@@ -133,5 +288,113 @@ mod tests {
         assert!(refusal(&jpeg[..jpeg.len() - 40]).0.contains("end-of-image"));
         // What follows the end does not matter: telephones append a second picture or a film.
         Picture::decode(&[&jpeg[..], b"\0 more \xff\xd8\xff"].concat(), "").unwrap();
+    }
+
+    /// A grey baseline or progressive JPEG of any size: every code is one bit, 0, and says "nothing". Each of
+    /// `scans` lists the components that it carries; `between` stands before the frame.
+    fn flat_jpeg((width, height): (u16, u16), components: u8, scans: &[&[u8]], between: &[u8]) -> Vec<u8> {
+        let segment = |marker: u8, payload: &[u8]| {
+            let length = payload.len() as u16 + 2;
+            [&[0xff, marker], &length.to_be_bytes()[..], payload].concat()
+        };
+        let mut bytes = [&START, &segment(0xdb, &[&[0][..], &[1; 64]].concat())[..], between].concat();
+        let mut frame = [&[8], &height.to_be_bytes()[..], &width.to_be_bytes(), &[components]].concat();
+        frame.extend((1..=components).flat_map(|id| [id, 0x11, 0]));
+        bytes.extend(segment(0xc0, &frame));
+        for class in [0x00, 0x10] {
+            bytes.extend(segment(0xc4, &[&[class, 1], &[0; 15][..], &[0]].concat()));
+        }
+        let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
+        for scan in scans {
+            let mut header = vec![scan.len() as u8];
+            header.extend(scan.iter().flat_map(|&id| [id, 0]));
+            header.extend([0, 63, 0]);
+            bytes.extend(segment(0xda, &header));
+            // Two codes a block, and a byte of ones, of which the last one fills up.
+            bytes.extend(vec![0; (blocks * scan.len() * 2).div_ceil(8)]);
+        }
+        bytes.extend(END);
+        bytes
+    }
+
+    #[test]
+    fn components_come_in_one_scan() {
+        for components in [1, 3] {
+            let all: Vec<u8> = (1..=components).collect();
+            let picture = Picture::decode(&flat_jpeg((37, 21), components, &[&all], &[]), "").unwrap();
+            assert_eq!((picture.width(), picture.height()), (37, 21));
+            assert!(picture.rgb().iter().all(|&value| value == 128));
+        }
+        for scans in [&[&[1][..], &[2], &[3]][..], &[&[1], &[2, 3]], &[&[1]]] {
+            let (reason, _) = refusal(&flat_jpeg((37, 21), 3, scans, &[]));
+            assert!(reason.contains("scans one after the other"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_the_decoder_would_read_wrongly_is_refused() {
+        let good = flat_jpeg((37, 21), 3, &[&[1, 2, 3]], &[]);
+        let frame = good.windows(2).position(|marker| marker == b"\xff\xc0").unwrap();
+        for (place, value, said) in [
+            (1, 0xc9, "arithmetic"),
+            (1, 0xc3, "lossless"),
+            (4, 12, "12 bits"),
+            (14, 0x21, "coarser"),
+            (17, 0x12, "coarser"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[frame + place] = value;
+            let (reason, _) = refusal(&bytes);
+            assert!(reason.contains(said), "{reason}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_hidden_behind_a_marker_without_a_length() {
+        // Another decoder may take what follows a start of image for its length.
+        let hidden = [&[0xff, 0xd8, 0x00, 0x0f], &segment_of_a_small_frame()[..]].concat();
+        assert_eq!(Outline::of(&hidden).frame.unwrap().width, 8);
+    }
+
+    fn segment_of_a_small_frame() -> Vec<u8> {
+        b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0".to_vec()
+    }
+
+    #[test]
+    fn two_frames_are_refused() {
+        let twice = flat_jpeg((16, 16), 1, &[&[1]], &segment_of_a_small_frame());
+        assert!(refusal(&twice).0.contains("cannot be decoded"));
+    }
+
+    #[test]
+    fn what_stands_beside_the_picture_does_not_matter() {
+        let plain = Picture::decode(&flat_jpeg((16, 16), 1, &[&[1]], &[]), "").unwrap();
+        for between in [
+            &b"\xff\xe2\0\x12ICC_PROFILE\0\x01\x02no"[..],
+            b"\xff\xe1\0\x04no",
+            b"\xff\xfe\0\x04no",
+            // Stray bytes, an unknown marker, fill.
+            b"stray",
+            b"\xff\x02\0\x04no",
+            b"\xff\xff\xff",
+        ] {
+            let picture = Picture::decode(&flat_jpeg((16, 16), 1, &[&[1]], between), "").unwrap();
+            assert_eq!(picture, plain, "{between:?}");
+        }
+    }
+
+    #[test]
+    fn scans_are_counted() {
+        let scans = vec![&[1_u8][..]; MOST_SCANS + 1];
+        let (reason, _) = refusal(&flat_jpeg((8, 8), 1, &scans, &[]));
+        assert!(reason.contains("101 scans"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_for_its_size_is_refused_at_once() {
+        let mut bytes = flat_jpeg((8, 8), 1, &[&[1]], &[]);
+        let frame = bytes.windows(2).position(|marker| marker == b"\xff\xc0").unwrap();
+        bytes[frame + 5..frame + 9].copy_from_slice(&[0x40, 0, 0x40, 0]);
+        assert!(refusal(&bytes).0.contains("ends before the picture"));
     }
 }
