@@ -363,6 +363,11 @@ fn headers_that_contradict_themselves_are_errors() {
         .collect();
     let wraps = format!("{{{}}}", wraps.join(","));
     let twice = format!("{{{},{}}}", entry("a", "[4]", 0, 4), entry("a", "[4]", 4, 8));
+    let alike = format!("{{{},{}}}", entry("a", "[8]", 0, 8), entry("a", "[8]", 0, 8));
+    let key_twice = r#"{"__metadata__":{"mean":"1,2,3","mean":"1,2,3"}}"#.to_owned();
+    let metadata_twice = r#"{"__metadata__":{},"__metadata__":{}}"#.to_owned();
+    let deep_shape = entry("a", &"[".repeat(100_000), 0, 8);
+    let deep_shape = format!("{{{deep_shape}}}");
     let unknown_type = r#"{"a":{"dtype":"U7","shape":[4],"data_offsets":[0,4]}}"#.to_owned();
     let metadata_of_numbers = r#"{"__metadata__":{"mean":[1,2,3]}}"#.to_owned();
     for header in [
@@ -374,10 +379,16 @@ fn headers_that_contradict_themselves_are_errors() {
         product_overflows,
         wraps,
         twice,
+        alike,
+        key_twice,
+        metadata_twice,
+        deep_shape,
         unknown_type,
         metadata_of_numbers,
     ] {
-        assert_eq!(fault(from(&header, &[0; 8])).0, "header", "{header}");
+        let (item, _, found, _) = fault(from(&header, &[0; 8]));
+        assert_eq!(item, "header", "{header}");
+        assert!(found.len() < 200, "{found}");
     }
 }
 
