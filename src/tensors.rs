@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 /// The longest header that is parsed. VGG-19's takes 4 kB; a parsed header takes several times its length,
 /// so this bounds the memory that a bad file can ask for.
 pub(crate) const HEADER_LIMIT: u64 = 1 << 20;
-/// What JSON calls the metadata among the tensors.
+/// What the header calls the metadata among the tensors.
 const METADATA: &str = "__metadata__";
 
 /// Reads the header; returns where the tensors' bytes begin, and the header, which covers the file exactly, without
@@ -36,10 +36,13 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
     }
     // Not `SafeTensors::deserialize`: its sum of the lengths can overflow for offsets close to 2^64.
     let (header, data) = rest.split_at(length as usize);
-    let Header { metadata, mut tensors } = serde_json::from_slice(header).map_err(fault)?;
+    let fault = |text: String| format!("a header with a fault: {}", shortened(&text));
+    let Header { metadata, mut tensors } =
+        serde_json::from_slice(header).map_err(|error| fault(error.to_string()))?;
     // In a file they may be named in any order.
     tensors.sort_by_key(|(_, info)| info.data_offsets);
-    let header = Metadata::new(metadata.map(|Unique(keys)| keys), tensors).map_err(fault)?;
+    let header = Metadata::new(metadata.map(|Unique(keys)| keys), tensors)
+        .map_err(|error| fault(error.to_string()))?;
     if header.data_len() != data.len() {
         let (promised, there) = (header.data_len(), data.len());
         return Err(format!("{there} bytes of tensors where the header promises {promised}"));

@@ -1,0 +1,43 @@
+//! The inputs that the fuzzers found to be different from one another, each with every run of the tests.
+
+use std::fs;
+use std::path::Path;
+
+use super::{TIME_LIMIT, alone, fuzz};
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let _alone = alone();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let start = std::time::Instant::now();
+    let mut inputs = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        // What is printed is shown where an input fails.
+        println!("{}", path.display());
+        run(&bytes);
+        inputs += 1;
+    }
+    assert!(inputs >= 10, "{inputs} inputs in {}", folder.display());
+    assert!(start.elapsed() < TIME_LIMIT, "{target}: {:?}", start.elapsed());
+}
+
+#[test]
+fn pictures() {
+    replay("picture", fuzz::picture);
+}
+
+#[test]
+fn weights() {
+    replay("weights", fuzz::weights);
+}
+
+#[test]
+fn texts() {
+    replay("text", fuzz::text);
+}
+
+#[test]
+fn choices() {
+    replay("choices", fuzz::choices);
+}
