@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if ((params.flags & GATE) != 0u) {
         open = gate[word_at];
     }
-    let lowest = select(-3.40282347e38, 0.0, (params.flags & RELU) != 0u);
+    let lowest = select(-3.4028234e38, 0.0, (params.flags & RELU) != 0u);
     let accumulate = (params.flags & ACCUMULATE) != 0u;
 
     var positive = 0u;

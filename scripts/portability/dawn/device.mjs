@@ -22,18 +22,18 @@ export async function subgroups() {
   return features.has("subgroups") ? [info.subgroupMinSize, info.subgroupMaxSize] : null;
 }
 
-// Everything that the adapter has of limits, and subgroups where it has them.
+// Everything that the adapter has of limits, and subgroups where it has them. Programs run whole and in slices.
 export async function largeDevice() {
   const found = await adapter();
   const requiredLimits = {};
   for (const name in found.limits) requiredLimits[name] = found.limits[name];
   const requiredFeatures = found.features.has("subgroups") ? ["subgroups"] : [];
-  return opened("the adapter's limits", found, { requiredFeatures, requiredLimits });
+  return { ...(await opened("the adapter's limits", found, { requiredFeatures, requiredLimits })), sliced: true };
 }
 
-// What every WebGPU device has.
+// What every WebGPU device has. Slices make no difference there that they do not make on the other.
 export async function smallDevice() {
-  return opened("default limits, no feature", await adapter(), {});
+  return { ...(await opened("default limits, no feature", await adapter(), {})), sliced: false };
 }
 
 async function opened(name, found, descriptor) {

@@ -55,10 +55,10 @@ const WRONG = [
 ];
 
 // Which of the wrong shaders the device takes; none, if all is well.
-export async function taken(device, subgroups) {
+export async function taken(device) {
   const found = [];
   for (const [what, body, needsSubgroups = false] of WRONG) {
-    if (needsSubgroups && !subgroups) continue;
+    if (needsSubgroups && !device.features.has("subgroups")) continue;
     const code = (needsSubgroups ? SUBGROUPS : "") + HEAD + body;
     const { errors } = await scoped(device, async () => device.createShaderModule({ code }).getCompilationInfo());
     if (errors.length === 0) found.push(what);
