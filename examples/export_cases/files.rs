@@ -59,7 +59,8 @@ pub(crate) struct KernelFile {
 
 impl Manifest {
     pub(crate) fn new(subgroups: Option<(u32, u32)>) -> Self {
-        let right = |(smallest, largest)| subgroups.is_some_and(|(min, max)| min >= smallest && max <= largest);
+        let right =
+            |(smallest, largest)| subgroups.is_some_and(|(min, max)| min >= smallest && max <= largest);
         let kernels = KERNELS.iter().map(|kernel| KernelFile {
             name: kernel.name,
             wgsl: kernel.text().into_owned(),
@@ -259,7 +260,9 @@ fn program(
     };
     let made = match values {
         // Slices change no bit.
-        Some(values) if planned.same_as.is_none() && values.allow(program) => Some(values.run(case, planned, &given)?),
+        Some(values) if planned.same_as.is_none() && values.allow(program) => {
+            Some(values.run(case, planned, &given)?)
+        }
         _ => None,
     };
 
@@ -268,14 +271,16 @@ fn program(
     let sides = expected.sides.iter().map(|side| (side.clone(), true, true));
     for (kept, (expected, words, exact)) in output.into_iter().chain(sides).enumerate() {
         let resources = &program.kept[kept];
-        let at = resources.iter().map(|resource| place(program, *resource, owned[*resource], false)).collect();
+        let at =
+            resources.iter().map(|resource| place(program, *resource, owned[*resource], false)).collect();
         let what = if kept == 0 { "output".to_owned() } else { format!("side output {kept}") };
         results.push((what, at, words, exact, expected));
     }
     for (index, expected) in expected.inputs.iter().enumerate() {
         let Some(expected) = expected else { continue };
         let pieces = given.iter().enumerate().filter(|(_, (input, _))| *input == index);
-        let at = pieces.map(|(external, (_, words))| (format!("external.{external}"), 0, 4 * words.len() as u64));
+        let at =
+            pieces.map(|(external, (_, words))| (format!("external.{external}"), 0, 4 * words.len() as u64));
         results.push((format!("input {index}"), at.collect(), false, false, expected.clone()));
     }
     let results: Vec<ResultFile> = results
@@ -291,10 +296,11 @@ fn program(
         .collect();
 
     let arenas = program.arenas.iter().enumerate().map(|(index, bytes)| {
-        let lying = program.resources.iter().zip(owned).filter_map(|(resource, bytes)| match resource.place {
-            Place::Arena { arena, offset } if arena == index => Some([offset, *bytes]),
-            _ => None,
-        });
+        let lying =
+            program.resources.iter().zip(owned).filter_map(|(resource, bytes)| match resource.place {
+                Place::Arena { arena, offset } if arena == index => Some([offset, *bytes]),
+                _ => None,
+            });
         ArenaFile { bytes: (*bytes).max(4), owned: lying.collect() }
     });
     let externals = given.iter().map(|(input, words)| ExternalFile {
@@ -369,16 +375,45 @@ mod tests {
                     let words: u64 = result.at.iter().map(|(_, _, bytes)| bytes / 4).sum();
                     assert_eq!(words, result.expected.bytes / 8, "{name}: {}", result.what);
                 }
-                for (buffer, offset, bytes) in file.dispatches.iter().flat_map(|dispatch| &dispatch.bindings) {
+                for (buffer, offset, bytes) in file.dispatches.iter().flat_map(|dispatch| &dispatch.bindings)
+                {
                     let place = buffer.split_once('.').map(|(kind, index)| (kind, index.parse::<usize>()));
                     let size = match place {
                         Some(("arena", Ok(index))) => file.arenas[index].bytes,
-                        Some((_, Ok(index))) => file.externals[index].given.bytes + file.externals[index].guard,
+                        Some((_, Ok(index))) => {
+                            file.externals[index].given.bytes + file.externals[index].guard
+                        }
                         _ => 16,
                     };
                     assert!(offset + bytes <= size, "{name}: {buffer}");
                 }
             }
         }
+    }
+
+    /// Tint 0.6.2 clears a variable without a value when the function begins, and not each time a loop comes to it.
+    #[test]
+    fn no_sum_in_a_loop_begins_with_what_a_compiler_puts_there() {
+        let mut found = 0;
+        for kernel in KERNELS {
+            let text = kernel.text();
+            for line in text.lines() {
+                // Deeper than the function's own lines.
+                let declared =
+                    line.strip_prefix("        ").and_then(|line| line.trim_start().strip_prefix("var "));
+                let Some((name, rest)) = declared.and_then(|line| line.split_once(':')) else { continue };
+                found += 1;
+                let added_to = text.lines().map(str::trim_start).any(|line| {
+                    let place = line.split_once(" += ").map(|(place, _)| place);
+                    place.is_some_and(|place| place.split(['[', '.']).next() == Some(name))
+                });
+                assert!(
+                    rest.contains('=') || !added_to,
+                    "{}: say with which value {name} begins",
+                    kernel.name
+                );
+            }
+        }
+        assert!(found > 10, "variables in loops are found");
     }
 }

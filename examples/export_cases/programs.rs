@@ -181,23 +181,29 @@ mod tests {
             slice_work: u64::MAX,
         });
         let limits: Vec<Limits> = limits.collect();
-        let programs = cases.iter().flat_map(|case| limits.iter().map(|limits| planned(case, limits).unwrap()));
+        let programs =
+            cases.iter().flat_map(|case| limits.iter().map(|limits| planned(case, limits).unwrap()));
         programs.flat_map(|program| kernels(&program)).collect()
     }
 
     #[test]
     fn every_kernel_that_a_device_allows_is_run() {
         let all: BTreeSet<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
-        let portable = KERNELS.iter().filter(|kernel| kernel.subgroup.is_none()).map(|kernel| kernel.name);
         assert_eq!(run_by(Some((8, 8))), all);
-        assert_eq!(run_by(None), portable.clone().collect());
+        // This one works for one that uses subgroups.
+        let helps = |name: &str| name == "gram_backward_weights";
+        let portable = KERNELS.iter().filter(|kernel| kernel.subgroup.is_none() && !helps(kernel.name));
+        let portable: BTreeSet<&str> = portable.map(|kernel| kernel.name).collect();
+        assert_eq!(run_by(None), portable);
         // No kernel is right for a range that begins below 8.
-        assert_eq!(run_by(Some((4, 128))), portable.collect());
+        assert_eq!(run_by(Some((4, 128))), portable);
     }
 
     #[test]
     fn programs_differ_in_kernels_or_cuts() {
-        let case = cases::all().into_iter().find(|case| case.name == "conv_backward 13 to 17×31×37, accumulate, gate");
+        let case = cases::all()
+            .into_iter()
+            .find(|case| case.name == "conv_backward 13 to 17×31×37, accumulate, gate");
         let all = of(&case.unwrap(), Some((8, 8))).unwrap();
         let names: BTreeSet<&str> = all.iter().map(|planned| &*planned.name).collect();
         assert_eq!(names.len(), all.len());

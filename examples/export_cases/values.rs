@@ -63,8 +63,7 @@ impl Values {
         given: &[(usize, Vec<u32>)],
     ) -> impasto::Result<Made> {
         let gpu = &self.gpu;
-        let usage =
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let mut externals = Externals::default();
         let mut buffers = Vec::new();
         for (external, (_, words)) in planned.program.externals.iter().zip(given) {
@@ -81,8 +80,7 @@ impl Values {
             gpu.queue().write_buffer(arena, 0, bytemuck::cast_slice(&poison));
         }
         for _ in 0..repeats {
-            let mut encoder =
-                gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             executable.record(&mut encoder, 0..executable.program().slices.len());
             gpu.queue().submit([encoder.finish()]);
         }
