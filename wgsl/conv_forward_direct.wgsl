@@ -95,7 +95,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let block = row / 4u * ((params.w + 7u) / 8u) + first_col / 8u;
     let bit = row % 4u * 8u + first_col % 8u;
     for (var output = 0u; output < params.out_count; output++) {
-        var sum: array<f32, 4>;
+        // Said, because Tint does not make it 0 again for the next output.
+        var sum = array<f32, 4>();
         for (var i = 0u; i < CHANNELS; i++) {
             // A channel that is not there has patch 0: any weight will do, but it must lie in the buffer.
             let channel = min(params.in_first + i, params.in_total - 1u);
