@@ -31,9 +31,6 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
     if length > HEADER_LIMIT {
         return Err(format!("a header of {length} bytes, more than {HEADER_LIMIT}"));
     }
-    fn fault(error: impl fmt::Display) -> String {
-        format!("a header with a fault: {}", shortened(&error.to_string()))
-    }
     // Not `SafeTensors::deserialize`: its sum of the lengths can overflow for offsets close to 2^64.
     let (header, data) = rest.split_at(length as usize);
     let fault = |text: String| format!("a header with a fault: {}", shortened(&text));
