@@ -16,3 +16,4 @@ pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
 pub use timer::Timer;
+pub use wait::is_caught_panic;
