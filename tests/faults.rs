@@ -1,6 +1,6 @@
-//! What becomes of a run whose driver fails: the device is lost at any moment.
+//! What becomes of a run whose driver fails: the device is lost, or its memory is exhausted, at any moment.
 //!
-//! No software driver does so by itself, so a Vulkan layer makes its answers bad (`common/fault.rs`). Linux only:
+//! No software driver does either by itself, so a Vulkan layer makes its answers bad (`common/fault.rs`). Linux only:
 //! the other systems' drivers are Metal and DirectX 12, which have no such layers; what is tested is the library's and
 //! the command's way with wgpu's answers, which is the same everywhere.
 #![cfg(all(target_os = "linux", feature = "embedded-weights"))]
@@ -22,12 +22,15 @@ use impasto::{Error, Result, wgpu};
 use pollster::block_on;
 use predicates::prelude::*;
 use predicates::str::{contains, is_match};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Layers that make a run short.
 const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 /// Nothing is measured first.
 const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
+/// Layers whose weights are most of the memory.
+const DEEP: [&str; 4] = ["--content-layer", "conv4_1", "--style-layers", "conv1_1,conv4_2=0.5"];
 /// A run takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -136,6 +139,46 @@ fn a_device_may_be_lost_while_kernels_are_measured() {
         }
     }
     assert!(!studio.path("bench.json").exists());
+}
+
+#[test]
+fn exhausted_memory_is_told_in_bytes() {
+    let studio = Studio::new();
+    let peak = studio.count(&[&DEEP, &WINOGRAD]).peak_bytes;
+    for sample in 0..8 {
+        // From what not even a device fits into to one byte too few.
+        let limit = 100_000 + (peak - 1 - 100_000) * sample / 7;
+        let (assert, report) = studio.paint(Fault::Memory(limit), &[&DEEP, &WINOGRAD]);
+        assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
+        if report.submissions == 0 && report.peak_bytes == 0 {
+            fails(assert, "Not enough memory left.; close other programs that use it");
+        } else {
+            let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+            fails(assert, "--low-memory, or close other programs");
+            let number = |before: &str| {
+                let (_, behind) = stderr.split_once(before).unwrap();
+                behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
+            };
+            let (needed, available) = (number(": needs "), number(" bytes, the device has "));
+            assert!(available <= limit && available < needed, "{limit}: {stderr}");
+        }
+        assert!(!studio.path("out.png").exists());
+    }
+    // Enough is enough.
+    let (assert, report) = studio.paint(Fault::Memory(peak), &[&DEEP, &WINOGRAD]);
+    assert.success();
+    assert!(!report.caused);
+}
+
+/// What goes to the device passes through little memory besides.
+#[test]
+fn preparing_takes_hardly_more_memory_than_was_planned() {
+    let studio = Studio::new();
+    let peak = studio.count(&[&DEEP, &WINOGRAD, &["--plan", "plan.json"]]).peak_bytes;
+    let plan: Value = serde_json::from_slice(&fs::read(studio.path("plan.json")).unwrap()).unwrap();
+    let planned = plan["bytes"]["total"].as_u64().unwrap();
+    // Eight MiB under way; memory comes in blocks, of which the last one may be half empty.
+    assert!(planned < peak && peak < planned + planned / 4 + (32 << 20), "planned {planned}, took {peak}");
 }
 
 /// A host's device keeps the host's handlers, so nobody tells the library of a loss: it sees it for itself.

@@ -1,5 +1,6 @@
 //! Finding adapters and opening devices.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::wait::Signal;
@@ -93,6 +94,8 @@ pub struct Gpu {
     summary: AdapterSummary,
     limits: wgpu::Limits,
     faults: Arc<Faults>,
+    /// Bytes on their way to the device since it was last waited for; see [`Gpu::write`].
+    pub(super) staged: AtomicU64,
 }
 
 /// What a device has reported.
@@ -150,7 +153,7 @@ impl Gpu {
     pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
         let summary = AdapterSummary::new(&device.adapter_info(), &limits, device.features());
-        Self { device, queue, summary, limits, faults: Arc::default() }
+        Self { device, queue, summary, limits, faults: Arc::default(), staged: AtomicU64::new(0) }
     }
 
     /// The wgpu device.
@@ -178,7 +181,11 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Creates a buffer; exhausted memory, broken limits and a lost device become errors.
+    /// Creates a buffer; exhausted memory, broken limits and a lost device become errors. After exhausted memory the
+    /// device works on as before.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit, [`Error::Gpu`] where the driver refuses otherwise.
     pub async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),

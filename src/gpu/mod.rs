@@ -6,6 +6,7 @@ mod pipelines;
 mod readback;
 mod recorder;
 mod timer;
+mod upload;
 mod wait;
 
 pub(crate) use device::Submission;
