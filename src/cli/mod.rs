@@ -51,6 +51,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 /// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
 /// ended by a signal.
 pub(crate) fn run() -> ExitCode {
+    pass_over_caught_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -77,6 +78,16 @@ pub(crate) fn run() -> ExitCode {
         }
         Err(Failure::Interrupted(code)) => ExitCode::from(code),
     }
+}
+
+/// A panic that the library catches and tells as an error is no news; any other is reported as ever.
+fn pass_over_caught_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !impasto::gpu::is_caught_panic(panic.payload()) {
+            report(panic);
+        }
+    }));
 }
 
 /// Writes a line to stderr. A closed stderr is no reason to stop.

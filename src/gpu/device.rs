@@ -1,6 +1,7 @@
 //! Finding adapters and opening devices.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::wait::Signal;
 use crate::error::{Error, Result};
@@ -92,7 +93,18 @@ pub struct Gpu {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     limits: wgpu::Limits,
-    fault: Arc<Mutex<Option<String>>>,
+    faults: Arc<Faults>,
+    /// Bytes on their way to the device since it was last waited for; see [`Gpu::write`].
+    pub(super) staged: AtomicU64,
+}
+
+/// What a device has reported.
+#[derive(Debug, Default)]
+struct Faults {
+    /// The first error that nobody has asked for yet: it names the cause, later ones are its consequences.
+    error: Mutex<Option<String>>,
+    /// Why the device is lost. It stays so.
+    lost: OnceLock<String>,
 }
 
 impl Gpu {
@@ -118,16 +130,20 @@ impl Gpu {
             .map_err(|error| Error::Gpu {
                 what: format!("opening {}", adapter.get_info().name),
                 reason: error.to_string(),
-                remedy: "update its driver, or choose another adapter with --device".into(),
+                remedy:
+                    "close other programs that use it, update its driver, or choose another adapter with \
+                         --device"
+                        .into(),
             })?;
         let gpu = Self::from_parts(device, queue);
-        let fault = Arc::clone(&gpu.fault);
-        gpu.device
-            .on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&fault, error.to_string())));
-        let fault = Arc::clone(&gpu.fault);
+        let faults = Arc::clone(&gpu.faults);
+        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            faults.error().get_or_insert(error.to_string());
+        }));
+        let faults = Arc::clone(&gpu.faults);
         gpu.device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                remember(&fault, format!("the device was lost: {message}"));
+                faults.lose(&message);
             }
         });
         Ok(gpu)
@@ -137,7 +153,7 @@ impl Gpu {
     pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
         let summary = AdapterSummary::new(&device.adapter_info(), &limits, device.features());
-        Self { device, queue, summary, limits, fault: Arc::default() }
+        Self { device, queue, summary, limits, faults: Arc::default(), staged: AtomicU64::new(0) }
     }
 
     /// The wgpu device.
@@ -165,19 +181,32 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Creates a buffer; exhausted memory and broken limits become errors.
+    /// Creates a buffer; exhausted memory, broken limits and a lost device become errors. After exhausted memory the
+    /// device works on as before.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit, [`Error::Gpu`] where the driver refuses otherwise.
     pub async fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+        self.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes,
             usage,
             mapped_at_creation: false,
-        });
-        let invalid = validation.pop().await;
-        let exhausted = out_of_memory.pop().await;
+        })
+        .await
+    }
+
+    pub(super) async fn create_buffer(&self, wanted: &wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
+        let (label, bytes) = (wanted.label.unwrap_or_default(), wanted.size);
+        let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let buffer = self.device.create_buffer(wanted);
+        let (invalid, exhausted) = (validation.pop(), out_of_memory.pop());
+        let (invalid, exhausted) = (invalid.await, exhausted.await);
+        let what = || format!("allocating {bytes} bytes for {label}");
         match (invalid, exhausted) {
+            // The scopes are silent about a lost device.
+            (None, None) if self.is_lost() => Err(self.fault(&what(), String::new())),
             (None, None) => Ok(buffer),
             (Some(_), _) if bytes > self.limits.max_buffer_size => Err(Error::Memory {
                 what: format!("the buffer {label}"),
@@ -195,7 +224,7 @@ impl Gpu {
                 })
             }
             (Some(error), _) => Err(Error::Gpu {
-                what: format!("allocating {bytes} bytes for {label}"),
+                what: what(),
                 reason: error.to_string(),
                 remedy: "report this as a bug".into(),
             }),
@@ -215,20 +244,44 @@ impl Gpu {
         Submission(signal)
     }
 
+    /// Whether the device is lost, as after a reset by the driver: nothing works with it any more.
+    pub fn is_lost(&self) -> bool {
+        self.faults.lost.get().is_some()
+    }
+
+    /// Somebody saw that the device is lost.
+    pub(super) fn lose(&self, message: &str) {
+        self.faults.lose(message);
+    }
+
     /// An error for `what`; where the device has reported a deeper cause, that is the reason.
     pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
+        let (reason, first) = match self.faults.lost.get() {
+            Some(lost) => (lost.clone(), "start again; if that happens again, "),
+            None => (self.faults.error().take().unwrap_or(reason), ""),
+        };
         let remedy = "update the graphics driver, choose a smaller --size, or another adapter with --device";
-        let reason = self.take_fault().unwrap_or(reason);
-        Error::Gpu { what: what.to_owned(), reason, remedy: remedy.into() }
+        Error::Gpu { what: what.to_owned(), reason, remedy: format!("{first}{remedy}") }
     }
 
-    /// Fails if the device has reported an error since the last call.
+    /// Fails if the device is lost, or has reported an error since the last call.
     pub(crate) fn check(&self, what: &str) -> Result<()> {
-        self.take_fault().map_or(Ok(()), |reason| Err(self.fault(what, reason)))
+        let reported = self.is_lost() || self.faults.error().is_some();
+        if reported { Err(self.fault(what, String::new())) } else { Ok(()) }
+    }
+}
+
+impl Faults {
+    fn error(&self) -> MutexGuard<'_, Option<String>> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_fault(&self) -> Option<String> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn lose(&self, message: &str) {
+        // What wgpu says is often no more than that.
+        let known = message.is_empty() || message.to_lowercase().contains("device is lost");
+        self.lost.get_or_init(|| {
+            if known { "the device was lost".into() } else { format!("the device was lost: {message}") }
+        });
     }
 }
 
@@ -241,11 +294,6 @@ impl Submission {
     pub(crate) async fn wait(self, gpu: &Gpu, what: &str) -> Result<()> {
         self.0.wait(gpu).await.map_err(|reason| gpu.fault(what, reason))
     }
-}
-
-fn remember(fault: &Mutex<Option<String>>, message: String) {
-    // The first message names the cause; later ones are its consequences.
-    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }
 
 fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wgpu::Adapter> {

@@ -6,6 +6,7 @@ mod pipelines;
 mod readback;
 mod recorder;
 mod timer;
+mod upload;
 mod wait;
 
 pub(crate) use device::Submission;
@@ -16,3 +17,4 @@ pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
 pub use timer::Timer;
+pub use wait::is_caught_panic;

@@ -66,8 +66,11 @@ impl Readback {
         const WHAT: &str = "reading back from the GPU";
         let buffer = &self.slots[ticket.slot];
         let signal = Signal::new();
+        // What is wrong comes to the signal, too. Outside of a scope it would end a host that has no handler.
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
         buffer.slice(..ticket.bytes).map_async(wgpu::MapMode::Read, signal.sender());
-        let _unmap = UnmapOnDrop(buffer);
+        drop(scope);
+        let _unmap = UnmapOnDrop { gpu, buffer };
         let mapped = signal.wait(gpu).await.and_then(|result| result.map_err(|error| error.to_string()));
         mapped.map_err(|reason| gpu.fault(WHAT, reason))?;
         match buffer.slice(..ticket.bytes).get_mapped_range() {
@@ -79,10 +82,15 @@ impl Readback {
 
 /// Unmaps a buffer, or calls its mapping off, however the reading ends: a slot that stayed mapped would make
 /// the next submission that copies into it invalid.
-struct UnmapOnDrop<'a>(&'a wgpu::Buffer);
+struct UnmapOnDrop<'a> {
+    gpu: &'a Gpu,
+    buffer: &'a wgpu::Buffer,
+}
 
 impl Drop for UnmapOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.unmap();
+        // A host may have destroyed the device, and the buffer with it.
+        let _scope = self.gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        self.buffer.unmap();
     }
 }

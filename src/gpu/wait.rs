@@ -1,5 +1,7 @@
 //! Waiting for the GPU without owning an executor.
 
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -66,9 +68,13 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
         if let Some(value) = self.signal.take(context.waker()) {
             return Poll::Ready(Ok(value));
         }
+        // No value comes from a lost device.
+        if self.gpu.is_lost() {
+            return Poll::Ready(Err(String::new()));
+        }
         if cfg!(not(target_family = "wasm")) {
-            if let Err(error) = self.gpu.device().poll(wgpu::PollType::Poll) {
-                return Poll::Ready(Err(error.to_string()));
+            if let Err(reason) = poll(self.gpu) {
+                return Poll::Ready(Err(reason));
             }
             if let Some(value) = self.signal.take(context.waker()) {
                 return Poll::Ready(Ok(value));
@@ -78,4 +84,32 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
         }
         Poll::Pending
     }
+}
+
+/// How the message of wgpu's panic begins.
+const LOST_WHILE_POLLED: &str = "Error in Device::poll";
+
+/// Polls the device. Where the driver tells only then that the device is lost, wgpu 30 panics; by that time it has let
+/// go of all its locks, so the panic can be caught.
+fn poll(gpu: &Gpu) -> Result<(), String> {
+    match panic::catch_unwind(AssertUnwindSafe(|| gpu.device().poll(wgpu::PollType::Poll))) {
+        Ok(polled) => polled.map(|_| ()).map_err(|error| error.to_string()),
+        Err(payload) if is_caught_panic(&*payload) => {
+            // On a host's device nobody else has told us.
+            gpu.lose(text(&*payload).lines().last().unwrap_or_default().trim());
+            Err(String::new())
+        }
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Whether a panic with this payload is the one by which wgpu tells of a lost device. It is caught and becomes an
+/// [`crate::Error::Gpu`], so a program's panic hook may pass over it in silence.
+pub fn is_caught_panic(payload: &(dyn Any + Send)) -> bool {
+    text(payload).starts_with(LOST_WHILE_POLLED)
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    let owned = payload.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default()
 }

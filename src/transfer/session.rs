@@ -515,7 +515,7 @@ async fn upload_bytes(
     let mut rest = bytes;
     for piece in externals.pieces(name) {
         let (part, behind) = rest.split_at(rest.len().min(piece.size() as usize));
-        engine.gpu().queue().write_buffer(&piece, 0, part);
+        engine.gpu().write(&piece, part).await?;
         rest = behind;
     }
     Ok(())

@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod compare;
+#[cfg(target_os = "linux")]
+pub(crate) mod fault;
 pub(crate) mod gpu;
 pub(crate) mod random;
 pub(crate) mod studio;

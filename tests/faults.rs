@@ -1,0 +1,262 @@
+//! What becomes of a run whose driver fails: the device is lost, or its memory is exhausted, at any moment.
+//!
+//! No software driver does either by itself, so a Vulkan layer makes its answers bad (`common/fault.rs`). Linux only:
+//! the other systems' drivers are Metal and DirectX 12, which have no such layers; what is tested is the library's and
+//! the command's way with wgpu's answers, which is the same everywhere.
+#![cfg(all(target_os = "linux", feature = "embedded-weights"))]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use common::fault::{Fault, FaultLayer, Report};
+use impasto::nn::Weights;
+use impasto::picture::{Picture, PictureFormat};
+use impasto::transfer::{Engine, Options, Preset, StyleLayer, Transfer};
+use impasto::{Error, Result, wgpu};
+use pollster::block_on;
+use predicates::prelude::*;
+use predicates::str::{contains, is_match};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Layers that make a run short.
+const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
+/// Nothing is measured first.
+const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
+/// Layers whose weights are most of the memory.
+const DEEP: [&str; 4] = ["--content-layer", "conv4_1", "--style-layers", "conv1_1,conv4_2=0.5"];
+/// A run takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a content and a style picture, and what is remembered of kernels.
+struct Studio(TempDir);
+
+impl Studio {
+    fn new() -> Self {
+        let studio = Self(tempfile::tempdir().unwrap());
+        for (name, width, height) in [("content.png", 64, 48), ("style.png", 48, 40)] {
+            let bytes = picture(width, height).encode(PictureFormat::Png).unwrap();
+            fs::write(studio.path(name), bytes).unwrap();
+        }
+        studio
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs impasto, and returns what the layer saw.
+    #[track_caller]
+    fn run(&self, fault: Fault, arguments: &[&str]) -> (Assert, Report) {
+        let report = self.path("report");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
+        command.current_dir(self.0.path()).env("IMPASTO_CACHE", self.path("cache")).args(arguments);
+        // Whatever the driver does, nobody waits for ever.
+        FaultLayer::get().cause(&mut command, fault, &report).timeout(PATIENCE);
+        let assert = command.assert();
+        let seen = Report::read(&report);
+        fs::remove_file(report).unwrap();
+        (assert, seen)
+    }
+
+    /// Paints out.png in three steps.
+    #[track_caller]
+    fn paint(&self, fault: Fault, arguments: &[&[&str]]) -> (Assert, Report) {
+        let all = ["content.png", "style.png", "-o", "out.png", "--size", "64", "--steps", "3"];
+        self.run(fault, &[&all, &arguments.concat()[..]].concat())
+    }
+
+    /// What a run does without a fault.
+    #[track_caller]
+    fn count(&self, arguments: &[&[&str]]) -> Report {
+        let (assert, report) = self.paint(Fault::None, arguments);
+        assert.success();
+        assert!(!report.caused);
+        fs::remove_file(self.path("out.png")).unwrap();
+        report
+    }
+}
+
+fn picture(width: u32, height: u32) -> Picture {
+    let rgb = (0..width * height * 3).map(|i| ((i * 37 + i / 7 * 11) % 256) as u8).collect();
+    Picture::from_rgb(width, height, rgb).unwrap()
+}
+
+/// The command ended by itself, with the code for a failure, one message, and a next move.
+#[track_caller]
+fn fails(assert: Assert, message: &str) {
+    let told = contains(message).and(contains("panicked").not()).and(contains("; "));
+    assert.code(1).stderr(told.and(is_match("(?m)^error: ").unwrap().count(1)));
+}
+
+fn lost(assert: Assert) {
+    fails(assert, "the device was lost; start again; ");
+}
+
+#[test]
+fn a_device_may_be_lost_at_any_submission() {
+    let studio = Studio::new();
+    let submissions = studio.count(&[&SHALLOW, &WINOGRAD]).submissions;
+    assert!(submissions > 12, "{submissions}");
+    let mut caused = 0;
+    for sample in 1..=12 {
+        // The first and the last one among them.
+        let at = 1 + (submissions - 1) * (sample - 1) / 11;
+        for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
+            let (assert, report) = studio.paint(fault, &[&SHALLOW, &WINOGRAD]);
+            if report.caused {
+                caused += 1;
+                lost(assert);
+                assert!(!studio.path("out.png").exists(), "{fault:?}");
+            } else {
+                // How much is submitted at a time depends on how long it takes.
+                assert.success();
+                fs::remove_file(studio.path("out.png")).unwrap();
+            }
+        }
+    }
+    assert!(caused >= 18, "{caused} of 24 faults were caused");
+}
+
+#[test]
+fn a_device_may_be_lost_while_kernels_are_measured() {
+    let studio = Studio::new();
+    for at in [1, 25] {
+        for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
+            let (assert, report) = studio.paint(fault, &[&SHALLOW]);
+            assert!(report.caused && report.submissions == at, "{report:?}");
+            lost(assert);
+            let (assert, report) =
+                studio.run(fault, &["bench", "--size", "64x48", "--filter", "pool", "--json", "bench.json"]);
+            assert!(report.caused, "{report:?}");
+            lost(assert);
+        }
+    }
+    assert!(!studio.path("bench.json").exists());
+}
+
+#[test]
+fn exhausted_memory_is_told_in_bytes() {
+    let studio = Studio::new();
+    let peak = studio.count(&[&DEEP, &WINOGRAD]).peak_bytes;
+    for sample in 0..8 {
+        // From what not even a device fits into to one byte too few.
+        let limit = 100_000 + (peak - 1 - 100_000) * sample / 7;
+        let (assert, report) = studio.paint(Fault::Memory(limit), &[&DEEP, &WINOGRAD]);
+        assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
+        if report.submissions == 0 && report.peak_bytes == 0 {
+            fails(assert, "Not enough memory left.; close other programs that use it");
+        } else {
+            let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+            fails(assert, "--low-memory, or close other programs");
+            let number = |before: &str| {
+                let (_, behind) = stderr.split_once(before).unwrap();
+                behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
+            };
+            let (needed, available) = (number(": needs "), number(" bytes, the device has "));
+            assert!(available <= limit && available < needed, "{limit}: {stderr}");
+        }
+        assert!(!studio.path("out.png").exists());
+    }
+    // Enough is enough.
+    let (assert, report) = studio.paint(Fault::Memory(peak), &[&DEEP, &WINOGRAD]);
+    assert.success();
+    assert!(!report.caused);
+}
+
+/// What goes to the device passes through little memory besides.
+#[test]
+fn preparing_takes_hardly_more_memory_than_was_planned() {
+    let studio = Studio::new();
+    let peak = studio.count(&[&DEEP, &WINOGRAD, &["--plan", "plan.json"]]).peak_bytes;
+    let plan: Value = serde_json::from_slice(&fs::read(studio.path("plan.json")).unwrap()).unwrap();
+    let planned = plan["bytes"]["total"].as_u64().unwrap();
+    // Eight MiB under way; memory comes in blocks, of which the last one may be half empty.
+    assert!(planned < peak && peak < planned + planned / 4 + (32 << 20), "planned {planned}, took {peak}");
+}
+
+/// A host's device keeps the host's handlers, so nobody tells the library of a loss: it sees it for itself.
+///
+/// The host is this very test in a process of its own, because a layer is for whole processes.
+#[test]
+fn a_host_learns_of_its_lost_device() {
+    const HOST: &str = "IMPASTO_TEST_IS_HOST";
+    if std::env::var_os(HOST).is_some() {
+        return be_a_host();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, fault) in [("refused", Fault::LoseAt(60)), ("hangs", Fault::HangAt(60))] {
+        let report = folder.path().join(name);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["a_host_learns_of_its_lost_device", "--exact", "--nocapture"]).env(HOST, "1");
+        let assert = FaultLayer::get().cause(&mut command, fault, &report).timeout(PATIENCE).assert();
+        assert.success().stdout(contains("1 passed")).stderr(contains("panicked").not());
+        let report = Report::read(&report);
+        assert!(report.caused && report.submissions == 60, "{report:?}");
+    }
+}
+
+fn be_a_host() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !impasto::gpu::is_caught_panic(panic.payload()) {
+            told(panic);
+        }
+    }));
+    let engine = block_on(engine_of_a_host()).0;
+    let mut transfer = block_on(prepare(&engine)).unwrap();
+    let error = (0..60).find_map(|_| block_on(transfer.step()).err()).expect("the device is lost by then");
+    assert!(engine.gpu().is_lost());
+    for error in [error].into_iter().chain(all_errors(&engine, &mut transfer)) {
+        assert!(
+            matches!(&error, Error::Gpu { reason, .. } if reason.starts_with("the device was lost")),
+            "{error}"
+        );
+    }
+}
+
+/// A host may end its device while transfers are there.
+#[test]
+fn a_destroyed_device_is_an_error() {
+    let (engine, device) = block_on(engine_of_a_host());
+    let mut transfer = block_on(prepare(&engine)).unwrap();
+    block_on(transfer.step()).unwrap();
+    device.destroy();
+    for error in all_errors(&engine, &mut transfer) {
+        assert!(matches!(error, Error::Gpu { .. }), "{error}");
+        println!("{error}");
+    }
+}
+
+async fn engine_of_a_host() -> (Engine, wgpu::Device) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.unwrap();
+    let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await.unwrap();
+    (Engine::from_device(&device, &queue, Weights::embedded().unwrap()), device)
+}
+
+async fn prepare(engine: &Engine) -> Result<Transfer> {
+    let options = Options {
+        content_layer: "conv1_2".into(),
+        style_layers: vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }],
+        ..Options::preset(Preset::Course)
+    };
+    Transfer::prepare(engine, &picture(40, 30), &picture(16, 16), &options).await
+}
+
+/// What comes of all that can be asked.
+fn all_errors(engine: &Engine, transfer: &mut Transfer) -> [Error; 5] {
+    [
+        block_on(transfer.step()).unwrap_err(),
+        block_on(transfer.cost()).unwrap_err(),
+        block_on(transfer.picture()).unwrap_err(),
+        block_on(transfer.pixels()).unwrap_err(),
+        block_on(prepare(engine)).unwrap_err(),
+    ]
+}
