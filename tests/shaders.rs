@@ -280,6 +280,18 @@ fn every_kernel_translates_for_every_backend() {
     }
 }
 
+/// Microsoft's DXC 1.9 has a namespace of that name, and naga, which renames what is a word of HLSL, does not know it: a
+/// shader with such a variable does not compile there.
+#[test]
+fn no_name_is_dx() {
+    for kernel in KERNELS {
+        let text = kernel.text();
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let mut words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        assert!(words.all(|word| word.trim_end_matches('_') != "dx"), "{}", kernel.name);
+    }
+}
+
 /// The number of workgroups follows from these constants: a disagreement would leave a part of the output out.
 #[test]
 fn tile_constants_are_the_same_in_rust_and_wgsl() {
