@@ -16,19 +16,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 . scripts/portability/common.sh
 need_debian_12
 need_cargo
+install jq
 
 target=x86_64-pc-windows-gnu
 sources=scripts/portability/windows
 windows=$root/windows
 bin=$windows/bin
 rust=$root/rust
-npm_package=webgpu@0.6.2
+# The version that runs on Dawn too.
+npm_package=webgpu@$(jq -r .dependencies.webgpu scripts/portability/dawn/package.json)
+integrity=$(jq -r .integrity.webgpu scripts/portability/dawn/package.json)
 
-install gcc-mingw-w64-x86-64 libc6-dev gcc
+install gcc-mingw-w64-x86-64 libc6-dev gcc openssl
 unpack rust rustc-web rust-web-src libstd-rust-web-1.96 libstd-rust-web-dev libllvm22
 mkdir -p "$bin"
 
-# Lock files of a library are not made anew by a build; the project's own is --locked.
 say "building impasto.exe (five minutes the first time)"
 LD_LIBRARY_PATH=$rust/usr/lib/x86_64-linux-gnu RUSTC=$rust/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off \
   quietly cargo build --locked --release -Zbuild-std=std,panic_abort --target "$target" --target-dir "$windows" --bin impasto ||
@@ -48,6 +50,10 @@ if [ ! -e "$windows/microsoft/$npm_package" ]; then
   (
     cd "$windows/microsoft"
     quietly npm pack "$npm_package" || die "npm could not fetch $npm_package; the lines above say why"
+    found=sha512-$(openssl dgst -sha512 -binary webgpu-*.tgz | base64 --wrap 0)
+    if [ "$found" != "$integrity" ]; then
+      die "$npm_package is not what scripts/portability/dawn/package.json says: $found"
+    fi
     tar -xzf webgpu-*.tgz --strip-components=3 package/dist/win32-x64
     rm webgpu-*.tgz
     touch "$npm_package"
