@@ -196,7 +196,8 @@ fn devices_are_listed_and_can_be_chosen() {
         assert!(list.contains(part), "{list}");
     }
     let half: String = name.chars().skip(1).take(5).collect();
-    for device in ["0", name, &half.to_uppercase()] {
+    let backend = list.lines().find_map(|line| line.trim().strip_prefix("backend")).unwrap().trim();
+    for device in ["0", name, &half.to_uppercase(), &backend.to_uppercase()] {
         // Nobody who names an adapter has to be told what it is.
         let assert = studio.paint(&["-o", "out.png", "--steps", "0", "--device", device]).success();
         assert.stderr(contains("warning").not());

@@ -322,6 +322,18 @@ fn every_kernel_translates_for_every_backend() {
     }
 }
 
+/// Microsoft's DXC 1.9 has a namespace of that name, and naga, which renames what is a word of HLSL, does not know it: a
+/// shader with such a variable does not compile there.
+#[test]
+fn no_name_is_dx() {
+    for kernel in KERNELS {
+        let text = kernel.text();
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let mut words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        assert!(words.all(|word| word.trim_end_matches('_') != "dx"), "{}", kernel.name);
+    }
+}
+
 /// `Shader`, and `GroupNonUniform` with `GroupNonUniformShuffle`, in SPIR-V's numbers.
 const SHADER_CAPABILITY: u32 = 1;
 const SUBGROUP_CAPABILITIES: [u32; 2] = [61, 65];

@@ -12,7 +12,7 @@ struct Params { count: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
 @group(0) @binding(3) var<storage, read> state: array<f32>;
-@group(0) @binding(4) var<storage, read> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> d_x: array<f32>;
 @group(0) @binding(5) var<storage, read_write> x: array<f32>;
 @group(0) @binding(6) var<storage, read_write> m: array<f32>;
 @group(0) @binding(7) var<storage, read_write> v: array<f32>;
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= params.count) {
         return;
     }
-    let gradient = dx[i];
+    let gradient = d_x[i];
     let first_moment = hyper[1] * m[i] + (1.0 - hyper[1]) * gradient;
     let second_moment = hyper[2] * v[i] + (1.0 - hyper[2]) * gradient * gradient;
     let rate = hyper[0] * sqrt(state[1]) / state[0];

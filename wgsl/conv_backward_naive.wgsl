@@ -27,7 +27,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
@@ -46,9 +46,9 @@ fn gate_word(output: u32, block: u32) -> u32 {
 fn store(at: u32, sum: f32, open: bool) {
     var value = sum;
     if ((params.flags & ACCUMULATE) != 0u) {
-        value += dx[at];
+        value += d_x[at];
     }
-    dx[at] = select(0.0, value, open);
+    d_x[at] = select(0.0, value, open);
 }
 
 @compute @workgroup_size(WORKGROUP)

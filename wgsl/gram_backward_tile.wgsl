@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
@@ -63,7 +63,7 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     let at = output * plane + select(vec4(pixel), pixels, inside);
     var value = params.scale * sum;
     if ((params.flags & ACCUMULATE) != 0u) {
-        value += vec4(dx[at.x], dx[at.y], dx[at.z], dx[at.w]);
+        value += vec4(d_x[at.x], d_x[at.y], d_x[at.z], d_x[at.w]);
     }
     if ((params.flags & GATE) != 0u) {
         let inner = select(vec4(pixel), pixels, inside);
@@ -75,15 +75,15 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
         );
         value = select(vec4(0.0), value, open);
     }
-    dx[at.x] = value.x;
+    d_x[at.x] = value.x;
     if (inside.y) {
-        dx[at.y] = value.y;
+        d_x[at.y] = value.y;
     }
     if (inside.z) {
-        dx[at.z] = value.z;
+        d_x[at.z] = value.z;
     }
     if (inside.w) {
-        dx[at.w] = value.w;
+        d_x[at.w] = value.w;
     }
 }
 

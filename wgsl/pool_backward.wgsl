@@ -15,7 +15,7 @@ struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> gate: array<u32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
@@ -23,9 +23,9 @@ const GATE: u32 = 8u;
 fn store(at: u32, gradient: f32, open: bool) {
     var value = gradient;
     if ((params.flags & ACCUMULATE) != 0u) {
-        value += dx[at];
+        value += d_x[at];
     }
-    dx[at] = select(0.0, value, open);
+    d_x[at] = select(0.0, value, open);
 }
 
 @compute @workgroup_size(WORKGROUP)

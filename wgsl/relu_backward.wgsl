@@ -13,7 +13,7 @@ struct Params { channels: u32, h: u32, w: u32, first: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> gate: array<u32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
 
 const COLUMNS: u32 = 8u;
 
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         let col = block * COLUMNS + k;
         if (col < params.w) {
             let at = line * params.w + col;
-            dx[at] = select(0.0, dy[at], ((open >> k) & 1u) != 0u);
+            d_x[at] = select(0.0, dy[at], ((open >> k) & 1u) != 0u);
         }
     }
 }

@@ -16,7 +16,7 @@ struct Params { channels: u32, h: u32, w: u32, first: u32, scale: f32, flags: u3
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> target_: array<f32>;
 @group(0) @binding(5) var<storage, read> gate: array<u32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
@@ -46,9 +46,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             let at = line * params.w + col;
             var value = factor * (x[at] - target_[at]);
             if ((params.flags & ACCUMULATE) != 0u) {
-                value += dx[at];
+                value += d_x[at];
             }
-            dx[at] = select(0.0, value, ((open >> k) & 1u) != 0u);
+            d_x[at] = select(0.0, value, ((open >> k) & 1u) != 0u);
         }
     }
 }

@@ -178,8 +178,8 @@ pub(super) struct Choices {
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
 
-    /// The adapter to compute on: its index or a part of its name, as `impasto devices` lists them.
-    /// [default: the first]
+    /// The adapter to compute on: its index, its backend or a part of its name, as `impasto devices`
+    /// lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// In what numbers the large operands of convolutions are stored: f16 halves the memory of the transformed
@@ -235,8 +235,8 @@ pub(super) struct Bench {
     /// Weights of VGG-19 as safetensors. [default: those in the program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
-    /// The adapter to measure: its index or a part of its name, as `impasto devices` lists them.
-    /// [default: the first]
+    /// The adapter to measure: its index, its backend or a part of its name, as `impasto devices`
+    /// lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// Show no progress; results and errors are shown.

@@ -108,8 +108,8 @@ struct Faults {
 }
 
 impl Gpu {
-    /// Opens an adapter: by its index in [`adapters`], by a part of its name (letter case does not matter),
-    /// or the preferred one. Asks for what the adapter has of limits and of the features that we use.
+    /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal or dx12), by a part of
+    /// its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and of the features that we use.
     ///
     /// # Errors
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
@@ -304,18 +304,18 @@ fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wg
         Some("") => None,
         Some(selector) => {
             let index = selector.parse().ok().filter(|index| *index < adapters.len());
+            let wanted = selector.to_lowercase();
+            let backend = || adapters.iter().position(|a| a.get_info().backend.to_str() == wanted);
             // A number that is no index may be a part of a name, such as 4090.
-            index.or_else(|| {
-                let wanted = selector.to_lowercase();
-                adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted))
-            })
+            let name = || adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted));
+            index.or_else(backend).or_else(name)
         }
     };
     match (position, selector) {
         (Some(position), _) => Ok(adapters.swap_remove(position)),
         (None, Some(selector)) if !names.is_empty() => Err(Error::Adapter {
             reason: format!("no adapter is called {selector:?}; there are {}", names.join(", ")),
-            remedy: "give --device an index or a part of a name from `impasto devices`".into(),
+            remedy: "give --device an index, a backend or a part of a name from `impasto devices`".into(),
         }),
         _ => Err(Error::Adapter {
             reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),

@@ -15,7 +15,7 @@ params! {
 
 pub(crate) static ADAM_ADVANCE_FORWARD: Kernel =
     super::kernel!("adam_advance_forward", AdvanceParams, 1, None, [read hyper, write state]);
-pub(crate) static ADAM_FORWARD: Kernel = super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read dx, write x, write m, write v]);
+pub(crate) static ADAM_FORWARD: Kernel = super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read d_x, write x, write m, write v]);
 
 /// Numbers in the `hyper` row: learning rate, β₁, β₂, ε.
 pub const HYPER: u32 = 4;

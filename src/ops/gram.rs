@@ -78,14 +78,14 @@ pub(crate) static GRAM_BACKWARD_NAIVE: Kernel = super::kernel!(
     GramBackwardParams,
     64,
     None,
-    [read dy, read x, read gate, write dx]
+    [read dy, read x, read gate, write d_x]
 );
 pub(crate) static GRAM_BACKWARD_TILE: Kernel = super::kernel!(
     "gram_backward_tile",
     GramBackwardParams,
     64,
     None,
-    [read dy, read x, read gate, write dx],
+    [read dy, read x, read gate, write d_x],
     { BLOCK: 32 }
 );
 pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
@@ -93,7 +93,7 @@ pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
     GramBackwardParams,
     32,
     Some((8, 8)),
-    [read s, read x, read gate, write dx],
+    [read s, read x, read gate, write d_x],
     { PIXELS: 4, OUTPUTS: 32 }
 );
 pub(crate) static GRAM_BACKWARD_WEIGHTS: Kernel = super::kernel!(

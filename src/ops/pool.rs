@@ -18,7 +18,7 @@ params! {
 pub(crate) static POOL_FORWARD: Kernel =
     super::kernel!("pool_forward", PoolParams, 64, None, [read x, write y]);
 pub(crate) static POOL_BACKWARD: Kernel =
-    super::kernel!("pool_backward", PoolParams, 64, None, [read dy, read gate, write dx]);
+    super::kernel!("pool_backward", PoolParams, 64, None, [read dy, read gate, write d_x]);
 
 fn pooled(x: Shape) -> Shape {
     Shape::new(x.c, x.h.div_ceil(2), x.w.div_ceil(2))

@@ -27,7 +27,7 @@ pub(crate) static RELU_BACKWARD: Kernel = super::kernel!(
     MaskParams,
     64,
     None,
-    [read dy, read gate, write dx],
+    [read dy, read gate, write d_x],
     { COLUMNS: MASK_COLUMNS }
 );
 

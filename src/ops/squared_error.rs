@@ -33,7 +33,7 @@ pub(crate) static SQUARED_ERROR_BACKWARD: Kernel = super::kernel!(
     BackwardParams,
     64,
     None,
-    [read dy, read x, read target_, read gate, write dx],
+    [read dy, read x, read target_, read gate, write d_x],
     { COLUMNS: MASK_COLUMNS }
 );
 

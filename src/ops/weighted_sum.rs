@@ -12,7 +12,7 @@ params! {
 pub(crate) static WEIGHTED_SUM_FORWARD: Kernel =
     super::kernel!("weighted_sum_forward", WeightedSumParams, 1, None, [read x, read weights, write y]);
 pub(crate) static WEIGHTED_SUM_BACKWARD: Kernel =
-    super::kernel!("weighted_sum_backward", WeightedSumParams, 1, None, [read dy, read weights, write dx]);
+    super::kernel!("weighted_sum_backward", WeightedSumParams, 1, None, [read dy, read weights, write d_x]);
 
 /// Inputs: the weights (1, 1, n), then any number of scalars. The scalar of input 1 + k has the weight
 /// `first + k`, so that one row of weights serves several sums and can change while a program runs.

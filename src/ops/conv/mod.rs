@@ -78,13 +78,13 @@ pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
     { PIXELS: 8, OUTPUTS: super::TILE }
 );
 pub(crate) static CONV_BACKWARD_NAIVE: Kernel =
-    super::kernel!("conv_backward_naive", ConvParams, 64, None, [read dy, read w, read gate, write dx]);
+    super::kernel!("conv_backward_naive", ConvParams, 64, None, [read dy, read w, read gate, write d_x]);
 pub(crate) static CONV_BACKWARD_DIRECT: Kernel = super::kernel!(
     "conv_backward_direct",
     ConvParams,
     64,
     None,
-    [read dy, read w, read gate, write dx],
+    [read dy, read w, read gate, write d_x],
     { CHANNELS: 3, PIXELS: 4 }
 );
 
