@@ -515,7 +515,7 @@ async fn upload_bytes(
     let mut rest = bytes;
     for piece in externals.pieces(name) {
         let (part, behind) = rest.split_at(rest.len().min(piece.size() as usize));
-        engine.gpu().write(&piece, part).await?;
+        engine.gpu().write(&piece, 0, part).await?;
         rest = behind;
     }
     Ok(())
