@@ -103,7 +103,7 @@ fn lost(assert: Assert) {
 #[track_caller]
 fn exhausted(assert: Assert, limit: u64) {
     let said = stderr(&assert);
-    fails(assert, "; choose a smaller --size");
+    fails(assert, "error: painting 64x48: needs ");
     let number = |before: &str| {
         let (_, behind) = said.rsplit_once(before).unwrap();
         behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
@@ -208,7 +208,7 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
         if report.peak_bytes == 0 {
             fails(assert, "Not enough memory left.; close other programs that use it");
         } else {
-            exhausted(assert.stderr(contains(SMALLER)), limit);
+            exhausted(assert.stderr(contains("painting 64x48 needs ").and(contains(SMALLER))), limit);
         }
     }
     for limit in [least, least + (most - least) / 2, most - 1] {
