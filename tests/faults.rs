@@ -9,54 +9,54 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::time::Duration;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use common::fault::{Fault, FaultLayer, Report};
+use common::studio::{SHALLOW, Studio};
 use impasto::nn::Weights;
-use impasto::picture::{Picture, PictureFormat};
+use impasto::picture::Picture;
 use impasto::transfer::{Engine, Options, Preset, StyleLayer, Transfer};
 use impasto::{Error, Result, wgpu};
 use pollster::block_on;
 use predicates::prelude::*;
 use predicates::str::{contains, is_match};
-use serde_json::Value;
-use tempfile::TempDir;
 
-/// Layers that make a run short.
-const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
-/// Nothing is measured first.
-const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
 /// Layers whose weights are most of the memory.
 const DEEP: [&str; 4] = ["--content-layer", "conv4_1", "--style-layers", "conv1_1,conv4_2=0.5"];
+/// Nothing is measured first.
+const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
+const STEPS: [&str; 2] = ["--steps", "3"];
 /// A run takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a run says that takes the smaller plan.
+const SMALLER: &str = "going on as with --low-memory";
 
-/// A folder with a content and a style picture, and what is remembered of kernels.
-struct Studio(TempDir);
+/// Pictures of which a step takes several submissions, and a layer before the driver.
+struct Laboratory(Studio);
 
-impl Studio {
+impl Deref for Laboratory {
+    type Target = Studio;
+
+    fn deref(&self) -> &Studio {
+        &self.0
+    }
+}
+
+impl Laboratory {
     fn new() -> Self {
-        let studio = Self(tempfile::tempdir().unwrap());
-        for (name, width, height) in [("content.png", 64, 48), ("style.png", 48, 40)] {
-            let bytes = picture(width, height).encode(PictureFormat::Png).unwrap();
-            fs::write(studio.path(name), bytes).unwrap();
-        }
-        studio
+        let studio = Studio::new();
+        studio.picture("content.png", 64, 48, 1);
+        Self(studio)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs impasto, and returns what the layer saw.
+    /// Runs with a fault, and returns what the layer saw.
     #[track_caller]
-    fn run(&self, fault: Fault, arguments: &[&str]) -> (Assert, Report) {
+    fn faulty(&self, fault: Fault, arguments: &[&str]) -> (Assert, Report) {
         let report = self.path("report");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
-        command.current_dir(self.0.path()).env("IMPASTO_CACHE", self.path("cache")).args(arguments);
+        let mut command = self.command(arguments);
         // Whatever the driver does, nobody waits for ever.
         FaultLayer::get().cause(&mut command, fault, &report).timeout(PATIENCE);
         let assert = command.assert();
@@ -65,11 +65,11 @@ impl Studio {
         (assert, seen)
     }
 
-    /// Paints out.png in three steps.
+    /// Paints out.png.
     #[track_caller]
     fn paint(&self, fault: Fault, arguments: &[&[&str]]) -> (Assert, Report) {
-        let all = ["content.png", "style.png", "-o", "out.png", "--size", "64", "--steps", "3"];
-        self.run(fault, &[&all, &arguments.concat()[..]].concat())
+        let all = ["content.png", "style.jpg", "-o", "out.png", "--size", "64"];
+        self.faulty(fault, &[&all, &arguments.concat()[..]].concat())
     }
 
     /// What a run does without a fault.
@@ -83,9 +83,8 @@ impl Studio {
     }
 }
 
-fn picture(width: u32, height: u32) -> Picture {
-    let rgb = (0..width * height * 3).map(|i| ((i * 37 + i / 7 * 11) % 256) as u8).collect();
-    Picture::from_rgb(width, height, rgb).unwrap()
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
 }
 
 /// The command ended by itself, with the code for a failure, one message, and a next move.
@@ -95,29 +94,44 @@ fn fails(assert: Assert, message: &str) {
     assert.code(1).stderr(told.and(is_match("(?m)^error: ").unwrap().count(1)));
 }
 
+#[track_caller]
 fn lost(assert: Assert) {
     fails(assert, "the device was lost; start again; ");
 }
 
+/// The message says how many bytes were needed and how many there are, which are fewer than `limit`.
+#[track_caller]
+fn exhausted(assert: Assert, limit: u64) {
+    let said = stderr(&assert);
+    fails(assert, "error: painting 64x48: needs ");
+    let number = |before: &str| {
+        let (_, behind) = said.rsplit_once(before).unwrap();
+        behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
+    };
+    let (needed, available) = (number(": needs "), number(" bytes, the device has "));
+    assert!(available <= limit && available < needed, "{limit}: {said}");
+}
+
 #[test]
 fn a_device_may_be_lost_at_any_submission() {
-    let studio = Studio::new();
-    let submissions = studio.count(&[&SHALLOW, &WINOGRAD]).submissions;
+    let laboratory = Laboratory::new();
+    let arguments: [&[&str]; 3] = [&SHALLOW, &WINOGRAD, &STEPS];
+    let submissions = laboratory.count(&arguments).submissions;
     assert!(submissions > 12, "{submissions}");
     let mut caused = 0;
-    for sample in 1..=12 {
+    for sample in 0..12 {
         // The first and the last one among them.
-        let at = 1 + (submissions - 1) * (sample - 1) / 11;
+        let at = 1 + (submissions - 1) * sample / 11;
         for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
-            let (assert, report) = studio.paint(fault, &[&SHALLOW, &WINOGRAD]);
+            let (assert, report) = laboratory.paint(fault, &arguments);
             if report.caused {
                 caused += 1;
                 lost(assert);
-                assert!(!studio.path("out.png").exists(), "{fault:?}");
+                assert!(!laboratory.path("out.png").exists(), "{fault:?}");
             } else {
                 // How much is submitted at a time depends on how long it takes.
                 assert.success();
-                fs::remove_file(studio.path("out.png")).unwrap();
+                fs::remove_file(laboratory.path("out.png")).unwrap();
             }
         }
     }
@@ -126,59 +140,104 @@ fn a_device_may_be_lost_at_any_submission() {
 
 #[test]
 fn a_device_may_be_lost_while_kernels_are_measured() {
-    let studio = Studio::new();
+    let laboratory = Laboratory::new();
+    let bench = ["bench", "--size", "64x48", "--filter", "pool", "--json", "bench.json"];
     for at in [1, 25] {
         for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
-            let (assert, report) = studio.paint(fault, &[&SHALLOW]);
-            assert!(report.caused && report.submissions == at, "{report:?}");
-            lost(assert);
-            let (assert, report) =
-                studio.run(fault, &["bench", "--size", "64x48", "--filter", "pool", "--json", "bench.json"]);
-            assert!(report.caused, "{report:?}");
-            lost(assert);
+            for (assert, report) in
+                [laboratory.paint(fault, &[&SHALLOW, &STEPS]), laboratory.faulty(fault, &bench)]
+            {
+                assert!(report.caused && report.submissions == at, "{report:?}");
+                lost(assert);
+            }
         }
     }
-    assert!(!studio.path("bench.json").exists());
+    assert_eq!(laboratory.files(), ["content.png", "style.jpg"]);
 }
 
 #[test]
-fn exhausted_memory_is_told_in_bytes() {
-    let studio = Studio::new();
-    let peak = studio.count(&[&DEEP, &WINOGRAD]).peak_bytes;
-    for sample in 0..8 {
-        // From what not even a device fits into to one byte too few.
-        let limit = 100_000 + (peak - 1 - 100_000) * sample / 7;
-        let (assert, report) = studio.paint(Fault::Memory(limit), &[&DEEP, &WINOGRAD]);
+fn a_run_that_lost_its_device_goes_on_from_its_checkpoint() {
+    let laboratory = Laboratory::new();
+    let run: [&[&str]; 3] = [&SHALLOW, &WINOGRAD, &["--steps", "7"]];
+    let (assert, _) = laboratory.paint(Fault::None, &run);
+    assert.success();
+    let whole = laboratory.read("out.png");
+    let kept: [&[&str]; 4] = [run[0], run[1], run[2], &["--checkpoint", "state", "--checkpoint-every", "2"]];
+    let submissions = laboratory.count(&kept).submissions;
+    fs::remove_file(laboratory.path("state")).unwrap();
+    let mut resumed = 0;
+    for (number, before_the_end) in [0, 2, 5, 9, 14, 20].into_iter().enumerate() {
+        let at = submissions - before_the_end;
+        let fault = if number % 2 == 0 { Fault::LoseAt(at) } else { Fault::HangAt(at) };
+        let (assert, report) = laboratory.paint(fault, &kept);
+        if report.caused && laboratory.path("state").exists() {
+            assert!(!laboratory.path("out.png").exists());
+            fails(assert, "--resume state goes on from there");
+            let (assert, _) = laboratory.paint(Fault::None, &[&kept.concat(), &["--resume", "state"]]);
+            assert.success();
+            assert_eq!(laboratory.read("out.png"), whole, "{fault:?}");
+            resumed += 1;
+        }
+        for name in ["out.png", "state"] {
+            let _ = fs::remove_file(laboratory.path(name));
+        }
+    }
+    assert!(resumed >= 3, "{resumed} of 6 runs were resumed");
+}
+
+#[test]
+fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
+    let laboratory = Laboratory::new();
+    let usual: [&[&str]; 3] = [&DEEP, &WINOGRAD, &STEPS];
+    let low = [&usual.concat()[..], &["--low-memory"]];
+    let (assert, usual_report) = laboratory.paint(Fault::None, &usual);
+    assert.success();
+    let (assert, low_report) = laboratory.paint(Fault::None, &low);
+    assert.success();
+    let painted_with_less = laboratory.read("out.png");
+    fs::remove_file(laboratory.path("out.png")).unwrap();
+    let (most, least) = (usual_report.peak_bytes, low_report.peak_bytes);
+    assert!(least < most, "{least} of {most} bytes");
+
+    // From what not even a device fits into to one byte too few.
+    for sample in 0..6 {
+        let limit = 100_000 + (least - 1 - 100_000) * sample / 5;
+        let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
         assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
-        if report.submissions == 0 && report.peak_bytes == 0 {
+        assert!(!laboratory.path("out.png").exists());
+        if report.peak_bytes == 0 {
             fails(assert, "Not enough memory left.; close other programs that use it");
         } else {
-            let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-            fails(assert, "--low-memory, or close other programs");
-            let number = |before: &str| {
-                let (_, behind) = stderr.split_once(before).unwrap();
-                behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
-            };
-            let (needed, available) = (number(": needs "), number(" bytes, the device has "));
-            assert!(available <= limit && available < needed, "{limit}: {stderr}");
+            exhausted(assert.stderr(contains("painting 64x48 needs ").and(contains(SMALLER))), limit);
         }
-        assert!(!studio.path("out.png").exists());
+    }
+    for limit in [least, least + (most - least) / 2, most - 1] {
+        let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
+        assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
+        assert.success().stderr(contains(SMALLER).and(contains("panicked").not()));
+        assert_eq!(laboratory.read("out.png"), painted_with_less, "{limit}");
+        fs::remove_file(laboratory.path("out.png")).unwrap();
     }
     // Enough is enough.
-    let (assert, report) = studio.paint(Fault::Memory(peak), &[&DEEP, &WINOGRAD]);
-    assert.success();
+    let (assert, report) = laboratory.paint(Fault::Memory(most), &usual);
+    assert.success().stderr(contains(SMALLER).not());
     assert!(!report.caused);
 }
 
 /// What goes to the device passes through little memory besides.
 #[test]
 fn preparing_takes_hardly_more_memory_than_was_planned() {
-    let studio = Studio::new();
-    let peak = studio.count(&[&DEEP, &WINOGRAD, &["--plan", "plan.json"]]).peak_bytes;
-    let plan: Value = serde_json::from_slice(&fs::read(studio.path("plan.json")).unwrap()).unwrap();
+    let laboratory = Laboratory::new();
+    let peak = laboratory.count(&[&DEEP, &WINOGRAD, &STEPS, &["--plan", "plan.json"]]).peak_bytes;
+    let plan = &laboratory.json_lines("plan.json")[0];
     let planned = plan["bytes"]["total"].as_u64().unwrap();
     // Eight MiB under way; memory comes in blocks, of which the last one may be half empty.
     assert!(planned < peak && peak < planned + planned / 4 + (32 << 20), "planned {planned}, took {peak}");
+}
+
+fn picture(width: u32, height: u32) -> Picture {
+    let rgb = (0..width * height * 3).map(|i| ((i * 37 + i / 7 * 11) % 256) as u8).collect();
+    Picture::from_rgb(width, height, rgb).unwrap()
 }
 
 /// A host's device keeps the host's handlers, so nobody tells the library of a loss: it sees it for itself.

@@ -406,7 +406,7 @@ pub async fn kept(engine: &Engine, tape: &Tape, inputs: &[(&str, &[f32])]) -> Re
         let (_, values) = values.unwrap_or_else(|| panic!("values for {}", external.name));
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = gpu.buffer(&external.name, external.bytes, usage).await?;
-        gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        gpu.write(&buffer, 0, bytemuck::cast_slice(values)).await?;
         externals.insert(external, Arc::new(buffer));
     }
     let executable = Executable::new(gpu, engine.pipelines(), program, externals).await?;

@@ -226,14 +226,14 @@ impl Prepared {
             let mut words = given.clone();
             words.resize(words.len() + guard as usize / 4, POISON_BEHIND);
             let buffer = Arc::new(gpu.buffer(&external.name, 4 * words.len() as u64, USAGE).await?);
-            gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+            gpu.write(&buffer, 0, bytemuck::cast_slice(&words)).await?;
             externals.insert(external, Arc::clone(&buffer));
             placed.push(Placed { input, range, form: external.form, given, buffer });
         }
         let executable = Executable::new(gpu, pipelines, program, externals).await?;
         for arena in executable.arenas() {
             let poison = vec![POISON; arena.size() as usize / 4];
-            gpu.queue().write_buffer(arena, 0, bytemuck::cast_slice(&poison));
+            gpu.write(arena, 0, bytemuck::cast_slice(&poison)).await?;
         }
         Ok(Self { executable, owned, placed, passes })
     }

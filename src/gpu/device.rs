@@ -217,7 +217,7 @@ impl Gpu {
             (None, Some(_)) => {
                 let available = self.allocated_bytes();
                 Err(Error::Memory {
-                    what: format!("the buffer {label}, with those that there are,"),
+                    what: format!("the buffer {label} together with those that there are"),
                     needed: available + bytes,
                     available,
                     remedy: "choose a smaller --size, or close other programs that use the GPU".into(),

@@ -13,16 +13,16 @@ const STAGED_BYTES: u64 = 8 << 20;
 const WHAT: &str = "writing to the GPU";
 
 impl Gpu {
-    /// Writes `bytes`, a multiple of 4, to the beginning of a buffer with `COPY_DST`. Whatever is submitted later sees
-    /// them.
+    /// Writes `bytes` to a buffer with `COPY_DST`, from `offset` on; both are multiples of 4. Whatever is submitted
+    /// later sees them.
     ///
     /// [`wgpu::Queue::write_buffer`] would take as much memory again as it writes until the next submission, and
     /// would lose the device where there is none. This takes 8 MiB at most, and exhausted memory is an error.
     ///
     /// # Errors
     /// [`crate::Error::Memory`] where the staging does not fit, [`crate::Error::Gpu`] where the device is lost.
-    pub async fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-        let mut at = 0;
+    pub async fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut at = offset;
         for piece in bytes.chunks(PIECE_BYTES) {
             let size = piece.len() as u64;
             if self.staged.fetch_add(size, Ordering::Relaxed) + size > STAGED_BYTES {

@@ -256,7 +256,7 @@ impl Uniforms {
             bytes.resize(end.next_multiple_of(alignment) as usize, 0);
         }
         let blocks = gpu.buffer("impasto.params", (bytes.len() as u64).max(16), usage).await?;
-        gpu.write(&blocks, &bytes).await?;
+        gpu.write(&blocks, 0, &bytes).await?;
         let slice_stride = slice_stride(alignment);
         let mut table = vec![0_u8; program.slices.len() * slice_stride as usize];
         for (entry, slice) in table.chunks_exact_mut(slice_stride as usize).zip(&program.slices) {
@@ -264,7 +264,7 @@ impl Uniforms {
             entry[4..8].copy_from_slice(&slice.end.to_le_bytes());
         }
         let slices = gpu.buffer("impasto.slices", (table.len() as u64).max(16), usage).await?;
-        gpu.write(&slices, &table).await?;
+        gpu.write(&slices, 0, &table).await?;
         Ok(Self { blocks, offsets, slices, slice_stride })
     }
 

@@ -183,7 +183,7 @@ impl Engine {
         };
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = self.gpu().buffer(&format!("impasto.{}", external.name), external.bytes, usage).await?;
-        self.gpu().write(&buffer, bytes).await?;
+        self.gpu().write(&buffer, 0, bytes).await?;
         Ok(buffer)
     }
 

@@ -13,7 +13,7 @@ use super::planning::{
     COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_activations,
     plan_transfer,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::{Bytes, Executable, Externals, Program, Role};
 use crate::nn::VGG19;
@@ -112,10 +112,24 @@ impl Transfer {
         options: &Options,
         state: Option<&State>,
     ) -> Result<Self> {
-        let recipe = Recipe::of(content, style, options, engine.weights());
         let sides = |picture: &Picture| (picture.width(), picture.height());
-        let Plan { step, bytes, picture: picture_program, targets: [style_target, content_target] } =
-            Self::plan(engine, sides(content), sides(style), options)?;
+        let plan = Self::plan(engine, sides(content), sides(style), options)?;
+        let (size, total) = (plan.step.size, plan.bytes.total);
+        Self::put_on_device(engine, content, style, options, state, plan)
+            .await
+            .map_err(|error| short_of_memory(error, size, total))
+    }
+
+    async fn put_on_device(
+        engine: &Engine,
+        content: &Picture,
+        style: &Picture,
+        options: &Options,
+        state: Option<&State>,
+        plan: Plan,
+    ) -> Result<Self> {
+        let recipe = Recipe::of(content, style, options, engine.weights());
+        let Plan { step, bytes, picture: picture_program, targets: [style_target, content_target] } = plan;
         let StepPlan { program, size, style_layers } = step;
         let content = fitted(content, options);
         let style = fitted(style, options);
@@ -390,6 +404,19 @@ impl Transfer {
     }
 }
 
+/// Where the device gave no memory for one of many buffers: what all of them need.
+fn short_of_memory(error: Error, (width, height): (u32, u32), total: u64) -> Error {
+    match error {
+        Error::Memory { needed, available, remedy, .. } => Error::Memory {
+            what: format!("painting {width}x{height}"),
+            needed: needed.max(total),
+            available,
+            remedy,
+        },
+        other => other,
+    }
+}
+
 async fn read(engine: &Engine, readback: &Readback, ticket: Option<crate::gpu::Ticket>) -> Result<Vec<u8>> {
     match ticket {
         Some(ticket) => readback.read(engine.gpu(), ticket).await,
@@ -515,7 +542,7 @@ async fn upload_bytes(
     let mut rest = bytes;
     for piece in externals.pieces(name) {
         let (part, behind) = rest.split_at(rest.len().min(piece.size() as usize));
-        engine.gpu().write(&piece, part).await?;
+        engine.gpu().write(&piece, 0, part).await?;
         rest = behind;
     }
     Ok(())

@@ -114,12 +114,12 @@ pub(super) async fn timed(
     for external in &program.externals {
         let buffer = gpu.buffer(&external.name, external.bytes, usage).await?;
         match &case.inputs[input(case, &external.name)?].fill {
-            Fill::Given(values) => gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(values)),
+            Fill::Given(values) => gpu.write(&buffer, 0, bytemuck::cast_slice(values)).await?,
             _ => {
                 let pattern: &[u8] = bytemuck::cast_slice(&pattern);
                 for offset in (0..external.bytes).step_by(pattern.len()) {
                     let bytes = pattern.len().min((external.bytes - offset) as usize);
-                    gpu.queue().write_buffer(&buffer, offset, &pattern[..bytes]);
+                    gpu.write(&buffer, offset, &pattern[..bytes]).await?;
                 }
             }
         }
