@@ -10,7 +10,10 @@ use std::collections::HashSet;
 use impasto::nn::{VGG19, Weights, nearest_names};
 use impasto::ops::conv::{Choices, Direction, Layer};
 use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, Size};
+use impasto::transfer::Checkpoint;
 use peak_alloc::PeakAlloc;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// Counts what is held.
 #[global_allocator]
@@ -67,18 +70,9 @@ pub fn weights_bound(length: usize) -> u64 {
 /// as many bytes as the header promises: by chance neither is ever right.
 pub fn weights(bytes: &[u8]) {
     weights_as_they_are(bytes);
-    let Some(header) =
-        bytes.get(8..).and_then(|rest| Some(&rest[..=rest.iter().rposition(|&byte| byte == b'}')?]))
-    else {
-        return;
-    };
-    let mut right = [&(header.len() as u64).to_le_bytes()[..], header].concat();
-    let data = &bytes[right.len()..];
-    let parsed = serde_json::from_slice::<serde_json::Value>(header).unwrap_or_default();
-    let tensors = parsed.as_object().into_iter().flat_map(|tensors| tensors.values());
-    let promised = tensors.filter_map(|tensor| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
-    right.extend(data.iter().copied().chain(std::iter::repeat(0x3c)).take(promised.min(1 << 16) as usize));
-    weights_as_they_are(&right);
+    let Some((header, data)) = header_and_data(bytes) else { return };
+    let data = promised(&serde_json::from_slice(header).unwrap_or_default(), data);
+    weights_as_they_are(&[&(header.len() as u64).to_le_bytes()[..], header, &data].concat());
 }
 
 fn weights_as_they_are(bytes: &[u8]) {
@@ -102,6 +96,75 @@ fn weights_as_they_are(bytes: &[u8]) {
             Err(error) => assert_message(&error),
         }
     }
+}
+
+/// What a [`Checkpoint`] may hold for a file of so many bytes, beside those: its numbers again, and the header, taken
+/// apart.
+pub fn checkpoint_bound(length: usize) -> u64 {
+    (64 << 10) + length as u64 * 64
+}
+
+/// A checkpoint. Whatever it begins with, it is also tried with its right lengths and its right checksum.
+pub fn checkpoint(bytes: &[u8]) {
+    checkpoint_as_it_is(bytes);
+    if let Some(mended) = mended_checkpoint(bytes) {
+        checkpoint_as_it_is(&mended);
+    }
+}
+
+fn checkpoint_as_it_is(bytes: &[u8]) {
+    let (result, taken) = measured(|| Checkpoint::from_bytes(bytes, NAME));
+    assert_bound(taken, checkpoint_bound(bytes.len()));
+    match result {
+        Ok(checkpoint) => {
+            let (width, height) = checkpoint.size();
+            assert!(u64::from(width) * u64::from(height) * 36 <= bytes.len() as u64);
+            let written = checkpoint.to_bytes().expect("a checkpoint can be written");
+            assert_eq!(Checkpoint::from_bytes(&written, NAME).ok(), Some(checkpoint));
+        }
+        Err(error) => assert_message(&error),
+    }
+}
+
+/// The same with as many bytes as its header promises, the number of its step among them, and their checksum.
+fn mended_checkpoint(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (header, data) = header_and_data(bytes)?;
+    let mut header: Value = serde_json::from_slice(header).ok()?;
+    let mut data = promised(&header, data);
+    let head = header["__metadata__"]["impasto"].as_str()?.to_owned();
+    // The description as it is written, without the brace that closes what is around it.
+    let about = head.get(head.find("\"about\":")? + 8..head.len() - 1)?;
+    let step = serde_json::from_str::<Value>(about).ok()?["step"].as_u64()? as f32;
+    let place = |tensor: &str| -> Option<(usize, usize)> {
+        let offset = |end: usize| usize::try_from(header[tensor]["data_offsets"][end].as_u64()?).ok();
+        Some((offset(0)?, offset(1)?))
+    };
+    let (state, _) = place("adam.state")?;
+    data.get_mut(state.checked_add(8)?..state.checked_add(12)?)?.copy_from_slice(&step.to_le_bytes());
+    let mut hasher = Sha256::new_with_prefix(about);
+    for tensor in ["pixels", "adam.m", "adam.v", "adam.state"] {
+        let (start, end) = place(tensor)?;
+        hasher.update(data.get(start..end)?);
+    }
+    let sum: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let known = serde_json::from_str::<Value>(&head).ok()?["sha256"].as_str()?.to_owned();
+    header["__metadata__"]["impasto"] = head.replacen(&known, &sum, 1).into();
+    let header = header.to_string();
+    Some([&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat())
+}
+
+/// What lies between the length and the last brace, and what is behind it.
+fn header_and_data(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = bytes.get(8..)?;
+    let end = rest.iter().rposition(|&byte| byte == b'}')?;
+    Some(rest.split_at(end + 1))
+}
+
+/// As many bytes as the header promises, of those that are there and of ones that make small numbers; not too many.
+fn promised(header: &Value, data: &[u8]) -> Vec<u8> {
+    let tensors = header.as_object().into_iter().flat_map(|tensors| tensors.values());
+    let promised = tensors.filter_map(|tensor| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
+    data.iter().copied().chain(std::iter::repeat(0x3c)).take(promised.min(1 << 16) as usize).collect()
 }
 
 /// What the readers of texts may hold for so many bytes.

@@ -19,7 +19,7 @@ use super::remembered::Remembered;
 use super::{Failure, Result, say};
 
 /// Far more than VGG-19 takes in any form.
-const WEIGHTS_LIMIT: u64 = 4 << 30;
+const WEIGHTS_LIMIT: u64 = 1 << 30;
 /// More than the state of any picture takes that a GPU can paint.
 const CHECKPOINT_LIMIT: u64 = 8 << 30;
 

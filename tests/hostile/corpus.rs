@@ -33,6 +33,11 @@ fn weights() {
 }
 
 #[test]
+fn checkpoints() {
+    replay("checkpoint", fuzz::checkpoint);
+}
+
+#[test]
 fn texts() {
     replay("text", fuzz::text);
 }

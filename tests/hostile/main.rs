@@ -6,12 +6,16 @@
 
 #[cfg(feature = "embedded-weights")]
 mod command;
+#[cfg(feature = "embedded-weights")]
+#[path = "../common/mod.rs"]
+mod common;
 mod corpus;
 mod make;
 mod pictures;
 mod weights;
 
-// What the fuzzers do with an input. It also sets the allocator.
+// What the fuzzers do with an input. It also sets the allocator. To the fuzzers it is a crate.
+#[allow(unreachable_pub)]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 

@@ -42,14 +42,7 @@ impl Png {
         let (width, height) = self.size;
         let kind = [self.bits, self.colours, 0, 0, self.interlaced.into()];
         let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &kind].concat();
-        [
-            PNG,
-            &chunk(b"IHDR", &header),
-            chunks,
-            &chunk(b"IDAT", deflated),
-            &chunk(b"IEND", &[]),
-        ]
-        .concat()
+        [PNG, &chunk(b"IHDR", &header), chunks, &chunk(b"IDAT", deflated), &chunk(b"IEND", &[])].concat()
     }
 
     /// The bytes of its rows, each behind the number of its filter; not of an interlaced one.
@@ -79,12 +72,14 @@ pub(crate) struct Jpeg {
     pub(crate) size: (u16, u16),
     pub(crate) coded: (u16, u16),
     pub(crate) components: u8,
+    /// Blocks of the first component for one of each other one, across and down.
+    pub(crate) blocks: (u8, u8),
     pub(crate) progressive: bool,
 }
 
 impl Jpeg {
     pub(crate) fn whole(size: (u16, u16), components: u8, progressive: bool) -> Self {
-        Self { size, coded: size, components, progressive }
+        Self { size, coded: size, components, blocks: (1, 1), progressive }
     }
 
     /// The file with other segments before its frame.
@@ -94,7 +89,9 @@ impl Jpeg {
         bytes.extend(between);
         let (width, height) = self.size;
         let mut frame = [&[8], &height.to_be_bytes()[..], &width.to_be_bytes(), &[self.components]].concat();
-        frame.extend((1..=self.components).flat_map(|id| [id, 0x11, 0]));
+        let (across, down) = self.blocks;
+        frame.extend([1, across << 4 | down, 0]);
+        frame.extend((2..=self.components).flat_map(|id| [id, 0x11, 0]));
         bytes.extend(segment(if self.progressive { 0xc2 } else { 0xc0 }, &frame));
         for class in [0x00, 0x10] {
             bytes.extend(segment(0xc4, &[&[class, 1], &[0; 15][..], &[0]].concat()));
@@ -105,8 +102,10 @@ impl Jpeg {
         scan.extend([0, if self.progressive { 0 } else { 63 }, 0]);
         bytes.extend(segment(0xda, &scan));
         let codes = if self.progressive { 1 } else { 2 };
-        let blocks = usize::from(self.coded.0.div_ceil(8)) * usize::from(self.coded.1.div_ceil(8));
-        let length = bytes.len() + (blocks * usize::from(self.components) * codes).div_ceil(8);
+        let units = |side: u16, blocks: u8| usize::from(side).div_ceil(8 * usize::from(blocks));
+        let units = units(self.coded.0, across) * units(self.coded.1, down);
+        let blocks = units * usize::from(across * down + self.components - 1);
+        let length = bytes.len() + (blocks * codes).div_ceil(8);
         bytes.resize(length, 0);
         bytes.extend([0xff, 0xd9]);
         bytes

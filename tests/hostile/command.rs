@@ -1,0 +1,148 @@
+//! The built command given such files: the exit code, and an error that names the file. Where nothing else is said it
+//! explains, which ends before anything is written, and bad files end it before a device is opened.
+
+use std::fs;
+use std::process::{self, Stdio};
+
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+
+use super::common::studio::{SHALLOW, Studio};
+use super::make::{Jpeg, Png, deflated_zeros, one_layer};
+use super::{alone, fixture};
+
+/// Refused as CONTENT, as STYLE and as the picture to start from, for the reason that is `said`.
+#[track_caller]
+fn refuses_picture(studio: &Studio, name: &str, said: &str) {
+    for arguments in [
+        ["explain", name, "style.jpg"].as_slice(),
+        &["explain", "content.png", name],
+        &["explain", "content.png", "style.jpg", "--init", name],
+    ] {
+        let assert = studio.run(arguments).code(1).stdout(is_empty());
+        assert.stderr(starts_with(format!("error: {name}: ")).and(contains(said)));
+    }
+}
+
+#[test]
+fn pictures_that_are_none_are_named() {
+    let _alone = alone();
+    let studio = Studio::new();
+    let huge = Png { size: (60_000, 60_000), bits: 8, colours: 2, interlaced: false };
+    let jpeg = Jpeg { size: (65_535, 65_535), ..Jpeg::whole((8, 8), 3, false) };
+    let cut = fixture("smooth-420.jpg");
+    for (name, bytes, said) in [
+        ("huge.png", huge.file(&[], &deflated_zeros(1000)), "60000x60000"),
+        ("huge.jpg", jpeg.file(&[]), "65535x65535"),
+        ("cut.jpg", cut[..cut.len() / 2].to_vec(), "the file ends before"),
+        ("empty.png", Vec::new(), "the file is empty"),
+        ("text.png", b"not a picture".to_vec(), "not a picture in a known format"),
+        ("moving.gif", fixture("moving.gif"), "a GIF"),
+        ("named-wrongly.png", fixture("picture.webp"), "a WebP"),
+    ] {
+        fs::write(studio.path(name), bytes).unwrap();
+        refuses_picture(&studio, name, said);
+    }
+    fs::create_dir(studio.path("folder.png")).unwrap();
+    refuses_picture(&studio, "folder.png", "this is a folder");
+    refuses_picture(&studio, "missing.png", "there is no such file");
+}
+
+/// The name says nothing, and what is read is what a pipe gives.
+#[cfg(unix)]
+#[test]
+fn pipes_are_read_to_their_end() {
+    let _alone = alone();
+    let studio = Studio::new();
+    let whole = fixture("one.png");
+    for (length, said) in [(whole.len(), None), (whole.len() / 2, Some("the file ends before"))] {
+        let mut child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
+            .current_dir(studio.0.path())
+            .args(["explain", "/dev/stdin", "style.jpg"])
+            .args(SHALLOW)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &whole[..length]).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        match said {
+            None => assert!(output.status.success(), "{stderr}"),
+            Some(said) => {
+                assert_eq!(output.status.code(), Some(1));
+                assert!(stderr.starts_with("error: /dev/stdin: ") && stderr.contains(said), "{stderr}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let _alone = alone();
+    let studio = Studio::new();
+    let assert = studio.run(&["explain", "/dev/zero", "style.jpg"]).code(1).stdout(is_empty());
+    assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
+    let arguments = ["explain", "content.png", "style.jpg", "--weights", "/dev/zero"];
+    let assert = studio.run(&arguments).code(1).stdout(is_empty());
+    assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
+}
+
+#[test]
+fn weights_that_are_none_are_named() {
+    let _alone = alone();
+    let studio = Studio::new();
+    let network = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/vgg19-u8.safetensors");
+    let network = fs::read(network).unwrap();
+    let lie = [&u64::MAX.to_le_bytes()[..], &network[8..]].concat();
+    let nested = [&100_000_u64.to_le_bytes()[..], &[b'['; 100_000]].concat();
+    for (name, bytes, said) in [
+        ("cut.safetensors", network[..network.len() / 2].to_vec(), "header: expected a complete"),
+        ("lie.safetensors", lie, "a header length of 18446744073709551615"),
+        ("nested.safetensors", nested, "a header with a fault"),
+        ("empty.safetensors", Vec::new(), "0 bytes"),
+        ("shallow.safetensors", one_layer(), "conv1_2: expected conv1_2.weight"),
+        ("picture.safetensors", fixture("one.png"), "header"),
+        ("torch.safetensors", b"PK\x03\x04 and the rest".to_vec(), "save the network as safetensors"),
+    ] {
+        fs::write(studio.path(name), bytes).unwrap();
+        let arguments = ["explain", "content.png", "style.jpg", "--weights", name];
+        let assert = studio.run(&arguments).code(1).stdout(is_empty());
+        assert.stderr(starts_with(format!("error: {name}: ")).and(contains(said)));
+    }
+    let assert = studio.run(&["explain", "content.png", "style.jpg", "--weights", "."]).code(1);
+    assert.stderr(starts_with("error: .: this is a folder"));
+    // What only a run reads: the numbers.
+    let mut broken = one_layer();
+    let place = broken.len() - 128;
+    broken[place..place + 2].copy_from_slice(&0x7c00_u16.to_le_bytes());
+    fs::write(studio.path("broken.safetensors"), broken).unwrap();
+    let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
+    let arguments = ["content.png", "style.jpg", "-o", "out.png", "--weights", "broken.safetensors"];
+    let assert = studio.command(&arguments).args(layers).assert().code(1).stdout(is_empty());
+    assert.stderr(contains("error: broken.safetensors: conv1_1.bias: expected finite numbers, found inf"));
+    assert!(!studio.path("out.png").exists());
+}
+
+/// The smallest and the longest picture are painted like any other.
+#[test]
+fn tiny_and_long_pictures_are_painted() {
+    let _alone = alone();
+    let studio = Studio::new();
+    for name in ["one.png", "one.jpg", "long.png", "tall.png"] {
+        fs::write(studio.path(name), fixture(name)).unwrap();
+    }
+    for (content, style, size) in [
+        ("one.png", "one.jpg", (1, 1)),
+        ("one.png", "long.png", (1, 1)),
+        ("long.png", "one.png", (400, 1)),
+        ("tall.png", "style.jpg", (1, 400)),
+    ] {
+        let assert = studio.run(&[content, style, "-o", "out.png", "--steps", "2"]).success();
+        assert.stderr(contains(format!("out.png: {}x{}, 2 steps", size.0, size.1)));
+        let painted = studio.decoded("out.png");
+        assert_eq!((painted.width(), painted.height()), size);
+    }
+}
