@@ -4,23 +4,17 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufWriter, Write};
-use std::ops::Range;
 use std::path::Path;
 
-use impasto::cases::{Case, Expected};
+use impasto::cases::run::{GUARD, Given, POISON, POISON_BEHIND, given, set_apart};
+use impasto::cases::{Case, Known};
 use impasto::gpu::{Access, FOLD, Kernel};
-use impasto::graph::{External, Place, Program, Role};
-use impasto::ops::{Form, KERNELS, Layout, Precision, Shape, conv};
+use impasto::graph::{Place, Program};
+use impasto::ops::KERNELS;
 use serde::Serialize;
 
-use crate::programs::{ALIGNMENT, Planned};
+use crate::programs::{ALIGNMENT, Prepared};
 use crate::values::Values;
-
-/// What arenas hold before a program runs: a NaN that no computation makes.
-pub(crate) const POISON: u32 = 0x7FC0_5EED;
-
-/// What lies behind the inputs: another one, so that a kernel which copies it is found.
-pub(crate) const POISON_BEHIND: u32 = 0x7FC0_BAD1;
 
 /// Every blob begins where an array of 64-bit numbers may.
 const BLOB_ALIGNMENT: usize = 8;
@@ -184,53 +178,17 @@ impl Blobs {
     }
 }
 
-/// The words that a program's externals hold: for each the input that it is of, and its words.
-pub(crate) fn given(case: &Case, planned: &Planned) -> Result<Vec<(usize, Vec<u32>)>, String> {
-    let values = case.values();
-    let words = |external: &External| {
-        let index = (0..values.len()).find(|index| Case::input_name(*index) == external.name);
-        let index = index.ok_or_else(|| format!("{}: no input {}", case.name, external.name))?;
-        let words = match external.form {
-            Form::Plain => {
-                let range = piece_words(external.shape, external.role, planned.limit, external.piece)?;
-                values[index][range].to_vec()
-            }
-            form => {
-                let plain: Vec<f32> = values[index].iter().map(|bits| f32::from_bits(*bits)).collect();
-                conv::arrange(form, &plain, external.shape.h, external.shape.c)
-            }
-        };
-        if 4 * words.len() as u64 == external.bytes {
-            Ok((index, words))
-        } else {
-            Err(format!("{}: {} has {} words", case.name, external.name, words.len()))
-        }
-    };
-    planned.program.externals.iter().map(words).collect()
-}
-
-/// The words of a piece within its tensor.
-fn piece_words(shape: Shape, role: Role, limit: u64, piece: usize) -> Result<Range<usize>, String> {
-    let layout = match role {
-        Role::Weights => Layout::whole(shape),
-        _ => Layout::new(shape, limit).map_err(|error| error.to_string())?,
-    };
-    let plane = shape.plane() as usize;
-    let channels = &layout.pieces[piece];
-    Ok(channels.start as usize * plane..channels.end as usize * plane)
-}
-
 /// Writes a case's two files.
 pub(crate) fn write_case(
     folder: &Path,
     name: &str,
     case: &Case,
-    planned: &[Planned],
+    prepared: &[Prepared],
     values: Option<&Values>,
 ) -> Result<(), String> {
-    let expected = case.expected();
+    let known = Known::of(case);
     let mut blobs = Blobs::default();
-    let programs = planned.iter().map(|planned| program(case, planned, &expected, &mut blobs, values));
+    let programs = prepared.iter().map(|prepared| program(case, prepared, &known, &mut blobs, values));
     let programs = programs.collect::<Result<Vec<_>, String>>()?;
     let file = CaseFile { name: &case.name, family: case.family, repeats: case.repeats, programs };
     write_json(&folder.join(format!("{name}.json")), &file)?;
@@ -247,71 +205,77 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Stri
 
 fn program(
     case: &Case,
-    planned: &Planned,
-    expected: &Expected,
+    prepared: &Prepared,
+    known: &Known,
     blobs: &mut Blobs,
     values: Option<&Values>,
 ) -> Result<ProgramFile, String> {
-    let Planned { program, owned, guard, .. } = planned;
-    let given = given(case, planned)?;
-    let tolerance = match planned.precision {
-        Precision::F32 => case.tolerance,
-        Precision::F16 => case.tolerance_in_half(),
-    };
-    let made = match values {
+    let planned = &prepared.planned;
+    let given =
+        planned.program.externals.iter().map(|external| given(external, &known.values, &planned.limits));
+    let given: Vec<Given> =
+        given.collect::<impasto::Result<_>>().map_err(|error| format!("{}: {error}", case.name))?;
+    // The bytes that belong to each resource, before guards are put behind them.
+    let owned: Vec<u64> = planned.program.resources.iter().map(|resource| resource.bytes).collect();
+    let mut program = planned.program.clone();
+    if planned.guards {
+        set_apart(&mut program, ALIGNMENT);
+    }
+    let guard = if planned.guards { GUARD } else { 0 };
+    let run = match values {
         // Slices change no bit.
-        Some(values) if planned.same_as.is_none() && values.allow(program) => {
-            Some(values.run(case, planned, &given)?)
-        }
+        Some(values) if prepared.same_as.is_none() => values.of(case, &known.values, planned)?,
         _ => None,
     };
 
+    let kept = |kept: usize| {
+        let resources = program.kept[kept].iter();
+        resources.map(|resource| place(&program, *resource, owned[*resource], false)).collect()
+    };
     let mut results = Vec::new();
-    let output = [(expected.output.clone(), case.makes_words(), false)];
-    let sides = expected.sides.iter().map(|side| (side.clone(), true, true));
-    for (kept, (expected, words, exact)) in output.into_iter().chain(sides).enumerate() {
-        let resources = &program.kept[kept];
-        let at =
-            resources.iter().map(|resource| place(program, *resource, owned[*resource], false)).collect();
-        let what = if kept == 0 { "output".to_owned() } else { format!("side output {kept}") };
-        results.push((what, at, words, exact, expected));
+    let mut add = |what: String,
+                   at: Vec<Range3>,
+                   words: bool,
+                   exact: bool,
+                   expected: &[f64],
+                   wgpu: Option<&Vec<u32>>| {
+        let expected = blobs.put(bytemuck::cast_slice(expected));
+        let wgpu = wgpu.map(|wgpu| blobs.put(bytemuck::cast_slice(wgpu)));
+        results.push(ResultFile { what, at, words, exact, expected, wgpu });
+    };
+    let run = run.as_ref();
+    let expected = &known.expected;
+    add("output".into(), kept(0), case.makes_words(), false, &expected.output, run.map(|run| &run.output));
+    for (index, side) in expected.sides.iter().enumerate() {
+        let what = format!("side output {}", index + 1);
+        add(what, kept(index + 1), true, true, side, run.map(|run| &run.sides[index]));
     }
     for (index, expected) in expected.inputs.iter().enumerate() {
         let Some(expected) = expected else { continue };
-        let pieces = given.iter().enumerate().filter(|(_, (input, _))| *input == index);
-        let at =
-            pieces.map(|(external, (_, words))| (format!("external.{external}"), 0, 4 * words.len() as u64));
-        results.push((format!("input {index}"), at.collect(), false, false, expected.clone()));
+        let pieces = given.iter().enumerate().filter(|(_, given)| given.input == index);
+        let at = pieces
+            .map(|(external, given)| (format!("external.{external}"), 0, 4 * given.words.len() as u64))
+            .collect();
+        add(format!("input {index}"), at, false, false, expected, run.map(|run| &run.inputs[index]));
     }
-    let results: Vec<ResultFile> = results
-        .into_iter()
-        .map(|(what, at, words, exact, expected): (_, Vec<Range3>, _, _, _)| {
-            let wgpu = made.as_ref().map(|made| {
-                let parts = at.iter().flat_map(|(buffer, offset, bytes)| made.part(buffer, *offset, *bytes));
-                blobs.put(bytemuck::cast_slice(&parts.copied().collect::<Vec<u32>>()))
-            });
-            let expected = blobs.put(bytemuck::cast_slice(&expected));
-            ResultFile { what, at, words, exact, expected, wgpu }
-        })
-        .collect();
 
     let arenas = program.arenas.iter().enumerate().map(|(index, bytes)| {
         let lying =
-            program.resources.iter().zip(owned).filter_map(|(resource, bytes)| match resource.place {
+            program.resources.iter().zip(&owned).filter_map(|(resource, bytes)| match resource.place {
                 Place::Arena { arena, offset } if arena == index => Some([offset, *bytes]),
                 _ => None,
             });
         ArenaFile { bytes: (*bytes).max(4), owned: lying.collect() }
     });
-    let externals = given.iter().map(|(input, words)| ExternalFile {
-        given: blobs.put(bytemuck::cast_slice(words)),
-        guard: *guard,
-        updated: expected.inputs[*input].is_some(),
+    let externals = given.iter().map(|given| ExternalFile {
+        given: blobs.put(bytemuck::cast_slice(&given.words)),
+        guard,
+        updated: expected.inputs[given.input].is_some(),
     });
     let dispatches = program.dispatches.iter().map(|dispatch| {
         let written = |binding: usize| dispatch.kernel.bindings[binding].access == Access::ReadWrite;
         let bound = dispatch.bindings.iter().enumerate().map(|(binding, resource)| {
-            place(program, *resource, program.resources[*resource].bytes, written(binding))
+            place(&program, *resource, program.resources[*resource].bytes, written(binding))
         });
         DispatchFile {
             kernel: dispatch.kernel.name,
@@ -319,17 +283,18 @@ fn program(
             bindings: bound.collect(),
         }
     });
+    let tolerance = prepared.way.tolerance(case);
     Ok(ProgramFile {
-        name: planned.name.clone(),
+        name: prepared.name.clone(),
         atol: tolerance.atol,
         rtol: tolerance.rtol,
         arenas: arenas.collect(),
         externals: externals.collect(),
         dispatches: dispatches.collect(),
         slices: program.slices.iter().map(|slice| [slice.dispatch, slice.first, slice.end]).collect(),
-        passes: planned.same_as.is_some(),
+        passes: planned.passes,
         results,
-        same_as: planned.same_as,
+        same_as: prepared.same_as,
     })
 }
 
@@ -364,17 +329,20 @@ mod tests {
     #[test]
     fn results_cover_every_output_and_every_updated_input() {
         for case in cases::all().iter().filter(|case| case.name.contains("3×5×7")) {
-            let expected = case.expected();
-            for planned in programs::of(case, Some((8, 8))).unwrap() {
+            let known = Known::of(case);
+            let expected = &known.expected;
+            for prepared in programs::of(case, Some((8, 8))).unwrap() {
                 let mut blobs = Blobs::default();
-                let file = program(case, &planned, &expected, &mut blobs, None).unwrap();
+                let file = program(case, &prepared, &known, &mut blobs, None).unwrap();
                 let updated = expected.inputs.iter().filter(|input| input.is_some()).count();
-                let name = format!("{}, {}", case.name, planned.name);
+                let name = format!("{}, {}", case.name, prepared.name);
                 assert_eq!(file.results.len(), 1 + expected.sides.len() + updated, "{name}");
                 for result in &file.results {
                     let words: u64 = result.at.iter().map(|(_, _, bytes)| bytes / 4).sum();
                     assert_eq!(words, result.expected.bytes / 8, "{name}: {}", result.what);
                 }
+                let guard = if prepared.same_as.is_none() { GUARD } else { 0 };
+                assert!(file.externals.iter().all(|external| external.guard == guard), "{name}");
                 for (buffer, offset, bytes) in file.dispatches.iter().flat_map(|dispatch| &dispatch.bindings)
                 {
                     let place = buffer.split_once('.').map(|(kind, index)| (kind, index.parse::<usize>()));

@@ -51,10 +51,10 @@ fn export(folder: &str, subgroups: Option<(&str, &str)>, values: bool) -> Result
     let mut manifest = Manifest::new(subgroups);
     let mut programs = 0;
     for (index, case) in cases::all().iter().enumerate() {
-        let planned = programs::of(case, subgroups)?;
-        programs += planned.len();
+        let prepared = programs::of(case, subgroups)?;
+        programs += prepared.len();
         let name = format!("{index:03}");
-        files::write_case(folder, &name, case, &planned, values.as_ref())?;
+        files::write_case(folder, &name, case, &prepared, values.as_ref())?;
         manifest.cases.push(name);
     }
     files::write_json(&folder.join("manifest.json"), &manifest)?;

@@ -2,7 +2,7 @@
 # The kernels on a second implementation of WebGPU: Dawn, which is Chrome's, from the npm package `webgpu`.
 #
 # usage: dawn.sh [REPORT.json]
-#   REPORT.json   where the figures go; without it target/portability/dawn/report.json
+#   REPORT.json   where the figures go; without it target/portability/dawn.json
 #
 # Every kernel must compile with Tint, Dawn's compiler, without a warning; and every case must give what its CPU twin
 # says, whole, in slices and in pieces: first on a device with the adapter's limits and subgroups, then on one with
@@ -10,7 +10,7 @@
 # line has the figures.
 #
 # Installs what is missing: a Vulkan driver (see ensure-vulkan.sh), Node with npm by the system's package manager, and the
-# package below target/portability/.
+# package under target/portability/dawn. Dawn takes the Vulkan driver that VK_DRIVER_FILES names, as others do.
 set -euo pipefail
 
 say() { printf 'dawn: %s\n' "$*"; }
@@ -59,10 +59,9 @@ fi
 
 # ---- the package
 
-target=${CARGO_TARGET_DIR:-target}
-mkdir -p "$target/portability/dawn"
-folder=$(cd "$target/portability/dawn" && pwd)
-report=${report:-$folder/report.json}
+folder=$PWD/target/portability/dawn
+report=${report:-$folder.json}
+mkdir -p "$folder"
 cp scripts/portability/dawn/*.mjs scripts/portability/dawn/package.json "$folder/"
 
 of_package() { node -p "JSON.parse(require('fs').readFileSync('$folder/package.json')).$1.webgpu"; }
@@ -94,13 +93,16 @@ fi
 # ---- the programs, and their run
 
 # Dawn warns of limits of textures and the like that have nothing to do with us.
-subgroups=$(node "$folder/run.mjs" subgroups 2>/dev/null) || die "Dawn finds no adapter; \`node $folder/run.mjs subgroups\` says why"
+subgroups=$(node "$folder/run.mjs" subgroups 2>"$folder/warnings") || {
+  cat "$folder/warnings" >&2
+  die "Dawn finds no adapter; the lines above say why"
+}
 cargo build --locked --example export_cases
 arguments=()
 # Two numbers.
 if [ -n "$subgroups" ]; then read -r -a sizes <<<"$subgroups" && arguments=(--subgroups "${sizes[@]}"); fi
 rm -rf "$folder/cases"
-"$target/debug/examples/export_cases" "$folder/cases" ${arguments[@]+"${arguments[@]}"} --values
+"${CARGO_TARGET_DIR:-target}/debug/examples/export_cases" "$folder/cases" ${arguments[@]+"${arguments[@]}"} --values
 if ! node "$folder/run.mjs" "$folder/cases" "$report" 2>"$folder/warnings"; then
   cat "$folder/warnings" >&2
   exit 1

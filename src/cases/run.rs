@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Case, Tolerance};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Pipelines, Readback};
-use crate::graph::{Executable, Externals, Limits, Place, Program, Role, fuse, plan};
+use crate::graph::{Executable, External, Externals, Limits, Place, Program, Role, fuse, plan};
 use crate::ops::conv::{self, Method};
 use crate::ops::{Form, KernelChoice, Layout, Precision, Shape};
 
@@ -15,10 +15,10 @@ use crate::ops::{Form, KernelChoice, Layout, Precision, Shape};
 pub const POISON: u32 = 0x7FC0_5EED;
 
 /// What lies behind the inputs: another one, so that a kernel which copies it is found.
-const POISON_BEHIND: u32 = 0x7FC0_BAD1;
+pub const POISON_BEHIND: u32 = 0x7FC0_BAD1;
 
 /// Poisoned bytes that a kernel could reach behind each of its bindings.
-const GUARD: u64 = 4096;
+pub const GUARD: u64 = 4096;
 
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
@@ -91,9 +91,20 @@ impl Planned {
     /// # Errors
     /// [`Error::Memory`] where a limit is too small for it.
     pub fn new(gpu: &Gpu, case: &Case, options: &Options) -> Result<Self> {
+        let mut limits = Limits::of(gpu, u64::MAX);
+        // As tight as the device takes it, so that neighbours lie close.
+        limits.alignment = gpu.limits().min_storage_buffer_offset_alignment.into();
+        Self::within(limits, case, options)
+    }
+
+    /// Plans a case within the limits of a device that need not be there.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where a limit is too small for it.
+    pub fn within(limits: Limits, case: &Case, options: &Options) -> Result<Self> {
         let tape = case.record()?.tape;
         let tape = if options.fuse { fuse(&tape) } else { tape };
-        let mut limits = limits(gpu, options);
+        let mut limits = narrowed(limits, options);
         let mut program = plan(&tape, &limits)?;
         if options.slices {
             // The smallest dispatch in three slices or more, but no dispatch in more than about 300.
@@ -115,8 +126,7 @@ impl Planned {
 }
 
 /// The limits of a device under `options`.
-fn limits(gpu: &Gpu, options: &Options) -> Limits {
-    let mut limits = Limits::of(gpu, u64::MAX);
+fn narrowed(mut limits: Limits, options: &Options) -> Limits {
     let Way { choice, portable, low_memory, precision } = options.way;
     limits.capabilities.choice = choice;
     limits.capabilities.low_memory = low_memory;
@@ -127,8 +137,6 @@ fn limits(gpu: &Gpu, options: &Options) -> Limits {
     if let Some(bytes) = options.max_binding_bytes {
         limits.capabilities.max_binding_bytes = bytes;
     }
-    // As tight as the device takes it, so that neighbours lie close.
-    limits.alignment = gpu.limits().min_storage_buffer_offset_alignment.into();
     limits
 }
 
@@ -207,22 +215,7 @@ impl Prepared {
         let mut externals = Externals::default();
         let mut placed = Vec::new();
         for external in &program.externals {
-            let input = (0..values.len()).find(|index| Case::input_name(*index) == external.name);
-            let input = input.ok_or_else(|| Error::Gpu {
-                what: format!("running a case with the tensor {}", external.name),
-                reason: "there are no values for it".into(),
-                remedy: "give the case an input of that name".into(),
-            })?;
-            let limit = limits.capabilities.max_binding_bytes;
-            let range = piece_words(external.shape, external.role, limit, external.piece)?;
-            let given = match external.form {
-                Form::Plain => values[input][range.clone()].to_vec(),
-                form => {
-                    let plain: Vec<f32> = values[input].iter().map(|bits| f32::from_bits(*bits)).collect();
-                    conv::arrange(form, &plain, external.shape.h, external.shape.c)
-                }
-            };
-            assert_eq!(4 * given.len() as u64, external.bytes, "bytes of {external:?}");
+            let Given { input, range, words: given } = given(external, values, &limits)?;
             let mut words = given.clone();
             words.resize(words.len() + guard as usize / 4, POISON_BEHIND);
             let buffer = Arc::new(gpu.buffer(&external.name, 4 * words.len() as u64, USAGE).await?);
@@ -304,6 +297,41 @@ impl Prepared {
     }
 }
 
+/// What an external buffer of a case's program begins with.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Of which input it is a piece.
+    pub input: usize,
+    /// The piece's words within the input.
+    pub range: Range<usize>,
+    /// The words in the buffer: those, or what they are arranged to.
+    pub words: Vec<u32>,
+}
+
+/// What `external` begins with in a program that was planned within `limits`; `values` are the bits of the inputs.
+///
+/// # Errors
+/// [`Error::Gpu`] where there is no input of its name.
+pub fn given(external: &External, values: &[Vec<u32>], limits: &Limits) -> Result<Given> {
+    let input = (0..values.len()).find(|index| Case::input_name(*index) == external.name);
+    let input = input.ok_or_else(|| Error::Gpu {
+        what: format!("running a case with the tensor {}", external.name),
+        reason: "there are no values for it".into(),
+        remedy: "give the case an input of that name".into(),
+    })?;
+    let limit = limits.capabilities.max_binding_bytes;
+    let range = piece_words(external.shape, external.role, limit, external.piece)?;
+    let words = match external.form {
+        Form::Plain => values[input][range.clone()].to_vec(),
+        form => {
+            let plain: Vec<f32> = values[input].iter().map(|bits| f32::from_bits(*bits)).collect();
+            conv::arrange(form, &plain, external.shape.h, external.shape.c)
+        }
+    };
+    assert_eq!(4 * words.len() as u64, external.bytes, "bytes of {external:?}");
+    Ok(Given { input, range, words })
+}
+
 /// Which words are not `poison` any more.
 fn damage(place: &str, words: &[u32], poison: u32) -> Option<String> {
     let first = words.iter().position(|word| *word != poison)?;
@@ -315,7 +343,7 @@ fn damage(place: &str, words: &[u32], poison: u32) -> Option<String> {
 }
 
 /// Gives every resource a place of its own with a guard behind it that its bindings reach.
-fn set_apart(program: &mut Program, alignment: u64) {
+pub fn set_apart(program: &mut Program, alignment: u64) {
     program.arenas.fill(0);
     for resource in &mut program.resources {
         match &mut resource.place {
