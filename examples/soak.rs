@@ -26,9 +26,9 @@ use pollster::block_on;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Rounds in which the driver's and the allocator's caches fill.
-const WARM_UP: usize = 100;
+const WARM_UP: usize = 200;
 /// Less than a transfer's smallest sets of buffers: the pixels alone, with Adam's moments, take 27 KiB, a device several
-/// MiB. What is smaller than the drift of the allocator, a few KiB a round up or down, is left to wgpu's counters.
+/// MiB. What is smaller than the drift of the allocator, up to ten KiB a round up or down, is left to wgpu's counters.
 const MOST_KIB_A_ROUND: f64 = 16.0;
 /// A device of its own, which other rounds do not know, in every round of this number.
 const OWN_DEVICE: usize = 5;
