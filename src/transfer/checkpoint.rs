@@ -440,7 +440,7 @@ fn floats(
     // The header was checked to cover the file exactly.
     let (from, to) = info.data_offsets;
     let data = &bytes[start + from..start + to];
-    if info.dtype != Dtype::F32 || data.len() % 4 != 0 || (data.len() / 4) as u64 != elements {
+    if info.dtype != Dtype::F32 || !data.len().is_multiple_of(4) || (data.len() / 4) as u64 != elements {
         return Err(format!("{tensor} is not {elements} numbers"));
     }
     Ok(data.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
