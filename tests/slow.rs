@@ -1,5 +1,6 @@
 //! `scripts/test.sh --slow`: the whole run of the course at 400x300, by the command itself, against the golden
-//! series of an independent PyTorch program. A quarter of an hour on a software adapter with two cores.
+//! series of an independent PyTorch program, and the whole of `impasto doctor`. Twenty minutes on a software adapter with
+//! two cores.
 #![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
@@ -53,4 +54,11 @@ fn the_command_meets_the_golden_run_at_400x300() {
         "share of the allowed error: total {:.3}, style {:.3}, content {:.3}",
         worst[0], worst[1], worst[2]
     );
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong() {
+    for arguments in [&[][..], &["--portable"]] {
+        Command::cargo_bin("impasto").unwrap().arg("doctor").args(arguments).assert().success();
+    }
 }

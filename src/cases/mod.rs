@@ -1,8 +1,10 @@
 //! The one list of cases that tests, benches and `impasto doctor` all run: an op with the shapes and values of its
 //! inputs, what its CPU twin makes of them in f64, and how far a kernel may be from that, with the reason. Beside it
-//! the one runner ([`run`]), the one comparison ([`compare`]) and the golden run ([`golden`]).
+//! the one runner ([`run`]), the one comparison ([`compare`]), the golden run ([`golden`]), and the examination of every
+//! kernel ([`examine`]).
 
 pub mod compare;
+pub mod examine;
 pub mod golden;
 pub mod run;
 

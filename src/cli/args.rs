@@ -1,6 +1,6 @@
 //! What the command line looks like.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::Error;
@@ -26,6 +26,7 @@ Examples:
   impasto bench --json before.json --svg roofline.svg
   impasto bench --compare before.json --filter conv4_2
   impasto bench --kernel conv_forward_tile.wgsl
+  impasto doctor --json report.json
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
 conv5_1 to conv5_4, after ReLU. Early ones see strokes and colours, late ones see things.
@@ -78,6 +79,11 @@ pub(super) enum Command {
     ///
     /// Every kernel is checked against plain loops on the CPU before it is timed.
     Bench(Box<Bench>),
+    /// Check that this adapter and its driver compute what they should, and print a report for an issue.
+    ///
+    /// Every kernel is compared with plain loops on the CPU, and a small painting with the numbers of an independent
+    /// program, by every algorithm. Exits with 1 where anything is outside its tolerance.
+    Doctor(Box<Doctor>),
 }
 
 /// A run.
@@ -242,6 +248,43 @@ pub(super) struct Bench {
     /// Show no progress; results and errors are shown.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
+}
+
+/// An examination.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Only kernels whose name contains this; "golden" checks the painting and no kernels, "golden auto" by one
+    /// algorithm.
+    #[arg(long, value_name = "SUBSTRING")]
+    pub(super) filter: Option<String>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Files")]
+    pub(super) json: Option<PathBuf>,
+    /// The weights that come with impasto, vgg19-u8.safetensors: this program was built without them.
+    #[cfg(not(feature = "embedded-weights"))]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    weights: Option<PathBuf>,
+    /// The adapter to examine: its index or a part of its name, as `impasto devices` lists them.
+    /// [default: the first]
+    #[arg(long, value_name = "D", help_heading = "Running")]
+    pub(super) device: Option<String>,
+    /// Take no optional feature of the adapter, and no more than the limits that WebGPU promises everywhere: to see
+    /// what old and narrow adapters see.
+    #[arg(long, help_heading = "Running")]
+    pub(super) portable: bool,
+    /// Show no progress; the report and errors are shown.
+    #[arg(short, long, help_heading = "Running")]
+    pub(super) quiet: bool,
+}
+
+impl Doctor {
+    /// The file that stands for the weights in the program, where there are none.
+    pub(super) fn weights(&self) -> Option<&Path> {
+        #[cfg(not(feature = "embedded-weights"))]
+        return self.weights.as_deref();
+        #[cfg(feature = "embedded-weights")]
+        None
+    }
 }
 
 impl Bench {

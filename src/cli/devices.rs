@@ -44,7 +44,8 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
     text
 }
 
-fn kind(device_type: DeviceType) -> &'static str {
+/// For people.
+pub(super) fn kind(device_type: DeviceType) -> &'static str {
     match device_type {
         DeviceType::DiscreteGpu => "discrete GPU",
         DeviceType::IntegratedGpu => "integrated GPU",

@@ -3,8 +3,10 @@
 
 mod args;
 mod bench;
+mod busy;
 mod checkpoints;
 mod devices;
+mod doctor;
 mod explain;
 mod files;
 mod job;
@@ -63,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Devices) => devices::devices(),
         Some(Command::Bench(bench)) => bench::bench(bench),
+        Some(Command::Doctor(doctor)) => doctor::doctor(doctor),
         Some(Command::Explain(explain)) => explain::explain(explain),
         None => paint::paint(&arguments.paint),
     };

@@ -86,6 +86,34 @@ fn kind_rank(kind: wgpu::DeviceType) -> u32 {
     }
 }
 
+/// What a device is opened with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// All limits that the adapter has, and those of its optional features that we use: subgroups and timestamps.
+    #[default]
+    Full,
+    /// No optional feature, and no limit beyond what WebGPU promises everywhere (bindings of 128 MiB, buffers of
+    /// 256 MiB): on any adapter this shows what works on old and narrow ones. Where the adapter has less than is
+    /// promised, what it has.
+    Portable,
+}
+
+impl DeviceRequest {
+    fn features(self, adapter: &wgpu::Adapter) -> wgpu::Features {
+        match self {
+            Self::Full => adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            Self::Portable => wgpu::Features::empty(),
+        }
+    }
+
+    fn limits(self, adapter: &wgpu::Adapter) -> wgpu::Limits {
+        match self {
+            Self::Full => adapter.limits(),
+            Self::Portable => wgpu::Limits::default().or_worse_values_from(&adapter.limits()),
+        }
+    }
+}
+
 /// An open device with its queue.
 #[derive(Debug)]
 pub struct Gpu {
@@ -109,19 +137,26 @@ struct Faults {
 
 impl Gpu {
     /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal or dx12), by a part of
-    /// its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and of the features that we use.
+    /// its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and of the
+    /// features that we use.
     ///
     /// # Errors
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
     pub async fn open(selector: Option<&str>) -> Result<Self> {
+        Self::open_with(selector, DeviceRequest::Full).await
+    }
+
+    /// Opens an adapter as [`Gpu::open`] does, and asks for no more than `request` says.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
+    pub async fn open_with(selector: Option<&str>, request: DeviceRequest) -> Result<Self> {
         let adapter = select(enumerate().await, selector)?;
-        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
-        let limits = adapter.limits();
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("impasto"),
-                required_features: features,
-                required_limits: limits.clone(),
+                required_features: request.features(&adapter),
+                required_limits: request.limits(&adapter),
                 experimental_features: wgpu::ExperimentalFeatures::disabled(),
                 memory_hints: wgpu::MemoryHints::MemoryUsage,
                 trace: wgpu::Trace::Off,
@@ -246,7 +281,12 @@ impl Gpu {
 
     /// Whether the device is lost, as after a reset by the driver: nothing works with it any more.
     pub fn is_lost(&self) -> bool {
-        self.faults.lost.get().is_some()
+        self.lost().is_some()
+    }
+
+    /// Why the device is lost, where it is.
+    pub fn lost(&self) -> Option<&str> {
+        self.faults.lost.get().map(String::as_str)
     }
 
     /// Somebody saw that the device is lost.

@@ -10,7 +10,7 @@ mod upload;
 mod wait;
 
 pub(crate) use device::Submission;
-pub use device::{AdapterSummary, Gpu, adapters};
+pub use device::{AdapterSummary, DeviceRequest, Gpu, adapters};
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Edit, Kernel, Params};
 pub use pipelines::{Pipeline, Pipelines};

@@ -93,6 +93,12 @@ impl Engine {
         Self { shared: Arc::clone(&self.shared), options }
     }
 
+    /// This engine with other methods for convolutions; device, kernels and weights are shared.
+    pub fn with_kernels(&self, kernels: KernelChoice) -> Self {
+        let options = EngineOptions { kernels, ..self.options.clone() };
+        Self { shared: Arc::clone(&self.shared), options }
+    }
+
     /// This engine as [`EngineOptions::low_memory`] has it; device, kernels and weights are shared.
     pub fn with_low_memory(&self) -> Self {
         let options = EngineOptions { low_memory: true, ..self.options.clone() };

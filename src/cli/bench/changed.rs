@@ -10,7 +10,8 @@ use impasto::transfer::Engine;
 use super::report::short;
 use super::run::{self, Checker};
 use super::subjects::Trial;
-use super::{Progress, per_kernel, row_key};
+use super::{MEASURING, per_kernel, row_key};
+use crate::cli::busy::Busy;
 use crate::cli::{Failure, Result, files, print, table::table};
 
 /// Far more than a kernel's text takes.
@@ -63,7 +64,7 @@ impl Changed {
         engine: &Engine,
         trials: Vec<Trial>,
         filter: Option<&str>,
-        progress: &Progress,
+        busy: &Busy,
     ) -> Result<()> {
         let (gpu, name) = (engine.gpu(), self.kernel.name);
         let mut trials: Vec<Trial> = trials
@@ -91,15 +92,16 @@ impl Changed {
         let (built_in, changed) = (Pipelines::default(), Pipelines::default());
         changed.replace(gpu, self.kernel, &self.text).await?;
         built_in.replace(gpu, self.kernel, &self.kernel.text()).await?;
+        busy.stage(MEASURING);
         let mut checker = Checker::default();
         for trial in &trials {
-            progress.tell(&format!("checking {}", trial.subject.checked.name));
+            busy.tell(&format!("checking {}", trial.subject.checked.name));
             checker.check(gpu, &changed, trial).await?;
         }
         let mut rows = Vec::new();
         for trial in trials {
             let place = &trial.subject.place;
-            progress.tell(&format!("timing {}", trial.subject.case.name));
+            busy.tell(&format!("timing {}", trial.subject.case.name));
             let case = &trial.subject.case;
             let mut executables = Vec::new();
             for pipelines in [&built_in, &changed] {
@@ -125,7 +127,7 @@ impl Changed {
                 format!("{:.3}", after / before),
             ]);
         }
-        progress.end();
+        busy.end();
         let header = ["layer", "op", "shape", "built-in ms", "changed ms", "ratio"];
         let mut text = format!("{name} on {}\n\n", gpu.summary().name);
         text.push_str(&table(&header, &header[3..], &rows));

@@ -9,20 +9,18 @@ mod run;
 mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use impasto::gpu::Gpu;
 use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
 use impasto::ops::conv::Choices;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
+use super::busy::Busy;
 use super::files::Named;
-use super::{Failure, Result, args, files, job, output, print, say};
+use super::{Failure, Result, args, files, job, output, print};
 use changed::Changed;
 use compare::Comparison;
 use report::{Peak, Report, Row, Step};
@@ -32,6 +30,9 @@ use subjects::{Place, Trial};
 /// Seconds after which no further step is begun, and how many are measured at most.
 const STEP_SECONDS: f64 = 15.0;
 const MOST_STEPS: usize = 20;
+
+/// What is said at the beginning.
+const MEASURING: &str = "measuring; the results come at the end";
 
 /// Measures, and tells and writes the results.
 pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
@@ -47,17 +48,17 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     let old = compare.as_deref().map(Report::read).transpose()?;
     let changed = kernel.as_deref().map(Changed::read).transpose()?;
     let weights = job::read_weights(weights.as_deref())?;
-    let progress = Progress::new(arguments.quiet);
+    let busy = Busy::new(arguments.quiet);
     let filter = arguments.filter.as_deref();
     let report = pollster::block_on(async {
         let engine = job::engine(Gpu::open(arguments.device.as_deref()).await?, weights);
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
         if let Some(changed) = &changed {
             let trials = subjects::trials(size, &engine.limits(), naive || changed.is_naive())?;
-            return changed.run(&engine, trials, filter, &progress).await.map(|()| None);
+            return changed.run(&engine, trials, filter, &busy).await.map(|()| None);
         }
         let trials = subjects::trials(size, &engine.limits(), naive)?;
-        let report = measure(&engine, size, trials, filter, &progress).await?;
+        let report = measure(&engine, size, trials, filter, &busy).await?;
         print(&report.text(engine.gpu().has_timestamps()))?;
         Ok::<_, Failure>(Some(report))
     })?;
@@ -109,7 +110,7 @@ async fn measure(
     size: (u32, u32),
     trials: Vec<Trial>,
     filter: Option<&str>,
-    progress: &Progress,
+    busy: &Busy,
 ) -> Result<Report> {
     let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
     let named = |trial: &Trial| {
@@ -122,7 +123,8 @@ async fn measure(
         return Err(unknown_filter(filter, &trials));
     }
     let mut checker = Checker::default();
-    progress.tell("measuring peak and copy");
+    busy.stage(MEASURING);
+    busy.tell("measuring peak and copy");
     let peak = peak::peak(engine, &mut checker).await?;
     let mut rows = Vec::new();
     let mut known = BTreeSet::new();
@@ -138,7 +140,7 @@ async fn measure(
             continue;
         }
         let layer = place.layer.as_deref().unwrap_or_default();
-        progress.tell(&format!("{} of {count}: {} {layer}", index + 1, kernels.join(", ")));
+        busy.tell(&format!("{} of {count}: {} {layer}", index + 1, kernels.join(", ")));
         let share = checker.check(gpu, pipelines, &trial).await?;
         let executable = run::timed(gpu, pipelines, &trial.subject.case, trial.program).await?;
         let measured = run::time(gpu, &executable).await?;
@@ -150,9 +152,9 @@ async fn measure(
             }
         }
     }
-    progress.tell("measuring steps");
+    busy.tell("measuring steps");
     let step = step(engine, size).await?;
-    progress.end();
+    busy.end();
     let summary = gpu.summary();
     Ok(Report {
         adapter: summary.name.clone(),
@@ -250,45 +252,4 @@ fn picture((width, height): (u32, u32), seed: u64) -> Result<Picture> {
     let places = (0..u64::from(height)).flat_map(|y| (0..u64::from(width)).map(move |x| (x, y)));
     let rgb = places.flat_map(|(x, y)| [1, 2, 3].map(|c| ((x * 7 * seed + y * 5 + x * y * c) % 251) as u8));
     Ok(Picture::from_rgb(width, height, rgb.collect())?)
-}
-
-/// Tells what is under way: one line that changes on a terminal, on a pipe only that it has begun.
-enum Progress {
-    Nothing,
-    Line(Once),
-    Bar(ProgressBar),
-}
-
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        match (quiet, io::stderr().is_terminal()) {
-            (true, _) => Self::Nothing,
-            (_, false) => Self::Line(Once::new()),
-            (_, true) => {
-                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                bar.enable_steady_tick(Duration::from_millis(200));
-                Self::Bar(bar)
-            }
-        }
-    }
-
-    fn tell(&self, message: &str) {
-        match self {
-            Self::Nothing => {}
-            Self::Line(once) => once.call_once(|| say("measuring; the results come at the end")),
-            Self::Bar(bar) => bar.set_message(message.to_owned()),
-        }
-    }
-
-    fn end(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.end();
-    }
 }

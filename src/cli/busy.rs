@@ -1,0 +1,59 @@
+//! What is under way, on stderr, where nobody can say how long it will take: one line that changes on a terminal, a
+//! plain line for each stage on a pipe.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::say;
+
+/// Tells it.
+pub(super) enum Busy {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Busy {
+    pub(super) fn new(quiet: bool) -> Self {
+        match (quiet, io::stderr().is_terminal()) {
+            (true, _) => Self::Nothing,
+            (_, false) => Self::Lines,
+            (_, true) => {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                Self::Bar(bar)
+            }
+        }
+    }
+
+    /// A stage begins.
+    pub(super) fn stage(&self, line: &str) {
+        match self {
+            Self::Nothing => {}
+            Self::Lines => say(line),
+            Self::Bar(bar) => bar.set_message(line.to_owned()),
+        }
+    }
+
+    /// A part of a stage begins.
+    pub(super) fn tell(&self, message: &str) {
+        if let Self::Bar(bar) = self {
+            bar.set_message(message.to_owned());
+        }
+    }
+
+    /// Nothing is under way any more.
+    pub(super) fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,132 @@
+//! Which kernels this device gets, and why not the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use impasto::gpu::{Gpu, Kernel};
+use impasto::graph::Limits;
+use impasto::ops::{Capabilities, DeviceClass, KERNELS};
+use impasto::transfer::{Options, Preset, plan_transfer};
+use serde::Serialize;
+
+use crate::cli::table::table;
+
+/// Width and height of the pictures that a step is planned for.
+const SIZE: (u32, u32) = (400, 300);
+
+/// What a step of default options at 400×300 is made of where nothing was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Variants {
+    /// What is usually fast.
+    class: &'static str,
+    /// Smallest and largest subgroup; null where there are none.
+    subgroups: Option<(u32, u32)>,
+    /// Optional features that the device was opened with.
+    features: Vec<String>,
+    /// The method of every convolution: `conv1_1 forward`.
+    convolutions: BTreeMap<String, &'static str>,
+    /// The kernels of the step, each once, in the order in which they first run.
+    kernels: Vec<&'static str>,
+    /// Kernels that are never run on this device, with the reason.
+    not_usable: BTreeMap<&'static str, String>,
+    /// Why such a step cannot be planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+impl Variants {
+    /// Those of a device; `runnable` are the kernels that any case runs on it.
+    pub(super) fn of(gpu: &Gpu, runnable: &BTreeSet<&str>) -> Self {
+        let limits = Limits::of(gpu, u64::MAX);
+        let capabilities = &limits.capabilities;
+        let mut variants = Self {
+            class: class(capabilities.class),
+            subgroups: capabilities.subgroups,
+            features: gpu.device().features().iter_names().map(|(name, _)| name.to_owned()).collect(),
+            convolutions: BTreeMap::new(),
+            kernels: Vec::new(),
+            not_usable: KERNELS
+                .iter()
+                .filter(|kernel| !runnable.contains(kernel.name))
+                .map(|kernel| (kernel.name, why_not(kernel, capabilities)))
+                .collect(),
+            error: None,
+        };
+        // The plan does not depend on what is subtracted from the pixels.
+        match plan_transfer(&Options::preset(Preset::Course), SIZE, SIZE, [0.0; 3], &limits) {
+            Ok(plan) => {
+                for dispatch in &plan.step.program.dispatches {
+                    if let Some((layer, method)) = dispatch.convolution {
+                        let direction = format!("{:?}", layer.direction).to_lowercase();
+                        let name = format!("{} {direction}", dispatch.layer);
+                        variants.convolutions.insert(name, method.name());
+                    }
+                    if !variants.kernels.contains(&dispatch.kernel.name) {
+                        variants.kernels.push(dispatch.kernel.name);
+                    }
+                }
+            }
+            Err(error) => variants.error = Some(error.to_string()),
+        }
+        variants
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let (width, height) = SIZE;
+        if let Some(error) = &self.error {
+            return format!("A step at {width}x{height} cannot be planned: {error}\n");
+        }
+        let mut rows: BTreeMap<&str, [String; 3]> = BTreeMap::new();
+        for (name, method) in &self.convolutions {
+            let Some((layer, direction)) = name.split_once(' ') else { continue };
+            let row = rows.entry(layer).or_insert_with(|| [layer.to_owned(), "–".into(), "–".into()]);
+            row[if direction == "forward" { 1 } else { 2 }] = (*method).to_owned();
+        }
+        let rows: Vec<[String; 3]> = rows.into_values().collect();
+        let mut text = format!("Convolutions of a step at {width}x{height}, where nothing was measured:\n\n");
+        text.push_str(&table(&["layer", "forward", "backward"], &[], &rows));
+        text.push_str("\nIts kernels:\n");
+        for kernel in &self.kernels {
+            text.push_str(&format!("  {kernel}\n"));
+        }
+        for (kernel, reason) in &self.not_usable {
+            text.push_str(&format!("Not usable: {kernel}, which is {reason}\n"));
+        }
+        text
+    }
+
+    /// Class, subgroups and features, one line each.
+    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
+        let subgroups = match self.subgroups {
+            Some((least, most)) if least == most => format!("of {least}"),
+            Some((least, most)) => format!("of {least} to {most}"),
+            None => "none".to_owned(),
+        };
+        let features =
+            if self.features.is_empty() { "none asked for".to_owned() } else { self.features.join(", ") };
+        [("class", self.class.to_owned()), ("subgroups", subgroups), ("features", features)]
+    }
+}
+
+/// Why a kernel is not for a device, to follow "is".
+pub(super) fn why_not(kernel: &Kernel, capabilities: &Capabilities) -> String {
+    let range = |(least, most): (u32, u32)| {
+        if least == most { format!("{least}") } else { format!("{least} to {most}") }
+    };
+    let Some(wanted) = kernel.subgroup.map(range) else {
+        return "only for the use of kernels that are not usable".to_owned();
+    };
+    let there = capabilities.subgroups.map_or_else(
+        || "none can be used here".to_owned(),
+        |sizes| format!("here they have {}", range(sizes)),
+    );
+    format!("for subgroups of {wanted} lanes, and {there}")
+}
+
+fn class(class: DeviceClass) -> &'static str {
+    match class {
+        DeviceClass::ManyRegisters => "GPU with many registers",
+        DeviceClass::Portable => "GPU",
+        DeviceClass::Software => "software",
+    }
+}
