@@ -114,7 +114,7 @@ limits() {
 }
 
 dawn() {
-  record dawn "" scripts/portability/dawn.sh
+  record dawn "" scripts/portability/dawn.sh "$root/dawn.json"
 }
 
 wine_vulkan() {

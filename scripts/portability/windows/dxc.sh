@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the HLSL of every kernel with Microsoft's DXC under Wine, once build.sh has run.
+# Compiles the HLSL of every kernel with Microsoft's DXC under Wine.
 #
 # usage: dxc.sh
 #
@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # shellcheck source=scripts/portability/common.sh
 . scripts/portability/common.sh
 need_cargo
-install jq
+scripts/portability/windows/tools.sh
 folder=$root/hlsl
 rm -rf "$folder"
 cargo run --locked --quiet --example translate -- "$folder"
