@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::wait::Signal;
+use super::wait::{self, Signal};
 use crate::error::{Error, Result};
 
 /// Backends in the order in which equal adapters are preferred.
@@ -176,11 +176,7 @@ impl Gpu {
             faults.error().get_or_insert(error.to_string());
         }));
         let faults = Arc::clone(&gpu.faults);
-        gpu.device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                faults.lose(&message);
-            }
-        });
+        gpu.device.set_device_lost_callback(move |_, message| faults.lose(&message));
         Ok(gpu)
     }
 
@@ -296,6 +292,10 @@ impl Gpu {
 
     /// An error for `what`; where the device has reported a deeper cause, that is the reason.
     pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
+        // That a device is lost is told while it is polled, and what fails before that says less.
+        if cfg!(not(target_family = "wasm")) && !self.is_lost() {
+            let _ = wait::poll(self);
+        }
         let (reason, first) = match self.faults.lost.get() {
             Some(lost) => (lost.clone(), "start again; if that happens again, "),
             None => (self.faults.error().take().unwrap_or(reason), ""),

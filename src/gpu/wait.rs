@@ -91,7 +91,7 @@ const LOST_WHILE_POLLED: &str = "Error in Device::poll";
 
 /// Polls the device. Where the driver tells only then that the device is lost, wgpu 30 panics; by that time it has let
 /// go of all its locks, so the panic can be caught.
-fn poll(gpu: &Gpu) -> Result<(), String> {
+pub(super) fn poll(gpu: &Gpu) -> Result<(), String> {
     match panic::catch_unwind(AssertUnwindSafe(|| gpu.device().poll(wgpu::PollType::Poll))) {
         Ok(polled) => polled.map(|_| ()).map_err(|error| error.to_string()),
         Err(payload) if is_caught_panic(&*payload) => {
