@@ -13,9 +13,10 @@ use common::compare::{Comparison, assert_canary};
 use common::gpu::{Options, Run, planned, run, run_on, shared_gpu, ways};
 use impasto::cases::compare::judge;
 use impasto::cases::examine::runnable;
+use impasto::cases::run::Planned;
 use impasto::cases::{self, Case, Fill, Input, Known, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
-use impasto::graph::{Role, plan};
+use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
@@ -123,20 +124,17 @@ fn every_family_is_tested() {
 /// Where subgroups have 8 lanes, for which every kernel is right; this device may have others.
 #[test]
 fn every_kernel_is_run_by_a_case_of_its_family() {
+    let gpu = &shared_gpu().gpu;
+    let mut limits = Limits::of(gpu, u64::MAX);
+    limits.capabilities.subgroups = Some((8, 8));
     let mut run = Vec::new();
     for case in cases::all() {
-        let tape = case.record().unwrap().tape;
         for way in ways() {
-            let mut limits = planned(&case, &Options { way, ..Options::default() }).limits;
-            if !way.portable {
-                limits.capabilities.subgroups = Some((8, 8));
-            }
-            let program = plan(&tape, &limits).unwrap();
-            let names = program.dispatches.iter().map(|dispatch| dispatch.kernel.name);
-            run.extend(names.filter(|name| name.starts_with(case.family)));
+            let options = Options { way, ..Options::default() };
+            let names = Planned::within(limits.clone(), &case, &options).unwrap().kernels();
+            run.extend(names.into_iter().filter(|name| name.starts_with(case.family)));
         }
     }
-    let gpu = &shared_gpu().gpu;
     let runnable = runnable(gpu, &cases::all());
     for kernel in KERNELS {
         assert!(run.contains(&kernel.name), "{}: no case runs it", kernel.name);

@@ -129,10 +129,7 @@ pub async fn examine(
             findings[*index].seconds += seconds;
             match &compared {
                 Ok(comparison) => findings[*index].compared(comparison),
-                Err(error) => findings[*index].failed(match gpu.lost() {
-                    Some(reason) => format!("{error}; {reason}"),
-                    None => error.to_string(),
-                }),
+                Err(error) => findings[*index].failed(error.to_string()),
             }
         }
     }
