@@ -15,7 +15,7 @@ pub(crate) const HEADER_LIMIT: u64 = 1 << 20;
 const METADATA: &str = "__metadata__";
 
 /// Reads the header; returns where the tensors' bytes begin, and the header, which covers the file exactly, without
-/// gaps or overlaps.
+/// gaps or overlaps. Holds sixteen times the header's length at most.
 ///
 /// # Errors
 /// What was found instead of a complete file.

@@ -68,7 +68,9 @@ impl File<'_> {
         let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
         decoder.decode_into(&mut rgb).map_err(|error| {
-            self.error(format!("cannot be decoded: {}", one_line(&error.to_string())), DAMAGED)
+            // The decoder puts some of its words in quotation marks.
+            let text = one_line(&error.to_string());
+            self.error(format!("cannot be decoded: {}", text.trim_matches('"')), DAMAGED)
         })?;
         drop(decoder);
         drop(bytes);

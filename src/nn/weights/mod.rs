@@ -95,7 +95,8 @@ impl Weights {
     /// Reads the header and the metadata of a safetensors file; `name` is what messages call the file.
     ///
     /// No tensor is looked at yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`,
-    /// or a `&'static [u8]` that is part of the program.
+    /// or a `&'static [u8]` that is part of the program. Beside these
+    /// bytes, the header is held taken apart: sixteen times its length at most, which is 1 MiB at most.
     ///
     /// # Errors
     /// [`Error::Weights`] for a file that is not safetensors, is cut short or contradicts itself, and for a
