@@ -37,7 +37,7 @@ if [ ${#asked[@]} -eq 0 ]; then asked=("${platforms[@]}"); fi
 need_debian_12
 need_cargo
 scripts/ensure-vulkan.sh
-install jq
+install jq bsdextrautils
 impasto=${CARGO_TARGET_DIR:-target}/debug/impasto
 # Nothing that was measured elsewhere is to choose the kernels.
 export IMPASTO_CACHE=
@@ -45,8 +45,8 @@ export IMPASTO_CACHE=
 export MESA_SHADER_CACHE_DISABLE=1
 
 # One line for each run: name, what was expected of the adapter, seconds, exit code.
-runs=$root/runs
-: >"$runs"
+runs=$(mktemp)
+trap 'rm -f "$runs"' EXIT
 
 # record NAME EXPECTED COMMAND...: runs it, its output in NAME.log, and notes how it went. EXPECTED is a part of the
 # adapter's name, its driver or its backend in the report: it tells that the platform ran that was meant.
@@ -171,8 +171,7 @@ done
 
 # Shares are of the error that is allowed. A report that is of another adapter than was meant fails.
 failed=0
-table=$root/table.txt
-printf '%s\n' "platform|adapter|driver|pass|worst kernel|golden|seconds" >"$table"
+table="platform|adapter|driver|pass|worst kernel|golden|seconds"
 while IFS=$'\t' read -r name expected seconds code; do
   report=$root/$name.json
   if ! row=$(jq -er --arg name "$name" --arg expected "$expected" --arg seconds "$seconds" --arg code "$code" '
@@ -186,10 +185,10 @@ while IFS=$'\t' read -r name expected seconds code; do
     row="$name|-|-|NO|-|-|$seconds"
   fi
   case $row in *"|NO|"*) failed=1 ;; esac
-  printf '%s\n' "$row" >>"$table"
+  table+=$'\n'$row
 done <"$runs"
 echo
-column -t -s '|' <"$table"
+column -t -s '|' <<<"$table"
 if [ "$failed" -eq 0 ]; then
   echo "portability: all of ${asked[*]} passed in $SECONDS s"
 else
