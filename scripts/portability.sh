@@ -37,7 +37,7 @@ if [ ${#asked[@]} -eq 0 ]; then asked=("${platforms[@]}"); fi
 need_debian_12
 need_cargo
 scripts/ensure-vulkan.sh
-install jq
+install jq bsdextrautils
 impasto=${CARGO_TARGET_DIR:-target}/debug/impasto
 # Nothing that was measured elsewhere is to choose the kernels.
 export IMPASTO_CACHE=
@@ -45,8 +45,8 @@ export IMPASTO_CACHE=
 export MESA_SHADER_CACHE_DISABLE=1
 
 # One line for each run: name, what was expected of the adapter, seconds, exit code.
-runs=$root/runs
-: >"$runs"
+runs=$(mktemp)
+trap 'rm -f "$runs"' EXIT
 
 # record NAME EXPECTED COMMAND...: runs it, its output in NAME.log, and notes how it went. EXPECTED is a part of the
 # adapter's name, its driver or its backend in the report: it tells that the platform ran that was meant.
@@ -56,7 +56,7 @@ record() {
   say "$name: running"
   rm -f "$root/$name.json"
   "$@" </dev/null >"$root/$name.log" 2>&1 || code=$?
-  printf '%s\t%s\t%s\t%s\n' "$name" "$expected" $((SECONDS - begin)) "$code" >>"$runs"
+  printf '%s|%s|%s|%s\n' "$name" "$expected" $((SECONDS - begin)) "$code" >>"$runs"
   if [ "$code" -ne 0 ]; then
     tail -n 30 "$root/$name.log" >&2
     say "$name: failed; target/portability/$name.log says more"
@@ -67,8 +67,9 @@ record() {
 # From here on this Vulkan driver and no other. Each platform is run in a shell of its own.
 use_driver() { export VK_DRIVER_FILES=$1 VK_ICD_FILENAMES=$1; }
 
+# With an example, which has cargo build the dependencies as for the tests; after those, they are there.
 build() {
-  quietly cargo build --locked --bin impasto || die "impasto does not build; the lines above say why"
+  quietly cargo build --locked --bin impasto --example translate || die "impasto does not build; the lines above say why"
 }
 
 swiftshader() {
@@ -128,7 +129,6 @@ dx12() {
   scripts/portability/windows/build.sh
   record dx12 dx12 scripts/portability/windows/run.sh target/portability/windows/bin/impasto.exe \
     doctor --device dx12 --json target/portability/dx12.json || failed=1
-  quietly cargo build --locked --example translate || die "the example translate does not build; the lines above say why"
   record dx12-dxc DXC scripts/portability/windows/dxc.sh || failed=1
   return "$failed"
 }
@@ -164,16 +164,15 @@ for name in "${asked[@]}"; do
   code=$?
   set -e
   # What fails before it runs has no line of its own.
-  if [ "$code" -ne 0 ] && ! cut -f 1 "$runs" | grep -E "^$name(-|\$)" >/dev/null; then
-    printf '%s\t\t0\t%s\n' "$name" "$code" >>"$runs"
+  if [ "$code" -ne 0 ] && ! cut -d '|' -f 1 "$runs" | grep -E "^$name(-|\$)" >/dev/null; then
+    printf '%s||0|%s\n' "$name" "$code" >>"$runs"
   fi
 done
 
 # Shares are of the error that is allowed. A report that is of another adapter than was meant fails.
 failed=0
-table=$root/table.txt
-printf '%s\n' "platform|adapter|driver|pass|worst kernel|golden|seconds" >"$table"
-while IFS=$'\t' read -r name expected seconds code; do
+table="platform|adapter|driver|pass|worst kernel|golden|seconds"
+while IFS='|' read -r name expected seconds code; do
   report=$root/$name.json
   if ! row=$(jq -er --arg name "$name" --arg expected "$expected" --arg seconds "$seconds" --arg code "$code" '
     def worst: map(numbers) | if length == 0 then "-" else "\(max * 1000 | round / 10) %" end;
@@ -186,10 +185,10 @@ while IFS=$'\t' read -r name expected seconds code; do
     row="$name|-|-|NO|-|-|$seconds"
   fi
   case $row in *"|NO|"*) failed=1 ;; esac
-  printf '%s\n' "$row" >>"$table"
+  table+=$'\n'$row
 done <"$runs"
 echo
-column -t -s '|' <"$table"
+column -t -s '|' <<<"$table"
 if [ "$failed" -eq 0 ]; then
   echo "portability: all of ${asked[*]} passed in $SECONDS s"
 else

@@ -505,6 +505,16 @@ fn what_the_first_run_measures_the_second_remembers() {
 }
 
 #[test]
+fn a_portable_device_has_no_subgroups_and_remembers_nothing() {
+    let studio = Studio::new();
+    let plan = studio.planned(&["--portable"]);
+    let dispatches = plan["dispatches"].as_array().unwrap();
+    let subgroup = |dispatch: &&Value| dispatch["kernel"].as_str().unwrap().contains("subgroup");
+    assert_eq!(dispatches.iter().find(subgroup), None);
+    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
     let studio = Studio::new();
     studio.planned(&[]);

@@ -204,6 +204,10 @@ pub(super) struct Choices {
     /// Take less memory and more time: weights are kept once, and transformed before each use.
     #[arg(long, help_heading = "Running")]
     pub(super) low_memory: bool,
+    // For checks of what old and narrow adapters do (docs/portability.md).
+    /// Take no optional feature of the adapter, and no more than the limits that WebGPU promises everywhere.
+    #[arg(long, hide = true)]
+    pub(super) portable: bool,
     /// Show no progress and no warnings; errors are shown.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use impasto::Error;
-use impasto::gpu::Gpu;
+use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
 use impasto::picture::{MEMORY_LIMIT, Picture};
@@ -97,8 +97,11 @@ impl<'a> Order<'a> {
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&content, &style, &options, &weights)?;
         }
-        let gpu = Gpu::open(choices.device.as_deref()).await?;
-        let remembered = Remembered::of(gpu.summary());
+        let request = if choices.portable { DeviceRequest::Portable } else { DeviceRequest::Full };
+        let gpu = Gpu::open_with(choices.device.as_deref(), request).await?;
+        // What is fastest with everything that the adapter has is not what is fastest with little of it.
+        let remembered =
+            if choices.portable { Remembered::nothing(gpu.summary()) } else { Remembered::of(gpu.summary()) };
         let engine_options = EngineOptions {
             kernels: choices.kernels(),
             choices: Arc::new(remembered.choices()),

@@ -69,6 +69,11 @@ impl Remembered {
         Self { key, path }
     }
 
+    /// Nothing, and nothing will be.
+    pub(super) fn nothing(adapter: &AdapterSummary) -> Self {
+        Self { key: Key::of(adapter), path: None }
+    }
+
     /// The choices; none where the file is not there, is damaged, or holds good for something else.
     pub(super) fn choices(&self) -> Choices {
         let read = || {
