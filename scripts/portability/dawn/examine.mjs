@@ -31,7 +31,7 @@ export async function examine(opened, folder, manifest) {
     failures.push(`${what}: ${why}`);
     console.log(`FAILED  ${what}: ${why}`);
   };
-  for (const what of await taken(device)) fail("Tint", `takes ${what}`);
+  for (const what of await taken(device)) fail("Tint", `does not mind ${what}`);
   for (const what of await unnoticed(device, manifest)) fail("sentinels", what);
 
   const { pipelines, rows } = await compileAll(device, manifest, fail);

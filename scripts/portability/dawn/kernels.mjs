@@ -54,14 +54,14 @@ const WRONG = [
   ["a loop of shuffles that lanes leave one by one", `for (var i = lane; i < 64u; i++) { y[i] = subgroupAdd(lane); } }`, true],
 ];
 
-// Which of the wrong shaders the device takes; none, if all is well.
+// Which of the wrong shaders the device takes, or refuses for another reason; none, if all is well.
 export async function taken(device) {
   const found = [];
   for (const [what, body, needsSubgroups = false] of WRONG) {
     if (needsSubgroups && !device.features.has("subgroups")) continue;
     const code = (needsSubgroups ? SUBGROUPS : "") + HEAD + body;
     const { errors } = await scoped(device, async () => device.createShaderModule({ code }).getCompilationInfo());
-    if (errors.length === 0) found.push(what);
+    if (!errors.some((error) => error.includes("uniform control flow"))) found.push(what);
   }
   return found;
 }
