@@ -31,6 +31,8 @@ const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
 const STEPS: [&str; 2] = ["--steps", "3"];
 /// A run takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// By so much two runs' peaks may differ: what is on its way to the device is given back sooner or later.
+const UNDER_WAY: u64 = 12 << 20;
 /// What a run says that takes the smaller plan.
 const SMALLER: &str = "going on as with --low-memory";
 
@@ -163,26 +165,33 @@ fn a_run_that_lost_its_device_goes_on_from_its_checkpoint() {
     assert.success();
     let whole = laboratory.read("out.png");
     let kept: [&[&str]; 4] = [run[0], run[1], run[2], &["--checkpoint", "state", "--checkpoint-every", "2"]];
-    let submissions = laboratory.count(&kept).submissions;
+    let preparing = laboratory.count(&[run[0], run[1], &["--steps", "0"]]).submissions;
+    let painting = laboratory.count(&kept).submissions - preparing;
     fs::remove_file(laboratory.path("state")).unwrap();
-    let mut resumed = 0;
-    for (number, before_the_end) in [0, 2, 5, 9, 14, 20].into_iter().enumerate() {
-        let at = submissions - before_the_end;
-        let fault = if number % 2 == 0 { Fault::LoseAt(at) } else { Fault::HangAt(at) };
-        let (assert, report) = laboratory.paint(fault, &kept);
-        if report.caused && laboratory.path("state").exists() {
-            assert!(!laboratory.path("out.png").exists());
-            fails(assert, "--resume state goes on from there");
-            let (assert, _) = laboratory.paint(Fault::None, &[&kept.concat(), &["--resume", "state"]]);
-            assert.success();
-            assert_eq!(laboratory.read("out.png"), whole, "{fault:?}");
-            resumed += 1;
+    let mut resumed = [0, 0];
+    // The first checkpoint is there after two of seven steps. How much is submitted at a time depends on how long it
+    // takes, so a loss may come too early for one or too late for the run.
+    for share in [65, 50, 80] {
+        if !resumed.contains(&0) {
+            break;
         }
-        for name in ["out.png", "state"] {
-            let _ = fs::remove_file(laboratory.path(name));
+        let at = preparing + painting * share / 100;
+        for (kind, fault) in [Fault::LoseAt(at), Fault::HangAt(at)].into_iter().enumerate() {
+            let (assert, report) = laboratory.paint(fault, &kept);
+            if report.caused && laboratory.path("state").exists() {
+                assert!(!laboratory.path("out.png").exists());
+                fails(assert, "--resume state goes on from there");
+                let (assert, _) = laboratory.paint(Fault::None, &[&kept.concat(), &["--resume", "state"]]);
+                assert.success();
+                assert_eq!(laboratory.read("out.png"), whole, "{fault:?}");
+                resumed[kind] += 1;
+            }
+            for name in ["out.png", "state"] {
+                let _ = fs::remove_file(laboratory.path(name));
+            }
         }
     }
-    assert!(resumed >= 3, "{resumed} of 6 runs were resumed");
+    assert!(!resumed.contains(&0), "{resumed:?} of 3 and 3 runs were resumed");
 }
 
 #[test]
@@ -197,11 +206,11 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
     let painted_with_less = laboratory.read("out.png");
     fs::remove_file(laboratory.path("out.png")).unwrap();
     let (most, least) = (usual_report.peak_bytes, low_report.peak_bytes);
-    assert!(least < most, "{least} of {most} bytes");
+    assert!(least + 2 * UNDER_WAY < most, "{least} of {most} bytes");
 
-    // From what not even a device fits into to one byte too few.
-    for sample in 0..6 {
-        let limit = 100_000 + (least - 1 - 100_000) * sample / 5;
+    // From what not even a device fits into to a little less than what is needed.
+    for sample in 0..5 {
+        let limit = 100_000 + (least - UNDER_WAY - 100_000) * sample / 4;
         let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
         assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
         assert!(!laboratory.path("out.png").exists());
@@ -211,7 +220,7 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
             exhausted(assert.stderr(contains("painting 64x48 needs ").and(contains(SMALLER))), limit);
         }
     }
-    for limit in [least, least + (most - least) / 2, most - 1] {
+    for limit in [least + UNDER_WAY, most - UNDER_WAY] {
         let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
         assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
         assert.success().stderr(contains(SMALLER).and(contains("panicked").not()));
@@ -219,7 +228,7 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
         fs::remove_file(laboratory.path("out.png")).unwrap();
     }
     // Enough is enough.
-    let (assert, report) = laboratory.paint(Fault::Memory(most), &usual);
+    let (assert, report) = laboratory.paint(Fault::Memory(most + UNDER_WAY), &usual);
     assert.success().stderr(contains(SMALLER).not());
     assert!(!report.caused);
 }

@@ -112,8 +112,7 @@ impl Engine {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn release_weights(&self) -> Result<()> {
         self.arranged().clear();
-        // What was written to them and not yet sent goes with the next submission, and only then are they gone.
-        self.gpu().queue().submit([]);
+        // What was written to them may be under way still, and only then are they gone.
         self.gpu().submitted().wait(self.gpu(), "releasing the weights").await
     }
 
