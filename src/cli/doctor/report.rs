@@ -219,11 +219,15 @@ impl Report {
                 .iter()
                 .map(|check| (format!("golden run, {}, {}", run.name, check.name), &check.outcome))
         });
+        let failed: Vec<(String, &str)> = kernels
+            .chain(golden)
+            .filter_map(|(name, outcome)| Some((name, outcome.error.as_deref()?)))
+            .collect();
         let mut text = String::new();
-        for (name, outcome) in kernels.chain(golden) {
-            if let Some(error) = &outcome.error {
-                let _ = writeln!(text, "{name}: {error}\n");
-            }
+        // What a lost device took with it has one reason.
+        for alike in failed.chunk_by(|a, b| a.1 == b.1) {
+            let names: Vec<&str> = alike.iter().map(|(name, _)| name.as_str()).collect();
+            let _ = writeln!(text, "{}: {}\n", names.join("; "), alike[0].1);
         }
         let (checks, took) = (self.outcomes().count(), duration(self.seconds));
         let _ = match self.failures() {
@@ -329,7 +333,9 @@ mod tests {
         let stopped = GoldenRun {
             name: "gemm",
             same_as: None,
-            checks: vec![GoldenCheck::not_done("gradient", "the device was lost: it fell")],
+            checks: ["gradient", "start"]
+                .map(|name| GoldenCheck::not_done(name, "the device was lost: it fell"))
+                .into(),
         };
         let findings = [
             finding(Some(1.25), None),
@@ -339,7 +345,7 @@ mod tests {
             finding(None, Some("nothing runs it")),
         ];
         let (report, json) = report(&findings, vec![golden(9.0), same, stopped]);
-        assert_eq!((report.failures(), &json["pass"]), (6, &json!(false)));
+        assert_eq!((report.failures(), &json["pass"]), (7, &json!(false)));
         let rows = json["kernels"].as_array().unwrap();
         let shares: Vec<&Value> = rows.iter().map(|row| &row["share"]).collect();
         assert_eq!(shares, [&json!(0.5), &json!(3.0), &Value::Null, &json!(0.0), &Value::Null]);
@@ -361,6 +367,7 @@ mod tests {
         {
             assert!(text.contains(told), "{told}: {text}");
         }
-        assert!(text.ends_with("6 of 7 checks FAILED, in 3.0 s.\n"), "{text}");
+        assert_eq!(text.matches("it fell").count(), 1, "one reason is told once: {text}");
+        assert!(text.ends_with("7 of 8 checks FAILED, in 3.0 s.\n"), "{text}");
     }
 }
