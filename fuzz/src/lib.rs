@@ -3,10 +3,11 @@
 //! tests.
 //!
 //! Each panics where a parser panics, where what it gives breaks its promise, and where it holds more memory than
-//! its bound.
+//! its bound, and returns whether the input, as it is or mended, was read.
 
 use std::collections::HashSet;
 
+use flate2::Crc;
 use impasto::nn::{VGG19, Weights, nearest_names};
 use impasto::ops::conv::{Choices, Direction, Layer};
 use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, Size};
@@ -46,18 +47,41 @@ pub fn picture_bound(length: usize) -> u64 {
     MEMORY_LIMIT.min((64 << 20) + length as u64 * (112 << 10))
 }
 
-/// A picture file.
-pub fn picture(bytes: &[u8]) {
+/// A picture file. A PNG is also tried with its right checksums.
+pub fn picture(bytes: &[u8]) -> bool {
+    let read = picture_as_it_is(bytes);
+    with_checksums(bytes).is_some_and(|mended| picture_as_it_is(&mended)) || read
+}
+
+/// A PNG with the right checksum behind each chunk, where any was wrong.
+fn with_checksums(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = bytes.to_vec();
+    let mut start = 8;
+    mended.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
+    while let Some(length) = mended.get(start..).and_then(|rest| rest.first_chunk()) {
+        let end = (start + 8).saturating_add(u32::from_be_bytes(*length) as usize);
+        let Some(checked) = mended.get(start + 4..end) else { break };
+        let mut sum = Crc::new();
+        sum.update(checked);
+        let Some(place) = mended.get_mut(end..end + 4) else { break };
+        place.copy_from_slice(&sum.sum().to_be_bytes());
+        start = end + 4;
+    }
+    (mended != bytes).then_some(mended)
+}
+
+fn picture_as_it_is(bytes: &[u8]) -> bool {
     let (result, taken) = measured(|| Picture::decode(bytes, NAME));
     assert_bound(taken, picture_bound(bytes.len()));
-    match result {
+    match &result {
         Ok(picture) => {
             let (width, height) = (picture.width(), picture.height());
             assert!(width.min(height) > 0 && width.max(height) <= LONGEST_SIDE);
             assert_eq!(picture.rgb().len(), width as usize * height as usize * 3);
         }
-        Err(error) => assert_message(&error),
+        Err(error) => assert_message(error),
     }
+    result.is_ok()
 }
 
 /// What [`Weights`] may hold for a file of so many bytes, beside those: the largest layer that fits into them, as
@@ -68,22 +92,27 @@ pub fn weights_bound(length: usize) -> u64 {
 
 /// A weights file. Whatever it begins with, its header is also tried with its right length, and its tensors with
 /// as many bytes as the header promises: by chance neither is ever right.
-pub fn weights(bytes: &[u8]) {
-    weights_as_they_are(bytes);
-    let Some((header, data)) = header_and_data(bytes) else { return };
+pub fn weights(bytes: &[u8]) -> bool {
+    let read = weights_as_they_are(bytes);
+    let Some((header, data)) = header_and_data(bytes) else { return read };
     let data = promised(&serde_json::from_slice(header).unwrap_or_default(), data);
-    weights_as_they_are(&[&(header.len() as u64).to_le_bytes()[..], header, &data].concat());
+    weights_as_they_are(&[&(header.len() as u64).to_le_bytes()[..], header, &data].concat()) || read
 }
 
-fn weights_as_they_are(bytes: &[u8]) {
+/// Whether any layer was read.
+fn weights_as_they_are(bytes: &[u8]) -> bool {
     let file = bytes.to_vec();
     let (result, taken) = measured(|| Weights::from_bytes(file, NAME));
     assert_bound(taken, weights_bound(bytes.len()));
     let weights = match result {
         Ok(weights) => weights,
-        Err(error) => return assert_message(&error),
+        Err(error) => {
+            assert_message(&error);
+            return false;
+        }
     };
     assert!(weights.mean().iter().all(|value| (0.0..=255.0).contains(value)));
+    let mut layers = 0;
     for layer in &VGG19 {
         let (result, taken) = measured(|| weights.convolution(layer.name));
         assert_bound(taken, weights_bound(bytes.len()));
@@ -92,10 +121,12 @@ fn weights_as_they_are(bytes: &[u8]) {
                 let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
                 assert_eq!((found.kernel.len(), found.bias.len()), (inputs * outputs * 9, outputs));
                 assert!(found.kernel.iter().chain(&found.bias).all(|value| value.is_finite()));
+                layers += 1;
             }
             Err(error) => assert_message(&error),
         }
     }
+    layers > 0
 }
 
 /// What a [`Checkpoint`] may hold for a file of so many bytes, beside those: its numbers again, and the header, taken
@@ -105,14 +136,12 @@ pub fn checkpoint_bound(length: usize) -> u64 {
 }
 
 /// A checkpoint. Whatever it begins with, it is also tried with its right lengths and its right checksum.
-pub fn checkpoint(bytes: &[u8]) {
-    checkpoint_as_it_is(bytes);
-    if let Some(mended) = mended_checkpoint(bytes) {
-        checkpoint_as_it_is(&mended);
-    }
+pub fn checkpoint(bytes: &[u8]) -> bool {
+    let read = checkpoint_as_it_is(bytes);
+    mended_checkpoint(bytes).is_some_and(|mended| checkpoint_as_it_is(&mended)) || read
 }
 
-fn checkpoint_as_it_is(bytes: &[u8]) {
+fn checkpoint_as_it_is(bytes: &[u8]) -> bool {
     let (result, taken) = measured(|| Checkpoint::from_bytes(bytes, NAME));
     assert_bound(taken, checkpoint_bound(bytes.len()));
     match result {
@@ -121,8 +150,12 @@ fn checkpoint_as_it_is(bytes: &[u8]) {
             assert!(u64::from(width) * u64::from(height) * 36 <= bytes.len() as u64);
             let written = checkpoint.to_bytes().expect("a checkpoint can be written");
             assert_eq!(Checkpoint::from_bytes(&written, NAME).ok(), Some(checkpoint));
+            true
         }
-        Err(error) => assert_message(&error),
+        Err(error) => {
+            assert_message(&error);
+            false
+        }
     }
 }
 
@@ -173,7 +206,7 @@ pub fn text_bound(length: usize) -> u64 {
 }
 
 /// A word of the command line that a parser of ours reads: a size, a file's ending, a layer's name.
-pub fn text(bytes: &[u8]) {
+pub fn text(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let (size, taken) = measured(|| {
         let _ = PictureFormat::from_extension(&text);
@@ -182,12 +215,13 @@ pub fn text(bytes: &[u8]) {
         text.parse::<Size>()
     });
     assert_bound(taken, text_bound(bytes.len()));
-    let Ok(size) = size else { return };
+    let Ok(size) = size else { return false };
     assert_eq!(size.to_string().parse::<Size>().ok(), Some(size));
     for (width, height) in [(1, 1), (1, u32::MAX), (u32::MAX, 1), (640, 480), (u32::MAX, u32::MAX)] {
         let (fitted_width, fitted_height) = size.fit(width, height);
         assert!((1..=width).contains(&fitted_width) && (1..=height).contains(&fitted_height));
     }
+    true
 }
 
 /// What the reader of remembered choices may hold for so many bytes.
@@ -196,10 +230,10 @@ pub fn choices_bound(length: usize) -> u64 {
 }
 
 /// The choices of methods that are kept in the user's cache folder.
-pub fn choices(bytes: &[u8]) {
+pub fn choices(bytes: &[u8]) -> bool {
     let (result, taken) = measured(|| serde_json::from_slice::<Choices>(bytes));
     assert_bound(taken, choices_bound(bytes.len()));
-    let Ok(choices) = result else { return };
+    let Ok(choices) = result else { return false };
     let known = choices.0.keys().copied();
     let asked = Layer { direction: Direction::Forward, inputs: 64, outputs: 64, h: 300, w: 400 };
     for layer in known.chain([asked]) {
@@ -207,4 +241,5 @@ pub fn choices(bytes: &[u8]) {
     }
     let written = serde_json::to_vec(&choices).expect("choices can be written");
     assert_eq!(serde_json::from_slice::<Choices>(&written).ok(), Some(choices));
+    true
 }
