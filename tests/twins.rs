@@ -363,8 +363,8 @@ fn costs_and_add_give_hand_computed_numbers() {
     assert_eq!(add_forward(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
 }
 
-/// The course's hyperparameters: learning rate, β₁, β₂, ε.
-const HYPER: [f64; 4] = [2.0, 0.9, 0.999, 1e-8];
+/// The course's hyperparameters: learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂.
+const HYPER: [f64; 6] = [2.0, 0.9, 0.999, 1e-8, 1.0 - 0.9, 1.0 - 0.999];
 
 #[test]
 fn adam_takes_the_hand_computed_first_two_steps() {

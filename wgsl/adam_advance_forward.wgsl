@@ -1,5 +1,5 @@
 // state ← (β₁c₁ + (1−β₁), β₂c₂ + (1−β₂), t + 1): keeps c = 1 − βᵗ without `pow`, whose error in 1 − β₂ᵗ is 3e-4 at
-// t = 1. hyper = (lr, β₁, β₂, ε). It lives on the GPU so that steps can be recorded one behind the other.
+// t = 1. hyper = (lr, β₁, β₂, ε, 1−β₁, 1−β₂). It lives on the GPU so that steps can be recorded one behind the other.
 // Threads: one, in one workgroup.
 
 override WORKGROUP: u32 = 64u;
@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= 1u) {
         return;
     }
-    state[0] = hyper[1] * state[0] + (1.0 - hyper[1]);
-    state[1] = hyper[2] * state[1] + (1.0 - hyper[2]);
+    state[0] = hyper[1] * state[0] + hyper[4];
+    state[1] = hyper[2] * state[1] + hyper[5];
     state[2] = state[2] + 1.0;
 }

@@ -1,5 +1,7 @@
 // m ← β₁m + (1−β₁)dx; v ← β₂v + (1−β₂)dx²; x ← x − lr·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε); dx, x, m, v (C, H, W),
-// hyper = (lr, β₁, β₂, ε), state = (1−β₁ᵗ, 1−β₂ᵗ, t). TensorFlow's form of Kingma and Ba, arXiv 1412.6980.
+// hyper = (lr, β₁, β₂, ε, 1−β₁, 1−β₂), state = (1−β₁ᵗ, 1−β₂ᵗ, t). TensorFlow's form of Kingma and Ba, arXiv 1412.6980.
+// 1−β is handed over: where it is computed here, a compiler may take β₂v + (1−β₂)dx² for dx² + β₂(v − dx²), as FXC does,
+// and lose four digits of v.
 // Threads: one an element, workgroups in one line. Bandwidth bound: no tile.
 
 override WORKGROUP: u32 = 64u;
@@ -25,8 +27,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let gradient = d_x[i];
-    let first_moment = hyper[1] * m[i] + (1.0 - hyper[1]) * gradient;
-    let second_moment = hyper[2] * v[i] + (1.0 - hyper[2]) * gradient * gradient;
+    let first_moment = hyper[1] * m[i] + hyper[4] * gradient;
+    let second_moment = hyper[2] * v[i] + hyper[5] * gradient * gradient;
     let rate = hyper[0] * sqrt(state[1]) / state[0];
     m[i] = first_moment;
     v[i] = second_moment;

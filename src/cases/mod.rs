@@ -531,8 +531,8 @@ impl Random {
 /// The channel means that the network was trained with, RGB.
 const MEAN: [f32; 3] = [123.68, 116.779, 103.939];
 
-/// Adam's learning rate, β₁, β₂, ε: the course's.
-const ADAM: [f32; HYPER as usize] = [2.0, 0.9, 0.999, 1e-8];
+/// Adam's learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂: the course's.
+const ADAM: [f32; HYPER as usize] = [2.0, 0.9, 0.999, 1e-8, 1.0 - 0.9, 1.0 - 0.999];
 
 /// A shape of more than 65535 workgroups for kernels whose threads own one element.
 const MANY: Shape = Shape::new(3, 1201, 1203);

@@ -17,13 +17,19 @@ pub(crate) static ADAM_ADVANCE_FORWARD: Kernel =
     super::kernel!("adam_advance_forward", AdvanceParams, 1, None, [read hyper, write state]);
 pub(crate) static ADAM_FORWARD: Kernel = super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read d_x, write x, write m, write v]);
 
-/// Numbers in the `hyper` row: learning rate, β₁, β₂, ε.
-pub const HYPER: u32 = 4;
+/// Numbers in the `hyper` row: learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂.
+pub const HYPER: u32 = 6;
 /// Numbers in the `state` row: 1 − β₁ᵗ, 1 − β₂ᵗ, t.
 pub const STATE: u32 = 3;
 
+/// The `hyper` row for a learning rate and for β₁, β₂ and ε. 1 − β, which f32 holds exactly, is not left to kernels: see
+/// `wgsl/adam_forward.wgsl`.
+pub fn hyper(learning_rate: f32, [beta1, beta2, epsilon]: [f32; 3]) -> [f32; HYPER as usize] {
+    [learning_rate, beta1, beta2, epsilon, 1.0 - beta1, 1.0 - beta2]
+}
+
 /// Advances t by one: c ← β·c + (1 − β), which keeps 1 − βᵗ exact where `pow` would not. Inputs hyper
-/// (1, 1, 4) and state (1, 1, 3), output the state in its place.
+/// (1, 1, 6) and state (1, 1, 3), output the state in its place.
 #[derive(Debug)]
 pub struct AdamAdvance;
 
@@ -34,7 +40,7 @@ impl Op for AdamAdvance {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let fits = inputs == [Shape::row(HYPER), Shape::row(STATE)];
-        expect_shapes(self.name(), fits, "hyper 1×1×4 and state 1×1×3", inputs)?;
+        expect_shapes(self.name(), fits, "hyper 1×1×6 and state 1×1×3", inputs)?;
         Ok(inputs[1])
     }
 

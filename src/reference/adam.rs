@@ -3,16 +3,15 @@
 
 use super::{Real, expect_len};
 
-/// Moves the step counter on by one. `hyper` is (learning rate, β₁, β₂, ε); `state` is (1 − β₁ᵗ, 1 − β₂ᵗ, t),
+/// Moves the step counter on by one. `hyper` is (learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂); `state` is (1 − β₁ᵗ, 1 − β₂ᵗ, t),
 /// all zero before the first step. Returns the state of step t + 1.
 ///
 /// The corrections are kept by c ← β·c + (1 − β) and not computed as powers, because WGSL's `pow` is too
 /// coarse for 1 − β₂ᵗ at small t.
 pub fn adam_advance_forward<T: Real>(hyper: &[T], state: &[T]) -> Vec<T> {
-    expect_len("hyper", hyper, 4);
+    expect_len("hyper", hyper, 6);
     expect_len("state", state, 3);
-    let (beta1, beta2) = (hyper[1], hyper[2]);
-    vec![beta1 * state[0] + (T::one() - beta1), beta2 * state[1] + (T::one() - beta2), state[2] + T::one()]
+    vec![hyper[1] * state[0] + hyper[4], hyper[2] * state[1] + hyper[5], state[2] + T::one()]
 }
 
 /// One step: m ← β₁·m + (1 − β₁)·dx, v ← β₂·v + (1 − β₂)·dx², x ← x − lr_t·m / (√v + ε) with
@@ -26,7 +25,7 @@ pub fn adam_forward<T: Real>(
     m: &[T],
     v: &[T],
 ) -> (Vec<T>, Vec<T>, Vec<T>) {
-    expect_len("hyper", hyper, 4);
+    expect_len("hyper", hyper, 6);
     expect_len("state", state, 3);
     for (name, slice) in [("dx", dx), ("m", m), ("v", v)] {
         expect_len(name, slice, x.len());
@@ -35,8 +34,8 @@ pub fn adam_forward<T: Real>(
     let corrected_rate = learning_rate * state[1].sqrt() / state[0];
     let (mut x, mut m, mut v) = (x.to_vec(), m.to_vec(), v.to_vec());
     for (i, &gradient) in dx.iter().enumerate() {
-        m[i] = beta1 * m[i] + (T::one() - beta1) * gradient;
-        v[i] = beta2 * v[i] + (T::one() - beta2) * gradient * gradient;
+        m[i] = beta1 * m[i] + hyper[4] * gradient;
+        v[i] = beta2 * v[i] + hyper[5] * gradient * gradient;
         x[i] -= corrected_rate * m[i] / (v[i].sqrt() + epsilon);
     }
     (x, m, v)

@@ -15,6 +15,7 @@ use super::planning::{
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::graph::{Bytes, Executable, Externals, Program, Role};
+use crate::ops::adam::hyper;
 use crate::picture::Picture;
 
 /// Adam's β₁, β₂ and ε.
@@ -135,8 +136,7 @@ impl Transfer {
         };
         let cost_weights: Vec<f32> =
             style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
-        let [beta1, beta2, epsilon] = ADAM;
-        let hyper = [options.learning_rate, beta1, beta2, epsilon];
+        let hyper = hyper(options.learning_rate, ADAM);
         let mut values: Vec<(&str, &[f32])> = vec![
             (name::PIXELS, &start),
             (name::HYPER, &hyper),
