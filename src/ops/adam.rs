@@ -22,7 +22,7 @@ pub const HYPER: u32 = 4;
 /// Numbers in the `state` row: 1 − β₁ᵗ, 1 − β₂ᵗ, t.
 pub const STATE: u32 = 3;
 
-/// Advances t by one: c ← β·c + (1 − β), which keeps 1 − βᵗ exact where `pow` would not. Inputs hyper
+/// Advances t by one: c ← c + (1 − β)·(1 − c), which keeps 1 − βᵗ exact where `pow` would not. Inputs hyper
 /// (1, 1, 4) and state (1, 1, 3), output the state in its place.
 #[derive(Debug)]
 pub struct AdamAdvance;

@@ -6,13 +6,14 @@ use super::{Real, expect_len};
 /// Moves the step counter on by one. `hyper` is (learning rate, β₁, β₂, ε); `state` is (1 − β₁ᵗ, 1 − β₂ᵗ, t),
 /// all zero before the first step. Returns the state of step t + 1.
 ///
-/// The corrections are kept by c ← β·c + (1 − β) and not computed as powers, because WGSL's `pow` is too
+/// The corrections are kept by c ← c + (1 − β)·(1 − c) and not computed as powers, because WGSL's `pow` is too
 /// coarse for 1 − β₂ᵗ at small t.
 pub fn adam_advance_forward<T: Real>(hyper: &[T], state: &[T]) -> Vec<T> {
     expect_len("hyper", hyper, 4);
     expect_len("state", state, 3);
     let (beta1, beta2) = (hyper[1], hyper[2]);
-    vec![beta1 * state[0] + (T::one() - beta1), beta2 * state[1] + (T::one() - beta2), state[2] + T::one()]
+    let advanced = |c: T, beta: T| c + (T::one() - beta) * (T::one() - c);
+    vec![advanced(state[0], beta1), advanced(state[1], beta2), state[2] + T::one()]
 }
 
 /// One step: m ← β₁·m + (1 − β₁)·dx, v ← β₂·v + (1 − β₂)·dx², x ← x − lr_t·m / (√v + ε) with
