@@ -38,6 +38,9 @@ impl File<'_> {
         let ((width, height), bits) = (header.size(), header.bits_per_pixel() as u64);
         let outline = Outline::of(self.bytes);
         let orientation = outline.orientation.unwrap_or(Orientation::NoTransforms);
+        if outline.palette_is_cut {
+            return Err(self.error("its palette ends within a colour", DAMAGED));
+        }
         // EXIF is held twice for a moment.
         self.check_size(width, height, DECODER_BYTES as u64 * 2, orientation)?;
         if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MOST_UNPACKED {
@@ -156,6 +159,8 @@ struct Outline {
     orientation: Option<Orientation>,
     /// Bytes of compressed pixels.
     compressed: u64,
+    /// A palette has a part of a colour, on which the decoder's version 0.18.1 panics (image-png's issue 694).
+    palette_is_cut: bool,
 }
 
 impl Outline {
@@ -168,6 +173,7 @@ impl Outline {
             let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
             match kind {
                 b"IDAT" => outline.compressed += after.len().min(length) as u64,
+                b"PLTE" => outline.palette_is_cut |= length % 3 != 0,
                 b"eXIf" if outline.orientation.is_none() => {
                     outline.orientation = after.get(..length).and_then(Orientation::from_exif_chunk);
                 }
@@ -361,6 +367,18 @@ mod tests {
         let long = chunk(b"eXIf", &vec![0; DECODER_BYTES * 2]);
         let (reason, remedy) = refusal(&arbitrary_png((5, 4), (8, 2), false, &long));
         assert!(reason.contains("16 MiB") && remedy.contains("metadata"), "{reason}; {remedy}");
+    }
+
+    #[test]
+    fn a_palette_is_of_whole_colours() {
+        for (length, whole) in [(3, true), (4, false), (5, false), (6, true), (49, false)] {
+            let palette = chunk(b"PLTE", &vec![7; length]);
+            let bytes = arbitrary_png((5, 4), (4, 3), false, &palette);
+            match Picture::decode(&bytes, "") {
+                Ok(_) => assert!(whole, "{length}"),
+                Err(error) => assert!(!whole && error.to_string().contains("palette ends within a colour")),
+            }
+        }
     }
 
     #[test]
