@@ -173,7 +173,7 @@ impl Outline {
             let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
             match kind {
                 b"IDAT" => outline.compressed += after.len().min(length) as u64,
-                b"PLTE" => outline.palette_is_cut |= length % 3 != 0,
+                b"PLTE" => outline.palette_is_cut |= !length.is_multiple_of(3),
                 b"eXIf" if outline.orientation.is_none() => {
                     outline.orientation = after.get(..length).and_then(Orientation::from_exif_chunk);
                 }
