@@ -1,0 +1,46 @@
+//! The cost curve.
+
+use eframe::egui::{RichText, Ui};
+use egui_plot::{Corner, HoverPosition, Legend, Line, Plot, PlotPoints, VLine};
+
+use crate::painting::Curve;
+use crate::theme;
+
+/// The costs of all steps, in powers of ten.
+pub fn show(ui: &mut Ui, curve: &Curve) {
+    if curve.total.is_empty() {
+        ui.centered_and_justified(|ui| ui.label(RichText::new("The costs appear here, step by step.").weak()));
+        return;
+    }
+    Plot::new("costs")
+        .legend(Legend::default().position(Corner::RightTop).follow_insertion_order(true))
+        .allow_scroll(false)
+        .include_x(0.0)
+        .y_axis_formatter(|mark, _| power_of_ten(mark.value))
+        .label_formatter(|place| match place {
+            HoverPosition::NearDataPoint { plot_name, position, .. } if !plot_name.is_empty() => {
+                Some(format!("{plot_name} {:.4e}\nstep {:.0}", 10f64.powf(position.y), position.x))
+            }
+            _ => None,
+        })
+        .show(ui, |plot| {
+            for step in &curve.marks {
+                plot.vline(VLine::new("", *step).color(ui_grey()).width(1.0));
+            }
+            let lines = [("total", &curve.total), ("content", &curve.content), ("style", &curve.style)];
+            for ((name, points), colour) in lines.into_iter().zip(theme::CURVES) {
+                let points: PlotPoints<'_> = points.iter().copied().collect();
+                plot.line(Line::new(name, points).color(colour).width(2.0));
+            }
+        });
+}
+
+fn ui_grey() -> eframe::egui::Color32 {
+    eframe::egui::Color32::from_gray(128)
+}
+
+/// `1e7`, and nothing between the powers.
+fn power_of_ten(exponent: f64) -> String {
+    let nearest = exponent.round();
+    if (exponent - nearest).abs() < 1e-6 { format!("1e{nearest:.0}") } else { String::new() }
+}
