@@ -1,6 +1,6 @@
 //! The cost curve.
 
-use eframe::egui::{RichText, Ui};
+use eframe::egui::{Color32, RichText, Ui};
 use egui_plot::{Corner, HoverPosition, Legend, Line, Plot, PlotPoints, VLine};
 
 use crate::painting::Curve;
@@ -16,6 +16,8 @@ pub fn show(ui: &mut Ui, curve: &Curve) {
         .legend(Legend::default().position(Corner::RightTop).follow_insertion_order(true))
         .allow_scroll(false)
         .include_x(0.0)
+        .include_x(1.0)
+        .grid_color(ui.visuals().weak_text_color().gamma_multiply(0.5))
         .y_axis_formatter(|mark, _| power_of_ten(mark.value))
         .label_formatter(|place| match place {
             HoverPosition::NearDataPoint { plot_name, position, .. } if !plot_name.is_empty() => {
@@ -25,7 +27,7 @@ pub fn show(ui: &mut Ui, curve: &Curve) {
         })
         .show(ui, |plot| {
             for step in &curve.marks {
-                plot.vline(VLine::new("", *step).color(ui_grey()).width(1.0));
+                plot.vline(VLine::new("", *step).color(Color32::GRAY).width(1.0));
             }
             let lines = [("total", &curve.total), ("content", &curve.content), ("style", &curve.style)];
             for ((name, points), colour) in lines.into_iter().zip(theme::CURVES) {
@@ -33,10 +35,6 @@ pub fn show(ui: &mut Ui, curve: &Curve) {
                 plot.line(Line::new(name, points).color(colour).width(2.0));
             }
         });
-}
-
-fn ui_grey() -> eframe::egui::Color32 {
-    eframe::egui::Color32::from_gray(128)
 }
 
 /// `1e7`, and nothing between the powers.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use eframe::egui_wgpu::{WgpuConfiguration, WgpuSetup, WgpuSetupCreateNew};
 use eframe::{EventLoopBuilderHook, wgpu};
+use impasto::transfer::Engine;
 
 /// The size of painting for which limits are asked. Where the adapter has less, it is asked for what it has, and the
 /// plan of a painting says what fits.
@@ -26,11 +27,10 @@ pub fn configuration() -> WgpuConfiguration {
 
 fn descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
     let window = wgpu::Limits { max_texture_dimension_2d: LARGEST_TEXTURE, ..wgpu::Limits::default() };
-    let _ = LARGEST_PAINTING;
-    let wanted = window.or_better_values_from(&adapter.limits());
+    let wanted = window.or_better_values_from(&Engine::required_limits(LARGEST_PAINTING));
     wgpu::DeviceDescriptor {
         label: Some("impasto studio"),
-        required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+        required_features: Engine::wanted_features(adapter.features()),
         required_limits: wanted.or_worse_values_from(&adapter.limits()),
         ..wgpu::DeviceDescriptor::default()
     }

@@ -11,7 +11,6 @@ mod cards;
 mod cost_plot;
 mod device;
 mod files;
-mod live;
 mod messages;
 mod notice;
 mod options_panel;

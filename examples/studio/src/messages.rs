@@ -45,7 +45,7 @@ pub fn notice(ui: &mut Ui, notice: &Notice) -> bool {
 
 /// Asks what a dropped picture is for.
 pub fn ask_role(context: &egui::Context, path: &Path) -> Option<Answer<Role>> {
-    let modal = Modal::new(Id::unique("role")).show(context, |ui| {
+    let modal = modal(context, "role").show(context, |ui| {
         ui.set_width(400.0);
         ui.label(theme::section(&format!("What is “{}” for?", name_of(path))));
         ui.add_space(6.0);
@@ -68,6 +68,11 @@ pub fn ask_role(context: &egui::Context, path: &Path) -> Option<Answer<Role>> {
     modal.inner.map(Answer::Chosen).or(cancelled)
 }
 
+fn modal(context: &egui::Context, name: &'static str) -> Modal {
+    let frame = Frame::popup(&context.global_style()).inner_margin(Margin::same(16));
+    Modal::new(Id::unique(name)).frame(frame)
+}
+
 /// What a person answered.
 pub enum Answer<T> {
     Chosen(T),
@@ -82,11 +87,15 @@ pub enum Save {
 
 /// Asks where to save. The field works on systems without a file dialog, too.
 pub fn ask_path(context: &egui::Context, path: &mut String) -> Option<Answer<Save>> {
-    let modal = Modal::new(Id::unique("save")).show(context, |ui| {
+    let modal = modal(context, "save").show(context, |ui| {
         ui.set_width(560.0);
         ui.label(theme::section("Save the painting"));
         ui.label(RichText::new("PNG keeps every pixel; JPEG files are smaller. The name's ending decides.").weak());
         let field = ui.add(TextEdit::singleline(path).desired_width(f32::INFINITY));
+        // Somebody may write at once.
+        if ui.memory(|memory| memory.focused().is_none()) {
+            field.request_focus();
+        }
         let mut entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         let (mut browse, mut cancelled) = (false, false);
         ui.horizontal(|ui| {
@@ -112,7 +121,7 @@ pub fn main_button(text: &str) -> Button<'static> {
 
 /// Asks before an unsaved painting is lost.
 pub fn ask_close(context: &egui::Context) -> Option<Answer<bool>> {
-    let modal = Modal::new(Id::unique("close")).show(context, |ui| {
+    let modal = modal(context, "close").show(context, |ui| {
         ui.set_width(420.0);
         ui.label(theme::section("The painting is not saved"));
         ui.label("Close the window all the same?");

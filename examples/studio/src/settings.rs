@@ -126,13 +126,7 @@ impl Default for Settings {
             start: Start::Content,
             noise_ratio: None,
             seed: 0,
-            engine: EngineSettings {
-                kernels: KernelChoice::Auto,
-                precision: Precision::F32,
-                low_memory: false,
-                memory_limit: None,
-                slice_work: None,
-            },
+            engine: EngineSettings::USUAL,
             frame_budget: 10.0,
         };
         settings.take(&RECIPES[0]);
@@ -252,6 +246,19 @@ impl Settings {
 }
 
 impl EngineSettings {
+    /// What the library takes unless it is asked for something else.
+    const USUAL: Self = Self {
+        kernels: KernelChoice::Auto,
+        precision: Precision::F32,
+        low_memory: false,
+        memory_limit: None,
+        slice_work: None,
+    };
+
+    pub fn is_usual(&self) -> bool {
+        *self == Self::USUAL
+    }
+
     /// The library's options.
     pub fn options(&self) -> EngineOptions {
         EngineOptions {

@@ -78,7 +78,7 @@ fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Stat
             format!("Painting: {}{}", step(), left.unwrap_or_default())
         }
         Status::Paused => format!("Paused at {}", step()),
-        Status::Done => format!("Done: {all} steps. Raise “Steps” to go on."),
+        Status::Done => format!("Done: {steps} steps. Raise “Steps” to go on."),
         Status::Changing => "Taking the new picture in…".into(),
         Status::Saving => "Saving…".into(),
     };

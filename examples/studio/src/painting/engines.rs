@@ -29,8 +29,14 @@ impl Engines {
         match &*last {
             Some((same, engine)) if same == settings => Ok(engine.clone()),
             _ => {
-                let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
-                let engine = Engine::with_options(gpu, Weights::embedded()?, settings.options());
+                // It checks what the device can do, and allocates nothing.
+                let usual = Engine::from_device(&self.device, &self.queue)?;
+                let engine = if settings.is_usual() {
+                    usual
+                } else {
+                    let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
+                    Engine::with_options(gpu, Weights::embedded()?, settings.options())
+                };
                 *last = Some((*settings, engine.clone()));
                 Ok(engine)
             }

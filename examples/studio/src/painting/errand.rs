@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::Options;
+use impasto::transfer::{Options, Transfer};
 use pollster::block_on;
 
 use super::engines::Engines;
-use crate::live::Transfer;
 use crate::notice::Notice;
 use crate::settings::EngineSettings;
 

@@ -1,11 +1,10 @@
 //! What a painting would take, told before it starts.
 
 use eframe::egui;
-use impasto::transfer::Options;
+use impasto::transfer::{Options, Transfer};
 
 use super::engines::Engines;
 use crate::background::{Background, Progress};
-use crate::live::Transfer;
 use crate::notice::Notice;
 use crate::settings::Settings;
 

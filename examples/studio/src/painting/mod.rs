@@ -19,13 +19,12 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::Options;
+use impasto::transfer::{Budget, Options, Phase, Transfer};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
 
 use crate::background::{Background, Progress};
-use crate::live::{Budget, Phase, Transfer};
 use crate::notice::Notice;
 use crate::settings::Settings;
 use canvas_texture::CanvasTexture;
@@ -80,6 +79,8 @@ struct Run {
     work_remains: bool,
     paused: bool,
     saved_at: Option<u32>,
+    /// Whether the canvas has been painted on.
+    shown: bool,
     /// Time spent on steps, and how many steps that were.
     clock: Clock,
     /// Since when nothing is painted.
@@ -158,6 +159,7 @@ impl Painting {
             work_remains: true,
             paused: false,
             saved_at: None,
+            shown: false,
             clock: Clock::default(),
             resting: None,
         });
@@ -206,7 +208,7 @@ impl Painting {
 
     /// Whether there is a picture, to be shown or saved.
     pub fn has_picture(&self) -> bool {
-        self.run.is_some() && self.canvas.is_some() && !matches!(self.hand, Hand::Away(Errand::Create { .. }, _))
+        self.run.as_ref().is_some_and(|run| run.shown)
     }
 
     /// The live picture and its size in pixels.
@@ -292,7 +294,8 @@ impl Painting {
         }
         match returned.outcome {
             Ok(Outcome::Created) => {
-                self.show_first().err().map(Event::Notice)
+                self.prime();
+                None
             }
             Ok(Outcome::Changed) => {
                 // The costs are measured against something else from here on.
@@ -331,18 +334,13 @@ impl Painting {
         }
     }
 
-    /// A texture of the painting's size, with the start on it.
-    fn show_first(&mut self) -> Result<(), Notice> {
-        let Hand::Here(transfer) = &mut self.hand else { return Ok(()) };
+    /// A texture of the painting's size, to be painted on.
+    fn prime(&mut self) {
+        let Hand::Here(transfer) = &self.hand else { return };
         let size = transfer.size();
         if self.canvas.as_ref().is_none_or(|canvas| canvas.size() != size) {
             self.canvas = Some(CanvasTexture::new(&self.render, size));
         }
-        let Some(canvas) = &self.canvas else { return Ok(()) };
-        let mut encoder = self.render.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let recorded = transfer.record_picture(&mut encoder, canvas.texture());
-        self.render.queue.submit([encoder.finish()]);
-        recorded.map_err(|error| Notice::of("The painting cannot be shown", &error))
     }
 
     /// Carries live changes over to the transfer.
@@ -371,11 +369,17 @@ impl Painting {
         });
         let recorded = transfer.record(&mut encoder, Budget::Milliseconds(milliseconds));
         let shown = match (&recorded, &self.canvas) {
-            (Ok(recorded), Some(canvas)) if recorded.completed > 0 => {
+            // The start is put on the device last of all that comes before the steps.
+            (Ok(recorded), Some(canvas))
+                if recorded.completed > 0
+                    || (!run.shown && matches!(recorded.phase, Phase::Steps | Phase::Done)) =>
+            {
+                run.shown = true;
                 transfer.record_picture(&mut encoder, canvas.texture())
             }
             _ => Ok(()),
         };
+        // Submitted whatever came of it: an encoder that is dropped ends the transfer.
         self.queue.submit(&self.render.queue, encoder);
         match recorded.and_then(|recorded| shown.map(|()| recorded)) {
             Ok(recorded) => {
