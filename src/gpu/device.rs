@@ -1,8 +1,8 @@
 //! Finding adapters and opening devices.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::upload::Staging;
 use super::wait::{self, Signal};
 use crate::error::{Error, Result};
 
@@ -122,8 +122,8 @@ pub struct Gpu {
     summary: AdapterSummary,
     limits: wgpu::Limits,
     faults: Arc<Faults>,
-    /// Bytes on their way to the device since it was last waited for; see [`Gpu::write`].
-    pub(super) staged: AtomicU64,
+    /// What [`Gpu::write`] and [`Gpu::stage`] go through, from its first use on.
+    staging: Mutex<Option<Staging>>,
 }
 
 /// What a device has reported.
@@ -184,7 +184,7 @@ impl Gpu {
     pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
         let summary = AdapterSummary::new(&device.adapter_info(), &limits, device.features());
-        Self { device, queue, summary, limits, faults: Arc::default(), staged: AtomicU64::new(0) }
+        Self { device, queue, summary, limits, faults: Arc::default(), staging: Mutex::default() }
     }
 
     /// The wgpu device.
@@ -195,6 +195,16 @@ impl Gpu {
     /// The wgpu queue.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// An encoder for commands of our own.
+    pub(crate) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+
+    /// The ring that bytes go through, where there is one yet.
+    pub(super) fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
+        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the adapter is.

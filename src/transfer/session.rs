@@ -255,7 +255,7 @@ impl Transfer {
         let bytes = tensors.each_ref().map(|pieces| pieces.iter().map(|piece| piece.size()).sum::<u64>());
         let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&**piece, 0, piece.size())).collect();
         let mut readback = Readback::new(gpu, bytes.iter().sum(), 1).await?;
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = gpu.encoder("impasto");
         let ticket = readback.copy(&mut encoder, &ranges);
         gpu.queue().submit([encoder.finish()]);
         let values = readback.read(gpu, ticket).await?;
