@@ -25,8 +25,7 @@ pub fn decode_texels_forward<T: Real>(
                     let bits = [red_green, red_green >> 16, blue_alpha, blue_alpha >> 16];
                     let mut values = bits.map(|bits| {
                         let value = f16::from_bits((bits & 0xffff) as u16).to_f64();
-                        // The larger one of a NaN and a number is the number.
-                        number(value.max(0.0).min(1.0))
+                        number(if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) })
                     });
                     values[..3].iter_mut().for_each(|value| *value = srgb_encoded(*value));
                     values
