@@ -18,10 +18,10 @@ struct Params { h: u32, w: u32, pitch: u32, words: u32 }
 // A half's bits as a number, clamped to 0..1, NaN as 0. By hand and not by unpack2x16float, which not every device has,
 // and which may lose subnormal numbers; what is compared are integers, because a compiler may take it that there is no
 // NaN.
-fn unit(half: u32) -> f32 {
-    let magnitude = half & 0x7fffu;
+fn unit(bits: u32) -> f32 {
+    let magnitude = bits & 0x7fffu;
     // The sign is set, or the exponent is full and the mantissa is not 0.
-    if (half != magnitude || magnitude > 0x7c00u) {
+    if (bits != magnitude || magnitude > 0x7c00u) {
         return 0.0;
     }
     // Without an exponent, in units of 2⁻²⁴.

@@ -14,7 +14,7 @@ struct Params { h: u32, w: u32, pitch: u32, words: u32 }
 @group(0) @binding(2) var<storage, read> x: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<u32>;
 
-fn linear(byte: u32) -> f32 {
+fn decoded(byte: u32) -> f32 {
     let e = f32(byte) / 255.0;
     return select(pow((e + 0.055) / 1.055, 2.4), e / 12.92, e <= 0.04045);
 }
@@ -22,7 +22,7 @@ fn linear(byte: u32) -> f32 {
 // A number's bits as a half, rounded to the nearest, of two equally near ones to the even. By hand and not by
 // pack2x16float, which not every device has, and which may round either way. For what a byte gives: 0, or 1/255/12.92,
 // which is above the smallest normal half 2⁻¹⁴, to 1.
-fn half(value: f32) -> u32 {
+fn as_half(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
     let rounded = (bits + 0xfffu + ((bits >> 13u) & 1u)) >> 13u;
     return select(rounded - (112u << 10u), 0u, value < 6.103515625e-5);
@@ -42,9 +42,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         if (params.words == 1u) {
             word = pixel;
         } else if (i % params.pitch % 2u == 0u) {
-            word = half(linear(pixel & 255u)) | (half(linear((pixel >> 8u) & 255u)) << 16u);
+            word = as_half(decoded(pixel & 255u)) | (as_half(decoded((pixel >> 8u) & 255u)) << 16u);
         } else {
-            word = half(linear((pixel >> 16u) & 255u)) | (0x3c00u << 16u);
+            word = as_half(decoded((pixel >> 16u) & 255u)) | (0x3c00u << 16u);
         }
     }
     y[i] = word;
