@@ -101,7 +101,7 @@ pub enum DeviceRequest {
 impl DeviceRequest {
     fn features(self, adapter: &wgpu::Adapter) -> wgpu::Features {
         match self {
-            Self::Full => adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            Self::Full => Gpu::wanted_features(adapter.features()),
             Self::Portable => wgpu::Features::empty(),
         }
     }
@@ -178,6 +178,11 @@ impl Gpu {
         let faults = Arc::clone(&gpu.faults);
         gpu.device.set_device_lost_callback(move |_, message| faults.lose(&message));
         Ok(gpu)
+    }
+
+    /// Those of an adapter's features that we use where they are there.
+    pub(crate) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
+        adapter & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Uses a host's device and queue, with whatever limits and features the host asked for.
@@ -293,6 +298,23 @@ impl Gpu {
     /// Why the device is lost, where it is.
     pub fn lost(&self) -> Option<&str> {
         self.faults.lost.get().map(String::as_str)
+    }
+
+    /// Fails where the device is lost, and asks wgpu itself, because a host's device reports to its host. Neither polls nor
+    /// waits, and leaves the error scopes as they were.
+    pub(crate) fn check_alive(&self, what: &str) -> Result<()> {
+        if !self.is_lost() {
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+            drop(self.encoder("impasto.check"));
+            let (internal, invalid) = (internal.pop(), scope.pop());
+            let error = wait::now(internal).flatten().or(wait::now(invalid).flatten());
+            match error {
+                None => return Ok(()),
+                Some(error) => self.lose(&error.to_string()),
+            }
+        }
+        Err(self.fault(what, String::new()))
     }
 
     /// Somebody saw that the device is lost.

@@ -43,9 +43,9 @@ impl Slot {
     /// Has the buffer mapped when the encoder's commands have run. Until then it is under way.
     pub(super) fn map_on_submit(&self, encoder: &wgpu::CommandEncoder, mode: wgpu::MapMode) {
         self.set(Whereabouts::UnderWay);
-        let mut arrival = Arrival { whereabouts: Arc::clone(&self.whereabouts), end: Whereabouts::Discarded };
+        let arrival = Arrival { whereabouts: Arc::clone(&self.whereabouts), end: Whereabouts::Discarded };
         encoder.map_buffer_on_submit(&self.buffer, mode, .., move |mapped| {
-            arrival.end = if mapped.is_ok() { Whereabouts::Here } else { Whereabouts::Refused };
+            arrival.at(if mapped.is_ok() { Whereabouts::Here } else { Whereabouts::Refused });
         });
     }
 
@@ -59,6 +59,12 @@ impl Slot {
 struct Arrival {
     whereabouts: Arc<AtomicU8>,
     end: Whereabouts,
+}
+
+impl Arrival {
+    fn at(mut self, end: Whereabouts) {
+        self.end = end;
+    }
 }
 
 impl Drop for Arrival {

@@ -67,7 +67,13 @@ impl<T> Stopwatch<T> {
         // A clock that was set back between two ticks must not become 10¹⁹ of them.
         let seconds =
             ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * self.seconds_a_tick);
-        Some(passes.into_iter().zip(seconds).map(|((what, slices), seconds)| (what, slices, seconds)).collect())
+        Some(
+            passes
+                .into_iter()
+                .zip(seconds)
+                .map(|((what, slices), seconds)| (what, slices, seconds))
+                .collect(),
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bytes on their way to the device, through little memory and inside anybody's command encoder.
 
-use super::slot::{Slot, Whereabouts};
 use super::Gpu;
+use super::slot::{Slot, Whereabouts};
 use crate::error::Result;
 
 const WHAT: &str = "writing to the GPU";
@@ -18,7 +18,7 @@ pub(crate) struct Staging(Vec<Slot>);
 
 impl Staging {
     /// Bytes of one buffer.
-    const SLOT_BYTES: u64 = 1 << 20;
+    pub(crate) const SLOT_BYTES: u64 = 1 << 20;
     const SLOTS: usize = 4;
     /// Bytes of all buffers.
     pub(crate) const BYTES: u64 = Self::SLOT_BYTES * Self::SLOTS as u64;
@@ -132,7 +132,8 @@ impl Gpu {
             return Err(crate::Error::Gpu {
                 what: WHAT.into(),
                 reason: "all staging memory is in command encoders that are not submitted".into(),
-                remedy: "submit or drop the encoders that were recorded into before you wait for the GPU".into(),
+                remedy: "submit or drop the encoders that were recorded into before you wait for the GPU"
+                    .into(),
             });
         }
         self.submitted().wait(self, WHAT).await

@@ -85,7 +85,8 @@ impl Arenas {
     /// Whether `program` finds room.
     pub fn hold(&self, program: &Program) -> bool {
         let wanted = Self::planned_bytes([program]);
-        wanted.len() <= self.0.len() && wanted.iter().zip(&self.0).all(|(bytes, arena)| *bytes <= arena.size())
+        wanted.len() <= self.0.len()
+            && wanted.iter().zip(&self.0).all(|(bytes, arena)| *bytes <= arena.size())
     }
 
     /// Bytes of all buffers.
@@ -111,9 +112,8 @@ fn by_size(program: &Program) -> Vec<usize> {
 }
 
 /// How computed tensors are used.
-const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
-    .union(wgpu::BufferUsages::COPY_SRC)
-    .union(wgpu::BufferUsages::COPY_DST);
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 /// A program on a device. Replaying it allocates, compiles and binds nothing new.
 #[derive(Debug)]
