@@ -80,6 +80,18 @@ pub enum Error {
         /// What to do instead.
         remedy: String,
     },
+    /// A limit of the device that is no number of bytes is too small.
+    #[error("the device's limit {limit}: needs {needed}, the device has {available}; {remedy}")]
+    Limit {
+        /// The limit, as [`wgpu::Limits`] calls it.
+        limit: &'static str,
+        /// What is needed.
+        needed: u64,
+        /// What the device was opened with.
+        available: u64,
+        /// What to do instead.
+        remedy: String,
+    },
     /// The graphics driver or the shader compiler refused something, or the device was lost.
     #[error("{what}: {reason}; {remedy}")]
     Gpu {

@@ -71,6 +71,7 @@ fn limits(subgroups: Option<Range>, class: DeviceClass) -> Limits {
         alignment: 256,
         uniform_alignment: 256,
         slice_work: 1 << 40,
+        timestamps: false,
     }
 }
 

@@ -16,7 +16,6 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use common::fault::{Fault, FaultLayer, Report};
 use common::studio::{SHALLOW, Studio};
-use impasto::nn::Weights;
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, Options, Preset, StyleLayer, Transfer};
 use impasto::{Error, Result, wgpu};
@@ -306,7 +305,7 @@ async fn engine_of_a_host() -> (Engine, wgpu::Device) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.unwrap();
     let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await.unwrap();
-    (Engine::from_device(&device, &queue, Weights::embedded().unwrap()), device)
+    (Engine::from_device(&device, &queue).unwrap(), device)
 }
 
 async fn prepare(engine: &Engine) -> Result<Transfer> {

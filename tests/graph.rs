@@ -365,6 +365,7 @@ fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limi
         alignment: ALIGNMENT,
         uniform_alignment: ALIGNMENT,
         slice_work,
+        timestamps: false,
     }
 }
 

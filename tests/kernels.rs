@@ -9,18 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::compare::{Comparison, assert_canary};
+use common::compare::{Comparison, assert_canary, assert_close};
 use common::gpu::{Options, Run, planned, run, run_on, shared_gpu, ways};
 use impasto::cases::compare::judge;
 use impasto::cases::examine::runnable;
 use impasto::cases::run::Planned;
-use impasto::cases::{self, Case, Fill, Input, Known, Step, Tolerance};
+use impasto::cases::{self, Case, Elements, Fill, Input, Known, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
+use impasto::ops::resample::Resample;
+use impasto::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
+use impasto::picture::Picture;
 use impasto::reference::relu_mask;
 
 /// Runs every case of a family in every way, and prints for each kernel the largest share of the allowed error.
@@ -107,8 +110,12 @@ families![
     weighted_sum_backward,
     adam_advance_forward,
     adam_forward,
+    mix_forward,
     preprocess_forward,
     postprocess_forward,
+    decode_texels_forward,
+    encode_texels_forward,
+    resample_forward,
     peak_forward,
     copy_forward,
 ];
@@ -171,7 +178,9 @@ fn pieces_and_slices_are_as_different_as_they_must_be() {
         assert!(both, "{family}: several pieces on both sides, of different numbers");
     }
     let scalars = ["weighted_sum_forward", "weighted_sum_backward", "adam_advance_forward"];
-    for family in TESTED.iter().filter(|family| !scalars.contains(family)) {
+    // From and to tensors of one channel.
+    let pictures = ["decode_texels_forward", "encode_texels_forward", "resample_forward"];
+    for family in TESTED.iter().filter(|family| !scalars.contains(family) && !pictures.contains(family)) {
         let odd = |pieces: &[Range<u32>]| pieces.len() > 1 && !pieces[0].end.is_multiple_of(16);
         assert!(of(family).any(|(x, y)| odd(x) || odd(y)), "{family}: pieces that cut a register tile");
     }
@@ -205,9 +214,17 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
             long.extend(many.map(|dispatch| dispatch.kernel.name));
         }
     }
-    for kernel in
-        ["relu_forward", "add_forward", "preprocess_forward", "conv_forward_naive", "gram_backward_naive"]
-    {
+    for kernel in [
+        "relu_forward",
+        "add_forward",
+        "mix_forward",
+        "preprocess_forward",
+        "decode_texels_forward",
+        "encode_texels_forward",
+        "resample_forward_vertical",
+        "conv_forward_naive",
+        "gram_backward_naive",
+    ] {
         assert!(long.contains(&kernel), "{kernel} in more than 65535 workgroups");
     }
 }
@@ -219,11 +236,7 @@ fn every_family_has_a_canary() {
         let Tolerance { atol, rtol, .. } = case.tolerance;
         let expected = case.expected();
         let run = run(&case, &Options::default());
-        let output: Vec<f64> = if case.makes_words() {
-            run.output.iter().copied().map(f64::from).collect()
-        } else {
-            run.output.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect()
-        };
+        let output = case.makes().numbers(&run.output);
         assert_canary(&case.name, &output, &expected.output, atol, rtol);
         for (side, want) in run.sides.iter().zip(&expected.sides) {
             assert_canary(&format!("{}, side output", case.name), side, want, 0.0, 0.0);
@@ -295,6 +308,107 @@ fn the_mask_of_a_convolution_is_that_of_its_output() {
             assert!(run.sides == [relu_mask(&y, size)], "{name}: another mask");
         }
     }
+}
+
+/// What the command does with a file, and what a host's texture goes through, give the same picture.
+#[test]
+fn resampled_pictures_are_those_of_the_image_crate() {
+    let (mut worst, mut different, mut all) = (0, 0, 0);
+    for case in cases::all().into_iter().filter(|case| case.family == "resample_forward") {
+        let values = case.values();
+        let resample = *case.steps[0].op.downcast::<Resample>().unwrap();
+        let Shape { h, w, .. } = case.inputs[0].shape;
+        let rgba: Vec<u8> = values[0].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let picture = Picture::from_rgba(w, h, &rgba).unwrap();
+        let want = picture.resized(resample.width, resample.height).to_rgba();
+        let run = run_on(&case, &values, &Options::default());
+        let got = run.output.iter().flat_map(|word| word.to_le_bytes());
+        let far = got.zip(&want).map(|(got, want)| got.abs_diff(*want));
+        let far: Vec<u8> = far.collect();
+        assert_eq!(far.len(), want.len(), "{}", case.name);
+        let most = far.iter().copied().max().unwrap();
+        assert!(most <= 1, "{}: {most} levels from the image crate's", case.name);
+        (worst, all) = (most.max(worst), all + far.len());
+        different += far.iter().filter(|levels| **levels > 0).count();
+    }
+    println!("at most {worst} levels from the image crate's, {different} of {all} bytes differ");
+    assert!(different < all / 100, "{different} of {all} bytes differ: places or weights are wrong");
+}
+
+/// What is behind a row, and what a texel holds that is no colour, does not matter: every half there is.
+#[test]
+fn every_half_is_decoded() {
+    let name = "decode_texels_forward 61×67 Rgba16Float in rows of 192";
+    let mut case = cases::all().into_iter().find(|case| case.name == name).unwrap();
+    // Both halves of each word through all bits, alpha 1.
+    let (height, width) = (64, 1024);
+    case.inputs[0].shape = Shape::new(1, height, 2 * width);
+    case.steps[0].op = Arc::new(DecodeTexels { format: TexelFormat::Rgba16Float, width });
+    let words = (0..height * width).flat_map(|bits| [bits | (bits ^ 0xffff) << 16, bits | 0x3c00 << 16]);
+    let run = run_on(&case, &[words.clone().collect()], &Options::default());
+    let words: Vec<f64> = words.map(f64::from).collect();
+    let twin = cases::twin(&*case.steps[0].op, &[&words], &[case.inputs[0].shape]);
+    let Tolerance { atol, rtol, .. } = case.tolerance;
+    let (got, want) = (Elements::Bytes.numbers(&run.output), twin.exact.unwrap());
+    assert_close("every half", &got, &want, atol, rtol);
+    assert_canary("every half", &got, &want, atol, rtol);
+}
+
+/// And every byte is encoded to the half that is the nearest, whatever this device makes of powers.
+#[test]
+fn every_byte_is_encoded_to_the_nearest_half() {
+    let name = "encode_texels_forward 61×67 Rgba16Float in rows of 192";
+    let mut case = cases::all().into_iter().find(|case| case.name == name).unwrap();
+    case.inputs[0].shape = Shape::new(1, 16, 16);
+    case.steps[0].op = Arc::new(EncodeTexels { format: TexelFormat::Rgba16Float, pitch: 64 });
+    let words = (0..=255_u32).map(|byte| byte | (255 - byte) << 8 | (byte ^ 0x5a) << 16 | byte << 24);
+    let run = run_on(&case, &[words.clone().collect()], &Options::default());
+    let words: Vec<f64> = words.map(f64::from).collect();
+    let twin = cases::twin(&*case.steps[0].op, &[&words], &[case.inputs[0].shape]);
+    let want: Vec<u32> = twin.output.iter().map(|word| *word as u32).collect();
+    assert_eq!(run.output, want);
+}
+
+/// The two halves of a resampling weigh alike.
+#[test]
+fn both_passes_of_a_resampling_have_the_same_window() {
+    let window = |name: &str| {
+        let text = KERNELS.iter().find(|kernel| kernel.name == name).unwrap().text();
+        let (_, rest) = text.split_once("// sin(πx)/(πx).").unwrap();
+        rest.split_once("@compute").unwrap().0.to_owned()
+    };
+    let vertical = window("resample_forward_vertical");
+    assert!(vertical.contains("fn sinc") && vertical.contains("fn lanczos"));
+    assert_eq!(vertical, window("resample_forward_horizontal"));
+}
+
+#[test]
+fn ops_of_textures_refuse_what_does_not_fit() {
+    let refused =
+        |op: &dyn Op, shape: Shape| matches!(op.output_shape(&[shape]), Err(impasto::Error::Shape { .. }));
+    for (format, words) in [(TexelFormat::Rgba8, 1), (TexelFormat::Rgba16Float, 2)] {
+        let decode = DecodeTexels { format, width: 7 };
+        let encode = EncodeTexels { format, pitch: 7 * words };
+        assert_eq!(decode.output_shape(&[Shape::new(1, 5, 7 * words)]).unwrap(), Shape::new(1, 5, 7));
+        assert_eq!(encode.output_shape(&[Shape::new(1, 5, 7)]).unwrap(), Shape::new(1, 5, 7 * words));
+        assert!(refused(&decode, Shape::new(1, 5, 7 * words - 1)), "a row that is too short");
+        assert!(refused(&encode, Shape::new(1, 5, 8)), "a row that is too long");
+        assert!(refused(&decode, Shape::new(3, 5, 64)) && refused(&encode, Shape::new(3, 5, 7)), "planes");
+        assert!(refused(&decode, Shape::new(1, 0, 64)) && refused(&encode, Shape::new(1, 0, 7)), "no row");
+        assert!(refused(&DecodeTexels { format, width: 0 }, Shape::new(1, 5, 64)), "no texel");
+        // Of which 2³¹ have 2³² words.
+        assert!(refused(&DecodeTexels { format, width: u32::MAX }, Shape::new(1, 5, 64)));
+    }
+    let resample = Resample { height: 3, width: 4 };
+    assert!(refused(&resample, Shape::new(3, 5, 7)) && refused(&resample, Shape::new(1, 0, 7)));
+    assert!(refused(&Resample { height: 0, width: 4 }, Shape::new(1, 5, 7)), "nothing");
+    assert!(refused(&Resample { height: 1, width: u32::MAX }, Shape::new(1, 5, 7)), "more than f32 counts");
+    // What lies between the passes has as many columns as the input and as many rows as the output.
+    let case =
+        Case::of(&(Arc::new(Resample { height: 1000, width: 1 }) as Arc<dyn Op>), &[Shape::new(1, 1, 1000)]);
+    let limit = Options { max_binding_bytes: Some(999 * 4000), ..Options::default() };
+    let planned = Planned::new(&shared_gpu().gpu, &case, &limit);
+    assert!(matches!(planned, Err(impasto::Error::Memory { .. })));
 }
 
 // ---- The sentinels themselves ----

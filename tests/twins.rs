@@ -8,6 +8,7 @@ mod common;
 
 use common::compare::{assert_canary, assert_close, compare};
 use common::random::Random;
+use impasto::picture::Picture;
 use impasto::reference::*;
 
 /// Sizes (C, H, W): one cell, one row, one column, odd, prime, even beside odd, never only squares.
@@ -465,6 +466,164 @@ fn a_picture_survives_the_way_in_and_out() {
     }
 }
 
+/// Numbers in 0..255 as bytes.
+fn rounded(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().map(|number| number.round() as u8).collect()
+}
+
+#[test]
+fn texels_of_8_bits_are_laid_over_white_by_hand() {
+    // Opaque red-ish, half transparent, nothing there, and two words that are padding; then a row of the same.
+    let row = [0xff0a_c801, 0x800a_c801, 0x0012_3456, 0xdead_beef, 0x1234_5678];
+    let x = [row, row].concat();
+    let y: Vec<f64> = decode_texels_forward(&x, (2, 3), 5, 1);
+    // 255 − (255 − value)·128/255.
+    let half = [1.0, 200.0, 10.0].map(|value| 255.0 - (255.0 - value) * 128.0 / 255.0);
+    let row = [1.0, 200.0, 10.0, 255.0, half[0], half[1], half[2], 255.0, 255.0, 255.0, 255.0, 255.0];
+    // Two roundings of numbers below 256.
+    assert_close("decode_texels_forward", &y, &[row, row].concat(), 6e-14, 0.0);
+    assert_canary("decode_texels_forward", &y, &[row, row].concat(), 6e-14, 0.0);
+}
+
+/// Every value with every alpha becomes what the same picture becomes when it comes from a file.
+#[test]
+fn texels_of_8_bits_are_what_a_png_gives() {
+    let pixels = image::RgbaImage::from_fn(256, 256, |x, y| {
+        image::Rgba([x as u8, 255 - x as u8, (x * 7 + y) as u8, y as u8])
+    });
+    let mut file = std::io::Cursor::new(Vec::new());
+    pixels.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    let picture = Picture::decode(file.get_ref(), "").unwrap();
+    let (words, _) = pixels.as_raw().as_chunks();
+    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let y: Vec<f64> = decode_texels_forward(&words, (256, 256), 256, 1);
+    assert!(rounded(&y) == picture.to_rgba());
+    let y: Vec<f32> = decode_texels_forward(&words, (256, 256), 256, 1);
+    assert!(rounded(&y.into_iter().map(f64::from).collect::<Vec<_>>()) == picture.to_rgba());
+}
+
+#[test]
+fn texels_of_half_precision_give_hand_computed_numbers() {
+    // Bits of halves: 1, ½, ¼, 0.002 and what is out of range. A half is a sign, 5 bits of exponent above −15, and 10
+    // of mantissa.
+    let [one, half, quarter, small] = [0x3c00, 0x3800, 0x3400, 0x1819];
+    let [tiny, two, infinity, minus_one, minus_infinity] = [0x0001, 0x4000, 0x7c00, 0xbc00, 0xfc00];
+    let [nan, negative_nan] = [0x7e01, 0xfe00];
+    let texels: [[u32; 4]; 6] = [
+        [one, half, quarter, one],
+        [small, tiny, 0, one],
+        [two, infinity, minus_one, one],
+        [minus_infinity, nan, negative_nan, two],
+        // ½ of alpha, and none.
+        [quarter, one, 0, half],
+        [half, quarter, one, nan],
+    ];
+    let mut x: Vec<u32> = texels.iter().flat_map(|[r, g, b, a]| [r | g << 16, b | a << 16]).collect();
+    // Three texels a row, and a word behind them.
+    x.insert(6, 0x7e00_7e00);
+    x.push(0x7e00_7e00);
+    let y: Vec<f64> = decode_texels_forward(&x, (2, 3), 7, 2);
+    // 255·(1.055·½^(1/2.4) − 0.055) and the same of ¼, worked out to 20 digits; 0x1819 is (1024 + 25)·2⁻¹⁹.
+    let [half, quarter] = [187.516_030_678_374_62, 136.960_176_273_214_53];
+    let small = 255.0 * 12.92 * 1049.0 / 524_288.0;
+    let tiny = 255.0 * 12.92 / 16_777_216.0;
+    let want = [
+        [255.0, half, quarter, 255.0],
+        [small, tiny, 0.0, 255.0],
+        [255.0, 255.0, 0.0, 255.0],
+        [0.0, 0.0, 0.0, 255.0],
+        [(quarter + 255.0) / 2.0, 255.0, 127.5, 255.0],
+        [255.0; 4],
+    ];
+    assert_close("halves", &y, want.as_flattened(), 1e-12, 0.0);
+    assert_canary("halves", &y, want.as_flattened(), 1e-12, 0.0);
+}
+
+#[test]
+fn pictures_become_texels_by_hand() {
+    let rgba = [255, 0, 128, 255, 10, 11, 1, 255];
+    // Rows of one pixel, then of two, with a word of padding.
+    let y: Vec<f64> = encode_texels_forward(&rgba, (2, 1), 2, 1);
+    assert_eq!(rounded(&y), [255, 0, 128, 255, 0, 0, 0, 0, 10, 11, 1, 255, 0, 0, 0, 0]);
+    let y: Vec<f64> = encode_texels_forward(&rgba, (1, 2), 5, 2);
+    // ((128/255 + 0.055)/1.055)^2.4 and of 11, the first above the foot, to 20 digits; 10 and 1 are below.
+    let linear = |byte: f64| byte / 255.0 / 12.92;
+    let [middle, eleven] = [0.215_860_500_113_899_16, 0.003_346_535_763_899_158_5];
+    let want = [1.0, 0.0, middle, 1.0, linear(10.0), eleven, linear(1.0), 1.0, 0.0, 0.0];
+    assert_close("encode_texels_forward", &y, &want, 1e-15, 1e-14);
+    assert_canary("encode_texels_forward", &y, &want, 1e-15, 1e-14);
+}
+
+/// In half precision too there are enough numbers for every one of 256.
+#[test]
+fn a_picture_survives_the_way_out_to_texels_and_in_again() {
+    let rgba: Vec<u8> = (0..=255_u8).flat_map(|level| [level, 255 - level, level ^ 0x55, 255]).collect();
+    let y: Vec<f64> = encode_texels_forward(&rgba, (16, 16), 33, 2);
+    let half = |value: f64| u32::from(half::f16::from_f64(value).to_bits());
+    let words: Vec<u32> = y.chunks_exact(2).map(|pair| half(pair[0]) | half(pair[1]) << 16).collect();
+    assert_eq!(rounded(&decode_texels_forward(&words, (16, 16), 33, 2)), rgba);
+}
+
+#[test]
+fn resample_gives_hand_computed_numbers() {
+    // Of one pixel only copies can be made; alpha goes.
+    let one: Vec<f64> = resample_forward(&[10, 200, 0, 7], (1, 1), (2, 3));
+    assert_close("copies", &one, &[10.0, 200.0, 0.0, 255.0].repeat(6), 1e-12, 0.0);
+    // To the same size nothing changes: the weights of all other pixels are those of whole places, 0.
+    let mut random = Random::new(12);
+    let rgba: Vec<u8> = random.bytes(7 * 5 * 4);
+    let same: Vec<f64> = resample_forward(&rgba, (7, 5), (7, 5));
+    let opaque: Vec<f64> =
+        rgba.iter().enumerate().map(|(i, byte)| if i % 4 == 3 { 255.0 } else { f64::from(*byte) }).collect();
+    assert_close("the same size", &same, &opaque, 1e-12, 0.0);
+    // Two rows to four: each of the four is ¼, ¾ or 1¼ away from the two, in quarters of a row 1, 3 or 5, where
+    // L(q/4) = 48·sin(45°·q)·sin(15°·q)/(π·q)².
+    let sine = |degrees: f64| degrees.to_radians().sin();
+    let square = |x: f64| x * x;
+    let window = |q: f64| 48.0 * sine(45.0 * q) * sine(15.0 * q) / square(std::f64::consts::PI * q);
+    let [near, next, far] = [window(1.0), window(3.0), window(5.0)];
+    let mix = |upper: f64, lower: f64| (upper * 40.0 + lower * 200.0) / (upper + lower);
+    let rows = [mix(near, far), mix(near, next), mix(next, near), mix(far, near)];
+    let want: Vec<f64> = rows.iter().flat_map(|row| [*row, *row, 0.0, 255.0]).collect();
+    let x = [40, 40, 0, 255, 200, 200, 0, 255];
+    let y: Vec<f64> = resample_forward(&x, (2, 1), (4, 1));
+    assert_close("two rows to four", &y, &want, 1e-12, 0.0);
+    assert_canary("two rows to four", &y, &want, 1e-12, 0.0);
+    // Columns go the same way.
+    assert_close("columns", &resample_forward::<f64>(&x, (1, 2), (1, 4)), &want, 1e-12, 0.0);
+    // Beside an edge the window overshoots, and is clamped.
+    let edge: Vec<f64> = resample_forward(&[[0; 4], [255; 4]].concat(), (1, 2), (1, 4));
+    assert_eq!([edge[0], edge[12]], [0.0, 255.0]);
+}
+
+/// In f32 the twin does what the crate does for [`Picture::resized`], operation by operation.
+#[test]
+fn resample_is_what_image_does() {
+    let mut random = Random::new(13);
+    for ((height, width), (new_height, new_width)) in [
+        ((1, 1), (3, 2)),
+        ((7, 5), (13, 11)),
+        ((61, 67), (23, 19)),
+        ((61, 67), (60, 68)),
+        ((127, 31), (31, 127)),
+        ((211, 199), (1, 503)),
+    ] {
+        let rgba = random.bytes(height * width * 4);
+        let picture = Picture::from_rgba(width as u32, height as u32, &rgba).unwrap();
+        let want = picture.resized(new_width as u32, new_height as u32).to_rgba();
+        let y: Vec<f32> = resample_forward(&rgba, (height, width), (new_height, new_width));
+        let y: Vec<u8> = y.iter().map(|value| value.round() as u8).collect();
+        assert!(y == want, "{height}×{width} to {new_height}×{new_width}");
+    }
+}
+
+#[test]
+fn mix_gives_hand_computed_numbers() {
+    assert_eq!(mix_forward(&[4.0, -8.0, 0.0], &[0.0, 4.0, 3.0], 0.25), [1.0, 1.0, 2.25]);
+    assert_eq!(mix_forward(&[4.0, f64::MAX], &[1.0, 2.0], 0.0), [1.0, 2.0]);
+    assert_eq!(mix_forward(&[4.0, 5.0], &[1.0, 2.0], 1.0), [4.0, 5.0]);
+}
+
 // ---- f32 against f64, with a canary for every function ----
 
 #[test]
@@ -518,6 +677,8 @@ fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
     let want = weighted_sum_backward(&[0.75], &wide_dy);
     check_rounding("weighted_sum_backward", &weighted_sum_backward(&[0.75], &dy), &want, 1, 1);
     check_rounding("add_forward", &add_forward(&x, &target), &add_forward(&wide_x, &wide_target), 1, 1);
+    let want = mix_forward(&wide_x, &wide_target, 0.625);
+    check_rounding("mix_forward", &mix_forward(&x, &target, 0.625), &want, 2, 1);
 }
 
 // ---- The comparison itself ----

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use impasto::cases::run::{GUARD, Given, POISON, POISON_BEHIND, given, set_apart};
-use impasto::cases::{Case, Known};
+use impasto::cases::{Case, Elements, Known};
 use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::graph::{Place, Program};
 use impasto::ops::KERNELS;
@@ -137,8 +137,8 @@ struct ResultFile {
     what: String,
     /// Where it lies, piece for piece.
     at: Vec<Range3>,
-    /// Whether its elements are words instead of floats.
-    words: bool,
+    /// Which numbers its words hold: the name of one of [`Elements`].
+    elements: &'static str,
     /// Whether no error is allowed.
     exact: bool,
     /// Numbers of 64 bits.
@@ -235,20 +235,20 @@ fn program(
     let mut results = Vec::new();
     let mut add = |what: String,
                    at: Vec<Range3>,
-                   words: bool,
+                   elements: Elements,
                    exact: bool,
                    expected: &[f64],
                    wgpu: Option<&Vec<u32>>| {
         let expected = blobs.put(bytemuck::cast_slice(expected));
         let wgpu = wgpu.map(|wgpu| blobs.put(bytemuck::cast_slice(wgpu)));
-        results.push(ResultFile { what, at, words, exact, expected, wgpu });
+        results.push(ResultFile { what, at, elements: elements.name(), exact, expected, wgpu });
     };
     let run = run.as_ref();
     let expected = &known.expected;
-    add("output".into(), kept(0), case.makes_words(), false, &expected.output, run.map(|run| &run.output));
+    add("output".into(), kept(0), case.makes(), false, &expected.output, run.map(|run| &run.output));
     for (index, side) in expected.sides.iter().enumerate() {
         let what = format!("side output {}", index + 1);
-        add(what, kept(index + 1), true, true, side, run.map(|run| &run.sides[index]));
+        add(what, kept(index + 1), Elements::Words, true, side, run.map(|run| &run.sides[index]));
     }
     for (index, expected) in expected.inputs.iter().enumerate() {
         let Some(expected) = expected else { continue };
@@ -256,7 +256,14 @@ fn program(
         let at = pieces
             .map(|(external, given)| (format!("external.{external}"), 0, 4 * given.words.len() as u64))
             .collect();
-        add(format!("input {index}"), at, false, false, expected, run.map(|run| &run.inputs[index]));
+        add(
+            format!("input {index}"),
+            at,
+            Elements::Floats,
+            false,
+            expected,
+            run.map(|run| &run.inputs[index]),
+        );
     }
 
     let arenas = program.arenas.iter().enumerate().map(|(index, bytes)| {
@@ -339,7 +346,10 @@ mod tests {
                 assert_eq!(file.results.len(), 1 + expected.sides.len() + updated, "{name}");
                 for result in &file.results {
                     let words: u64 = result.at.iter().map(|(_, _, bytes)| bytes / 4).sum();
-                    assert_eq!(words, result.expected.bytes / 8, "{name}: {}", result.what);
+                    let of_a_word =
+                        Elements::ALL.iter().find(|(name, _)| *name == result.elements).unwrap().1;
+                    let numbers = words * of_a_word.of_a_word() as u64;
+                    assert_eq!(numbers, result.expected.bytes / 8, "{name}: {}", result.what);
                 }
                 let guard = if prepared.same_as.is_none() { GUARD } else { 0 };
                 assert!(file.externals.iter().all(|external| external.guard == guard), "{name}");

@@ -86,6 +86,7 @@ fn planned(case: &Case, subgroups: Option<(u32, u32)>, options: &Options) -> Res
         alignment: ALIGNMENT,
         uniform_alignment: ALIGNMENT,
         slice_work: u64::MAX,
+        timestamps: false,
     };
     Planned::within(limits, case, options).map_err(|error| format!("{}: {error}", case.name))
 }

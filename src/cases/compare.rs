@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Case, Known, Tolerance, run::Run};
+use super::{Case, Elements, Known, Tolerance, run::Run};
 
 /// How far `got` is from `want`, at its worst element.
 #[derive(Clone, Debug)]
@@ -94,12 +94,7 @@ pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: 
         return Comparison::wrong(name, run.overruns.join("; "));
     }
     let Tolerance { atol, rtol, .. } = tolerance;
-    let floats = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
-    let output = if case.makes_words() {
-        run.output.iter().copied().map(f64::from).collect()
-    } else {
-        floats(&run.output)
-    };
+    let output = case.makes().numbers(&run.output);
     let expected = &known.expected;
     let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
     if run.sides.len() != expected.sides.len() {
@@ -114,7 +109,7 @@ pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: 
         let name = format!("{name}, input {index}");
         let found = &run.inputs[index];
         if let Some(want) = want {
-            worst = worst.or_worse(compare(&name, &floats(found), want, atol, rtol));
+            worst = worst.or_worse(compare(&name, &Elements::Floats.numbers(found), want, atol, rtol));
         } else if found != given {
             return Comparison::wrong(&name, "it was changed, and nobody may write it".to_owned());
         }

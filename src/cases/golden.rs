@@ -412,7 +412,7 @@ pub async fn kept(engine: &Engine, tape: &Tape, inputs: &[(&str, &[f32])]) -> Re
         externals.insert(external, Arc::new(buffer));
     }
     let executable = Executable::new(gpu, engine.pipelines(), program, externals).await?;
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let mut encoder = gpu.encoder("impasto");
     executable.record(&mut encoder, 0..executable.program().slices.len());
     let ranges: Vec<Vec<_>> =
         (0..executable.program().kept.len()).map(|kept| executable.kept(kept)).collect();

@@ -10,17 +10,22 @@ pub mod run;
 
 use std::sync::Arc;
 
+use half::f16;
+
 use crate::error::Result;
 use crate::graph::{Phase, Role, Tape, TensorId};
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::ops::add::Add;
 use crate::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, arranged_elements, weights_shape};
 use crate::ops::gram::{Gram, GramBackward};
+use crate::ops::mix::Mix;
 use crate::ops::pool::{Pool, PoolBackward};
 use crate::ops::preprocess::{Postprocess, Preprocess};
 use crate::ops::probe::{Copy, Peak};
 use crate::ops::relu::{Relu, ReluBackward, mask_shape};
+use crate::ops::resample::Resample;
 use crate::ops::squared_error::{SquaredError, SquaredErrorBackward};
+use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use crate::ops::weighted_sum::{WeightedSum, WeightedSumBackward};
 use crate::ops::{Epilogue, Form, Op, Shape};
 use crate::reference;
@@ -65,6 +70,9 @@ pub enum Fill {
     Mask(Shape),
     /// Random RGBA pixels, one word each.
     Rgba,
+    /// Random halves, two a word: most in 0..1 as a linear light is, the others any, negative, infinite and NaN among
+    /// them.
+    Halves,
     /// Random such that, after the mean (R, G, B) is added, none is so near a whole number that rounding could
     /// change its integer part; some lie below 0 and some above 255.
     Pixels([f32; 3]),
@@ -149,10 +157,55 @@ impl Case {
     }
 }
 
+/// Which numbers the words of an output hold: these are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// An f32 each.
+    Floats,
+    /// Bits, in which nothing may differ.
+    Words,
+    /// Four bytes each, the lowest first.
+    Bytes,
+    /// Two halves each, the lower one first.
+    Halves,
+}
+
+impl Elements {
+    /// All kinds with their names.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("floats", Self::Floats), ("words", Self::Words), ("bytes", Self::Bytes), ("halves", Self::Halves)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, it)| *it == self).map_or("", |(name, _)| name)
+    }
+
+    /// How many numbers a word holds.
+    pub fn of_a_word(self) -> usize {
+        match self {
+            Self::Floats | Self::Words => 1,
+            Self::Bytes => 4,
+            Self::Halves => 2,
+        }
+    }
+
+    /// The numbers in `words`.
+    pub fn numbers(self, words: &[u32]) -> Vec<f64> {
+        let half = |bits: u32| f16::from_bits(bits as u16).to_f64();
+        match self {
+            Self::Floats => words.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect(),
+            Self::Words => words.iter().map(|word| f64::from(*word)).collect(),
+            Self::Bytes => words.iter().flat_map(|word| word.to_le_bytes().map(f64::from)).collect(),
+            Self::Halves => words.iter().flat_map(|word| [*word, word >> 16].map(half)).collect(),
+        }
+    }
+}
+
 /// What must be in the buffers afterwards.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// The last step's main output.
+    /// The last step's main output, in the numbers that [`Case::makes`] says: before they are rounded to bytes or
+    /// halves.
     pub output: Vec<f64>,
     /// Its side outputs: words, each as a number, that allow no error.
     pub sides: Vec<Vec<f64>>,
@@ -235,6 +288,7 @@ impl Case {
             self.inputs.iter().zip(&bits).map(|(input, bits)| input.widen(bits)).collect();
         let mut updated = vec![false; self.inputs.len()];
         let mut sides = Vec::new();
+        let mut exact = None;
         for _ in 0..self.repeats {
             let mut shapes = shapes.clone();
             wires.truncate(shapes.len());
@@ -265,18 +319,30 @@ impl Case {
                 );
                 shapes.push(shape);
                 sides = result.sides;
+                exact = result.exact;
                 wires.push(result.output);
             }
         }
-        let output = wires[wires.len() - 1].clone();
+        let output = exact.unwrap_or_else(|| wires[wires.len() - 1].clone());
         let inputs =
             wires.into_iter().zip(updated).map(|(values, updated)| updated.then_some(values)).collect();
         Expected { output, sides, inputs }
     }
 
-    /// Whether the main output's elements are words instead of floats.
-    pub fn makes_words(&self) -> bool {
-        self.steps.last().is_some_and(|step| step.op.downcast::<Postprocess>().is_some())
+    /// What the main output's words are.
+    pub fn makes(&self) -> Elements {
+        let Some(Step { op, .. }) = self.steps.last() else { return Elements::Floats };
+        if op.downcast::<Postprocess>().is_some() {
+            Elements::Words
+        } else if let Some(DecodeTexels { format, .. }) = op.downcast() {
+            if *format == TexelFormat::Rgba8 { Elements::Words } else { Elements::Bytes }
+        } else if let Some(EncodeTexels { format, .. }) = op.downcast() {
+            if *format == TexelFormat::Rgba8 { Elements::Words } else { Elements::Halves }
+        } else if op.downcast::<Resample>().is_some() {
+            Elements::Bytes
+        } else {
+            Elements::Floats
+        }
     }
 
     /// A limit of bindings, in bytes, that cuts the largest tensor into about [`Self::pieces`] pieces, or into
@@ -325,6 +391,14 @@ impl Input {
                 reference::relu_mask(&random.vec_f64(c * h * w), (c, h, w))
             }
             Fill::Rgba => (0..len).map(|_| (random.bits() >> 32) as u32).collect(),
+            Fill::Halves => {
+                // From 2⁻⁸ on, which is 17 of 255 when encoded, and the same number between any two powers of 2.
+                let unit = |random: &mut Random| 0x1c00 + random.bits() as u32 % (0x3c01 - 0x1c00);
+                let any = |random: &mut Random| random.bits() as u32 & 0xffff;
+                let half =
+                    |random: &mut Random| if random.index(8) == 0 { any(random) } else { unit(random) };
+                (0..len).map(|_| half(random) | half(random) << 16).collect()
+            }
             Fill::Pixels(mean) => {
                 let plane = self.shape.plane() as usize;
                 floats(Box::new(|i| {
@@ -342,7 +416,7 @@ impl Input {
     /// Bits as the numbers that they mean.
     fn widen(&self, bits: &[u32]) -> Vec<f64> {
         match self.fill {
-            Fill::Rgba | Fill::Mask(_) => bits.iter().map(|word| f64::from(*word)).collect(),
+            Fill::Rgba | Fill::Halves | Fill::Mask(_) => bits.iter().map(|word| f64::from(*word)).collect(),
             _ => bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect(),
         }
     }
@@ -353,6 +427,8 @@ impl Input {
 pub struct Twin {
     /// The main output.
     pub output: Vec<f64>,
+    /// Where its words hold several numbers each, these before they were rounded.
+    pub exact: Option<Vec<f64>>,
     /// The side outputs.
     pub sides: Vec<Vec<f64>>,
     /// New values of the inputs that it overwrites.
@@ -380,6 +456,7 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
     }
     let mut others = Vec::new();
     let mut mask = false;
+    let mut exact = None;
     let output = if let Some(conv) = op.downcast::<Conv>() {
         let y =
             reference::conv_forward(inputs[0], inputs[1], inputs[2], size(shapes[0]), shapes[1].c as usize);
@@ -428,12 +505,42 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
         others = vec![(4, m), (5, v)];
         x
     } else if let Some(picture) = op.downcast::<Preprocess>() {
-        let rgba: Vec<u8> = inputs[0].iter().flat_map(|word| (*word as u32).to_le_bytes()).collect();
-        reference::preprocess_forward(&rgba, plane(shapes[0]), picture.mean.map(f64::from))
+        reference::preprocess_forward(&bytes(inputs[0]), plane(shapes[0]), picture.mean.map(f64::from))
     } else if let Some(picture) = op.downcast::<Postprocess>() {
         let rgba = reference::postprocess_forward(inputs[0], plane(shapes[0]), picture.mean.map(f64::from));
-        let (words, _) = rgba.as_chunks();
-        words.iter().map(|word| f64::from(u32::from_le_bytes(*word))).collect()
+        as_words(&rgba)
+    } else if let Some(DecodeTexels { format, width }) = op.downcast() {
+        let Shape { h, w: pitch, .. } = shapes[0];
+        let size = (h as usize, *width as usize);
+        let y: Vec<f64> = reference::decode_texels_forward(
+            &words(inputs[0]),
+            size,
+            pitch as usize,
+            format.words() as usize,
+        );
+        let rounded = as_words(&rounded(&y));
+        exact = (*format == TexelFormat::Rgba16Float).then_some(y);
+        rounded
+    } else if let Some(EncodeTexels { format, pitch }) = op.downcast() {
+        let (pitch, words) = (*pitch as usize, format.words() as usize);
+        let y: Vec<f64> = reference::encode_texels_forward(&bytes(inputs[0]), plane(shapes[0]), pitch, words);
+        match format {
+            TexelFormat::Rgba8 => as_words(&rounded(&y)),
+            TexelFormat::Rgba16Float => {
+                let bits = y.iter().flat_map(|value| f16::from_f64(*value).to_le_bytes());
+                let words = as_words(&bits.collect::<Vec<u8>>());
+                exact = Some(y);
+                words
+            }
+        }
+    } else if let Some(Resample { height, width }) = op.downcast() {
+        let size = (*height as usize, *width as usize);
+        let y: Vec<f64> = reference::resample_forward(&bytes(inputs[0]), plane(shapes[0]), size);
+        let rounded = as_words(&rounded(&y));
+        exact = Some(y);
+        rounded
+    } else if let Some(Mix { ratio }) = op.downcast() {
+        reference::mix_forward(inputs[0], inputs[1], f64::from(*ratio))
     } else if let Some(peak) = op.downcast::<Peak>() {
         reference::peak_forward(inputs[0], inputs[1], peak.numbers() as usize, peak.steps() as usize)
     } else if op.downcast::<Copy>().is_some() {
@@ -448,7 +555,7 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
     } else {
         Vec::new()
     };
-    Twin { output, sides, updated }
+    Twin { output, exact, sides, updated }
 }
 
 fn size(shape: Shape) -> (usize, usize, usize) {
@@ -458,6 +565,21 @@ fn size(shape: Shape) -> (usize, usize, usize) {
 /// Numbers as the words that they are.
 fn words(numbers: &[f64]) -> Vec<u32> {
     numbers.iter().map(|word| *word as u32).collect()
+}
+
+/// The bytes of words, each as a number, the lowest first.
+fn bytes(numbers: &[f64]) -> Vec<u8> {
+    words(numbers).into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// The other way.
+fn as_words(bytes: &[u8]) -> Vec<f64> {
+    bytes.as_chunks().0.iter().map(|word| f64::from(u32::from_le_bytes(*word))).collect()
+}
+
+/// Numbers in 0..255 to the nearest bytes.
+fn rounded(numbers: &[f64]) -> Vec<u8> {
+    numbers.iter().map(|number| number.round() as u8).collect()
 }
 
 fn plane(shape: Shape) -> (usize, usize) {
@@ -564,7 +686,9 @@ pub fn all() -> Vec<Case> {
     cases.extend(gram());
     cases.extend(costs());
     cases.extend(adam());
+    cases.extend(mixtures());
     cases.extend(pictures());
+    cases.extend(textures());
     cases.extend(probes());
     cases
 }
@@ -902,6 +1026,76 @@ fn pictures() -> impl Iterator<Item = Case> {
     preprocess.chain(postprocess)
 }
 
+fn mixtures() -> impl Iterator<Item = Case> {
+    SIZES.into_iter().chain([MANY]).zip([0.6, 0.0, 1.0, 0.25, 0.6, 0.125, 0.9]).map(|(x, ratio)| {
+        let inputs = vec![signed(x), signed(x)];
+        case("mix_forward", format!("{x}, {ratio} of noise"), Mix { ratio }, inputs, mix_tolerance())
+    })
+}
+
+/// A texture's rows with what is behind them, in words.
+fn texels(format: TexelFormat, h: u32, pitch: u32) -> Input {
+    let fill = match format {
+        TexelFormat::Rgba8 => Fill::Rgba,
+        TexelFormat::Rgba16Float => Fill::Halves,
+    };
+    input(Shape::new(1, h, pitch), fill)
+}
+
+fn textures() -> impl Iterator<Item = Case> {
+    const RGBA8: TexelFormat = TexelFormat::Rgba8;
+    const RGBA16: TexelFormat = TexelFormat::Rgba16Float;
+    // Without padding, with a copy's (64 words), and with one that puts the texels of two words at odd places.
+    let sizes = [
+        (RGBA8, 1, 1, 1),
+        (RGBA8, 5, 7, 64),
+        (RGBA8, 67, 61, 64),
+        (RGBA8, 29, 97, 98),
+        (RGBA16, 1, 1, 2),
+        (RGBA16, 7, 5, 64),
+        (RGBA16, 1, 64, 128),
+        (RGBA16, 61, 67, 192),
+        (RGBA16, 37, 41, 83),
+    ];
+    // More than 65535 workgroups.
+    let decode = sizes.into_iter().chain([(RGBA8, 2053, 2049, 2112)]).map(|(format, h, width, pitch)| {
+        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+        let op = DecodeTexels { format, width };
+        let inputs = vec![texels(format, h, pitch)];
+        case("decode_texels_forward", what, op, inputs, decode_texels_tolerance(format))
+    });
+    let encode = sizes.into_iter().chain([(RGBA8, 1201, 3001, 3520)]).map(|(format, h, width, pitch)| {
+        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+        let op = EncodeTexels { format, pitch };
+        let inputs = vec![input(Shape::new(1, h, width), Fill::Rgba)];
+        case("encode_texels_forward", what, op, inputs, encode_texels_tolerance(format))
+    });
+    // Smaller, larger, one side each way, by little, as they are.
+    let resample = [
+        ((1, 1), (1, 1)),
+        ((1, 1), (5, 3)),
+        ((5, 7), (1, 1)),
+        ((7, 5), (13, 11)),
+        ((2, 3), (37, 41)),
+        ((61, 67), (23, 19)),
+        ((61, 67), (60, 68)),
+        ((41, 37), (41, 37)),
+        ((127, 31), (31, 127)),
+        ((211, 199), (97, 211)),
+        ((331, 337), (17, 13)),
+        // More than 65535 workgroups between the two passes.
+        ((2, 70_001), (61, 5)),
+    ]
+    .into_iter()
+    .map(|((h, w), (height, width))| {
+        let x = Shape::new(1, h, w);
+        let op = Resample { height, width };
+        let what = format!("{h}×{w} to {height}×{width}");
+        case("resample_forward", what, op, vec![input(x, Fill::Rgba)], resample_tolerance(op, x))
+    });
+    decode.chain(encode).chain(resample)
+}
+
 /// a and b of a probe's multiply-adds. Since a is below 1 and b moves every number by 3 %, one step too few or too
 /// many shows.
 const FACTORS: [f32; 2] = [0.97, 0.21];
@@ -955,6 +1149,43 @@ fn adam_tolerance(steps: u32) -> Tolerance {
         rtol: EPSILON * (2.0 + f64::from(steps)),
         reason: "every step rounds x once by 2⁻²⁴ of it, and its change, which is less than 4, by a few times 2⁻²⁴; \
                  doubled because a division and a root may be off by more",
+    }
+}
+
+fn mix_tolerance() -> Tolerance {
+    // Two products within ±1, and their sum.
+    Tolerance::few(1, 2.0)
+}
+
+fn decode_texels_tolerance(format: TexelFormat) -> Tolerance {
+    match format {
+        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba16Float => Tolerance {
+            atol: 0.5 + 255.0 * 16.0 * EPSILON,
+            rtol: 0.0,
+            reason: "half a level is the rounding to 8 bits. A power is 2 to a product with a logarithm: of numbers                      from 0.003 on the logarithm is within ±9 and off by 3·2⁻²¹, divided by 2.4; the language allows                      the power a few times 2⁻²³ more. 2⁻¹⁹ of 255 levels are allowed",
+        },
+    }
+}
+
+fn encode_texels_tolerance(format: TexelFormat) -> Tolerance {
+    match format {
+        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba16Float => Tolerance {
+            atol: 0.0,
+            rtol: 1.0 / 2048.0 + 32.0 * EPSILON,
+            reason: "a half is off by 2⁻¹¹ of itself. Before, a power is 2 to a product within ±9, of which the                      language allows each factor to be off by a few times 2⁻²²: 2⁻¹⁸ of it are allowed",
+        },
+    }
+}
+
+fn resample_tolerance(op: Resample, x: Shape) -> Tolerance {
+    // Places are in pixels before, and a weight changes by places in those of the coarser scale.
+    let place = |before: u32, after: u32| f64::from(before).min(f64::from(after)) * EPSILON;
+    Tolerance {
+        atol: 0.5 + 1e-3 + 500.0 * (place(x.h, op.height) + place(x.w, op.width)),
+        rtol: 0.0,
+        reason: "half a level is the rounding to 8 bits. Weights are off by a few times 2⁻²³ and their sizes add up to                  less than 2 in each direction: a thousandth of a level. A place rounds by up to 2⁻²³ of the side, and                  where black and white alternate, what stands at a place changes by fewer than 500 levels a pixel",
     }
 }
 
@@ -1024,6 +1255,17 @@ impl Case {
                 ("preprocess_forward", vec![input(x, Fill::Rgba)], none, Tolerance::few(1, 0.0))
             } else if let Some(picture) = op.downcast::<Postprocess>() {
                 ("postprocess_forward", vec![input(x, Fill::Pixels(picture.mean))], none, Tolerance::EXACT)
+            } else if let Some(decode) = op.downcast::<DecodeTexels>() {
+                let own = vec![texels(decode.format, x.h, x.w)];
+                ("decode_texels_forward", own, none, decode_texels_tolerance(decode.format))
+            } else if let Some(encode) = op.downcast::<EncodeTexels>() {
+                let tolerance = encode_texels_tolerance(encode.format);
+                ("encode_texels_forward", vec![input(x, Fill::Rgba)], none, tolerance)
+            } else if let Some(resample) = op.downcast::<Resample>() {
+                let tolerance = resample_tolerance(*resample, x);
+                ("resample_forward", vec![input(x, Fill::Rgba)], none, tolerance)
+            } else if op.downcast::<Mix>().is_some() {
+                ("mix_forward", all_signed(), none, mix_tolerance())
             } else if let Some(peak) = op.downcast::<Peak>() {
                 ("peak_forward", peak_inputs(x), none, peak_tolerance(peak))
             } else if op.downcast::<Copy>().is_some() {

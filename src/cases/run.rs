@@ -242,7 +242,7 @@ impl Prepared {
     /// [`Error::Gpu`] where the device refuses it.
     pub async fn submit(&self, gpu: &Gpu, what: &str) -> Result<()> {
         let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = gpu.encoder("impasto");
         let slices = self.executable.program().slices.len();
         if self.passes {
             (0..slices).for_each(|slice| self.executable.record(&mut encoder, slice..slice + 1));
@@ -371,7 +371,7 @@ fn piece_words(shape: Shape, role: Role, limit: u64, piece: usize) -> Result<Ran
 
 async fn read(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u32>> {
     let mut readback = Readback::new(gpu, bytes, 1).await?;
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let mut encoder = gpu.encoder("impasto");
     let ticket = readback.copy(&mut encoder, &[(buffer, offset, bytes)]);
     gpu.queue().submit([encoder.finish()]);
     Ok(bytemuck::pod_collect_to_vec(&readback.read(gpu, ticket).await?))

@@ -1,8 +1,8 @@
 //! Finding adapters and opening devices.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::upload::Staging;
 use super::wait::{self, Signal};
 use crate::error::{Error, Result};
 
@@ -101,7 +101,7 @@ pub enum DeviceRequest {
 impl DeviceRequest {
     fn features(self, adapter: &wgpu::Adapter) -> wgpu::Features {
         match self {
-            Self::Full => adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            Self::Full => Gpu::wanted_features(adapter.features()),
             Self::Portable => wgpu::Features::empty(),
         }
     }
@@ -122,8 +122,8 @@ pub struct Gpu {
     summary: AdapterSummary,
     limits: wgpu::Limits,
     faults: Arc<Faults>,
-    /// Bytes on their way to the device since it was last waited for; see [`Gpu::write`].
-    pub(super) staged: AtomicU64,
+    /// What [`Gpu::write`] and [`Gpu::stage`] go through, from its first use on.
+    staging: Mutex<Option<Staging>>,
 }
 
 /// What a device has reported.
@@ -180,11 +180,16 @@ impl Gpu {
         Ok(gpu)
     }
 
+    /// Those of an adapter's features that we use where they are there.
+    pub(crate) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
+        adapter & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
+    }
+
     /// Uses a host's device and queue, with whatever limits and features the host asked for.
     pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
         let summary = AdapterSummary::new(&device.adapter_info(), &limits, device.features());
-        Self { device, queue, summary, limits, faults: Arc::default(), staged: AtomicU64::new(0) }
+        Self { device, queue, summary, limits, faults: Arc::default(), staging: Mutex::default() }
     }
 
     /// The wgpu device.
@@ -195,6 +200,16 @@ impl Gpu {
     /// The wgpu queue.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// An encoder for commands of our own.
+    pub(crate) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+
+    /// The ring that bytes go through, where there is one yet.
+    pub(super) fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
+        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the adapter is.
@@ -283,6 +298,28 @@ impl Gpu {
     /// Why the device is lost, where it is.
     pub fn lost(&self) -> Option<&str> {
         self.faults.lost.get().map(String::as_str)
+    }
+
+    /// Fails where the device is lost, and asks wgpu itself, because a host's device reports to its host. Allocates, polls
+    /// and submits nothing, and leaves the error scopes as they were.
+    pub(crate) fn check_alive(&self, what: &str) -> Result<()> {
+        if !self.is_lost() {
+            // Scopes are silent about a lost device, and lost is the first thing that wgpu looks for. So a request that no
+            // device grants is refused aloud by one that is there, and in silence by one that is not.
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let nonsense = wgpu::BufferDescriptor {
+                label: Some("impasto.check"),
+                size: 4,
+                usage: wgpu::BufferUsages::empty(),
+                mapped_at_creation: false,
+            };
+            drop(self.device.create_buffer(&nonsense));
+            match wait::now(scope.pop()) {
+                Some(None) => self.lose(""),
+                Some(Some(_)) | None => return Ok(()),
+            }
+        }
+        Err(self.fault(what, String::new()))
     }
 
     /// Somebody saw that the device is lost.

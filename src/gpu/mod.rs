@@ -2,9 +2,12 @@
 
 mod device;
 mod kernel;
+mod mailbox;
 mod pipelines;
 mod readback;
 mod recorder;
+mod slot;
+mod stopwatch;
 mod timer;
 mod upload;
 mod wait;
@@ -13,8 +16,12 @@ pub(crate) use device::Submission;
 pub use device::{AdapterSummary, DeviceRequest, Gpu, adapters};
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Edit, Kernel, Params};
+pub(crate) use mailbox::Mailbox;
 pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
+pub(crate) use stopwatch::{Lap, Stopwatch};
 pub use timer::Timer;
+pub(crate) use upload::Staging;
 pub use wait::is_caught_panic;
+pub(crate) use wait::now;

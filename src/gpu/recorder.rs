@@ -63,7 +63,7 @@ impl Recorder {
     }
 
     /// Records these slices in one compute pass that writes timestamps where asked to.
-    pub(super) fn record_pass(
+    pub(crate) fn record_pass(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         slices: impl IntoIterator<Item = usize>,

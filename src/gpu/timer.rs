@@ -66,7 +66,7 @@ impl Timestamps {
     const PASS_BYTES: u64 = 16;
 
     async fn time(&mut self, gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {
-        let mut encoder = encoder(gpu);
+        let mut encoder = gpu.encoder("impasto.timer");
         for (index, slice) in (0_u32..).zip(slices) {
             let writes = wgpu::ComputePassTimestampWrites {
                 query_set: &self.queries,
@@ -93,7 +93,7 @@ async fn time_by_clock(gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Resu
     let slice = |index: &usize| &recorder.slices()[*index];
     let mut seconds = Vec::with_capacity(slices.len());
     for run in slices.chunk_by(|a, b| slice(a).dispatch == slice(b).dispatch) {
-        let mut encoder = encoder(gpu);
+        let mut encoder = gpu.encoder("impasto.timer");
         recorder.record_pass(&mut encoder, run.iter().copied(), None);
         let commands = encoder.finish();
         let begin = Instant::now();
@@ -107,8 +107,4 @@ async fn time_by_clock(gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Resu
         }));
     }
     Ok(seconds)
-}
-
-fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
-    gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("impasto.timer") })
 }

@@ -86,6 +86,14 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
     }
 }
 
+/// The value of a future that is ready at once, as error scopes are natively.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
 /// How the message of wgpu's panic begins.
 const LOST_WHILE_POLLED: &str = "Error in Device::poll";
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::slice_stride;
 use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
-use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Pipelines, Recorder, Slice, Timer};
+use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Lap, Pipelines, Recorder, Slice, Timer};
 
 /// Seconds of work in one submission while a program is timed: far below a driver's patience, long enough for
 /// the clock frequency to stay up.
@@ -50,6 +50,71 @@ impl Externals {
     }
 }
 
+/// The memory that computed tensors live in, shared by programs that never run at the same time.
+#[derive(Clone, Debug)]
+pub struct Arenas(Vec<wgpu::Buffer>);
+
+impl Arenas {
+    /// Bytes of each buffer that `programs` can share: the largest of one lies in the largest of another.
+    pub fn planned_bytes<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Vec<u64> {
+        let mut shared: Vec<u64> = Vec::new();
+        for program in programs {
+            for (index, arena) in by_size(program).into_iter().enumerate() {
+                let bytes = program.arenas[arena].max(4);
+                match shared.get_mut(index) {
+                    Some(size) => *size = bytes.max(*size),
+                    None => shared.push(bytes),
+                }
+            }
+        }
+        shared
+    }
+
+    /// Memory for one of `programs` at a time.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the driver.
+    pub async fn new<'a>(gpu: &Gpu, programs: impl IntoIterator<Item = &'a Program>) -> Result<Self> {
+        let mut buffers = Vec::new();
+        for (index, bytes) in Self::planned_bytes(programs).into_iter().enumerate() {
+            buffers.push(gpu.buffer(&format!("impasto.arena.{index}"), bytes, STORAGE).await?);
+        }
+        Ok(Self(buffers))
+    }
+
+    /// Whether `program` finds room.
+    pub fn hold(&self, program: &Program) -> bool {
+        let wanted = Self::planned_bytes([program]);
+        wanted.len() <= self.0.len()
+            && wanted.iter().zip(&self.0).all(|(bytes, arena)| *bytes <= arena.size())
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(wgpu::Buffer::size).sum()
+    }
+
+    /// The buffers in the order of the program's arenas; `None` where it does not find room.
+    fn of(&self, program: &Program) -> Option<Vec<wgpu::Buffer>> {
+        let mut arenas = vec![None; program.arenas.len()];
+        for (buffer, arena) in self.0.iter().zip(by_size(program)) {
+            arenas[arena] = Some(buffer.clone());
+        }
+        self.hold(program).then(|| arenas.into_iter().flatten().collect())
+    }
+}
+
+/// The program's arenas, the largest first.
+fn by_size(program: &Program) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..program.arenas.len()).collect();
+    order.sort_by_key(|arena| (std::cmp::Reverse(program.arenas[*arena]), *arena));
+    order
+}
+
+/// How computed tensors are used.
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
 /// A program on a device. Replaying it allocates, compiles and binds nothing new.
 #[derive(Debug)]
 pub struct Executable {
@@ -62,7 +127,7 @@ pub struct Executable {
 
 impl Executable {
     /// Allocates the arenas, compiles the kernels, writes the uniforms and makes the bind groups. Every
-    /// external of the program must be in `externals`.
+    /// external of the program must be in `externals`. Submits nothing.
     ///
     /// # Errors
     /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the driver.
@@ -72,15 +137,35 @@ impl Executable {
         program: Program,
         externals: Externals,
     ) -> Result<Self> {
-        let storage =
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let mut arenas = Vec::with_capacity(program.arenas.len());
-        for (index, bytes) in program.arenas.iter().enumerate() {
-            arenas.push(gpu.buffer(&format!("impasto.arena.{index}"), (*bytes).max(4), storage).await?);
-        }
+        let arenas = Arenas::new(gpu, [&program]).await?;
+        let mut executable = Self::sharing(gpu, pipelines, program, externals, &arenas).await?;
+        executable.own_bytes += arenas.bytes();
+        Ok(executable)
+    }
+
+    /// The same with arenas that other programs use, too, and that are not counted as its own: what is in them does not
+    /// outlast the run of another.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] where the program does not find room, and as [`Executable::new`].
+    pub async fn sharing(
+        gpu: &Gpu,
+        pipelines: &Pipelines,
+        program: Program,
+        externals: Externals,
+        shared: &Arenas,
+    ) -> Result<Self> {
+        let Some(arenas) = shared.of(&program) else {
+            return Err(crate::Error::Memory {
+                what: "a program in another one's memory".into(),
+                needed: program.arenas.iter().sum(),
+                available: shared.bytes(),
+                remedy: "give it arenas that were made for it, too".into(),
+            });
+        };
         // One dispatch may not bind a buffer both to read and to write.
-        let unread = gpu.buffer("impasto.unread", UNUSED_BYTES, storage).await?;
-        let unwritten = gpu.buffer("impasto.unwritten", UNUSED_BYTES, storage).await?;
+        let unread = gpu.buffer("impasto.unread", UNUSED_BYTES, STORAGE).await?;
+        let unwritten = gpu.buffer("impasto.unwritten", UNUSED_BYTES, STORAGE).await?;
         let uniforms = Uniforms::new(gpu, &program).await?;
         let mut bound = Vec::with_capacity(program.dispatches.len());
         for (index, dispatch) in program.dispatches.iter().enumerate() {
@@ -123,8 +208,8 @@ impl Executable {
             bound.push(BoundDispatch { label, pipeline, bind_group });
         }
         let recorder = Recorder::new(bound, program.slices.clone(), uniforms.slice_stride as u32);
-        let own = arenas.iter().chain([&unread, &unwritten, &uniforms.blocks, &uniforms.slices]);
-        let own_bytes = own.map(wgpu::Buffer::size).sum();
+        let own = [&unread, &unwritten, &uniforms.blocks, &uniforms.slices];
+        let own_bytes = own.into_iter().map(wgpu::Buffer::size).sum();
         Ok(Self { program, recorder, arenas, externals, own_bytes })
     }
 
@@ -133,7 +218,8 @@ impl Executable {
         &self.program
     }
 
-    /// Bytes of the buffers that were really created for this program: [`Program::own_bytes`], counted again.
+    /// Bytes of the buffers that were really created for this program alone: [`Program::own_bytes`], counted again,
+    /// without the arenas where they are shared.
     pub fn allocated_bytes(&self) -> u64 {
         self.own_bytes
     }
@@ -152,6 +238,28 @@ impl Executable {
     /// Records slices; see [`Recorder::record`].
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, slices: std::ops::Range<usize>) {
         self.recorder.record(encoder, slices);
+    }
+
+    /// The same, timed by `lap` as far as that has room; `program` says which one this is.
+    pub(crate) fn record_timed<T: Copy>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        slices: std::ops::Range<usize>,
+        lap: &mut Lap<'_, T>,
+        program: T,
+    ) {
+        let mut start = slices.start;
+        while start < slices.end && lap.times() {
+            // One pass for each dispatch, because kernels differ tenfold.
+            let dispatch = self.program.slices[start].dispatch;
+            let run = self.program.slices[start..slices.end].iter();
+            let end = start + run.take_while(|slice| slice.dispatch == dispatch).count();
+            self.recorder.record_pass(encoder, start..end, lap.time(program, start..end));
+            start = end;
+        }
+        if start < slices.end {
+            self.recorder.record(encoder, start..slices.end);
+        }
     }
 
     /// Runs the program `repeats` times and returns for every dispatch its seconds in each repeat: by GPU
@@ -245,7 +353,7 @@ struct Uniforms {
 impl Uniforms {
     async fn new(gpu: &Gpu, program: &Program) -> Result<Self> {
         let alignment = u64::from(gpu.limits().min_uniform_buffer_offset_alignment);
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::UNIFORM;
         let mut bytes = Vec::new();
         let mut offsets = Vec::with_capacity(program.dispatches.len());
         for dispatch in &program.dispatches {
@@ -255,16 +363,14 @@ impl Uniforms {
             let end = offsets[offsets.len() - 1].0 + size;
             bytes.resize(end.next_multiple_of(alignment) as usize, 0);
         }
-        let blocks = gpu.buffer("impasto.params", (bytes.len() as u64).max(16), usage).await?;
-        gpu.write(&blocks, 0, &bytes).await?;
+        let blocks = gpu.buffer_with("impasto.params", &bytes, usage).await?;
         let slice_stride = slice_stride(alignment);
         let mut table = vec![0_u8; program.slices.len() * slice_stride as usize];
         for (entry, slice) in table.chunks_exact_mut(slice_stride as usize).zip(&program.slices) {
             entry[..4].copy_from_slice(&slice.first.to_le_bytes());
             entry[4..8].copy_from_slice(&slice.end.to_le_bytes());
         }
-        let slices = gpu.buffer("impasto.slices", (table.len() as u64).max(16), usage).await?;
-        gpu.write(&slices, 0, &table).await?;
+        let slices = gpu.buffer_with("impasto.slices", &table, usage).await?;
         Ok(Self { blocks, offsets, slices, slice_stride })
     }
 

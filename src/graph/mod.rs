@@ -10,7 +10,7 @@ mod rematerialise;
 mod tape;
 
 pub use autodiff::differentiate;
-pub use executable::{Executable, Externals};
+pub use executable::{Arenas, Executable, Externals};
 pub use fuse::fuse;
 pub use plan::{Limits, plan};
 pub use program::{Bytes, External, Place, PlannedDispatch, Program, Resource};

@@ -23,6 +23,8 @@ pub struct Limits {
     pub uniform_alignment: u64,
     /// Most work of one slice: see [`Slice::work`].
     pub slice_work: u64,
+    /// Whether the GPU's own clock can be read, which takes some memory.
+    pub timestamps: bool,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Limits {
             alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(256),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             slice_work,
+            timestamps: gpu.has_timestamps(),
         }
     }
 }

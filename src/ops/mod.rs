@@ -14,11 +14,14 @@ pub mod add;
 pub mod conv;
 mod epilogue;
 pub mod gram;
+pub mod mix;
 pub mod pool;
 pub mod preprocess;
 pub mod probe;
 pub mod relu;
+pub mod resample;
 pub mod squared_error;
+pub mod texels;
 pub mod weighted_sum;
 
 pub use epilogue::Epilogue;
@@ -27,6 +30,11 @@ pub use epilogue::Epilogue;
 pub const KERNELS: &[&Kernel] = &[
     &preprocess::PREPROCESS_FORWARD,
     &preprocess::POSTPROCESS_FORWARD,
+    &texels::DECODE_TEXELS_FORWARD,
+    &texels::ENCODE_TEXELS_FORWARD,
+    &resample::RESAMPLE_FORWARD_VERTICAL,
+    &resample::RESAMPLE_FORWARD_HORIZONTAL,
+    &mix::MIX_FORWARD,
     &conv::CONV_FORWARD_NAIVE,
     &conv::CONV_FORWARD_DIRECT,
     &conv::CONV_FORWARD_TILE,

@@ -113,19 +113,19 @@ struct AnyHead {
     checkpoint: u32,
 }
 
-fn picture_digest(picture: &Picture) -> String {
+pub(super) fn picture_digest(picture: &Picture) -> String {
     let sides = [picture.width().to_le_bytes(), picture.height().to_le_bytes()];
     digest([&sides[0][..], &sides[1][..], picture.rgb()])
 }
 
 impl Recipe {
-    pub(super) fn of(content: &Picture, style: &Picture, options: &Options, weights: &Weights) -> Self {
-        let fit = |picture: &Picture| options.size.fit(picture.width(), picture.height());
+    /// Without the pictures, which [`Recipe::set_content`] and [`Recipe::set_style`] tell.
+    pub(super) fn of(options: &Options, weights: &Weights) -> Self {
         Self {
-            content: picture_digest(content),
-            style: picture_digest(style),
+            content: String::new(),
+            style: String::new(),
             weights: weights.digest().to_owned(),
-            sizes: [fit(content), fit(style)],
+            sizes: [(0, 0); 2],
             alpha: options.alpha,
             beta: options.beta,
             learning_rate: options.learning_rate,
@@ -143,6 +143,35 @@ impl Recipe {
             noise_ratio: options.noise_ratio(),
             seed: options.seed,
         }
+    }
+
+    /// Another content; none for one that nobody can tell from others later.
+    pub(super) fn set_content(&mut self, content: Option<&Picture>, fitted: (u32, u32)) {
+        (self.content, self.sizes[0]) = (content.map(picture_digest).unwrap_or_default(), fitted);
+    }
+
+    /// Another style; none for one that nobody can tell from others later.
+    pub(super) fn set_style(&mut self, style: Option<&Picture>, fitted: (u32, u32)) {
+        (self.style, self.sizes[1]) = (style.map(picture_digest).unwrap_or_default(), fitted);
+    }
+
+    /// Other options of the same transfer.
+    pub(super) fn set_options(&mut self, options: &Options, weights: &Weights) {
+        let Self { content, style, sizes, .. } = self;
+        let (content, style, sizes) = (std::mem::take(content), std::mem::take(style), *sizes);
+        *self = Self { content, style, sizes, ..Self::of(options, weights) };
+    }
+
+    /// Fails where a picture is not known.
+    pub(super) fn check_complete(&self) -> Result<()> {
+        if self.content.is_empty() || self.style.is_empty() {
+            return Err(Error::Checkpoint {
+                name: "the checkpoint".into(),
+                reason: "a picture came from a texture or a buffer, and would not be known again".into(),
+                remedy: "give pictures (impasto::picture::Picture) where checkpoints are wanted".into(),
+            });
+        }
+        Ok(())
     }
 
     /// Fails at the first thing that `now` has otherwise, by its name on the command line.
@@ -266,7 +295,11 @@ impl Checkpoint {
         options: &Options,
         weights: &Weights,
     ) -> Result<()> {
-        self.about.recipe.refuse_other(&Recipe::of(content, style, options, weights))?;
+        let mut now = Recipe::of(options, weights);
+        let fit = |picture: &Picture| options.size.fit(picture.width(), picture.height());
+        now.set_content(Some(content), fit(content));
+        now.set_style(Some(style), fit(style));
+        self.about.recipe.refuse_other(&now)?;
         if options.steps < self.step() {
             return Err(Error::Option {
                 option: "--steps".into(),

@@ -44,7 +44,7 @@ impl Transfer {
 
     fn put_back(&self, pixels: &[wgpu::Buffer]) {
         let gpu = self.engine.gpu();
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = gpu.encoder("impasto");
         for (from, to) in pixels.iter().zip(self.step.externals().pieces(name::PIXELS)) {
             encoder.copy_buffer_to_buffer(from, 0, &to, 0, from.size());
         }

@@ -1,12 +1,16 @@
 //! A device with its compiled kernels and the network's weights, shared by any number of transfers.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::pace::{Pace, UnderWay};
+use super::host::Receipt;
+use super::pace::{Allowance, Pace, UnderWay};
+use super::requirements;
 use crate::error::Result;
-use crate::gpu::{Gpu, Pipelines};
+use crate::gpu::{Gpu, Pipelines, Staging};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
@@ -22,6 +26,9 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
         _ => 2_000_000_000,
     }
 }
+
+/// Bytes that are copied to the device in a second: what a slow one does, copied by the processor and again by the GPU.
+const STAGED_A_SECOND: f64 = 2e9;
 
 /// What a host may ask of an engine.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +65,51 @@ struct Shared {
     pipelines: Pipelines,
     weights: Weights,
     arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
+    uploads: Mutex<Uploads>,
+    /// Whether weights went into an encoder that was dropped.
+    discarded: Arc<AtomicBool>,
+}
+
+/// Weights that are not on the device yet, or not wholly.
+#[derive(Debug, Default)]
+struct Uploads {
+    queue: VecDeque<Upload>,
+    /// The layer that was read last: one reading serves the bias and all arrangements.
+    read: Option<(String, ConvolutionWeights)>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    external: External,
+    buffer: Arc<wgpu::Buffer>,
+    /// Arranged, where they are already.
+    bytes: Option<Vec<u8>>,
+    /// Bytes that were recorded.
+    done: usize,
+}
+
+impl Uploads {
+    fn arrange(&mut self, index: usize, weights: &Weights) -> Result<()> {
+        let upload = &mut self.queue[index];
+        if upload.bytes.is_some() {
+            return Ok(());
+        }
+        let layer = layer_of(&upload.external.name);
+        let read = match self.read.take() {
+            Some((name, read)) if name == layer => read,
+            _ => weights.convolution(layer)?,
+        };
+        let ConvolutionWeights { kernel, bias, input_channels, output_channels } = &read;
+        let arranged = if upload.external.name == bias_name(layer) {
+            bytemuck::cast_slice(bias).to_vec()
+        } else {
+            let arranged = conv::arrange(upload.external.form, kernel, *input_channels, *output_channels);
+            bytemuck::cast_slice(&arranged).to_vec()
+        };
+        upload.bytes = Some(arranged);
+        self.read = Some((layer.to_owned(), read));
+        Ok(())
+    }
 }
 
 impl Engine {
@@ -70,9 +122,30 @@ impl Engine {
         Ok(Self::new(Gpu::open(device).await?, weights))
     }
 
-    /// Works on a host's device and queue, within the limits and features that the host asked for.
-    pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue, weights: Weights) -> Self {
-        Self::new(Gpu::from_parts(device.clone(), queue.clone()), weights)
+    /// Works on a host's device and queue, within the limits and features that the host asked for, with the weights that
+    /// are built in. Nothing is allocated yet; for other weights or options see [`Engine::with_options`] with
+    /// [`Gpu::from_parts`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] where the weights are damaged, [`crate::Error::Limit`] where the device cannot run our
+    /// kernels at all.
+    #[cfg(feature = "embedded-weights")]
+    pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
+        let engine = Self::new(Gpu::from_parts(device.clone(), queue.clone()), Weights::embedded()?);
+        requirements::check(engine.gpu().limits())?;
+        Ok(engine)
+    }
+
+    /// The least limits of a device on which a picture of `size` (width, height) can be painted, to be asked for before a
+    /// device exists: `host_limits.or_better_values_from(&Engine::required_limits(size))`.
+    pub fn required_limits(size: (u32, u32)) -> wgpu::Limits {
+        requirements::limits(size)
+    }
+
+    /// Those of an adapter's features that make painting faster, or its pace known: subgroups and timestamps. None is
+    /// needed.
+    pub fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
+        Gpu::wanted_features(adapter)
     }
 
     /// Works on an open device.
@@ -82,7 +155,14 @@ impl Engine {
 
     /// Works on an open device as `options` say.
     pub fn with_options(gpu: Gpu, weights: Weights, options: EngineOptions) -> Self {
-        let shared = Shared { gpu, pipelines: Pipelines::default(), weights, arranged: Mutex::default() };
+        let shared = Shared {
+            gpu,
+            pipelines: Pipelines::default(),
+            weights,
+            arranged: Mutex::default(),
+            uploads: Mutex::default(),
+            discarded: Arc::default(),
+        };
         Self { shared: Arc::new(shared), options }
     }
 
@@ -112,6 +192,8 @@ impl Engine {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn release_weights(&self) -> Result<()> {
         self.arranged().clear();
+        // What a transfer still waits for stays in the queue.
+        self.uploads().queue.retain(|upload| Arc::strong_count(&upload.buffer) > 1);
         // What was written to them may be under way still, and only then are they gone.
         self.gpu().submitted().wait(self.gpu(), "releasing the weights").await
     }
@@ -153,10 +235,36 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
-        // Layer by layer, so that one reading serves the bias and all arrangements.
+        self.reserve_weights(program, externals).await?;
+        let mut fruitless = 0;
+        loop {
+            let (done, recorded) = {
+                // Held until they are submitted: who finds the queue empty relies on what was in it.
+                let mut uploads = self.uploads();
+                let mut encoder = self.gpu().encoder("impasto.upload");
+                let mut allowance = Allowance::submission();
+                let done = self.record_from(&mut uploads, &mut encoder, &mut allowance)?;
+                self.gpu().queue().submit([encoder.finish()]);
+                (done, allowance.recorded)
+            };
+            if done {
+                return Ok(());
+            }
+            fruitless = if recorded == 0 { fruitless + 1 } else { 0 };
+            self.gpu().await_staging(fruitless).await?;
+        }
+    }
+
+    /// The buffers of all weights that a program wants; where they are not on the device yet,
+    /// [`Engine::record_weights`] has to put something into them first. Submits nothing.
+    pub(super) async fn reserve_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
+        self.gpu().open_staging().await?;
+        if self.shared.discarded.swap(false, Ordering::Relaxed) {
+            self.arranged().clear();
+            self.uploads().queue.clear();
+        }
         let mut wanted: Vec<_> = program.externals.iter().filter(|e| e.role == Role::Weights).collect();
         wanted.sort_by_key(|external| layer_of(&external.name));
-        let mut read: Option<(String, ConvolutionWeights)> = None;
         for external in wanted {
             let key = (external.name.clone(), external.form);
             let found = self.arranged().get(&key).cloned();
@@ -164,32 +272,100 @@ impl Engine {
                 externals.insert(external, buffer);
                 continue;
             }
-            let layer = layer_of(&external.name);
-            let weights = match read.take() {
-                Some((name, weights)) if name == layer => weights,
-                _ => self.weights().convolution(layer)?,
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let label = format!("impasto.{}", external.name);
+            let buffer = Arc::new(self.gpu().buffer(&label, external.bytes, usage).await?);
+            // Where two threads came at once, the first one's is taken.
+            let buffer = match self.arranged().entry(key) {
+                Entry::Occupied(first) => Arc::clone(first.get()),
+                Entry::Vacant(vacant) => {
+                    let upload = Upload {
+                        external: external.clone(),
+                        buffer: Arc::clone(&buffer),
+                        bytes: None,
+                        done: 0,
+                    };
+                    self.uploads().queue.push_back(upload);
+                    Arc::clone(vacant.insert(buffer))
+                }
             };
-            let buffer = Arc::new(self.upload(external, &weights).await?);
-            read = Some((layer.to_owned(), weights));
-            self.arranged().insert(key, Arc::clone(&buffer));
             externals.insert(external, buffer);
         }
         Ok(())
     }
 
-    async fn upload(&self, external: &External, weights: &ConvolutionWeights) -> Result<wgpu::Buffer> {
-        let ConvolutionWeights { kernel, bias, input_channels, output_channels } = weights;
-        let arranged;
-        let bytes: &[u8] = if external.name == bias_name(layer_of(&external.name)) {
-            bytemuck::cast_slice(bias)
-        } else {
-            arranged = conv::arrange(external.form, kernel, *input_channels, *output_channels);
-            bytemuck::cast_slice(&arranged)
-        };
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let buffer = self.gpu().buffer(&format!("impasto.{}", external.name), external.bytes, usage).await?;
-        self.gpu().write(&buffer, 0, bytes).await?;
-        Ok(buffer)
+    /// Arranges all weights that are on their way, so that recording them is no more than copying.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] from the file.
+    pub(super) fn arrange_weights(&self) -> Result<()> {
+        let mut uploads = self.uploads();
+        (0..uploads.queue.len()).try_for_each(|index| uploads.arrange(index, self.weights()))
+    }
+
+    /// Records as much of the weights' way to the device as the allowance and the staging memory have room for, and
+    /// returns whether all are recorded.
+    pub(super) fn record_weights(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        allowance: &mut Allowance,
+    ) -> Result<bool> {
+        let mut uploads = self.uploads();
+        if self.shared.discarded.load(Ordering::Relaxed) {
+            return Err(super::host::discarded());
+        }
+        if !uploads.queue.is_empty() {
+            Receipt::attach(encoder, &self.shared.discarded);
+        }
+        self.record_from(&mut uploads, encoder, allowance)
+    }
+
+    fn record_from(
+        &self,
+        uploads: &mut Uploads,
+        encoder: &mut wgpu::CommandEncoder,
+        allowance: &mut Allowance,
+    ) -> Result<bool> {
+        while !uploads.queue.is_empty() {
+            uploads.arrange(0, self.weights())?;
+            let Upload { buffer, bytes, done, .. } = &mut uploads.queue[0];
+            let bytes = bytes.as_deref().unwrap_or_default();
+            if !self.write(encoder, buffer, bytes, done, allowance)? {
+                return Ok(false);
+            }
+            uploads.queue.pop_front();
+        }
+        uploads.read = None;
+        Ok(true)
+    }
+
+    /// Records copies of `bytes` from `done` on, as far as the allowance and the staging memory have room, and returns
+    /// whether all is recorded.
+    pub(super) fn write(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        bytes: &[u8],
+        done: &mut usize,
+        allowance: &mut Allowance,
+    ) -> Result<bool> {
+        while *done < bytes.len() {
+            let seconds = Staging::SLOT_BYTES.min((bytes.len() - *done) as u64) as f64 / STAGED_A_SECOND;
+            if !allowance.allows(seconds) {
+                return Ok(false);
+            }
+            let taken = self.gpu().stage(encoder, buffer, *done as u64, &bytes[*done..])?;
+            if taken == 0 {
+                return Ok(false);
+            }
+            allowance.spend(seconds);
+            *done += taken;
+        }
+        Ok(true)
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.shared.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn arranged(&self) -> MutexGuard<'_, HashMap<(String, Form), Arc<wgpu::Buffer>>> {
@@ -221,8 +397,7 @@ impl Engine {
         let mut start = slices.start;
         while start < slices.end {
             let end = under_way.submission_end(start..slices.end);
-            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("impasto") };
-            let mut encoder = gpu.device().create_command_encoder(&descriptor);
+            let mut encoder = gpu.encoder("impasto");
             if let Some(first) = first.take() {
                 first(&mut encoder);
             }

@@ -1,4 +1,4 @@
-//! How long slices take on this device, learnt while they run, so that a submission stays short.
+//! How long slices take on this device, learnt while they run, so that a submission or a host's frame stays short.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,12 +9,63 @@ use crate::error::Result;
 use crate::gpu::{Gpu, Submission};
 use crate::graph::Program;
 
-/// Seconds of work in one submission. A Windows driver resets after 2 s; people notice 0.2 s.
-const SUBMISSION_SECONDS: f64 = 0.1;
+/// Seconds of work in one submission of ours. A Windows driver resets after 2 s; people notice 0.2 s.
+pub(super) const SUBMISSION_SECONDS: f64 = 0.1;
 /// Submissions that may be under way: one runs while the next one waits.
 const SUBMISSIONS_UNDER_WAY: usize = 2;
 /// How far one measurement may move an estimate: the first run of a kernel may include its compilation.
 const LARGEST_CORRECTION: f64 = 4.0;
+
+/// How much one call of [`super::Transfer::record`] may record. At least one slice always is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    /// Work for so many milliseconds of the GPU's time, by what was measured while earlier work ran (where the device
+    /// has timestamps; else by [`super::Transfer::step`], or a guess by the kind of adapter).
+    Milliseconds(f64),
+    /// So many dispatches and copies.
+    Dispatches(u32),
+    /// Whatever is left of the step, and what has to come before it.
+    Step,
+}
+
+/// What may still be recorded, and what was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    seconds: f64,
+    dispatches: u32,
+    /// What was recorded takes so long, as far as is known.
+    pub(super) spent: f64,
+    /// Dispatches and copies that were recorded.
+    pub(super) recorded: u32,
+}
+
+impl Allowance {
+    pub(super) fn new(budget: Budget) -> Self {
+        let (seconds, dispatches) = match budget {
+            // A number that is none allows as little as 0.
+            Budget::Milliseconds(milliseconds) => ((milliseconds * 1e-3).max(0.0), u32::MAX),
+            Budget::Dispatches(dispatches) => (f64::INFINITY, dispatches),
+            Budget::Step => (f64::INFINITY, u32::MAX),
+        };
+        Self { seconds, dispatches, spent: 0.0, recorded: 0 }
+    }
+
+    /// One submission of ours.
+    pub(super) fn submission() -> Self {
+        Self::new(Budget::Milliseconds(1e3 * SUBMISSION_SECONDS))
+    }
+
+    /// Whether work of `seconds` may be recorded. The first always may, or nothing would ever be done.
+    pub(super) fn allows(&self, seconds: f64) -> bool {
+        self.recorded == 0 || (self.spent + seconds <= self.seconds && self.recorded < self.dispatches)
+    }
+
+    /// Work of `seconds` is recorded.
+    pub(super) fn spend(&mut self, seconds: f64) {
+        self.spent += seconds;
+        self.recorded += 1;
+    }
+}
 
 /// Seconds that a unit of work takes, for each dispatch of one program: kernels differ tenfold.
 #[derive(Debug)]
@@ -28,18 +79,18 @@ impl Pace {
         Self { seconds_a_work: vec![SUBMISSION_SECONDS / work as f64; program.dispatches.len()] }
     }
 
-    /// One past the last slice of the submission that begins with the first of `slices`.
-    pub(super) fn submission_end(&self, program: &Program, slices: Range<usize>) -> usize {
+    /// One past the last of `slices` that the allowance covers, which is charged for them.
+    pub(super) fn end(&self, program: &Program, slices: Range<usize>, allowance: &mut Allowance) -> usize {
         let update = program.update_slices();
-        let mut seconds = 0.0;
-        slices
-            .clone()
-            .find(|index| {
-                seconds += self.seconds(program, *index);
-                // The optimiser's slices stay together: the pixels change wholly or not at all.
-                *index > slices.start && *index <= update && seconds > SUBMISSION_SECONDS
-            })
-            .unwrap_or(slices.end)
+        for index in slices.clone() {
+            let seconds = self.seconds(program, index);
+            // The optimiser's slices stay together: the pixels change wholly or not at all.
+            if !(allowance.allows(seconds) || index > update) {
+                return index;
+            }
+            allowance.spend(seconds);
+        }
+        slices.end
     }
 
     fn seconds(&self, program: &Program, slice: usize) -> f64 {
@@ -47,8 +98,8 @@ impl Pace {
         slice.work as f64 * self.seconds_a_work[slice.dispatch as usize]
     }
 
-    /// The submission of `slices` took `seconds`.
-    fn learn(&mut self, program: &Program, slices: Range<usize>, seconds: f64) {
+    /// `slices` took `seconds`.
+    pub(super) fn learn(&mut self, program: &Program, slices: Range<usize>, seconds: f64) {
         let guess: f64 = slices.clone().map(|slice| self.seconds(program, slice)).sum();
         let correction = (seconds / guess.max(1e-9)).clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
         let dispatches = &program.slices[slices];
@@ -73,8 +124,9 @@ impl<'a> UnderWay<'a> {
         Self { pace, program, submissions: VecDeque::new(), last_end: Instant::now() }
     }
 
+    /// One past the last slice of the submission that begins with the first of `slices`.
     pub(super) fn submission_end(&self, slices: Range<usize>) -> usize {
-        self.pace.submission_end(self.program, slices)
+        self.pace.end(self.program, slices, &mut Allowance::submission())
     }
 
     /// The slices were just submitted: waits until there is room for more.

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use super::history::History;
-use super::options::Options;
+use super::options::{Init, Options};
+use super::source::SourceLayout;
 use crate::error::{Error, Result};
-use crate::gpu::Readback;
+use crate::gpu::{Mailbox, Readback, Staging, Stopwatch};
 use crate::graph::{
-    Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise,
+    Arenas, Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise,
 };
 use crate::nn::record_vgg19;
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::ops::gram::Gram;
+use crate::ops::mix::Mix;
 use crate::ops::preprocess::{Postprocess, Preprocess};
+use crate::ops::resample::Resample;
 use crate::ops::squared_error::SquaredError;
+use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use crate::ops::weighted_sum::WeightedSum;
 use crate::picture::Size;
 
@@ -28,6 +32,7 @@ pub(super) mod name {
     pub(in super::super) const COST_WEIGHTS: &str = "cost.weights";
     pub(in super::super) const SEED: &str = "cost.seed";
     pub(in super::super) const PICTURE: &str = "picture";
+    pub(in super::super) const TEXELS: &str = "texels";
     pub(in super::super) const CONTENT_TARGET: &str = "target.content";
 
     pub(in super::super) fn style_target(layer: &str) -> String {
@@ -47,6 +52,28 @@ pub struct StepPlan {
     pub style_layers: Vec<String>,
 }
 
+/// The two pictures of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// What is painted.
+    Content,
+    /// How it is painted.
+    Style,
+}
+
+/// A program of a transfer besides the step's and the picture's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Passage {
+    /// A step.
+    Step,
+    /// From a host's texels to an 8-bit picture of the right size.
+    Intake(Part),
+    /// From an 8-bit picture to the targets of the costs.
+    Target(Part),
+    /// From the content's 8-bit picture, and the noise that the pixels hold, to the pixels of the start.
+    Start,
+}
+
 /// Everything that a transfer runs and allocates.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -56,19 +83,22 @@ pub struct Plan {
     pub bytes: Bytes,
     /// The pixels as an 8-bit picture.
     pub(super) picture: Program,
-    /// The style's and the content's targets.
-    pub(super) targets: [Program; 2],
+    /// What runs between two steps, and so in the step's memory.
+    pub(super) passages: Vec<(Passage, Program)>,
 }
 
 impl Plan {
     /// Every program that the transfer runs: a step's, the picture's, the targets'.
     pub fn programs(&self) -> impl Iterator<Item = &Program> {
-        [&self.step.program, &self.picture].into_iter().chain(&self.targets)
+        let passages = self.passages.iter().map(|(_, program)| program);
+        [&self.step.program, &self.picture].into_iter().chain(passages)
     }
 }
 
-/// Readings of the costs that may be under way at once.
+/// Readings of the costs that may be waited for at once.
 pub(super) const COST_SLOTS: usize = 2;
+/// Readings of the costs that may be under way to a host that does not wait.
+pub(super) const COST_MAILS: usize = 4;
 /// Pictures that may be under way at once.
 pub(super) const PICTURE_SLOTS: usize = 1;
 
@@ -82,23 +112,26 @@ pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
     4 * u64::from(width) * u64::from(height)
 }
 
-/// Plans a transfer for pictures of these sides (width, height), before they are fitted to the options' size.
+/// Plans a transfer for pictures of these sides (width, height), or that lie on the device so, before they are fitted to
+/// the options' size.
 ///
 /// # Errors
 /// [`Error::Option`] for options that do not make sense; [`Error::Memory`] where the device is too small, with
 /// the largest size that it can hold.
 pub fn plan_transfer(
     options: &Options,
-    content: (u32, u32),
-    style: (u32, u32),
+    content: impl Into<SourceLayout>,
+    style: impl Into<SourceLayout>,
     mean: [f32; 3],
     limits: &Limits,
 ) -> Result<Plan> {
+    let (content, style) = (content.into(), style.into());
     let result = plan_at_size(options, content, style, mean, limits);
     let Err(Error::Memory { what, needed, available, .. }) = result else { return result };
     // Bisect for the largest longer side: planning is cheap.
     let largest = |limits: &Limits| {
-        let (mut fits, mut fails) = (0, content.0.max(content.1).max(style.0).max(style.1));
+        let sides = [content.size.0, content.size.1, style.size.0, style.size.1];
+        let (mut fits, mut fails) = (0, sides.into_iter().max().unwrap_or(0));
         while fits + 1 < fails {
             let middle = fits.midpoint(fails);
             let smaller = Options { size: Size::LongerSide(middle), ..options.clone() };
@@ -127,46 +160,77 @@ pub fn plan_transfer(
 
 fn plan_at_size(
     options: &Options,
-    content: (u32, u32),
-    style: (u32, u32),
+    content: SourceLayout,
+    style: SourceLayout,
     mean: [f32; 3],
     limits: &Limits,
 ) -> Result<Plan> {
     let deepest = options.deepest()?;
-    let fit = |(width, height)| options.size.fit(width, height);
-    let size = fit(content);
+    let size = options.size.fit(content.size.0, content.size.1);
     let (tape, style_layers) = step_tape(options, deepest, size)?;
     let program = plan(&rematerialise(&fuse(&tape)), limits)?;
     let picture = plan_picture(mean, size, limits)?;
-    // The methods of the step's planes nearest in size: then the targets need no arrangement of the weights that the
-    // step does not need, and the same step always has the same targets.
-    let mut like_step = limits.clone();
-    like_step.capabilities.choices = Arc::new(program.convolutions());
-    let targets = [
-        plan_target(options, Target::Style, mean, fit(style), &like_step)?,
-        plan_target(options, Target::Content, mean, size, &like_step)?,
-    ];
+    let mut passages = Vec::new();
+    for (part, layout) in [(Part::Style, style), (Part::Content, content)] {
+        passages.extend(plan_part(options, part, layout, mean, &program, limits)?);
+    }
+    // Where the content is in the processor's memory, the start is made there.
+    if content.texels.is_some() && !matches!(options.init, Init::Picture(_)) {
+        passages.push((Passage::Start, plan_start(options.noise_ratio(), mean, size, limits)?));
+    }
+    let own = passages.iter().map(|(_, program)| passage_bytes(program)).sum::<u64>();
+    let shared = Arenas::planned_bytes(passages.iter().map(|(_, program)| program).chain([&program]));
     let beside = Readback::planned_bytes(cost_bytes(&program), COST_SLOTS)
         + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS)
-        + History::planned_bytes(size);
-    let bytes = program.bytes(beside + picture.own_bytes());
-    // A target's own memory is free again before the step's is asked for; the weights, among which are all of the
-    // targets', stay.
-    let with_weights = |target: &Program| {
-        let Bytes { weights, total, .. } = target.bytes(0);
-        bytes.weights + total - weights
-    };
-    let most = targets.iter().map(with_weights).fold(bytes.total, u64::max);
-    if let Some(available) = limits.memory_bytes.filter(|available| *available < most) {
+        + Mailbox::<()>::planned_bytes(cost_bytes(&program), COST_MAILS)
+        + Stopwatch::<Passage>::planned_bytes(limits.timestamps)
+        + Staging::BYTES
+        + History::planned_bytes(size)
+        + shared.iter().sum::<u64>()
+        - program.arenas.iter().sum::<u64>();
+    let bytes = program.bytes(beside + own + picture.own_bytes());
+    if let Some(available) = limits.memory_bytes.filter(|available| *available < bytes.total) {
         let what = format!("painting {}x{}", size.0, size.1);
         return Err(Error::Memory {
             what,
-            needed: most,
+            needed: bytes.total,
             available,
             remedy: "choose a smaller --size".into(),
         });
     }
-    Ok(Plan { step: StepPlan { program, size, style_layers }, bytes, picture, targets })
+    Ok(Plan { step: StepPlan { program, size, style_layers }, bytes, picture, passages })
+}
+
+/// Bytes that a passage allocates beside the arenas, which it shares, the weights, which are the step's, and the pixels.
+pub(super) fn passage_bytes(program: &Program) -> u64 {
+    // A picture belongs to its target; what is put into it, or made from it, refers to it.
+    let makes_targets = program.externals.iter().any(|external| external.role == Role::Weights);
+    let own = |name: &str| name == name::TEXELS || (name == name::PICTURE && makes_targets);
+    let externals = program.externals.iter().filter(|external| own(&external.name));
+    program.own_bytes() - program.arenas.iter().sum::<u64>()
+        + externals.map(|external| external.bytes).sum::<u64>()
+}
+
+/// The programs from a source to its targets.
+pub(super) fn plan_part(
+    options: &Options,
+    part: Part,
+    layout: SourceLayout,
+    mean: [f32; 3],
+    step: &Program,
+    limits: &Limits,
+) -> Result<Vec<(Passage, Program)>> {
+    // The methods of the step's planes nearest in size: then the targets need no arrangement of the weights that the
+    // step does not need, and the same step always has the same targets.
+    let mut like_step = limits.clone();
+    like_step.capabilities.choices = Arc::new(step.convolutions());
+    let fitted = options.size.fit(layout.size.0, layout.size.1);
+    let mut passages = Vec::new();
+    if let Some(texels) = layout.texels {
+        passages.push((Passage::Intake(part), plan_intake(texels, layout.size, fitted, limits)?));
+    }
+    passages.push((Passage::Target(part), plan_target(options, part, mean, fitted, &like_step)?));
+    Ok(passages)
 }
 
 /// The tape of one step of a picture of `size` (width, height), before anything is merged: for those who look at
@@ -221,26 +285,17 @@ fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> 
     Ok((tape, style_layers))
 }
 
-/// What is taken from a picture as a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    /// The content layer's activations.
-    Content,
-    /// The Gram matrices of the style layers, in the network's order.
-    Style,
-}
-
 /// The program that makes targets from a picture of `size`; it keeps them.
 fn plan_target(
     options: &Options,
-    target: Target,
+    part: Part,
     mean: [f32; 3],
     (width, height): (u32, u32),
     limits: &Limits,
 ) -> Result<Program> {
-    let wanted = |layer: &str| match target {
-        Target::Content => layer == options.content_layer,
-        Target::Style => options.style_layers.iter().any(|style| style.name == layer),
+    let wanted = |layer: &str| match part {
+        Part::Content => layer == options.content_layer,
+        Part::Style => options.style_layers.iter().any(|style| style.name == layer),
     };
     let names = crate::nn::VGG19.iter().map(|layer| layer.name);
     let deepest = names.enumerate().filter(|(_, layer)| wanted(layer)).map(|(index, _)| index).next_back();
@@ -249,15 +304,69 @@ fn plan_target(
     let pixels = tape.record(Preprocess { mean }, &[picture], name::PICTURE)?;
     record_vgg19(&mut tape, pixels, deepest.unwrap_or(0), false, |tape, layer, activations| {
         if wanted(layer) {
-            let kept = match target {
-                Target::Content => activations,
-                Target::Style => tape.record(Gram, &[activations], layer)?,
+            let kept = match part {
+                Part::Content => activations,
+                Part::Style => tape.record(Gram, &[activations], layer)?,
             };
             tape.keep(kept);
         }
         Ok(())
     })?;
     plan(&fuse(&tape), limits)
+}
+
+/// The program that makes an 8-bit picture of the size `fitted` from a host's texels; it keeps it. Sizes are (width,
+/// height).
+fn plan_intake(
+    (format, pitch): (TexelFormat, u32),
+    (width, height): (u32, u32),
+    fitted: (u32, u32),
+    limits: &Limits,
+) -> Result<Program> {
+    let mut tape = Tape::new();
+    let texels = tape.external(name::TEXELS, Shape::new(1, height, pitch), Role::Workspace);
+    let mut picture = tape.record(DecodeTexels { format, width }, &[texels], name::PICTURE)?;
+    if fitted != (width, height) {
+        let (width, height) = fitted;
+        picture = tape.record(Resample { height, width }, &[picture], name::PICTURE)?;
+    }
+    tape.keep(picture);
+    plan(&tape, limits)
+}
+
+/// The program that makes the pixels of the start from the content's 8-bit picture and, where there is any, the noise
+/// that the pixels hold; it keeps them.
+fn plan_start(
+    noise_ratio: f32,
+    mean: [f32; 3],
+    (width, height): (u32, u32),
+    limits: &Limits,
+) -> Result<Program> {
+    let mut tape = Tape::new();
+    let picture = tape.external(name::PICTURE, Shape::new(1, height, width), Role::Workspace);
+    let mut start = tape.record(Preprocess { mean }, &[picture], name::PIXELS)?;
+    if noise_ratio > 0.0 {
+        let noise = tape.external(name::PIXELS, Shape::new(3, height, width), Role::Optimiser);
+        start = tape.record(Mix { ratio: noise_ratio }, &[noise, start], name::PIXELS)?;
+    }
+    tape.keep(start);
+    plan(&tape, limits)
+}
+
+/// The program that makes texels for a host's texture from the pixels; it keeps them.
+pub(super) fn plan_outlet(
+    format: TexelFormat,
+    pitch: u32,
+    mean: [f32; 3],
+    (width, height): (u32, u32),
+    limits: &Limits,
+) -> Result<Program> {
+    let mut tape = Tape::new();
+    let pixels = tape.external(name::PIXELS, Shape::new(3, height, width), Role::Optimiser);
+    let picture = tape.record(Postprocess { mean }, &[pixels], name::PICTURE)?;
+    let texels = tape.record(EncodeTexels { format, pitch }, &[picture], name::TEXELS)?;
+    tape.keep(texels);
+    plan(&tape, limits)
 }
 
 /// The program that makes the activations of a layer from the pixels of a picture of this size (width, height); it
@@ -293,7 +402,7 @@ mod tests {
     use crate::transfer::Preset;
 
     #[test]
-    fn targets_take_less_than_a_step() {
+    fn targets_find_room_in_the_memory_of_a_step() {
         let capabilities = Capabilities {
             max_binding_bytes: 128 << 20,
             subgroups: Some((8, 8)),
@@ -310,16 +419,14 @@ mod tests {
             alignment: 256,
             uniform_alignment: 256,
             slice_work: 1 << 32,
+            timestamps: false,
         };
         for size in [(400, 300), (1024, 768)] {
             let options = Options { size: Size::LongerSide(size.0), ..Options::preset(Preset::Course) };
             let planned = plan_transfer(&options, size, size, [0.0; 3], &limits).unwrap();
-            let own = |bytes: Bytes| bytes.total - bytes.weights;
-            let step = own(planned.bytes);
-            for target in &planned.targets {
-                let target = own(target.bytes(0));
-                assert!(target < step, "{size:?}: {target} bytes for a target, {step} for a step");
-            }
+            let own = planned.step.program.arenas.iter().sum::<u64>();
+            let shared: u64 = Arenas::planned_bytes(planned.programs()).iter().sum();
+            assert!(shared < own + own / 20, "{size:?}: {shared} bytes for all, {own} for a step");
         }
     }
 }

@@ -1,21 +1,26 @@
 //! A transfer under way: targets, pixels, and the steps that optimise them.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use super::agenda::{Runner, Task};
 use super::checkpoint::{Checkpoint, Recipe, State};
 use super::engine::Engine;
 use super::history::History;
 use super::noise::uniform_noise;
 use super::options::{Init, Options};
-use super::pace::Pace;
+use super::pace::{Allowance, Pace};
 use super::planning::{
-    COST_SLOTS, PICTURE_SLOTS, Plan, StepPlan, cost_bytes, name, picture_bytes, plan_transfer,
+    COST_MAILS, COST_SLOTS, PICTURE_SLOTS, Part, Passage, Plan, StepPlan, cost_bytes, name, picture_bytes,
+    plan_transfer,
 };
+use super::source::{Source, SourceLayout};
 use crate::error::{Error, Result};
-use crate::gpu::Readback;
-use crate::graph::{Bytes, Executable, Externals, Program, Role};
+use crate::gpu::{Lap, Mailbox, Readback, Staging, Stopwatch};
+use crate::graph::{Arenas, Bytes, Executable, Externals, Program, Role};
 use crate::ops::adam::hyper;
+use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
 /// Adam's β₁, β₂ and ε.
@@ -35,6 +40,16 @@ pub struct Costs {
 }
 
 impl Costs {
+    /// From what the program of a step keeps.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytemuck::pod_collect_to_vec(bytes)[..] {
+            [total, content, style, ref layers @ ..] => {
+                Some(Self { total, content, style, layers: layers.to_vec() })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether all of them are finite. Costs that are not never become so again: [`Transfer::diagnose`] says where it
     /// began.
     pub fn are_finite(&self) -> bool {
@@ -44,17 +59,41 @@ impl Costs {
 }
 
 /// One picture being painted in the style of another.
+///
+/// In a program of its own, [`Transfer::prepare`] and [`Transfer::step`] do everything and wait for it. A host that
+/// renders frames uses [`Transfer::create`] and [`Transfer::record`] instead, which record into the host's encoders and
+/// neither submit nor wait.
 #[derive(Debug)]
 pub struct Transfer {
     pub(super) engine: Engine,
+    pub(super) options: Options,
     pub(super) step: Executable,
-    step_pace: Pace,
-    picture: Executable,
+    pub(super) step_pace: Pace,
+    pub(super) picture: Executable,
     picture_pace: Pace,
+    /// What runs between steps, in the memory of a step.
+    pub(super) runners: HashMap<Passage, Runner>,
+    pub(super) arenas: Arenas,
+    /// The ways out to textures of a host, by format.
+    pub(super) outlets: HashMap<TexelFormat, Executable>,
+    /// What has to be done before the next step.
+    pub(super) agenda: VecDeque<Task>,
+    /// Slices of the step under way that were recorded into a host's encoders.
+    pub(super) cursor: usize,
+    /// Steps that the pixels have had, or will have had when what was recorded has run.
+    pub(super) steps: u32,
     costs: Readback,
     pixels: Readback,
+    /// Costs on their way to a host, by the steps before them.
+    pub(super) mailbox: Mailbox<u32>,
+    pub(super) stopwatch: Option<Stopwatch<Passage>>,
     pub(super) history: History,
-    recipe: Recipe,
+    /// The steps before the pixels in a slot of the history whose costs are still on their way to a host.
+    pub(super) judging: Option<(u32, usize)>,
+    pub(super) recipe: Recipe,
+    pub(super) layouts: HashMap<Part, SourceLayout>,
+    /// Whether an encoder that something was recorded into was dropped.
+    pub(super) discarded: Arc<AtomicBool>,
     pub(super) deepest: usize,
     pub(super) style_layers: Vec<String>,
     pub(super) size: (u32, u32),
@@ -62,18 +101,22 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Fits both pictures to the options' size, computes the targets, and puts the start on the device.
+    /// Fits both pictures to the options' size, computes the targets, and puts the start on the device: when this is
+    /// done, so is that. Submits and waits.
     ///
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
-    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    /// [`crate::Error::Picture`] for textures that cannot be read, [`crate::Error::Memory`], [`crate::Error::Limit`] and
+    /// [`crate::Error::Gpu`] from the device.
     pub async fn prepare(
         engine: &Engine,
-        content: &Picture,
-        style: &Picture,
+        content: impl Into<Source>,
+        style: impl Into<Source>,
         options: &Options,
     ) -> Result<Self> {
-        Self::begin(engine, content, style, options, None).await
+        let mut transfer = Self::begin(engine, content.into(), style.into(), options, None).await?;
+        transfer.settle().await?;
+        Ok(transfer)
     }
 
     /// Goes on where `checkpoint` was taken. Pictures, options and weights must be the same, the number of steps
@@ -91,95 +134,209 @@ impl Transfer {
         checkpoint: &Checkpoint,
     ) -> Result<Self> {
         checkpoint.check(content, style, options, engine.weights())?;
-        Self::begin(engine, content, style, options, Some(&checkpoint.state)).await
+        let mut transfer =
+            Self::begin(engine, content.into(), style.into(), options, Some(&checkpoint.state)).await?;
+        transfer.settle().await?;
+        Ok(transfer)
+    }
+
+    /// What [`Transfer::prepare`] does, put off: allocates all memory and compiles all kernels, and leaves the rest to
+    /// [`Transfer::record`]: the way of the weights to the device, the targets, the start. Submits, polls and maps
+    /// nothing, so it can run on a thread beside the host's frames. It takes a second or two, in which weights are
+    /// arranged, and with them up to 200 MB of the processor's memory until they are recorded. Natively the future is
+    /// ready when it is first polled.
+    ///
+    /// # Errors
+    /// As [`Transfer::prepare`].
+    pub async fn create(
+        engine: &Engine,
+        content: impl Into<Source>,
+        style: impl Into<Source>,
+        options: &Options,
+    ) -> Result<Self> {
+        let transfer = Self::begin(engine, content.into(), style.into(), options, None).await?;
+        engine.arrange_weights()?;
+        Ok(transfer)
     }
 
     async fn begin(
         engine: &Engine,
-        content: &Picture,
-        style: &Picture,
+        content: Source,
+        style: Source,
         options: &Options,
         state: Option<&State>,
     ) -> Result<Self> {
-        let sides = |picture: &Picture| (picture.width(), picture.height());
-        let plan = Self::plan(engine, sides(content), sides(style), options)?;
+        let layouts = [SourceLayout::try_from(&content)?, SourceLayout::try_from(&style)?];
+        let plan = Self::plan(engine, layouts[0], layouts[1], options)?;
         let (size, total) = (plan.step.size, plan.bytes.total);
-        Self::put_on_device(engine, content, style, options, state, plan)
+        Self::put_on_device(engine, content, style, options, state, plan, layouts)
             .await
             .map_err(|error| short_of_memory(error, size, total))
     }
 
     async fn put_on_device(
         engine: &Engine,
-        content: &Picture,
-        style: &Picture,
+        content: Source,
+        style: Source,
         options: &Options,
         state: Option<&State>,
         plan: Plan,
+        layouts: [SourceLayout; 2],
     ) -> Result<Self> {
-        let recipe = Recipe::of(content, style, options, engine.weights());
-        let Plan { step, bytes, picture: picture_program, targets: [style_target, content_target] } = plan;
+        let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
+        let arenas =
+            Arenas::new(gpu, plan.passages.iter().map(|(_, program)| program).chain([&plan.step.program]))
+                .await?;
+        let Plan { step, bytes, picture: picture_program, passages } = plan;
         let StepPlan { program, size, style_layers } = step;
-        let content = fitted(content, options);
-        let style = fitted(style, options);
-        let mean = engine.weights().mean();
         let mut externals = Externals::default();
-        engine.bind_weights(&program, &mut externals).await?;
-        // The targets' own programs are gone before the step's memory is asked for.
-        let names: Vec<String> = style_layers.iter().map(|layer| name::style_target(layer)).collect();
-        make_targets(engine, style_target, &style, &names, &program, &mut externals).await?;
-        let names = [name::CONTENT_TARGET.to_owned()];
-        make_targets(engine, content_target, &content, &names, &program, &mut externals).await?;
-        let start = state.map_or_else(|| start_pixels(&content, options, mean), |state| state.pixels.clone());
-        let lambda = |layer: &String| {
-            options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
-        };
-        let cost_weights: Vec<f32> =
-            style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
-        let hyper = hyper(options.learning_rate, ADAM);
-        let mut values: Vec<(&str, &[f32])> = vec![
-            (name::PIXELS, &start),
-            (name::HYPER, &hyper),
-            (name::COST_WEIGHTS, &cost_weights),
-            (name::SEED, &[1.0]),
-        ];
-        if let Some(State { pixels: _, m, v, adam }) = state {
-            values.extend([(name::M, &m[..]), (name::V, v), (name::STATE, adam)]);
-        }
-        upload(engine, &program, &mut externals, &values).await?;
-
+        engine.reserve_weights(&program, &mut externals).await?;
+        allocate(engine, &program, &mut externals).await?;
         let picture_externals = externals.of(&picture_program);
-        let costs = Readback::new(engine.gpu(), cost_bytes(&program), COST_SLOTS).await?;
-        let pixels = Readback::new(engine.gpu(), picture_bytes(size), PICTURE_SLOTS).await?;
-        let picture =
-            Executable::new(engine.gpu(), engine.pipelines(), picture_program, picture_externals).await?;
-        let history = History::new(engine.gpu(), &externals.pieces(name::PIXELS)).await?;
-        let step = Executable::new(engine.gpu(), engine.pipelines(), program, externals).await?;
+        let picture = Executable::new(gpu, pipelines, picture_program, picture_externals).await?;
+        let costs = Readback::new(gpu, cost_bytes(&program), COST_SLOTS).await?;
+        let pixels = Readback::new(gpu, picture_bytes(size), PICTURE_SLOTS).await?;
+        let mailbox = Mailbox::new(gpu, cost_bytes(&program), COST_MAILS).await?;
+        let stopwatch = Stopwatch::new(gpu).await?;
+        let history = History::new(gpu, &externals.pieces(name::PIXELS)).await?;
+        let step = Executable::sharing(gpu, pipelines, program, externals, &arenas).await?;
         let (step_pace, picture_pace) = (engine.pace(step.program()), engine.pace(picture.program()));
-        Ok(Self {
+        let mut transfer = Self {
             engine: engine.clone(),
+            options: options.clone(),
             step,
             step_pace,
             picture,
             picture_pace,
+            runners: HashMap::new(),
+            arenas,
+            outlets: HashMap::new(),
+            agenda: VecDeque::new(),
+            cursor: 0,
+            steps: state.map_or(0, |state| state.adam[2] as u32),
             costs,
             pixels,
+            mailbox,
+            stopwatch,
             history,
-            recipe,
+            judging: None,
+            recipe: Recipe::of(options, engine.weights()),
+            layouts: HashMap::from([(Part::Content, layouts[0]), (Part::Style, layouts[1])]),
+            discarded: Arc::default(),
             deepest: options.deepest()?,
             style_layers,
             size,
             bytes,
+        };
+        // Targets before what refers to their pictures.
+        let rank = |passage: &Passage| u8::from(!matches!(passage, Passage::Target(_)));
+        let mut passages = passages;
+        passages.sort_by_key(|(passage, _)| rank(passage));
+        for (passage, program) in passages {
+            transfer.add_runner(passage, program).await?;
+        }
+        transfer.agenda.push_back(Task::Weights);
+        let start = transfer.start(&content, state)?;
+        for (part, source) in [(Part::Style, style), (Part::Content, content)] {
+            transfer.name_source(part, &source);
+            let source = transfer.taken(source);
+            transfer.agenda.push_back(Task::Source(part, source));
+        }
+        transfer.agenda.extend(start);
+        transfer.agenda.push_back(Task::Settings);
+        let seed = Task::Write { to: name::SEED, bytes: bytemuck::bytes_of(&1.0_f32).to_vec(), done: 0 };
+        transfer.agenda.push_back(seed);
+        Ok(transfer)
+    }
+
+    /// What puts the start, or the state that is gone on from, on the device.
+    fn start(&self, content: &Source, state: Option<&State>) -> Result<Vec<Task>> {
+        let write =
+            |to, values: &[f32]| Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 };
+        if let Some(State { pixels, m, v, adam }) = state {
+            return Ok(vec![
+                write(name::PIXELS, pixels),
+                write(name::M, m),
+                write(name::V, v),
+                write(name::STATE, adam),
+            ]);
+        }
+        // What is not written is zero, which is what wgpu gives and what Adam starts from.
+        let (width, height) = self.size;
+        let options = &self.options;
+        Ok(match (content, &options.init) {
+            (Source::Picture(content), _) => {
+                let content = fitted(content, options);
+                vec![write(name::PIXELS, &start_pixels(&content, options, self.engine.weights().mean()))]
+            }
+            (_, Init::Picture(init)) => {
+                let start = start_pixels(&init.resized(width, height), options, self.engine.weights().mean());
+                vec![write(name::PIXELS, &start)]
+            }
+            (_, Init::Noise | Init::Content) if options.noise_ratio() > 0.0 => {
+                let noise = uniform_noise(options.seed, width, height);
+                vec![write(name::PIXELS, &noise), Task::Run { passage: Passage::Start, slice: 0 }]
+            }
+            (_, Init::Noise | Init::Content) => vec![Task::Run { passage: Passage::Start, slice: 0 }],
         })
     }
 
-    /// What [`Transfer::prepare`] would run and allocate for pictures of these sides (width, height), without
-    /// doing it: nothing is put on the device.
+    /// The cost weights and the optimiser's constants as the options have them now.
+    pub(super) fn settings(&self) -> [Task; 2] {
+        let options = &self.options;
+        let lambda = |layer: &String| {
+            options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
+        };
+        let cost_weights: Vec<f32> =
+            self.style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
+        let hyper = hyper(options.learning_rate, ADAM);
+        let write =
+            |to, values: &[f32]| Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 };
+        [write(name::HYPER, &hyper), write(name::COST_WEIGHTS, &cost_weights)]
+    }
+
+    /// Does everything that is on the agenda, and waits for it.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        // A step of which a part was recorded begins again: its pixels are as they were.
+        self.cursor = 0;
+        let engine = self.engine.clone();
+        let gpu = engine.gpu();
+        let (mut fruitless, mut under_way) = (0, VecDeque::new());
+        while !self.agenda.is_empty() {
+            let mut encoder = gpu.encoder("impasto");
+            let mut allowance = Allowance::submission();
+            self.record_agenda(&mut encoder, &mut allowance, &mut Lap::begin(None))?;
+            gpu.queue().submit([encoder.finish()]);
+            under_way.push_back(gpu.submitted());
+            fruitless = if allowance.recorded == 0 { fruitless + 1 } else { 0 };
+            if allowance.recorded == 0 {
+                gpu.await_staging(fruitless).await?;
+            }
+            if under_way.len() > 1
+                && let Some(first) = under_way.pop_front()
+            {
+                first.wait(gpu, "preparing").await?;
+            }
+        }
+        for last in under_way {
+            last.wait(gpu, "preparing").await?;
+        }
+        gpu.check("preparing")
+    }
+
+    /// What [`Transfer::prepare`] would run and allocate for pictures of these sides (width, height), or that lie on the
+    /// device so, without doing it: nothing is put on the device.
     ///
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
-    /// [`crate::Error::Memory`] where the device is too small.
-    pub fn plan(engine: &Engine, content: (u32, u32), style: (u32, u32), options: &Options) -> Result<Plan> {
+    /// [`crate::Error::Memory`] and [`crate::Error::Limit`] where the device is too small.
+    pub fn plan(
+        engine: &Engine,
+        content: impl Into<SourceLayout>,
+        style: impl Into<SourceLayout>,
+        options: &Options,
+    ) -> Result<Plan> {
+        super::requirements::check(engine.gpu().limits())?;
         engine.weights().check(options.deepest()?)?;
         plan_transfer(options, content, style, engine.weights().mean(), &engine.limits())
     }
@@ -191,10 +348,13 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn step(&mut self) -> Result<Costs> {
+        self.settle().await?;
         let slices = 0..self.step.program().slices.len();
         let slot = self.history.next();
         let costs = self.run(slices, Some(slot)).await?;
         self.history.judge(slot, costs.are_finite());
+        self.judging = None;
+        self.steps += 1;
         Ok(costs)
     }
 
@@ -203,6 +363,7 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn cost(&mut self) -> Result<Costs> {
+        self.settle().await?;
         let slices = 0..self.step.program().forward_slices();
         self.run(slices, None).await
     }
@@ -241,8 +402,10 @@ impl Transfer {
     /// the call: that of the pixels three times.
     ///
     /// # Errors
-    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    /// [`crate::Error::Checkpoint`] where a picture came from a texture or buffer, so that nobody could tell later whether
+    /// it is the same; [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
+        self.recipe.check_complete()?;
         let [pixels, m, v, adam] = self.read_externals([name::PIXELS, name::M, name::V, name::STATE]).await?;
         let state = State { pixels, m, v, adam: [adam[0], adam[1], adam[2]] };
         Ok(Checkpoint::new(self.recipe.clone(), &self.engine, self.program().convolutions(), state))
@@ -255,7 +418,7 @@ impl Transfer {
         let bytes = tensors.each_ref().map(|pieces| pieces.iter().map(|piece| piece.size()).sum::<u64>());
         let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&**piece, 0, piece.size())).collect();
         let mut readback = Readback::new(gpu, bytes.iter().sum(), 1).await?;
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = gpu.encoder("impasto");
         let ticket = readback.copy(&mut encoder, &ranges);
         gpu.queue().submit([encoder.finish()]);
         let values = readback.read(gpu, ticket).await?;
@@ -288,12 +451,21 @@ impl Transfer {
         self.bytes
     }
 
-    /// Bytes of the buffers that were really created, weights included: the total of [`Transfer::bytes`],
-    /// counted again.
+    /// Bytes of the buffers that were really created, weights and the engine's staging memory included: the total of
+    /// [`Transfer::bytes`], counted again, with what textures and other sizes asked for later.
     pub fn allocated_bytes(&self) -> u64 {
-        let own = self.step.allocated_bytes() + self.picture.allocated_bytes();
-        let readback = self.costs.bytes() + self.pixels.bytes() + self.history.bytes();
-        own + self.step.externals().allocated_bytes() + readback
+        let own = self.step.allocated_bytes() + self.picture.allocated_bytes() + self.arenas.bytes();
+        let runners = self.runners.values().map(Runner::allocated_bytes).sum::<u64>();
+        let outlets = self.outlets.values().map(Executable::allocated_bytes).sum::<u64>();
+        let stopwatch = self.stopwatch.as_ref().map_or(0, Stopwatch::bytes);
+        let readback = self.costs.bytes() + self.pixels.bytes() + self.mailbox.bytes();
+        own + runners
+            + outlets
+            + self.step.externals().allocated_bytes()
+            + readback
+            + stopwatch
+            + self.history.bytes()
+            + Staging::BYTES
     }
 
     /// Runs slices of a step; `slot` is where the history keeps the pixels in front of it.
@@ -310,13 +482,8 @@ impl Transfer {
         let last = |encoder: &mut wgpu::CommandEncoder| ticket = Some(costs.copy(encoder, &kept));
         engine.run(step, step_pace, slices, first, last).await?;
         let bytes = read(engine, costs, ticket).await?;
-        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        match values[..] {
-            [total, content, style, ref layers @ ..] => {
-                Ok(Costs { total, content, style, layers: layers.to_vec() })
-            }
-            _ => Err(engine.gpu().fault("reading the costs", "too few values came back".into())),
-        }
+        Costs::of(&bytes)
+            .ok_or_else(|| engine.gpu().fault("reading the costs", "too few values came back".into()))
     }
 }
 
@@ -344,7 +511,7 @@ pub(super) async fn read(
     }
 }
 
-fn fitted(picture: &Picture, options: &Options) -> Picture {
+pub(super) fn fitted(picture: &Picture, options: &Options) -> Picture {
     let (width, height) = options.size.fit(picture.width(), picture.height());
     picture.resized(width, height)
 }
@@ -375,95 +542,14 @@ fn start_pixels(content: &Picture, options: &Options, mean: [f32; 3]) -> Vec<f32
     pixels
 }
 
-/// Runs a target's program on `picture` and copies what it keeps into buffers called `names`, which the step's
-/// `program` will read.
-async fn make_targets(
-    engine: &Engine,
-    target_program: Program,
-    picture: &Picture,
-    names: &[String],
-    program: &Program,
-    externals: &mut Externals,
-) -> Result<()> {
-    let mut target_externals = Externals::default();
-    engine.bind_weights(&target_program, &mut target_externals).await?;
-    let rgba = picture.to_rgba();
-    upload_bytes(engine, &target_program, &mut target_externals, name::PICTURE, &rgba).await?;
-    let executable =
-        Executable::new(engine.gpu(), engine.pipelines(), target_program, target_externals).await?;
-    for target in names {
-        allocate(engine, program, externals, target).await?;
-    }
-    let slices = 0..executable.program().slices.len();
-    let mut pace = engine.pace(executable.program());
-    engine
-        .run(
-            &executable,
-            &mut pace,
-            slices,
-            |_| (),
-            |encoder| {
-                for (kept, target) in names.iter().enumerate() {
-                    for ((from, offset, bytes), to) in
-                        executable.kept(kept).into_iter().zip(externals.pieces(target))
-                    {
-                        encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
-                    }
-                }
-            },
-        )
-        .await
-}
-
-/// Buffers for all pieces of the external called `name`.
-async fn allocate(engine: &Engine, program: &Program, externals: &mut Externals, name: &str) -> Result<()> {
+/// Allocates everything that `program` takes from outside and that is not there yet.
+pub(super) async fn allocate(engine: &Engine, program: &Program, externals: &mut Externals) -> Result<()> {
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    for external in program.externals.iter().filter(|external| external.name == name) {
-        let buffer = engine.gpu().buffer(&format!("impasto.{name}"), external.bytes, usage).await?;
-        externals.insert(external, Arc::new(buffer));
-    }
-    Ok(())
-}
-
-/// Allocates everything of a step's program that is not there yet, and writes `values`; the rest is zero, which
-/// is what wgpu gives and what Adam starts from.
-async fn upload(
-    engine: &Engine,
-    program: &Program,
-    externals: &mut Externals,
-    values: &[(&str, &[f32])],
-) -> Result<()> {
-    let missing: BTreeSet<String> = program
-        .externals
-        .iter()
-        .filter(|external| external.role != Role::Weights && externals.get(external).is_none())
-        .map(|external| external.name.clone())
-        .collect();
-    for name in missing {
-        match values.iter().find(|(known, _)| *known == name) {
-            Some((_, values)) => {
-                upload_bytes(engine, program, externals, &name, bytemuck::cast_slice(values)).await?;
-            }
-            None => allocate(engine, program, externals, &name).await?,
+    for external in &program.externals {
+        if external.role != Role::Weights && externals.get(external).is_none() {
+            let label = format!("impasto.{}", external.name);
+            externals.insert(external, Arc::new(engine.gpu().buffer(&label, external.bytes, usage).await?));
         }
-    }
-    Ok(())
-}
-
-/// Allocates the pieces of the external called `name` and writes `bytes` to them, one behind the other.
-async fn upload_bytes(
-    engine: &Engine,
-    program: &Program,
-    externals: &mut Externals,
-    name: &str,
-    bytes: &[u8],
-) -> Result<()> {
-    allocate(engine, program, externals, name).await?;
-    let mut rest = bytes;
-    for piece in externals.pieces(name) {
-        let (part, behind) = rest.split_at(rest.len().min(piece.size() as usize));
-        engine.gpu().write(&piece, 0, part).await?;
-        rest = behind;
     }
     Ok(())
 }

@@ -39,22 +39,42 @@ export function canary(got, want, atol, rtol) {
   return null;
 }
 
-// How two runs of the same program differ: how many words do, and by how much where these are numbers.
-export function difference(got, other, words) {
+// How two runs of the same program differ: how many words do, and by how much the numbers that they hold.
+export function difference(got, other, elements) {
   if (got.length !== other.length) return { different: Infinity, largest: Infinity };
-  const numbers = words ? [got, other] : [asFloats(got), asFloats(other)];
-  let different = 0;
+  const different = got.reduce((sum, word, i) => sum + (word === other[i] ? 0 : 1), 0);
+  if (different === 0) return { different, largest: 0 };
+  const [ours, theirs] = [numbers(got, elements), numbers(other, elements)];
   let largest = 0;
-  for (let i = 0; i < got.length; i++) {
-    if (got[i] === other[i]) continue;
-    different += 1;
-    largest = Math.max(largest, Math.abs(numbers[0][i] - numbers[1][i]));
+  for (let i = 0; i < ours.length; i++) {
+    if (ours[i] !== theirs[i]) largest = Math.max(largest, Math.abs(ours[i] - theirs[i]));
   }
   return { different, largest };
 }
 
-export function asFloats(words) {
-  return new Float32Array(words.buffer, words.byteOffset, words.length);
+// The numbers that words hold: the kinds of `Elements` in src/cases/mod.rs.
+export function numbers(words, elements) {
+  const { buffer, byteOffset, byteLength } = words;
+  switch (elements) {
+    case "floats":
+      return new Float32Array(buffer, byteOffset, words.length);
+    case "words":
+      return words;
+    case "bytes":
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    case "halves":
+      return Float64Array.from(new Uint16Array(buffer, byteOffset, byteLength / 2), half);
+    default:
+      throw new Error(`elements that are not known: ${elements}`);
+  }
+}
+
+function half(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const mantissa = bits & 1023;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1024 + mantissa) * 2 ** (exponent - 25);
 }
 
 // Which words from `from` on are not `poison` any more; null where all are.

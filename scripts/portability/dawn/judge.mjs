@@ -1,6 +1,6 @@
 // A program's results against what is expected of them, and against those of this library with wgpu.
 
-import { asFloats, canary, compare, damage, difference } from "./compare.mjs";
+import { canary, compare, damage, difference, numbers } from "./compare.mjs";
 
 // The words of a result, piece for piece.
 export function wordsAt(after, at) {
@@ -39,7 +39,7 @@ export function judge(manifest, program, data, after, tryCanary) {
   for (const result of program.results) {
     const words = wordsAt(after, result.at);
     verdict.results.push(words);
-    const got = result.words ? words : asFloats(words);
+    const got = numbers(words, result.elements);
     const want = data.numbers(result.expected);
     const [atol, rtol] = result.exact ? [0, 0] : [program.atol, program.rtol];
     const found = compare(got, want, atol, rtol);
@@ -50,7 +50,7 @@ export function judge(manifest, program, data, after, tryCanary) {
       if (unnoticed !== null) complaints.push(`the comparison is at fault: ${result.what}, ${unnoticed}`);
     }
     if (result.wgpu) {
-      const { different, largest } = difference(words, data.words(result.wgpu), result.words);
+      const { different, largest } = difference(words, data.words(result.wgpu), result.elements);
       verdict.compared += words.length;
       verdict.different += different;
       verdict.largest = Math.max(verdict.largest, largest);

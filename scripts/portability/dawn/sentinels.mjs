@@ -63,7 +63,7 @@ export async function unnoticed(device, manifest) {
         [0, 1, 4],
       ],
       passes: true,
-      results: [{ what: "output", at: [["arena.0", 0, bytes]], words: false, exact: false, expected: {}, wgpu: null }],
+      results: [{ what: "output", at: [["arena.0", 0, bytes]], elements: "floats", exact: false, expected: {}, wgpu: null }],
     };
     const { result, errors } = await replay(device, manifest, kernels, pipelines, { repeats: 1 }, program, data);
     return [...errors, ...judge(manifest, program, data, result, true).complaints];

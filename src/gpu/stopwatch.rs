@@ -1,0 +1,123 @@
+//! How long passes take that a host submits: by timestamps that come back when they come.
+
+use std::ops::Range;
+
+use super::{Gpu, Mailbox};
+use crate::error::Result;
+
+/// Times slices of programs, some passes at a time, inside a host's encoders. `T` says which program it was.
+#[derive(Debug)]
+pub(crate) struct Stopwatch<T> {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    mailbox: Mailbox<Vec<(T, Range<usize>)>>,
+    seconds_a_tick: f64,
+}
+
+impl<T> Stopwatch<T> {
+    /// Most passes that are timed in one encoder.
+    const PASSES: usize = 64;
+    /// Begin and end of a pass, 64 bits each.
+    const PASS_BYTES: u64 = 16;
+    /// Encoders whose times may be under way.
+    const SLOTS: usize = 3;
+    const RESOLVED_BYTES: u64 = Self::PASSES as u64 * Self::PASS_BYTES;
+
+    /// One for this device; `None` where it has no timestamps.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the driver refuses its few small buffers.
+    pub(crate) async fn new(gpu: &Gpu) -> Result<Option<Self>> {
+        if !gpu.has_timestamps() {
+            return Ok(None);
+        }
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("impasto.stopwatch"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2 * Self::PASSES as u32,
+        });
+        if let Some(error) = scope.pop().await {
+            return Err(gpu.fault("making a stopwatch", error.to_string()));
+        }
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        Ok(Some(Self {
+            queries,
+            resolved: gpu.buffer("impasto.stopwatch", Self::RESOLVED_BYTES, usage).await?,
+            mailbox: Mailbox::new(gpu, Self::RESOLVED_BYTES, Self::SLOTS).await?,
+            seconds_a_tick: f64::from(gpu.queue().get_timestamp_period()) * 1e-9,
+        }))
+    }
+
+    /// Bytes that one on this device allocates.
+    pub(crate) fn planned_bytes(gpu_has_timestamps: bool) -> u64 {
+        let mailbox = Mailbox::<T>::planned_bytes(Self::RESOLVED_BYTES, Self::SLOTS);
+        if gpu_has_timestamps { Self::RESOLVED_BYTES + mailbox } else { 0 }
+    }
+
+    /// Bytes allocated.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.resolved.size() + self.mailbox.bytes()
+    }
+
+    /// The times of the oldest encoder that have come back: seconds of each pass.
+    pub(crate) fn collect(&mut self) -> Option<Vec<(T, Range<usize>, f64)>> {
+        let (passes, bytes) = self.mailbox.collect()?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        // A clock that was set back between two ticks must not become 10¹⁹ of them.
+        let seconds =
+            ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * self.seconds_a_tick);
+        Some(
+            passes
+                .into_iter()
+                .zip(seconds)
+                .map(|((what, slices), seconds)| (what, slices, seconds))
+                .collect(),
+        )
+    }
+}
+
+/// The passes of one encoder that are timed.
+#[derive(Debug)]
+pub(crate) struct Lap<'a, T> {
+    stopwatch: Option<&'a mut Stopwatch<T>>,
+    passes: Vec<(T, Range<usize>)>,
+}
+
+impl<'a, T> Lap<'a, T> {
+    /// Begins to time, where there is a stopwatch with room.
+    pub(crate) fn begin(stopwatch: Option<&'a mut Stopwatch<T>>) -> Self {
+        Self { stopwatch: stopwatch.filter(|stopwatch| stopwatch.mailbox.has_room()), passes: Vec::new() }
+    }
+
+    /// Whether another pass would be timed.
+    pub(crate) fn times(&self) -> bool {
+        self.stopwatch.is_some() && self.passes.len() < Stopwatch::<T>::PASSES
+    }
+
+    /// What a pass of these slices writes its times to, where it is timed.
+    pub(crate) fn time(
+        &mut self,
+        what: T,
+        slices: Range<usize>,
+    ) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let times = self.times();
+        let stopwatch = self.stopwatch.as_ref().filter(|_| times)?;
+        let index = 2 * self.passes.len() as u32;
+        self.passes.push((what, slices));
+        Some(wgpu::ComputePassTimestampWrites {
+            query_set: &stopwatch.queries,
+            beginning_of_pass_write_index: Some(index),
+            end_of_pass_write_index: Some(index + 1),
+        })
+    }
+
+    /// Records the way back of the times.
+    pub(crate) fn end(self, encoder: &mut wgpu::CommandEncoder) {
+        let Some(stopwatch) = self.stopwatch.filter(|_| !self.passes.is_empty()) else { return };
+        let passes = self.passes.len();
+        encoder.resolve_query_set(&stopwatch.queries, 0..2 * passes as u32, &stopwatch.resolved, 0);
+        let bytes = passes as u64 * Stopwatch::<T>::PASS_BYTES;
+        stopwatch.mailbox.post(encoder, &[(&stopwatch.resolved, 0, bytes)], self.passes);
+    }
+}

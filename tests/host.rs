@@ -1,0 +1,677 @@
+//! What a host relies on that renders frames of its own: nothing is submitted, polled or waited for, pieces make the same
+//! bits as whole steps, and pictures go in and out as textures.
+#![cfg(feature = "embedded-weights")]
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use impasto::gpu::Gpu;
+use impasto::nn::Weights;
+use impasto::picture::{Picture, Size};
+use impasto::transfer::{
+    Budget, Costs, Engine, EngineOptions, Init, Options, Phase, Preset, Source, SourceLayout, StyleLayer,
+    Transfer,
+};
+use impasto::{Error, wgpu};
+use pollster::block_on;
+
+const STEPS: u32 = 4;
+
+/// A device that is not ours, with a count of the errors that reach its host.
+struct Host {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    errors: Arc<AtomicU32>,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self::with(|adapter| (Engine::wanted_features(adapter.features()), adapter.limits()))
+    }
+
+    fn with(wanted: impl FnOnce(&wgpu::Adapter) -> (wgpu::Features, wgpu::Limits)) -> Self {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+        let (required_features, required_limits) = wanted(&adapter);
+        let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("host"),
+            required_features,
+            required_limits,
+            ..wgpu::DeviceDescriptor::default()
+        }))
+        .unwrap();
+        let errors = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&errors);
+        device.on_uncaptured_error(Arc::new(move |error| {
+            eprintln!("the host heard of: {error}");
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
+        Self { device, queue, errors }
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::from_device(&self.device, &self.queue).unwrap()
+    }
+
+    /// An engine with many slices, so that there are many places to cut at.
+    fn sliced(&self) -> Engine {
+        let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
+        let options = EngineOptions { slice_work: Some(2_000_000), ..EngineOptions::default() };
+        Engine::with_options(gpu, Weights::embedded().unwrap(), options)
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("host") })
+    }
+
+    fn submit(&self, encoder: wgpu::CommandEncoder) {
+        self.queue.submit([encoder.finish()]);
+    }
+
+    fn wait(&self) {
+        self.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    }
+
+    /// Frame after frame, until nothing remains; returns the costs that came back.
+    fn paint(&self, transfer: &mut Transfer, budget: Budget) -> Vec<(u32, Costs)> {
+        let mut costs = Vec::new();
+        for _ in 0..100_000 {
+            let mut encoder = self.encoder();
+            let recorded = transfer.record(&mut encoder, budget).unwrap();
+            self.submit(encoder);
+            self.wait();
+            costs.extend(transfer.try_cost());
+            if !recorded.work_remains {
+                return costs;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn texture(&self, format: wgpu::TextureFormat, (width, height): (u32, u32)) -> wgpu::Texture {
+        self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("host"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format,
+            usage: wgpu::TextureUsages::COPY_SRC | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        })
+    }
+
+    fn filled(&self, format: wgpu::TextureFormat, size: (u32, u32), bytes: &[u8]) -> wgpu::Texture {
+        let texture = self.texture(format, size);
+        self.queue.write_texture(
+            texture.as_image_copy(),
+            bytes,
+            wgpu::TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some((bytes.len() / size.1 as usize) as u32),
+                rows_per_image: None,
+            },
+            texture.size(),
+        );
+        texture
+    }
+
+    /// The texels without the padding of their rows.
+    fn read(&self, texture: &wgpu::Texture, texel_bytes: u32) -> Vec<u8> {
+        let (row, height) = (texture.width() * texel_bytes, texture.height());
+        let pitch = row.next_multiple_of(256);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: u64::from(pitch * height),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.encoder();
+        encoder.copy_texture_to_buffer(
+            texture.as_image_copy(),
+            wgpu::TexelCopyBufferInfo {
+                buffer: &buffer,
+                layout: wgpu::TexelCopyBufferLayout {
+                    offset: 0,
+                    bytes_per_row: Some(pitch),
+                    rows_per_image: None,
+                },
+            },
+            texture.size(),
+        );
+        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
+        self.submit(encoder);
+        self.wait();
+        let view = buffer.get_mapped_range(..).unwrap();
+        view.chunks_exact(pitch as usize).flat_map(|line| line[..row as usize].to_vec()).collect()
+    }
+}
+
+fn picture(width: u32, height: u32) -> Picture {
+    let rgb = (0..width * height * 3).map(|i| ((i * 37 + i / 7 * 11) % 256) as u8).collect();
+    Picture::from_rgb(width, height, rgb).unwrap()
+}
+
+fn shallow() -> Options {
+    Options {
+        content_layer: "conv1_2".into(),
+        style_layers: vec![
+            StyleLayer { name: "conv1_1".into(), weight: 1.0 },
+            StyleLayer { name: "conv2_1".into(), weight: 0.5 },
+        ],
+        init: Init::Content,
+        steps: STEPS,
+        ..Options::preset(Preset::Course)
+    }
+}
+
+fn create(engine: &Engine, options: &Options) -> Transfer {
+    block_on(Transfer::create(engine, &picture(40, 30), &picture(16, 18), options)).unwrap()
+}
+
+/// The pixels, and the costs of every step, of a transfer that submits by itself.
+fn by_itself(engine: &Engine, options: &Options) -> (Vec<f32>, Vec<Costs>) {
+    let mut transfer =
+        block_on(Transfer::prepare(engine, &picture(40, 30), &picture(16, 18), options)).unwrap();
+    let costs = (0..options.steps).map(|_| block_on(transfer.step()).unwrap()).collect();
+    (block_on(transfer.pixels()).unwrap(), costs)
+}
+
+#[test]
+fn pieces_of_any_size_are_whole_steps_bit_for_bit() {
+    let host = Host::new();
+    let engine = host.sliced();
+    let (pixels, costs) = by_itself(&engine, &shallow());
+    for budget in [Budget::Dispatches(1), Budget::Dispatches(7), Budget::Milliseconds(0.5), Budget::Step] {
+        // Weights and all are uploaded anew.
+        block_on(engine.release_weights()).unwrap();
+        let mut transfer = create(&engine, &shallow());
+        assert_eq!(transfer.phase(), Phase::Weights);
+        let told = host.paint(&mut transfer, budget);
+        assert_eq!(block_on(transfer.pixels()).unwrap(), pixels, "{budget:?}");
+        assert_eq!(transfer.steps(), STEPS);
+        assert_eq!(transfer.phase(), Phase::Done);
+        assert!(!told.is_empty());
+        for (steps, cost) in told {
+            assert_eq!(cost, costs[steps as usize], "{budget:?}, step {steps}");
+        }
+    }
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn two_steps_in_one_encoder_are_two_submissions() {
+    let host = Host::new();
+    let (pixels, _) = by_itself(&host.engine(), &shallow());
+    let mut transfer = create(&host.engine(), &shallow());
+    // The staging memory is four MiB, so the weights may need more than one submission.
+    while transfer.steps() < STEPS {
+        let mut encoder = host.encoder();
+        for _ in 0..2 {
+            let before = transfer.steps();
+            let recorded = transfer.record(&mut encoder, Budget::Step).unwrap();
+            assert_eq!(recorded.steps, before + recorded.completed);
+        }
+        host.submit(encoder);
+        host.wait();
+    }
+    assert_eq!(block_on(transfer.pixels()).unwrap(), pixels);
+}
+
+/// wgpu numbers submissions, and calls back only while somebody polls or submits: both show what we do.
+#[test]
+fn nothing_is_submitted_polled_or_waited_for() {
+    let host = Host::new();
+    let count = || {
+        let number = format!("{:?}", host.queue.submit([]));
+        number.chars().filter(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap()
+    };
+    let target = host.texture(wgpu::TextureFormat::Rgba8UnormSrgb, (40, 30));
+    let mut transfer = {
+        let before = count();
+        // Whatever has run by now is told of at the next poll. To be told takes a number of its own.
+        let told = Arc::new(AtomicBool::new(false));
+        let teller = Arc::clone(&told);
+        host.queue.on_submitted_work_done(move || teller.store(true, Ordering::Relaxed));
+        std::thread::sleep(Duration::from_millis(50));
+        let transfer = create(&host.engine(), &shallow());
+        assert!(!told.load(Ordering::Relaxed), "creating polled");
+        assert_eq!(count(), before + 2, "creating submitted");
+        transfer
+    };
+    let mut longest = Duration::ZERO;
+    for _ in 0..400 {
+        let before = count();
+        let told = Arc::new(AtomicBool::new(false));
+        let teller = Arc::clone(&told);
+        host.queue.on_submitted_work_done(move || teller.store(true, Ordering::Relaxed));
+        std::thread::sleep(Duration::from_millis(2));
+        let mut encoder = host.encoder();
+        let begin = Instant::now();
+        let recorded = transfer.record(&mut encoder, Budget::Milliseconds(2.0)).unwrap();
+        transfer.record_picture(&mut encoder, &target).unwrap();
+        let _ = transfer.try_cost();
+        longest = longest.max(begin.elapsed());
+        assert!(!told.load(Ordering::Relaxed), "recording polled");
+        assert_eq!(count(), before + 2, "recording submitted");
+        host.submit(encoder);
+        if !recorded.work_remains {
+            break;
+        }
+    }
+    println!("the longest call took {longest:?}");
+    // Changes, and giving up, are quiet, too.
+    let before = count();
+    transfer.set_options(&Options { alpha: 3.0, ..shallow() }).unwrap();
+    block_on(transfer.set_style(&picture(16, 18))).unwrap();
+    drop(transfer);
+    assert_eq!(count(), before + 1);
+    host.wait();
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+/// While the GPU is busy with a second of work, recording goes on.
+#[test]
+fn a_busy_gpu_does_not_hold_up_the_host() {
+    let host = Host::new();
+    let options = Options { size: Size::LongerSide(200), ..shallow() };
+    let big = picture(200, 150);
+    let mut transfer = block_on(Transfer::create(&host.engine(), &big, &big, &options)).unwrap();
+    while transfer.phase() != Phase::Steps {
+        let mut encoder = host.encoder();
+        transfer.record(&mut encoder, Budget::Dispatches(10)).unwrap();
+        host.submit(encoder);
+        host.wait();
+    }
+    let mut encoder = host.encoder();
+    transfer.record(&mut encoder, Budget::Step).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let teller = Arc::clone(&done);
+    encoder.on_submitted_work_done(move || teller.store(true, Ordering::Relaxed));
+    host.submit(encoder);
+    let mut encoder = host.encoder();
+    let begin = Instant::now();
+    transfer.record(&mut encoder, Budget::Step).unwrap();
+    let took = begin.elapsed();
+    assert!(!done.load(Ordering::Relaxed), "recording waited for the step before");
+    host.submit(encoder);
+    host.wait();
+    println!("recording a step took {took:?}, both steps {:?}", begin.elapsed());
+    assert!(took < begin.elapsed() / 2);
+}
+
+#[test]
+fn two_devices_and_two_transfers_at_once() {
+    let hosts = [Host::new(), Host::new()];
+    let engines = [hosts[0].engine(), hosts[1].engine()];
+    let other = Options { alpha: 1.0, ..shallow() };
+    let alone = [by_itself(&engines[0], &shallow()).0, by_itself(&engines[0], &other).0];
+    // Both share the first engine's weights, which go to the device once.
+    let mut transfers =
+        [create(&engines[0], &shallow()), create(&engines[0], &other), create(&engines[1], &shallow())];
+    while transfers.iter().any(|transfer| transfer.phase() != Phase::Done) {
+        for (transfer, host) in transfers.iter_mut().zip([0, 0, 1]) {
+            let mut encoder = hosts[host].encoder();
+            transfer.record(&mut encoder, Budget::Dispatches(5)).unwrap();
+            hosts[host].submit(encoder);
+            hosts[host].wait();
+        }
+    }
+    let painted = transfers.each_ref().map(|transfer| block_on(transfer.pixels()).unwrap());
+    assert_eq!(painted[0], alone[0]);
+    assert_eq!(painted[1], alone[1]);
+    assert_eq!(painted[2], alone[0]);
+}
+
+/// Options changed after some steps, against a transfer that begins with them there, from a checkpoint.
+#[test]
+fn changed_options_are_those_of_a_start_there() {
+    let host = Host::new();
+    let engine = host.sliced();
+    let (content, style) = (picture(40, 30), picture(16, 18));
+    let mut transfer = create(&engine, &Options { steps: 2, ..shallow() });
+    host.paint(&mut transfer, Budget::Dispatches(50));
+    let mut changed = Options { alpha: 1.5, beta: 90.0, learning_rate: 5.0, steps: 5, ..shallow() };
+    changed.style_layers[1].weight = 2.0;
+    transfer.set_options(&changed).unwrap();
+    let checkpoint = block_on(transfer.checkpoint()).unwrap();
+    host.paint(&mut transfer, Budget::Dispatches(3));
+    let mut begun = block_on(Transfer::resume(&engine, &content, &style, &changed, &checkpoint)).unwrap();
+    assert_eq!(begun.steps(), 2);
+    for _ in 2..5 {
+        block_on(begun.step()).unwrap();
+    }
+    assert_eq!(block_on(transfer.pixels()).unwrap(), block_on(begun.pixels()).unwrap());
+    // In the middle of a step they wait for the next one.
+    let mut transfer = create(&engine, &Options { steps: 2, ..shallow() });
+    while transfer.steps() < 1 {
+        let mut encoder = host.encoder();
+        transfer.record(&mut encoder, Budget::Dispatches(2)).unwrap();
+        host.submit(encoder);
+        host.wait();
+    }
+    let mut encoder = host.encoder();
+    transfer.record(&mut encoder, Budget::Dispatches(2)).unwrap();
+    host.submit(encoder);
+    transfer.set_options(&Options { steps: 2, ..changed.clone() }).unwrap();
+    host.paint(&mut transfer, Budget::Dispatches(2));
+    let (unchanged, _) = by_itself(&engine, &Options { steps: 2, ..shallow() });
+    assert_eq!(block_on(transfer.pixels()).unwrap(), unchanged);
+    // What cannot change is named.
+    for (options, name) in [
+        (Options { content_layer: "conv1_1".into(), ..shallow() }, "--content-layer"),
+        (Options { style_layers: shallow().style_layers[..1].to_vec(), ..shallow() }, "--style-layers"),
+        (Options { seed: 4, ..shallow() }, "--seed"),
+        (Options { size: Size::LongerSide(20), ..shallow() }, "--size"),
+        (Options { alpha: f32::NAN, ..shallow() }, "--alpha"),
+    ] {
+        match transfer.set_options(&options) {
+            Err(Error::Option { option, .. }) => assert_eq!(option, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn changed_pictures_are_those_of_a_start_there() {
+    let host = Host::new();
+    let engine = host.sliced();
+    let (content, style) = (picture(40, 30), picture(16, 18));
+    let turned = |picture: &Picture| {
+        let rgb = picture.rgb().iter().rev().copied().collect();
+        Picture::from_rgb(picture.width(), picture.height(), rgb).unwrap()
+    };
+    let larger = picture(50, 44);
+    for (new_content, new_style) in [(turned(&content), turned(&style)), (content.clone(), larger)] {
+        let mut transfer = create(&engine, &Options { steps: 1, ..shallow() });
+        host.paint(&mut transfer, Budget::Dispatches(50));
+        let bytes = transfer.allocated_bytes();
+        let same_size = (new_style.width(), new_style.height()) == (16, 18);
+        // Twice: the second one replaces what is left of the first.
+        for _ in 0..2 {
+            block_on(transfer.set_content(&new_content)).unwrap();
+            block_on(transfer.set_style(&new_style)).unwrap();
+            let mut encoder = host.encoder();
+            transfer.set_options(&shallow()).unwrap();
+            let recorded = transfer.record(&mut encoder, Budget::Dispatches(3)).unwrap();
+            assert_eq!(recorded.phase, Phase::Targets);
+            host.submit(encoder);
+        }
+        assert_eq!(transfer.allocated_bytes() == bytes, same_size);
+        let checkpoint = block_on(transfer.checkpoint()).unwrap();
+        host.paint(&mut transfer, Budget::Dispatches(3));
+        let options = shallow();
+        let begun = Transfer::resume(&engine, &new_content, &new_style, &options, &checkpoint);
+        let mut begun = block_on(begun).unwrap();
+        while begun.steps() < STEPS {
+            block_on(begun.step()).unwrap();
+        }
+        assert_eq!(block_on(transfer.pixels()).unwrap(), block_on(begun.pixels()).unwrap());
+        match block_on(transfer.set_content(&picture(30, 40))) {
+            Err(Error::Option { remedy, .. }) => assert!(remedy.contains("same size"), "{remedy}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+/// sRGB to linear light, IEC 61966-2-1, in f16.
+fn linear(level: u8) -> u16 {
+    let encoded = f64::from(level) / 255.0;
+    let linear = if encoded <= 0.04045 { encoded / 12.92 } else { ((encoded + 0.055) / 1.055).powf(2.4) };
+    half::f16::from_f64(linear).to_bits()
+}
+
+fn texels(format: wgpu::TextureFormat, picture: &Picture) -> Vec<u8> {
+    match format {
+        wgpu::TextureFormat::Rgba16Float => {
+            let levels = picture.rgb().as_chunks::<3>().0.iter();
+            let halves = levels.flat_map(|&[r, g, b]| [linear(r), linear(g), linear(b), 0x3C00]);
+            halves.flat_map(u16::to_le_bytes).collect()
+        }
+        _ => picture.to_rgba(),
+    }
+}
+
+fn furthest(a: &Picture, b: &Picture) -> u8 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    a.rgb().iter().zip(b.rgb()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn textures_paint_what_files_paint() {
+    use wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb, Rgba16Float};
+    let host = Host::new();
+    let engine = host.engine();
+    // The content has its size already, or is made smaller on the device; the style always is.
+    for (sides, init) in [((40, 30), Init::Content), ((90, 67), Init::Noise), ((90, 67), Init::Content)] {
+        let options = Options { size: Size::LongerSide(40), init, steps: 2, ..shallow() };
+        let (content, style) = (picture(sides.0, sides.1), picture(70, 41));
+        let mut file = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
+        for _ in 0..2 {
+            block_on(file.step()).unwrap();
+        }
+        let file = block_on(file.picture()).unwrap();
+        for format in [Rgba8Unorm, Rgba8UnormSrgb, Rgba16Float] {
+            let [content, style] = [&content, &style].map(|picture| {
+                host.filled(format, (picture.width(), picture.height()), &texels(format, picture))
+            });
+            let layouts =
+                [&content, &style].map(|texture| SourceLayout::try_from(&Source::from(texture)).unwrap());
+            let planned = Transfer::plan(&engine, layouts[0], layouts[1], &options).unwrap().bytes;
+            let mut transfer = block_on(Transfer::create(&engine, &content, &style, &options)).unwrap();
+            assert_eq!(transfer.bytes(), planned);
+            assert_eq!(transfer.allocated_bytes(), planned.total, "textures are planned for");
+            host.paint(&mut transfer, Budget::Step);
+            let painted = block_on(transfer.picture()).unwrap();
+            let difference = furthest(&painted, &file);
+            println!("{format:?} {sides:?} {:?}: {difference} levels from the file's path", options.init);
+            assert!(difference <= 1, "{format:?} {sides:?}: {difference} levels");
+            assert!(matches!(block_on(transfer.checkpoint()), Err(Error::Checkpoint { .. })));
+
+            let target = host.texture(format, transfer.size());
+            let mut encoder = host.encoder();
+            transfer.record_picture(&mut encoder, &target).unwrap();
+            host.submit(encoder);
+            if format == Rgba16Float {
+                let halves = bytemuck::pod_collect_to_vec::<u8, u16>(&host.read(&target, 8));
+                let want = bytemuck::pod_collect_to_vec::<u8, u16>(&texels(format, &painted));
+                // Neighbours in f16: powers are not exact on a GPU.
+                assert!(halves.iter().zip(&want).all(|(got, want)| got.abs_diff(*want) <= 2));
+            } else {
+                assert_eq!(host.read(&target, 4), painted.to_rgba());
+            }
+        }
+        let buffer = |bytes: &[u8]| {
+            let buffer = host.device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: bytes.len() as u64,
+                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            host.queue.write_buffer(&buffer, 0, bytes);
+            buffer
+        };
+        let source = |picture: &Picture| Source::Buffer {
+            buffer: buffer(&picture.to_rgba()),
+            size: (picture.width(), picture.height()),
+        };
+        let mut transfer =
+            block_on(Transfer::create(&engine, source(&content), source(&style), &options)).unwrap();
+        host.paint(&mut transfer, Budget::Step);
+        assert!(furthest(&block_on(transfer.picture()).unwrap(), &file) <= 1);
+    }
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn wrong_textures_are_named() {
+    let host = Host::new();
+    let engine = host.engine();
+    let right = host.texture(wgpu::TextureFormat::Rgba8Unorm, (40, 30));
+    let wrong = host.texture(wgpu::TextureFormat::Bgra8Unorm, (40, 30));
+    let told = |result: Result<(), Error>, message: &str| match result {
+        Err(error @ Error::Picture { .. }) => assert!(error.to_string().contains(message), "{error}"),
+        other => panic!("{message}: {other:?}"),
+    };
+    told(
+        block_on(Transfer::create(&engine, &wrong, &right, &shallow())).map(|_| ()),
+        "its format is Bgra8Unorm; give Rgba8Unorm",
+    );
+    let unreadable = host.device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: right.size(),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba8Unorm,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING,
+        view_formats: &[],
+    });
+    told(
+        block_on(Transfer::create(&engine, &right, &unreadable, &shallow())).map(|_| ()),
+        "create it with COPY_SRC",
+    );
+    let mut transfer = create(&engine, &shallow());
+    let mut encoder = host.encoder();
+    told(transfer.record_picture(&mut encoder, &unreadable), "create it with COPY_DST");
+    let small = host.texture(wgpu::TextureFormat::Rgba8Unorm, (20, 30));
+    told(transfer.record_picture(&mut encoder, &small), "the painting 40x30");
+    host.submit(encoder);
+    host.wait();
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn limits_are_enough_or_told_before_anything_is_allocated() {
+    // With no more than what is asked for, it paints.
+    let host = Host::with(|_| (wgpu::Features::empty(), Engine::required_limits((40, 30))));
+    let mut transfer = create(&host.engine(), &shallow());
+    host.paint(&mut transfer, Budget::Step);
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+    let larger = Engine::required_limits((4000, 3000));
+    assert!(larger.max_storage_buffer_binding_size >= 4 * 4000 * 3000, "{larger:?}");
+
+    let poor = Host::with(|_| {
+        let mut limits = Engine::required_limits((40, 30));
+        limits.max_storage_buffers_per_shader_stage = 2;
+        (wgpu::Features::empty(), limits)
+    });
+    match Engine::from_device(&poor.device, &poor.queue) {
+        Err(Error::Limit { limit, needed, available, remedy }) => {
+            assert_eq!(limit, "max_storage_buffers_per_shader_stage");
+            assert!(needed > available && available == 2);
+            assert!(remedy.contains("Engine::required_limits"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let report = poor.device.generate_allocator_report();
+    assert!(report.is_none_or(|report| report.total_allocated_bytes < 1 << 20));
+}
+
+#[test]
+fn a_lost_device_ends_the_transfer_and_not_the_host() {
+    let host = Host::new();
+    let mut transfer = create(&host.engine(), &shallow());
+    let mut encoder = host.encoder();
+    transfer.record(&mut encoder, Budget::Dispatches(3)).unwrap();
+    host.submit(encoder);
+    host.wait();
+    let mut encoder = host.encoder();
+    host.device.destroy();
+    let scope = host.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    match transfer.record(&mut encoder, Budget::Step) {
+        Err(Error::Gpu { reason, remedy, .. }) => {
+            assert!(reason.contains("lost"), "{reason}");
+            assert!(!remedy.is_empty());
+        }
+        result => panic!("{result:?}"),
+    }
+    assert!(block_on(scope.pop()).is_none());
+    drop((transfer, encoder));
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn error_scopes_of_the_host_stay_balanced() {
+    let host = Host::new();
+    let outer = host.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let mut transfer = create(&host.engine(), &shallow());
+    let mut encoder = host.encoder();
+    transfer.record(&mut encoder, Budget::Step).unwrap();
+    host.submit(encoder);
+    host.wait();
+    let _ = transfer.try_cost();
+    // A mistake of the host's own lands in its own scope.
+    let _ = host.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 4,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE,
+        mapped_at_creation: false,
+    });
+    assert!(block_on(outer.pop()).is_some());
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_dropped_encoder_is_told() {
+    let host = Host::new();
+    let engine = host.engine();
+    let mut transfer = create(&engine, &shallow());
+    let mut encoder = host.encoder();
+    transfer.record(&mut encoder, Budget::Dispatches(2)).unwrap();
+    drop(encoder);
+    let mut encoder = host.encoder();
+    match transfer.record(&mut encoder, Budget::Dispatches(2)) {
+        Err(error @ Error::Gpu { .. }) => assert!(error.to_string().contains("never submitted"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    // The engine serves the next one, weights and all.
+    let mut next = create(&engine, &shallow());
+    host.paint(&mut next, Budget::Step);
+    assert_eq!(block_on(next.pixels()).unwrap(), by_itself(&Host::new().engine(), &shallow()).0);
+}
+
+/// Dropped wherever it may be, a transfer leaves nothing on the device once its last submission has run.
+#[test]
+fn a_transfer_dropped_in_the_middle_leaves_nothing() {
+    let host = Host::new();
+    let allocated = || host.device.generate_allocator_report().map(|report| report.allocations.len());
+    let rounds: Vec<_> = [0, 1, 3, 8, 20, 60]
+        .map(|calls| {
+            let mut transfer = create(&host.engine(), &shallow());
+            for _ in 0..calls {
+                let mut encoder = host.encoder();
+                transfer.record(&mut encoder, Budget::Dispatches(4)).unwrap();
+                host.submit(encoder);
+            }
+            drop(transfer);
+            host.queue.submit([]);
+            host.wait();
+            allocated()
+        })
+        .into();
+    assert!(rounds.iter().all(|round| *round == rounds[0]), "{rounds:?}");
+}
+
+/// Costs come back to a host that never waits, and a transfer moves between its threads.
+#[test]
+fn engines_and_transfers_are_sent_and_shared() {
+    fn sent<T: Send>(_: &T) {}
+    fn shared<T: Sync>(_: &T) {}
+    let host = Host::new();
+    let engine = host.engine();
+    sent(&engine);
+    shared(&engine);
+    let created: Mutex<Option<Transfer>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| *created.lock().unwrap() = Some(create(&engine, &shallow())));
+    });
+    let mut transfer = created.into_inner().unwrap().unwrap();
+    sent(&transfer);
+    host.paint(&mut transfer, Budget::Milliseconds(50.0));
+}
