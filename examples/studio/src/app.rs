@@ -65,7 +65,7 @@ impl Studio {
             pictures.load(context, role, file.clone());
         }
         Some(Self {
-            settings: Settings::default(),
+            settings: Settings { frame_budget: painting.usual_budget(), ..Settings::default() },
             pictures,
             painting,
             notice: None,
@@ -110,7 +110,8 @@ impl Studio {
             }
         }
         self.watch_dialog(context);
-        let sides = [Role::Content, Role::Style].map(|role| self.pictures.get(role).map(|loaded| loaded.sides()));
+        let sides =
+            [Role::Content, Role::Style].map(|role| self.pictures.get(role).map(|loaded| loaded.sides()));
         match sides {
             [Some(content), Some(style)] => {
                 let settings = self.settings.clone();
@@ -176,8 +177,7 @@ impl Studio {
         if busy || context.egui_wants_keyboard_input() {
             return;
         }
-        let pressed =
-            |modifiers, key| context.input_mut(|input| input.consume_key(modifiers, key));
+        let pressed = |modifiers, key| context.input_mut(|input| input.consume_key(modifiers, key));
         if pressed(Modifiers::COMMAND, Key::Enter) && self.ready() {
             actions.push(Action::Start);
         }

@@ -7,7 +7,12 @@ use crate::messages::main_button;
 use crate::pictures::{Pictures, Role};
 
 /// Shows the painting where there is one. While the mouse is held on it, the photograph.
-pub fn show(ui: &mut Ui, painting: Option<(TextureId, Vec2)>, pictures: &Pictures, actions: &mut Vec<Action>) {
+pub fn show(
+    ui: &mut Ui,
+    painting: Option<(TextureId, Vec2)>,
+    pictures: &Pictures,
+    actions: &mut Vec<Action>,
+) {
     let (area, response) = ui.allocate_exact_size(ui.available_size(), Sense::click_and_drag());
     ui.painter().rect_filled(area, 0, ui.visuals().extreme_bg_color);
     let photograph =

@@ -1,8 +1,8 @@
 //! The two pictures at the head of the options, as cards to look at, click and drop files on.
 
 use eframe::egui::{
-    Align2, Color32, CornerRadius, CursorIcon, FontId, Image, Rect, Response, RichText, Sense, Stroke, StrokeKind, Ui,
-    pos2, vec2,
+    Align2, Color32, CornerRadius, CursorIcon, FontId, Image, Rect, Response, RichText, Sense, Stroke,
+    StrokeKind, Ui, pos2, vec2,
 };
 
 use crate::app::Action;
@@ -65,12 +65,18 @@ fn card(ui: &mut Ui, pictures: &Pictures, role: Role, width: f32) -> Response {
             let uv = Rect::from_center_size(pos2(0.5, 0.5), shown / size);
             image.uv(uv).paint_at(ui, rect);
             let (width, height) = loaded.sides();
-            format!("{}\n{width} × {height} pixels\n\nClick for another picture, or drop one here.", loaded.name())
+            format!(
+                "{}\n{width} × {height} pixels\n\nClick for another picture, or drop one here.",
+                loaded.name()
+            )
         }
         None => {
-            let text = format!("{}\n\n{what}:\nclick, or drop\na picture", role.name());
-            let centre = rect.center() + vec2(0.0, 8.0);
-            painter.text(centre, Align2::CENTER_CENTER, text, FontId::proportional(12.5), visuals.weak_text_color());
+            let colours = [visuals.strong_text_color(), visuals.weak_text_color(), visuals.weak_text_color()];
+            let lines = [role.name(), what, "Click, or drop a picture"];
+            for (line, (text, colour)) in lines.into_iter().zip(colours).enumerate() {
+                let place = rect.center() + vec2(0.0, 20.0 * (line as f32 - 1.0));
+                painter.text(place, Align2::CENTER_CENTER, text, FontId::proportional(12.5), colour);
+            }
             format!("{what}. Click to choose a picture, or drop one here.")
         }
     };

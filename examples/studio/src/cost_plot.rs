@@ -9,7 +9,9 @@ use crate::theme;
 /// The costs of all steps, in powers of ten.
 pub fn show(ui: &mut Ui, curve: &Curve) {
     if curve.total.is_empty() {
-        ui.centered_and_justified(|ui| ui.label(RichText::new("The costs appear here, step by step.").weak()));
+        ui.centered_and_justified(|ui| {
+            ui.label(RichText::new("The costs appear here, step by step.").weak())
+        });
         return;
     }
     Plot::new("costs")
@@ -18,7 +20,8 @@ pub fn show(ui: &mut Ui, curve: &Curve) {
         .include_x(0.0)
         .include_x(1.0)
         .grid_color(ui.visuals().weak_text_color().gamma_multiply(0.5))
-        .y_axis_formatter(|mark, _| power_of_ten(mark.value))
+        .x_axis_formatter(|mark, _| whole(mark.value, ""))
+        .y_axis_formatter(|mark, _| whole(mark.value, "1e"))
         .label_formatter(|place| match place {
             HoverPosition::NearDataPoint { plot_name, position, .. } if !plot_name.is_empty() => {
                 Some(format!("{plot_name} {:.4e}\nstep {:.0}", 10f64.powf(position.y), position.x))
@@ -37,8 +40,8 @@ pub fn show(ui: &mut Ui, curve: &Curve) {
         });
 }
 
-/// `1e7`, and nothing between the powers.
-fn power_of_ten(exponent: f64) -> String {
-    let nearest = exponent.round();
-    if (exponent - nearest).abs() < 1e-6 { format!("1e{nearest:.0}") } else { String::new() }
+/// There is nothing between two steps, and nothing to read between two powers of ten.
+fn whole(value: f64, before: &str) -> String {
+    let nearest = value.round();
+    if (value - nearest).abs() < 1e-6 { format!("{before}{nearest:.0}") } else { String::new() }
 }

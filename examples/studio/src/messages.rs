@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use eframe::egui::{
-    self, Align, Button, Color32, CornerRadius, Frame, Id, Layout, Margin, Modal, RichText, Stroke, TextEdit, Ui,
-    vec2,
+    self, Align, Button, Color32, CornerRadius, Frame, Id, Layout, Margin, Modal, RichText, Stroke, TextEdit,
+    Ui, vec2,
 };
 
 use crate::notice::{Notice, Weight};
@@ -90,13 +90,15 @@ pub fn ask_path(context: &egui::Context, path: &mut String) -> Option<Answer<Sav
     let modal = modal(context, "save").show(context, |ui| {
         ui.set_width(560.0);
         ui.label(theme::section("Save the painting"));
-        ui.label(RichText::new("PNG keeps every pixel; JPEG files are smaller. The name's ending decides.").weak());
+        ui.label(
+            RichText::new("PNG keeps every pixel; JPEG files are smaller. The name's ending decides.").weak(),
+        );
         let field = ui.add(TextEdit::singleline(path).desired_width(f32::INFINITY));
-        // Somebody may write at once.
-        if ui.memory(|memory| memory.focused().is_none()) {
+        let mut entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        // Somebody may write at once. Enter has taken the focus away by now, and must not give it back.
+        if !entered && ui.memory(|memory| memory.focused().is_none()) {
             field.request_focus();
         }
-        let mut entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         let (mut browse, mut cancelled) = (false, false);
         ui.horizontal(|ui| {
             entered |= ui.add(main_button("Save").min_size(vec2(96.0, 28.0))).clicked();

@@ -22,19 +22,10 @@ pub struct Notice {
 
 impl Notice {
     pub fn done(headline: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            weight: Weight::Done,
-            headline: headline.into(),
-            reason: reason.into(),
-            remedy: String::new(),
-        }
+        Self { weight: Weight::Done, headline: headline.into(), reason: reason.into(), remedy: String::new() }
     }
 
-    pub fn failed(
-        headline: impl Into<String>,
-        reason: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub fn failed(headline: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (reason, remedy) = (reason.into(), remedy.into());
         Self {
             weight: Weight::Failed,
@@ -73,7 +64,11 @@ impl Notice {
 
     /// A thread that ended without a result.
     pub fn lost(headline: impl Into<String>) -> Self {
-        Self::failed(headline, "a part of the program ended without a result", "try again, and report this as a bug")
+        Self::failed(
+            headline,
+            "a part of the program ended without a result",
+            "try again, and report this as a bug",
+        )
     }
 }
 
@@ -109,7 +104,8 @@ fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
     // A file's name keeps its first letter.
-    let is_word = text.split(char::is_whitespace).next().is_some_and(|word| word.chars().all(char::is_alphabetic));
+    let is_word =
+        text.split(char::is_whitespace).next().is_some_and(|word| word.chars().all(char::is_alphabetic));
     let first = if is_word { first.to_uppercase().to_string() } else { first.to_string() };
     let end = if text.ends_with(['.', '!', '?', '”']) { "" } else { "." };
     format!("{first}{}{end}", letters.as_str())
@@ -137,7 +133,9 @@ mod tests {
 
     #[test]
     fn no_option_of_the_command_line_is_left() {
-        for option in ["--size", "--steps", "--alpha", "--beta", "--content-layer", "--style-layers", "--device"] {
+        for option in
+            ["--size", "--steps", "--alpha", "--beta", "--content-layer", "--style-layers", "--device"]
+        {
             let error = Error::Option {
                 option: option.into(),
                 reason: "nothing".into(),

@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use eframe::egui::{
-    Checkbox, ComboBox, CollapsingHeader, DragValue, Grid, Response, RichText, ScrollArea, Slider, SliderClamping,
-    ThemePreference, Ui, Widget, emath::Numeric,
+    Checkbox, CollapsingHeader, ComboBox, DragValue, Grid, Response, RichText, ScrollArea, Slider,
+    SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
 };
 use impasto::nn::VGG19;
 use impasto::ops::conv::{Algorithm, Method};
@@ -34,7 +34,8 @@ pub fn show(
 ) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         recipe(ui, settings);
-        let waits = |name: &str| facts.started.is_some_and(|started| settings.waiting(started).contains(&name));
+        let waits =
+            |name: &str| facts.started.is_some_and(|started| settings.waiting(started).contains(&name));
         // Asked for before the widgets borrow the settings.
         let waiting = Waiting {
             size: waits("Size"),
@@ -93,8 +94,19 @@ fn name(ui: &mut Ui, text: &str, what: &str, waits: bool) {
 }
 
 /// A slider whose box also takes numbers beyond its ends.
-fn slider<Num: Numeric>(ui: &mut Ui, value: &mut Num, ends: RangeInclusive<Num>, logarithmic: bool) -> Response {
-    Slider::new(value, ends).logarithmic(logarithmic).clamping(SliderClamping::Never).max_decimals(4).ui(ui)
+fn slider<Num: Numeric>(
+    ui: &mut Ui,
+    value: &mut Num,
+    ends: RangeInclusive<Num>,
+    logarithmic: bool,
+) -> Response {
+    Slider::new(value, ends)
+        .logarithmic(logarithmic)
+        // Below that, a weight is as good as 0.
+        .smallest_positive(0.001)
+        .clamping(SliderClamping::Never)
+        .max_decimals(4)
+        .ui(ui)
 }
 
 /// Numbers from a box may be anything; these are what the library takes.
@@ -110,7 +122,11 @@ fn recipe(ui: &mut Ui, settings: &mut Settings) {
         let current = settings.recipe().map_or("Your own", |recipe| recipe.name);
         ComboBox::from_id_salt("recipe").selected_text(current).width(190.0).show_ui(ui, |ui| {
             for recipe in &RECIPES {
-                if ui.selectable_label(recipe.name == current, recipe.name).on_hover_text(recipe.what).clicked() {
+                if ui
+                    .selectable_label(recipe.name == current, recipe.name)
+                    .on_hover_text(recipe.what)
+                    .clicked()
+                {
                     settings.take(recipe);
                 }
             }
@@ -200,7 +216,8 @@ fn start(ui: &mut Ui, settings: &mut Settings, pictures: &Pictures, actions: &mu
             }
         });
         if settings.start == Start::Picture {
-            let text = pictures.get(Role::Start).map_or_else(|| "Choose a picture…".into(), |start| start.name());
+            let text =
+                pictures.get(Role::Start).map_or_else(|| "Choose a picture…".into(), |start| start.name());
             let what = "It is stretched to the painting's size. An earlier painting goes on from there.";
             if ui.button(text).on_hover_text(what).clicked() {
                 actions.push(Action::Open(Role::Start));
@@ -239,7 +256,8 @@ fn style_layers(ui: &mut Ui, settings: &mut Settings, started: Option<&Settings>
         for (index, layer) in VGG19.iter().enumerate() {
             let choice = &mut settings.style_layers[index];
             let new = started.is_some_and(|started| choice.on && !started.style_layers[index].on);
-            let text = RichText::new(if new { format!("{} *", layer.name) } else { layer.name.into() }).monospace();
+            let text =
+                RichText::new(if new { format!("{} *", layer.name) } else { layer.name.into() }).monospace();
             let text = if new { text.color(theme::ACCENT) } else { text };
             let mut what = format!("{}: {}", layer.name, brings(layer.block));
             if new {
@@ -269,13 +287,14 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
                     only the arrangement.";
         name(ui, "Content layer", what, waiting.content_layer);
-        ComboBox::from_id_salt("content layer")
-            .selected_text(VGG19[settings.content_layer].name)
-            .show_ui(ui, |ui| {
+        ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
+            ui,
+            |ui| {
                 for (index, layer) in VGG19.iter().enumerate() {
                     ui.selectable_value(&mut settings.content_layer, index, layer.name);
                 }
-            });
+            },
+        );
         ui.end_row();
 
         let what = "How the network's convolutions are computed. Automatic is the usual one for this GPU. Another may \
@@ -284,7 +303,8 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         kernels(ui, &mut settings.engine.kernels);
         ui.end_row();
 
-        let what = "f16 halves the memory of the weights and what is read; costs differ by less than a thousandth.";
+        let what =
+            "f16 halves the memory of the weights and what is read; costs differ by less than a thousandth.";
         name(ui, "Precision", what, waiting.precision);
         ui.horizontal(|ui| {
             for (text, precision) in Precision::ALL {
@@ -312,10 +332,19 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         let what = "How long the GPU may paint for each picture of this window. More paints faster, less keeps the \
                     window smooth. Takes effect at once.";
         name(ui, "Frame budget", what, false);
-        Slider::new(&mut settings.frame_budget, 1.0..=200.0).logarithmic(true).max_decimals(0).suffix(" ms").ui(ui);
+        Slider::new(&mut settings.frame_budget, 1.0..=200.0)
+            .logarithmic(true)
+            .max_decimals(0)
+            .suffix(" ms")
+            .ui(ui);
         ui.end_row();
 
-        name(ui, "Frame times", "Of this window while it paints: the median and the longest of the last 240.", false);
+        name(
+            ui,
+            "Frame times",
+            "Of this window while it paints: the median and the longest of the last 240.",
+            false,
+        );
         match facts.frame_times {
             Some((median, longest)) => ui.label(format!("{median:.0} ms, at most {longest:.0} ms")),
             None => ui.label(RichText::new("while it paints").weak()),

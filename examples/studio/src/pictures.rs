@@ -128,8 +128,8 @@ fn read(path: &Path) -> Result<Read, Notice> {
         let remedy = "choose a PNG or JPEG file that you may read";
         Notice::of_file(cannot_open(path), path, &error, remedy)
     })?;
-    let picture = Picture::decode(&bytes, &name_of(path))
-        .map_err(|error| Notice::of(cannot_open(path), &error))?;
+    let picture =
+        Picture::decode(&bytes, &name_of(path)).map_err(|error| Notice::of(cannot_open(path), &error))?;
     let at_most = |side| {
         let (width, height) = Size::LongerSide(side).fit(picture.width(), picture.height());
         picture.resized(width, height)

@@ -2,7 +2,8 @@
 
 use eframe::egui::style::WidgetVisuals;
 use eframe::egui::{
-    Color32, Context, CornerRadius, FontFamily, FontId, Margin, RichText, Stroke, Style, TextStyle, Theme, vec2,
+    Color32, Context, CornerRadius, FontFamily, FontId, Margin, RichText, Stroke, Style, TextStyle, Theme,
+    vec2,
 };
 
 /// Burnt sienna.
@@ -26,7 +27,8 @@ struct Greys {
 }
 
 const DARK: Greys = Greys { panel: 38, canvas: 26, card: 54, line: 66, hovered: 78, text: 205, strong: 245 };
-const LIGHT: Greys = Greys { panel: 240, canvas: 214, card: 255, line: 200, hovered: 226, text: 50, strong: 10 };
+const LIGHT: Greys =
+    Greys { panel: 240, canvas: 214, card: 255, line: 200, hovered: 226, text: 50, strong: 10 };
 
 pub fn set(context: &Context) {
     for (theme, greys) in [(Theme::Dark, &DARK), (Theme::Light, &LIGHT)] {

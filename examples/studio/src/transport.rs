@@ -34,11 +34,7 @@ fn start(ui: &mut Ui, painting: &Painting, status: &Status, ready: bool, actions
     let refused = matches!(painting.estimate.answer(), Some(Err(_)));
     let again = painting.started().is_some();
     let text = if again { "Start again" } else { "Start painting" };
-    let button = if again && *status != Status::Done {
-        Button::new(text)
-    } else {
-        main_button(text)
-    };
+    let button = if again && *status != Status::Done { Button::new(text) } else { main_button(text) };
     let what = if again {
         "Begins a new painting with the options as they are now. (Ctrl+Enter)"
     } else {

@@ -24,11 +24,8 @@ impl CanvasTexture {
             view_formats: &[],
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let id = render.renderer.write().register_native_texture(
-            &render.device,
-            &view,
-            wgpu::FilterMode::Linear,
-        );
+        let id =
+            render.renderer.write().register_native_texture(&render.device, &view, wgpu::FilterMode::Linear);
         Self { render: render.clone(), texture, id }
     }
 

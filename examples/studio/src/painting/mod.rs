@@ -142,6 +142,13 @@ impl Painting {
         format!("{} ({})", info.name, info.backend)
     }
 
+    /// A frame budget in milliseconds that suits the adapter. On a processor a frame of the window takes long anyway, and
+    /// with a short budget most of the time would go into drawing the window.
+    pub fn usual_budget(&self) -> f64 {
+        let software = self.render.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        if software { 60.0 } else { 10.0 }
+    }
+
     /// Begins a painting; one that is there already is given up.
     pub fn start(&mut self, order: Order) {
         // Its memory is free before the next one's is asked for.
@@ -164,7 +171,8 @@ impl Painting {
             resting: None,
         });
         let (engines, engine) = (self.engines.clone(), order.settings.engine);
-        let errand = Errand::Create { content: order.content, style: order.style, options: Box::new(options) };
+        let errand =
+            Errand::Create { content: order.content, style: order.style, options: Box::new(options) };
         let work = errand.clone();
         let work = move || errand::create(&engines, &engine, work);
         self.hand = Hand::Away(errand, Background::start(&self.context, "start", work));
@@ -364,9 +372,10 @@ impl Painting {
         if run.paused || !run.work_remains || self.queue.is_full() {
             return None;
         }
-        let mut encoder = self.render.device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
-            label: Some("studio painting"),
-        });
+        let mut encoder = self
+            .render
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio painting") });
         let recorded = transfer.record(&mut encoder, Budget::Milliseconds(milliseconds));
         let shown = match (&recorded, &self.canvas) {
             // The start is put on the device last of all that comes before the steps.
@@ -416,7 +425,8 @@ impl Painting {
 
     /// Costs come back a little after their step. For those of the last one, frames must go on for a while.
     fn costs_are_due(&self) -> bool {
-        let Some(run) = self.run.as_ref().filter(|_| matches!(self.status(), Status::Done | Status::Paused)) else {
+        let Some(run) = self.run.as_ref().filter(|_| matches!(self.status(), Status::Done | Status::Paused))
+        else {
             return false;
         };
         run.resting.is_some_and(|since| since.elapsed() < COSTS_DUE) || self.queue.is_busy()
