@@ -1,0 +1,407 @@
+//! Every option that there is, with what it does in plain words.
+
+use std::ops::RangeInclusive;
+
+use eframe::egui::{
+    Checkbox, CollapsingHeader, ComboBox, DragValue, Grid, Response, RichText, ScrollArea, Slider,
+    SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
+};
+use impasto::nn::VGG19;
+use impasto::ops::conv::{Algorithm, Method};
+use impasto::ops::{KernelChoice, Precision};
+
+use crate::app::Action;
+use crate::pictures::{Pictures, Role};
+use crate::settings::{RECIPES, Settings, SizeKind, Start};
+use crate::theme;
+
+/// Facts that are shown beside the options.
+pub struct Facts<'a> {
+    /// What the running painting was started with.
+    pub started: Option<&'a Settings>,
+    pub adapter: String,
+    /// Median and longest time of a frame, in milliseconds.
+    pub frame_times: Option<(f64, f64)>,
+}
+
+/// All options, in a column that scrolls.
+pub fn show(
+    ui: &mut Ui,
+    settings: &mut Settings,
+    pictures: &Pictures,
+    facts: &Facts<'_>,
+    actions: &mut Vec<Action>,
+) {
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        recipe(ui, settings);
+        let waits =
+            |name: &str| facts.started.is_some_and(|started| settings.waiting(started).contains(&name));
+        // Asked for before the widgets borrow the settings.
+        let waiting = Waiting {
+            size: waits("Size"),
+            start: waits("Start from"),
+            noise: waits("Noise ratio"),
+            seed: waits("Seed"),
+            content_layer: waits("Content layer"),
+            kernels: waits("Convolutions"),
+            precision: waits("Precision"),
+            low_memory: waits("Low memory"),
+            memory_limit: waits("Memory limit"),
+            slice_work: waits("Smallest piece of work"),
+        };
+        open(ui, "Painting", |ui| painting(ui, settings, pictures, &waiting, actions));
+        open(ui, "Balance", |ui| balance(ui, settings));
+        open(ui, "Style layers", |ui| style_layers(ui, settings, facts.started));
+        CollapsingHeader::new(theme::section("Advanced"))
+            .show_unindented(ui, |ui| advanced(ui, settings, facts, &waiting));
+        ui.add_space(12.0);
+    });
+}
+
+/// Which options are not as the running painting has them.
+struct Waiting {
+    size: bool,
+    start: bool,
+    noise: bool,
+    seed: bool,
+    content_layer: bool,
+    kernels: bool,
+    precision: bool,
+    low_memory: bool,
+    memory_limit: bool,
+    slice_work: bool,
+}
+
+fn open(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui)) {
+    CollapsingHeader::new(theme::section(title)).default_open(true).show_unindented(ui, |ui| {
+        contents(ui);
+        ui.add_space(6.0);
+    });
+}
+
+fn rows(ui: &mut Ui, name: &str, contents: impl FnOnce(&mut Ui)) {
+    Grid::new(name).num_columns(2).min_col_width(104.0).spacing([10.0, 7.0]).show(ui, contents);
+}
+
+/// The name of an option. It is marked where its value waits for a new start.
+fn name(ui: &mut Ui, text: &str, what: &str, waits: bool) {
+    if waits {
+        let marked = RichText::new(format!("{text} *")).color(theme::ACCENT);
+        ui.label(marked).on_hover_text(format!("{what}\n\nThe change takes effect with “Start again”."));
+    } else {
+        ui.label(text).on_hover_text(what);
+    }
+}
+
+/// A slider whose box also takes numbers beyond its ends.
+fn slider<Num: Numeric>(
+    ui: &mut Ui,
+    value: &mut Num,
+    ends: RangeInclusive<Num>,
+    logarithmic: bool,
+) -> Response {
+    Slider::new(value, ends)
+        .logarithmic(logarithmic)
+        // Below that, a weight is as good as 0.
+        .smallest_positive(0.001)
+        .clamping(SliderClamping::Never)
+        .max_decimals(4)
+        .ui(ui)
+}
+
+/// Numbers from a box may be anything; these are what the library takes.
+fn at_least<Num: Numeric>(value: &mut Num, least: Num) {
+    if !(*value >= least) {
+        *value = least;
+    }
+}
+
+fn recipe(ui: &mut Ui, settings: &mut Settings) {
+    rows(ui, "recipe", |ui| {
+        name(ui, "Recipe", "A set of options to begin with. Everything can be changed afterwards.", false);
+        let current = settings.recipe().map_or("Your own", |recipe| recipe.name);
+        ComboBox::from_id_salt("recipe").selected_text(current).width(190.0).show_ui(ui, |ui| {
+            for recipe in &RECIPES {
+                if ui
+                    .selectable_label(recipe.name == current, recipe.name)
+                    .on_hover_text(recipe.what)
+                    .clicked()
+                {
+                    settings.take(recipe);
+                }
+            }
+        });
+        ui.end_row();
+    });
+}
+
+fn painting(
+    ui: &mut Ui,
+    settings: &mut Settings,
+    pictures: &Pictures,
+    waiting: &Waiting,
+    actions: &mut Vec<Action>,
+) {
+    rows(ui, "painting", |ui| {
+        let what = "How many pixels the painting has. Pictures are never enlarged. Larger takes longer, in proportion \
+                    to the area, and makes the strokes finer.";
+        name(ui, "Size", what, waiting.size);
+        size(ui, settings);
+        ui.end_row();
+
+        let what = "How often the painting is improved. More steps bring more style; it may be raised while it paints, \
+                    and after.";
+        name(ui, "Steps", what, false);
+        slider(ui, &mut settings.steps, 1..=1000, true);
+        ui.end_row();
+
+        let what = "What the canvas shows before the first step. The photograph gives a quick painting that stays \
+                    close to it; noise one that is freer.";
+        name(ui, "Start from", what, waiting.start);
+        start(ui, settings, pictures, actions);
+        ui.end_row();
+
+        let what = "How much noise is mixed into the start, from 0 to 1. A little loosens a start from the photograph.";
+        name(ui, "Noise ratio", what, waiting.noise);
+        let mut ratio = settings.noise_ratio();
+        if Slider::new(&mut ratio, 0.0..=1.0).max_decimals(2).ui(ui).changed() {
+            settings.noise_ratio = Some(ratio);
+        }
+        ui.end_row();
+
+        name(ui, "Seed", "Chooses the noise. The same seed gives the same painting again.", waiting.seed);
+        ui.horizontal(|ui| {
+            ui.add(DragValue::new(&mut settings.seed));
+            if ui.button("Another").on_hover_text("The next seed").clicked() {
+                settings.seed = settings.seed.wrapping_add(1);
+            }
+        });
+        ui.end_row();
+    });
+}
+
+fn size(ui: &mut Ui, settings: &mut Settings) {
+    const SIDES: RangeInclusive<u32> = 16..=8192;
+    ui.vertical(|ui| {
+        ui.horizontal(|ui| {
+            let kind = &mut settings.size_kind;
+            ui.selectable_value(kind, SizeKind::LongerSide, "Longer side")
+                .on_hover_text("The longer side gets this many pixels.");
+            ui.selectable_value(kind, SizeKind::Within, "Box")
+                .on_hover_text("The painting fits into a box of this width and height.");
+        });
+        match settings.size_kind {
+            SizeKind::LongerSide => {
+                slider(ui, &mut settings.longer_side, 64..=2048, true);
+                settings.longer_side = settings.longer_side.clamp(1, *SIDES.end());
+            }
+            SizeKind::Within => {
+                ui.horizontal(|ui| {
+                    ui.add(DragValue::new(&mut settings.within.0).range(SIDES));
+                    ui.label("×");
+                    ui.add(DragValue::new(&mut settings.within.1).range(SIDES));
+                });
+            }
+        }
+    });
+}
+
+fn start(ui: &mut Ui, settings: &mut Settings, pictures: &Pictures, actions: &mut Vec<Action>) {
+    ui.vertical(|ui| {
+        ui.horizontal(|ui| {
+            let choices =
+                [(Start::Content, "Photograph"), (Start::Noise, "Noise"), (Start::Picture, "Picture")];
+            for (start, text) in choices {
+                ui.selectable_value(&mut settings.start, start, text);
+            }
+        });
+        if settings.start == Start::Picture {
+            let text =
+                pictures.get(Role::Start).map_or_else(|| "Choose a picture…".into(), |start| start.name());
+            let what = "It is stretched to the painting's size. An earlier painting goes on from there.";
+            if ui.button(text).on_hover_text(what).clicked() {
+                actions.push(Action::Open(Role::Start));
+            }
+        }
+    });
+}
+
+fn balance(ui: &mut Ui, settings: &mut Settings) {
+    rows(ui, "balance", |ui| {
+        let what = "α: how strongly the painting is held to the photograph.";
+        name(ui, "Content weight", what, false);
+        slider(ui, &mut settings.alpha, 0.0..=1000.0, true);
+        at_least(&mut settings.alpha, 0.0);
+        ui.end_row();
+
+        let what = "β: how strongly it is drawn to the style. Only the proportion of the two weights counts.";
+        name(ui, "Style weight", what, false);
+        slider(ui, &mut settings.beta, 0.0..=1000.0, true);
+        at_least(&mut settings.beta, 0.0);
+        ui.end_row();
+
+        let what = "How far a step may change a pixel, in 255ths. Larger is quicker and rougher; too large is spoilt.";
+        name(ui, "Learning rate", what, false);
+        slider(ui, &mut settings.learning_rate, 0.1..=20.0, true);
+        at_least(&mut settings.learning_rate, 0.001);
+        ui.end_row();
+    });
+}
+
+fn style_layers(ui: &mut Ui, settings: &mut Settings, started: Option<&Settings>) {
+    let what = "The style is compared in these layers of the network, each with its weight. Early ones see small \
+                things, late ones large things. All weights, and off, take effect at once.";
+    ui.label(RichText::new("Hover over a layer to see what it brings.").weak()).on_hover_text(what);
+    rows(ui, "style layers", |ui| {
+        for (index, layer) in VGG19.iter().enumerate() {
+            let choice = &mut settings.style_layers[index];
+            let new = started.is_some_and(|started| choice.on && !started.style_layers[index].on);
+            let text =
+                RichText::new(if new { format!("{} *", layer.name) } else { layer.name.into() }).monospace();
+            let text = if new { text.color(theme::ACCENT) } else { text };
+            let mut what = format!("{}: {}", layer.name, brings(layer.block));
+            if new {
+                what += "\n\nIt was off when the painting started, and takes effect with “Start again”.";
+            }
+            ui.add(Checkbox::new(&mut choice.on, text)).on_hover_text(what);
+            ui.add_enabled_ui(choice.on, |ui| slider(ui, &mut choice.weight, 0.0..=10.0, true));
+            at_least(&mut choice.weight, 0.0);
+            ui.end_row();
+        }
+    });
+}
+
+/// What a block of the network sees.
+fn brings(block: u32) -> &'static str {
+    match block {
+        1 => "colours and the finest grain",
+        2 => "grain, small dabs and edges",
+        3 => "strokes and small shapes",
+        4 => "large strokes and shapes",
+        _ => "how shapes lie together; slow, and weak in small paintings",
+    }
+}
+
+fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &Waiting) {
+    rows(ui, "advanced", |ui| {
+        let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
+                    only the arrangement.";
+        name(ui, "Content layer", what, waiting.content_layer);
+        ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
+            ui,
+            |ui| {
+                for (index, layer) in VGG19.iter().enumerate() {
+                    ui.selectable_value(&mut settings.content_layer, index, layer.name);
+                }
+            },
+        );
+        ui.end_row();
+
+        let what = "How the network's convolutions are computed. Automatic is the usual one for this GPU. Another may \
+                    be faster, and change the painting by a trace.";
+        name(ui, "Convolutions", what, waiting.kernels);
+        kernels(ui, &mut settings.engine.kernels);
+        ui.end_row();
+
+        let what =
+            "f16 halves the memory of the weights and what is read; costs differ by less than a thousandth.";
+        name(ui, "Precision", what, waiting.precision);
+        ui.horizontal(|ui| {
+            for (text, precision) in Precision::ALL {
+                ui.selectable_value(&mut settings.engine.precision, precision, text);
+            }
+        });
+        ui.end_row();
+
+        let what = "Takes time rather than memory: for large paintings on small GPUs.";
+        name(ui, "Low memory", what, waiting.low_memory);
+        ui.checkbox(&mut settings.engine.low_memory, "");
+        ui.end_row();
+
+        let what = "Paintings that need more are refused, so that other programs keep their share of the GPU's memory.";
+        name(ui, "Memory limit", what, waiting.memory_limit);
+        optional(ui, &mut settings.engine.memory_limit, 2048, 1..=1 << 20, " MiB");
+        ui.end_row();
+
+        let what = "The least that is painted in a frame, in millions of floating-point operations. Less keeps the \
+                    window smooth on a slow GPU, more wastes less time in between.";
+        name(ui, "Smallest piece", what, waiting.slice_work);
+        optional(ui, &mut settings.engine.slice_work, 1000, 10..=100_000, " MFLOP");
+        ui.end_row();
+
+        let what = "How long the GPU may paint for each picture of this window. More paints faster, less keeps the \
+                    window smooth. Takes effect at once.";
+        name(ui, "Frame budget", what, false);
+        Slider::new(&mut settings.frame_budget, 1.0..=200.0)
+            .logarithmic(true)
+            .max_decimals(0)
+            .suffix(" ms")
+            .ui(ui);
+        ui.end_row();
+
+        name(
+            ui,
+            "Frame times",
+            "Of this window while it paints: the median and the longest of the last 240.",
+            false,
+        );
+        match facts.frame_times {
+            Some((median, longest)) => ui.label(format!("{median:.0} ms, at most {longest:.0} ms")),
+            None => ui.label(RichText::new("while it paints").weak()),
+        };
+        ui.end_row();
+
+        name(ui, "Window", "Whether this window is dark or light.", false);
+        ui.horizontal(|ui| {
+            let mut theme = ui.options(|options| options.theme_preference);
+            let choices = [
+                (ThemePreference::System, "As the system"),
+                (ThemePreference::Dark, "Dark"),
+                (ThemePreference::Light, "Light"),
+            ];
+            for (preference, text) in choices {
+                if ui.selectable_value(&mut theme, preference, text).changed() {
+                    ui.set_theme(theme);
+                }
+            }
+        });
+        ui.end_row();
+
+        name(ui, "GPU", "What the window and the painting run on.", false);
+        ui.label(&facts.adapter);
+        ui.end_row();
+    });
+}
+
+fn kernels(ui: &mut Ui, choice: &mut KernelChoice) {
+    let text = match *choice {
+        KernelChoice::Auto => "automatic",
+        KernelChoice::Algorithm(algorithm) => algorithm.name(),
+        KernelChoice::Method(method) => method.name(),
+    };
+    ComboBox::from_id_salt("kernels").selected_text(text).show_ui(ui, |ui| {
+        ui.selectable_value(choice, KernelChoice::Auto, "automatic");
+        ui.label(RichText::new("algorithms").weak());
+        for (name, algorithm) in Algorithm::ALL {
+            ui.selectable_value(choice, KernelChoice::Algorithm(algorithm), name);
+        }
+        ui.label(RichText::new("single methods").weak());
+        for method in Method::ALL {
+            ui.selectable_value(choice, KernelChoice::Method(method), method.name());
+        }
+    });
+}
+
+/// A number that may be left to the library.
+fn optional(ui: &mut Ui, value: &mut Option<u32>, first: u32, range: RangeInclusive<u32>, unit: &str) {
+    ui.horizontal(|ui| {
+        let mut own = value.is_some();
+        if ui.checkbox(&mut own, "").changed() {
+            *value = own.then_some(first);
+        }
+        match value {
+            Some(value) => ui.add(DragValue::new(value).range(range).suffix(unit)),
+            None => ui.label(RichText::new("automatic").weak()),
+        };
+    });
+}

@@ -1,0 +1,455 @@
+//! The painting itself: all that touches the library's host interface.
+//!
+//! A transfer is in one of two hands. Here, it is recorded into the window's queue, a frame's budget at a time. On an
+//! errand, it is on a thread that does what takes longer than a frame: creating it, giving it another picture, or reading
+//! the picture back to save it. Nothing here waits.
+
+mod canvas_texture;
+mod curve;
+mod engines;
+mod errand;
+mod estimate;
+mod faults;
+mod pace;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eframe::egui_wgpu::RenderState;
+use eframe::{egui, wgpu};
+use impasto::picture::{Picture, PictureFormat};
+use impasto::transfer::{Budget, Options, Phase, Transfer};
+
+pub use curve::Curve;
+pub use estimate::{Estimate, Question};
+
+use crate::background::{Background, Progress};
+use crate::notice::Notice;
+use crate::settings::Settings;
+use canvas_texture::CanvasTexture;
+use engines::Engines;
+use errand::{Errand, Outcome, Returned};
+use faults::Faults;
+use pace::{FrameTimes, Queue};
+
+/// How long after the last step its costs are waited for.
+const COSTS_DUE: Duration = Duration::from_secs(2);
+
+/// What a painting is made of.
+pub struct Order {
+    pub content: Arc<Picture>,
+    pub style: Arc<Picture>,
+    /// What to start from, where the settings ask for a picture.
+    pub start: Option<Arc<Picture>>,
+    pub settings: Settings,
+}
+
+/// Where a painting stands, for the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    Nothing,
+    /// A thread allocates, plans and compiles.
+    Preparing,
+    /// The network's weights and what is taken from the two pictures.
+    Measuring,
+    Painting,
+    Paused,
+    Done,
+    /// Another picture is being taken in.
+    Changing,
+    Saving,
+}
+
+/// Something that the window must know of.
+pub enum Event {
+    Notice(Notice),
+    Saved(PathBuf),
+}
+
+/// A painting that was started.
+struct Run {
+    started: Settings,
+    /// What the transfer has, or is to have when it is back.
+    options: Options,
+    /// The content's size as it was fitted: another content must fit to the same.
+    size: (u32, u32),
+    steps: u32,
+    phase: Phase,
+    work_remains: bool,
+    paused: bool,
+    saved_at: Option<u32>,
+    /// Whether the canvas has been painted on.
+    shown: bool,
+    /// Time spent on steps, and how many steps that were.
+    clock: Clock,
+    /// Since when nothing is painted.
+    resting: Option<Instant>,
+}
+
+/// How long steps take, without pauses.
+#[derive(Default)]
+struct Clock {
+    spent: Duration,
+    steps: u32,
+    since: Option<Instant>,
+}
+
+enum Hand {
+    Empty,
+    Away(Errand, Background<Returned>),
+    Here(Box<Transfer>),
+}
+
+/// The painting, and the device that it is painted on.
+pub struct Painting {
+    context: egui::Context,
+    render: RenderState,
+    engines: Engines,
+    faults: Faults,
+    hand: Hand,
+    run: Option<Run>,
+    canvas: Option<CanvasTexture>,
+    pub curve: Curve,
+    pub estimate: Estimate,
+    pub frame_times: FrameTimes,
+    queue: Queue,
+    waiting: Vec<Errand>,
+}
+
+impl Painting {
+    pub fn new(context: &egui::Context, render: &RenderState) -> Self {
+        let engines = Engines::new(&render.device, &render.queue);
+        Self {
+            context: context.clone(),
+            render: render.clone(),
+            faults: Faults::watch(&render.device, context),
+            hand: Hand::Empty,
+            run: None,
+            canvas: None,
+            curve: Curve::default(),
+            estimate: Estimate::new(context, engines.clone()),
+            frame_times: FrameTimes::default(),
+            queue: Queue::default(),
+            waiting: Vec::new(),
+            engines,
+        }
+    }
+
+    /// The adapter, for people.
+    pub fn adapter(&self) -> String {
+        let info = self.render.adapter.get_info();
+        format!("{} ({})", info.name, info.backend)
+    }
+
+    /// A frame budget in milliseconds that suits the adapter. On a processor a frame of the window takes long anyway, and
+    /// with a short budget most of the time would go into drawing the window.
+    pub fn usual_budget(&self) -> f64 {
+        let software = self.render.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        if software { 60.0 } else { 10.0 }
+    }
+
+    /// Begins a painting; one that is there already is given up.
+    pub fn start(&mut self, order: Order) {
+        // Its memory is free before the next one's is asked for.
+        self.hand = Hand::Empty;
+        self.waiting.clear();
+        self.curve.clear();
+        let options = order.settings.options(order.start.as_deref());
+        let size = order.settings.size().fit(order.content.width(), order.content.height());
+        self.run = Some(Run {
+            started: order.settings.clone(),
+            options: options.clone(),
+            size,
+            steps: 0,
+            phase: Phase::Weights,
+            work_remains: true,
+            paused: false,
+            saved_at: None,
+            shown: false,
+            clock: Clock::default(),
+            resting: None,
+        });
+        let (engines, engine) = (self.engines.clone(), order.settings.engine);
+        let errand =
+            Errand::Create { content: order.content, style: order.style, options: Box::new(options) };
+        let work = errand.clone();
+        let work = move || errand::create(&engines, &engine, work);
+        self.hand = Hand::Away(errand, Background::start(&self.context, "start", work));
+    }
+
+    pub fn pause(&mut self, paused: bool) {
+        if let Some(run) = &mut self.run {
+            run.paused = paused;
+            run.clock.stop();
+        }
+    }
+
+    /// Gives a running painting another style.
+    pub fn set_style(&mut self, style: Arc<Picture>) {
+        if self.run.is_some() {
+            self.waiting.retain(|errand| !matches!(errand, Errand::Style(_)));
+            self.waiting.push(Errand::Style(style));
+        }
+    }
+
+    /// Gives a running painting another content. `false`: it has another size, and needs a new start.
+    pub fn set_content(&mut self, content: Arc<Picture>) -> bool {
+        let Some(run) = &self.run else { return true };
+        if run.options.size.fit(content.width(), content.height()) != run.size {
+            return false;
+        }
+        self.waiting.retain(|errand| !matches!(errand, Errand::Content(_)));
+        self.waiting.push(Errand::Content(content));
+        true
+    }
+
+    /// Writes the picture as it is to a file.
+    pub fn save(&mut self, path: PathBuf, format: PictureFormat) {
+        self.waiting.push(Errand::Save(path, format));
+    }
+
+    /// What the running painting was started with.
+    pub fn started(&self) -> Option<&Settings> {
+        self.run.as_ref().map(|run| &run.started)
+    }
+
+    /// Whether there is a picture, to be shown or saved.
+    pub fn has_picture(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.shown)
+    }
+
+    /// The live picture and its size in pixels.
+    pub fn picture(&self) -> Option<(egui::TextureId, egui::Vec2)> {
+        self.canvas.as_ref().map(CanvasTexture::shown)
+    }
+
+    /// Whether steps were taken that no file has.
+    pub fn is_unsaved(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.steps > 0 && run.saved_at != Some(run.steps))
+    }
+
+    /// Steps that are done, and those of the whole run.
+    pub fn steps(&self) -> (u32, u32) {
+        self.run.as_ref().map_or((0, 0), |run| (run.steps, run.options.steps))
+    }
+
+    /// How long the remaining steps take, once a few are done.
+    pub fn time_left(&self) -> Option<Duration> {
+        let run = self.run.as_ref().filter(|run| run.clock.steps >= 2)?;
+        let remaining = run.options.steps.saturating_sub(run.steps);
+        Some(run.clock.spent.mul_f64(f64::from(remaining) / f64::from(run.clock.steps)))
+    }
+
+    pub fn status(&self) -> Status {
+        let Some(run) = &self.run else { return Status::Nothing };
+        match &self.hand {
+            Hand::Empty => Status::Nothing,
+            Hand::Away(Errand::Create { .. }, _) => Status::Preparing,
+            Hand::Away(Errand::Style(_) | Errand::Content(_), _) => Status::Changing,
+            Hand::Away(Errand::Save(..), _) => Status::Saving,
+            Hand::Here(_) if run.paused => Status::Paused,
+            Hand::Here(_) if !run.work_remains => Status::Done,
+            Hand::Here(_) if run.phase == Phase::Steps => Status::Painting,
+            Hand::Here(_) => Status::Measuring,
+        }
+    }
+
+    /// What a frame of the window has time for.
+    pub fn frame(&mut self, settings: &Settings) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(notice) = self.faults.take() {
+            self.pause(true);
+            events.push(Event::Notice(notice));
+        }
+        // A window that is not shown presents nothing, and nobody else would poll then.
+        if let Err(error) = self.render.device.poll(wgpu::PollType::Poll) {
+            let remedy = "start the program again; if that happens again, update the graphics driver";
+            events.push(Event::Notice(Notice::failed("The GPU does not answer", error.to_string(), remedy)));
+        }
+        events.extend(self.welcome());
+        self.send();
+        events.extend(self.apply(settings).map(Event::Notice));
+        events.extend(self.record(settings.frame_budget).map(Event::Notice));
+        events.extend(self.read_costs().map(Event::Notice));
+        let at_work = matches!(self.status(), Status::Measuring | Status::Painting);
+        self.frame_times.frame(at_work);
+        if let Some(run) = &mut self.run {
+            run.resting = if at_work { None } else { run.resting.or(Some(Instant::now())) };
+        }
+        if at_work {
+            self.context.request_repaint();
+        } else if self.costs_are_due() {
+            self.context.request_repaint_after(COSTS_DUE / 20);
+        }
+        events
+    }
+
+    /// Takes back what was on an errand.
+    fn welcome(&mut self) -> Option<Event> {
+        let Hand::Away(_, work) = &mut self.hand else { return None };
+        let returned = match work.poll() {
+            Progress::UnderWay => return None,
+            Progress::Done(returned) => returned,
+            Progress::Lost => Returned { transfer: None, outcome: Err(Notice::lost("The painting is gone")) },
+        };
+        match returned.transfer {
+            Some(transfer) => self.hand = Hand::Here(transfer),
+            None => {
+                self.hand = Hand::Empty;
+                self.run = None;
+            }
+        }
+        match returned.outcome {
+            Ok(Outcome::Created) => {
+                self.prime();
+                None
+            }
+            Ok(Outcome::Changed) => {
+                // The costs are measured against something else from here on.
+                if let Some(run) = &mut self.run {
+                    self.curve.mark(run.steps);
+                    run.work_remains = true;
+                }
+                None
+            }
+            Ok(Outcome::Saved(path)) => {
+                if let Some(run) = &mut self.run {
+                    run.saved_at = Some(run.steps);
+                }
+                Some(Event::Saved(path))
+            }
+            Err(notice) => Some(Event::Notice(notice)),
+        }
+    }
+
+    /// Sends the transfer on the next errand.
+    fn send(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match std::mem::replace(&mut self.hand, Hand::Empty) {
+            Hand::Here(transfer) => {
+                let errand = self.waiting.remove(0);
+                if let Some(run) = &mut self.run {
+                    run.clock.stop();
+                }
+                let job = errand.clone();
+                let work = Background::start(&self.context, "errand", move || errand::run(transfer, job));
+                self.hand = Hand::Away(errand, work);
+            }
+            other => self.hand = other,
+        }
+    }
+
+    /// A texture of the painting's size, to be painted on.
+    fn prime(&mut self) {
+        let Hand::Here(transfer) = &self.hand else { return };
+        let size = transfer.size();
+        if self.canvas.as_ref().is_none_or(|canvas| canvas.size() != size) {
+            self.canvas = Some(CanvasTexture::new(&self.render, size));
+        }
+    }
+
+    /// Carries live changes over to the transfer.
+    fn apply(&mut self, settings: &Settings) -> Option<Notice> {
+        let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
+        let mut options = run.options.clone();
+        settings.apply_live(&mut options);
+        if options == run.options {
+            return None;
+        }
+        let applied = transfer.set_options(&options);
+        // Refused options would be refused in every frame.
+        run.work_remains |= options.steps > run.steps;
+        run.options = options;
+        applied.err().map(|error| Notice::of("The change is not taken", &error))
+    }
+
+    /// Records and submits as much painting as the budget allows.
+    fn record(&mut self, milliseconds: f64) -> Option<Notice> {
+        let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
+        if run.paused || !run.work_remains || self.queue.is_full() {
+            return None;
+        }
+        let mut encoder = self
+            .render
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio painting") });
+        let recorded = transfer.record(&mut encoder, Budget::Milliseconds(milliseconds));
+        let shown = match (&recorded, &self.canvas) {
+            // The start is put on the device last of all that comes before the steps.
+            (Ok(recorded), Some(canvas))
+                if recorded.completed > 0
+                    || (!run.shown && matches!(recorded.phase, Phase::Steps | Phase::Done)) =>
+            {
+                run.shown = true;
+                transfer.record_picture(&mut encoder, canvas.texture())
+            }
+            _ => Ok(()),
+        };
+        // Submitted whatever came of it: an encoder that is dropped ends the transfer.
+        self.queue.submit(&self.render.queue, encoder);
+        match recorded.and_then(|recorded| shown.map(|()| recorded)) {
+            Ok(recorded) => {
+                run.clock.count(recorded.completed);
+                run.steps = recorded.steps;
+                run.phase = recorded.phase;
+                run.work_remains = recorded.work_remains;
+                None
+            }
+            Err(error) => {
+                run.paused = true;
+                Some(Notice::of("The painting stopped", &error))
+            }
+        }
+    }
+
+    fn read_costs(&mut self) -> Option<Notice> {
+        let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
+        let mut notice = None;
+        while let Some((step, costs)) = transfer.try_cost() {
+            if costs.are_finite() {
+                self.curve.push(step, &costs);
+            } else if !run.paused {
+                run.paused = true;
+                notice = Some(Notice::failed(
+                    "The painting is spoilt",
+                    format!("after step {step} its costs are no longer numbers"),
+                    "lower the learning rate or the weights, and start again",
+                ));
+            }
+        }
+        notice
+    }
+
+    /// Costs come back a little after their step. For those of the last one, frames must go on for a while.
+    fn costs_are_due(&self) -> bool {
+        let Some(run) = self.run.as_ref().filter(|_| matches!(self.status(), Status::Done | Status::Paused))
+        else {
+            return false;
+        };
+        run.resting.is_some_and(|since| since.elapsed() < COSTS_DUE) || self.queue.is_busy()
+    }
+}
+
+impl Clock {
+    /// Steps were completed since the last call.
+    fn count(&mut self, steps: u32) {
+        let now = Instant::now();
+        let Some(since) = self.since else {
+            // The first step is measured from the end of the one before it.
+            self.since = (steps > 0).then_some(now);
+            return;
+        };
+        if steps > 0 {
+            self.spent += now - since;
+            self.steps += steps;
+            self.since = Some(now);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.since = None;
+    }
+}
