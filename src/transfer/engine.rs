@@ -27,9 +27,12 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
     }
 }
 
-/// Into how many pieces a host's frames want a slice cut that is short enough for a program of its own: frames have
-/// milliseconds, submissions a tenth of a second.
-const SLICES_FOR_FRAMES: u64 = 10;
+/// Most work of a slice in a host's frames, which have milliseconds where submissions of ours have a tenth of a second. A
+/// processor's kernels differ most, so it gets the smallest slices.
+fn slice_work_for_frames(gpu: &Gpu) -> u64 {
+    let pieces = if gpu.summary().is_software() { 30 } else { 10 };
+    usual_slice_work(gpu) / pieces
+}
 
 /// Bytes that are copied to the device in a second: what a slow one does, copied by the processor and again by the GPU.
 const STAGED_A_SECOND: f64 = 2e9;
@@ -137,7 +140,7 @@ impl Engine {
     pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
         let gpu = Gpu::from_parts(device.clone(), queue.clone());
         requirements::check(gpu.limits())?;
-        let slice_work = Some(usual_slice_work(&gpu) / SLICES_FOR_FRAMES);
+        let slice_work = Some(slice_work_for_frames(&gpu));
         let options = EngineOptions { slice_work, ..EngineOptions::default() };
         Ok(Self::with_options(gpu, Weights::embedded()?, options))
     }
