@@ -27,6 +27,13 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
     }
 }
 
+/// Most work of a slice in a host's frames, which have milliseconds where submissions of ours have a tenth of a second. A
+/// processor's kernels differ most, so it gets the smallest slices.
+fn slice_work_for_frames(gpu: &Gpu) -> u64 {
+    let pieces = if gpu.summary().is_software() { 30 } else { 10 };
+    usual_slice_work(gpu) / pieces
+}
+
 /// Bytes that are copied to the device in a second: what a slow one does, copied by the processor and again by the GPU.
 const STAGED_A_SECOND: f64 = 2e9;
 
@@ -45,7 +52,7 @@ pub struct EngineOptions {
     /// `choices` do not count then.
     pub low_memory: bool,
     /// Most FLOP of a slice, the smallest piece of work that is recorded or submitted; `None`: about a tenth of
-    /// a second on a slow adapter of the kind. A host with a frame budget gives less.
+    /// a second on a slow adapter of the kind. A host with a frame budget gives less, as [`Engine::from_device`] does.
     pub slice_work: Option<u64>,
     /// Most bytes that a transfer may take on the device; `None`: what the driver gives. Larger ones are refused
     /// before anything is allocated.
@@ -123,17 +130,19 @@ impl Engine {
     }
 
     /// Works on a host's device and queue, within the limits and features that the host asked for, with the weights that
-    /// are built in. Nothing is allocated yet; for other weights or options see [`Engine::with_options`] with
-    /// [`Gpu::from_parts`].
+    /// are built in, and in slices that are small enough for the budget of a frame. Nothing is allocated yet; for other
+    /// weights or options see [`Engine::with_options`] with [`Gpu::from_parts`].
     ///
     /// # Errors
     /// [`crate::Error::Weights`] where the weights are damaged, [`crate::Error::Limit`] where the device cannot run our
     /// kernels at all.
     #[cfg(feature = "embedded-weights")]
     pub fn from_device(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
-        let engine = Self::new(Gpu::from_parts(device.clone(), queue.clone()), Weights::embedded()?);
-        requirements::check(engine.gpu().limits())?;
-        Ok(engine)
+        let gpu = Gpu::from_parts(device.clone(), queue.clone());
+        requirements::check(gpu.limits())?;
+        let slice_work = Some(slice_work_for_frames(&gpu));
+        let options = EngineOptions { slice_work, ..EngineOptions::default() };
+        Ok(Self::with_options(gpu, Weights::embedded()?, options))
     }
 
     /// The least limits of a device on which a picture of `size` (width, height) can be painted, to be asked for before a
