@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use eframe::egui::{
-    Checkbox, CollapsingHeader, ComboBox, DragValue, Grid, Response, RichText, ScrollArea, Slider,
+    Checkbox, CollapsingHeader, ComboBox, DragValue, Grid, Label, Response, RichText, ScrollArea, Slider,
     SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
 };
 use impasto::nn::VGG19;
@@ -47,10 +47,10 @@ pub fn show(
             precision: waits("Precision"),
             low_memory: waits("Low memory"),
             memory_limit: waits("Memory limit"),
-            slice_work: waits("Smallest piece of work"),
+            slice_work: waits("Smallest piece"),
         };
         open(ui, "Painting", |ui| painting(ui, settings, pictures, &waiting, actions));
-        open(ui, "Balance", |ui| balance(ui, settings));
+        open(ui, "Balance", |ui| balance(ui, settings, &waiting));
         open(ui, "Style layers", |ui| style_layers(ui, settings, facts.started));
         CollapsingHeader::new(theme::section("Advanced"))
             .show_unindented(ui, |ui| advanced(ui, settings, facts, &waiting));
@@ -110,10 +110,9 @@ fn slider<Num: Numeric>(
 }
 
 /// Numbers from a box may be anything; these are what the library takes.
-fn at_least<Num: Numeric>(value: &mut Num, least: Num) {
-    if !(*value >= least) {
-        *value = least;
-    }
+fn at_least(value: &mut f32, least: f32) {
+    // What is not a number becomes the least, too.
+    *value = value.max(least);
 }
 
 fn recipe(ui: &mut Ui, settings: &mut Settings) {
@@ -226,7 +225,7 @@ fn start(ui: &mut Ui, settings: &mut Settings, pictures: &Pictures, actions: &mu
     });
 }
 
-fn balance(ui: &mut Ui, settings: &mut Settings) {
+fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &Waiting) {
     rows(ui, "balance", |ui| {
         let what = "α: how strongly the painting is held to the photograph.";
         name(ui, "Content weight", what, false);
@@ -244,6 +243,19 @@ fn balance(ui: &mut Ui, settings: &mut Settings) {
         name(ui, "Learning rate", what, false);
         slider(ui, &mut settings.learning_rate, 0.1..=20.0, true);
         at_least(&mut settings.learning_rate, 0.001);
+        ui.end_row();
+
+        let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
+                    only the arrangement.";
+        name(ui, "Content layer", what, waiting.content_layer);
+        ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
+            ui,
+            |ui| {
+                for (index, layer) in VGG19.iter().enumerate() {
+                    ui.selectable_value(&mut settings.content_layer, index, layer.name);
+                }
+            },
+        );
         ui.end_row();
     });
 }
@@ -284,19 +296,6 @@ fn brings(block: u32) -> &'static str {
 
 fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &Waiting) {
     rows(ui, "advanced", |ui| {
-        let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
-                    only the arrangement.";
-        name(ui, "Content layer", what, waiting.content_layer);
-        ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
-            ui,
-            |ui| {
-                for (index, layer) in VGG19.iter().enumerate() {
-                    ui.selectable_value(&mut settings.content_layer, index, layer.name);
-                }
-            },
-        );
-        ui.end_row();
-
         let what = "How the network's convolutions are computed. Automatic is the usual one for this GPU. Another may \
                     be faster, and change the painting by a trace.";
         name(ui, "Convolutions", what, waiting.kernels);
@@ -368,7 +367,7 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         ui.end_row();
 
         name(ui, "GPU", "What the window and the painting run on.", false);
-        ui.label(&facts.adapter);
+        ui.add(Label::new(&facts.adapter).truncate());
         ui.end_row();
     });
 }

@@ -237,7 +237,7 @@ impl Settings {
             ("Precision", self.engine.precision != started.engine.precision),
             ("Low memory", self.engine.low_memory != started.engine.low_memory),
             ("Memory limit", self.engine.memory_limit != started.engine.memory_limit),
-            ("Smallest piece of work", self.engine.slice_work != started.engine.slice_work),
+            ("Smallest piece", self.engine.slice_work != started.engine.slice_work),
         ]
         .into_iter()
         .filter_map(|(name, waits)| waits.then_some(name))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eframe::egui::{Align, Button, Layout, ProgressBar, RichText, Ui};
+use eframe::egui::{Align, Button, Label, Layout, ProgressBar, RichText, Ui};
 
 use crate::app::Action;
 use crate::messages::main_button;
@@ -87,7 +87,9 @@ fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Stat
         let list = waiting.join(", ");
         ui.horizontal(|ui| {
             ui.label(text);
-            ui.label(RichText::new(format!("*  “Start again” brings: {list}")).color(theme::ACCENT));
+            let text = RichText::new(format!("*  with “Start again”: {list}")).color(theme::ACCENT);
+            // Where there is no room, the whole text shows under the mouse.
+            ui.add(Label::new(text).truncate());
         });
     }
 }
