@@ -133,27 +133,27 @@ message=860x50+392+10
 start_text=120x24+392+801
 pause_text=120x24+532+801
 
-# A slow program takes long for a frame, and looks at the mouse once in each.
-click() {
+# A slow program takes long for a frame, and looks at the mouse once in each: it must find the mouse in its place before
+# the click and after. A button that is held for longer than 0.8 s is not clicked.
+click() { # X Y [SECONDS]
+  local pause=${3:-1}
   xdotool mousemove --window "$window" "$1" "$2"
-  sleep 1
-  xdotool mousedown 1
-  sleep 0.8
-  xdotool mouseup 1
-  sleep 1
+  sleep "$pause"
+  xdotool click 1
+  sleep "$pause"
   # Away again, so that no tooltip lies over anything.
   xdotool mousemove --window "$window" 640 836
-  sleep 1
+  sleep "$pause"
 }
 
-# Clicks until something happens in a region.
+# Clicks, waiting ever longer around it, until something happens in a region.
 press() { # X Y REGION
-  local try
-  for try in 1 2 3; do
+  local pause
+  for pause in 1 3 6; do
     shot before-click
-    click "$1" "$2"
-    if wait_for_change before-click after-click "$3" 8; then return 0; fi
-    say "click $try at $1 $2 has done nothing"
+    click "$1" "$2" "$pause"
+    if wait_for_change before-click after-click "$3" 10; then return 0; fi
+    say "a click within $pause s at $1 $2 has done nothing"
   done
   return 1
 }
@@ -239,15 +239,15 @@ fi
 
 # A weight, while it paints.
 xdotool mousemove --window "$window" $style_weight
-sleep 0.3
+sleep 3
 xdotool mousedown 1
-sleep 0.3
+sleep 3
 xdotool mousemove --window "$window" $style_weight_lower
-sleep 1
+sleep 3
 xdotool mouseup 1
-sleep 1
+sleep 3
 xdotool mousemove --window "$window" 640 836
-sleep 1
+sleep 3
 shot 6-weight
 if is_more "$(difference 5-continued 6-weight "$style_weight_box")" 0.01; then
   holds "the slider changes the style weight"

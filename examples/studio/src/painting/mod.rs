@@ -146,7 +146,7 @@ impl Painting {
     /// with a short budget most of the time would go into drawing the window.
     pub fn usual_budget(&self) -> f64 {
         let software = self.render.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        if software { 60.0 } else { 10.0 }
+        if software { 20.0 } else { 10.0 }
     }
 
     /// Begins a painting; one that is there already is given up.
