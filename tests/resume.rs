@@ -313,13 +313,12 @@ fn a_network_that_overflows_is_named_by_its_layer() {
 mod unix {
     use super::*;
     use std::os::unix::fs::symlink;
-    use std::process::Child;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
     use assert_cmd::Command;
     use assert_cmd::assert::Assert;
-    use common::studio::end;
+    use common::studio::{Running, end};
     use predicates::str::starts_with;
 
     /// Ends only with a signal.
@@ -391,10 +390,10 @@ mod unix {
     }
 
     /// Waits until the checkpoint is another one than it was.
-    fn await_checkpoint(studio: &Studio, child: &mut Child) {
+    fn await_checkpoint(studio: &Studio, child: &mut Running) {
         let (before, begin) = (fs::read(studio.path("c")).ok(), Instant::now());
         while fs::read(studio.path("c")).ok() == before {
-            assert!(child.try_wait().unwrap().is_none(), "the run has ended by itself");
+            assert!(child.0.try_wait().unwrap().is_none(), "the run has ended by itself");
             assert!(begin.elapsed() < PATIENCE);
             sleep(Duration::from_millis(1));
         }
@@ -414,8 +413,8 @@ mod unix {
             let (mut child, _stderr) = studio.started(&[&usual[..], &often, resume].concat(), "step ");
             await_checkpoint(&studio, &mut child);
             sleep(Duration::from_millis(3 * kill));
-            child.kill().unwrap();
-            assert_eq!(child.wait().unwrap().code(), None, "it was killed");
+            child.0.kill().unwrap();
+            assert_eq!(child.0.wait().unwrap().code(), None, "it was killed");
             resume = &["--resume", "c"];
             let kept = Checkpoint::from_bytes(&studio.read("c"), "c").unwrap();
             assert!(kept.step() > step, "{} after {step}", kept.step());
