@@ -61,10 +61,15 @@ fn a_trace_is_cut_where_the_run_goes_on() {
     // The first run is said to have gone on for two steps and a half.
     paint("5", &[]);
     let trace = studio.read("t.jsonl");
-    fs::write(studio.path("t.jsonl"), &trace[..trace.len() - 20]).unwrap();
-    paint("9", &["--resume", "c"]);
-    assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
-    assert_eq!(studio.read("out.png"), whole);
+    // As if it had been killed while it wrote, and as no run writes.
+    let begun: Vec<&[u8]> = trace.split_inclusive(|byte| *byte == b'\n').take(3).collect();
+    let endless = [&begun.concat(), &b"{\"step\":0"[..], &[b' '; 1 << 17], b"}\n"].concat();
+    for left in [&trace[..trace.len() - 20], &endless] {
+        fs::write(studio.path("t.jsonl"), left).unwrap();
+        paint("9", &["--resume", "c"]);
+        assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+        assert_eq!(studio.read("out.png"), whole);
+    }
 }
 
 #[test]
