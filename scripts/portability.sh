@@ -6,7 +6,7 @@
 #                  and the HLSL of every kernel compiled by Microsoft's DXC
 #   wine-vulkan    the Windows build on Vulkan, under Wine
 #   dawn           every kernel and every case on Dawn, Chromium's WebGPU
-#   swiftshader    Chromium's software driver for Vulkan
+#   swiftshader    Chromium's software driver for Vulkan, and there a painting of 1024x768 in pieces and whole
 #   lavapipe-22    Mesa's software driver of Debian 12
 #   lavapipe-25    the same from Debian's backports
 #   subgroups      subgroups of 4, 8 and 16 invocations
@@ -75,7 +75,14 @@ build() {
 swiftshader() {
   unpack swiftshader chromium-common
   use_driver "$root/swiftshader/usr/lib/chromium/vk_swiftshader_icd.json"
-  record swiftshader SwiftShader "$impasto" doctor --json "$root/swiftshader.json"
+  local failed=0
+  record swiftshader SwiftShader "$impasto" doctor --json "$root/swiftshader.json" || failed=1
+  install netpbm
+  # Its bindings hold the largest tensors whole, where those of the other drivers do not. The layers that are in pieces
+  # are the first ones, and with more it would take half an hour.
+  record swiftshader-1024x768 SwiftShader scripts/portability/limits.sh "$impasto" swiftshader-1024x768 whole \
+    --content-layer conv1_2 --style-layers conv1_1,conv1_2,conv2_1 --algorithm winograd || failed=1
+  return "$failed"
 }
 
 lavapipe_22() {

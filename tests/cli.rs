@@ -390,7 +390,7 @@ fn files_may_be_called_like_commands() {
 #[cfg(unix)]
 mod signals {
     use super::*;
-    use common::studio::end;
+    use common::studio::{Running, end};
     use std::io::BufReader;
     use std::process::{Command, Stdio};
 
@@ -435,10 +435,10 @@ mod signals {
             .args(["content.png", "style.jpg", "-o", "out.png", "--init", "start.png"])
             .stderr(Stdio::piped())
             .spawn();
-        let mut child = child.unwrap();
+        let mut child = Running(child.unwrap());
         // Opening it to write waits until the run has opened it to read.
         let held = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(child.0.stderr.take().unwrap());
         let (ended, said) = end(child, stderr, &["INT"]);
         assert_eq!((ended, said.as_str()), (Some(130), ""));
         assert!(!studio.path("out.png").exists());

@@ -17,7 +17,7 @@ use assert_cmd::assert::Assert;
 use common::fault::{Fault, FaultLayer, Report};
 use common::studio::{SHALLOW, Studio};
 use impasto::picture::Picture;
-use impasto::transfer::{Engine, Options, Preset, StyleLayer, Transfer};
+use impasto::transfer::{Checkpoint, Engine, Options, Preset, StyleLayer, Transfer};
 use impasto::{Error, Result, wgpu};
 use pollster::block_on;
 use predicates::prelude::*;
@@ -100,11 +100,11 @@ fn lost(assert: Assert) {
     fails(assert, "the device was lost; start again; ");
 }
 
-/// The message says how many bytes were needed and how many there are, which are fewer than `limit`.
+/// The message says how many bytes `what` needed and how many there are, which are fewer than `limit`.
 #[track_caller]
-fn exhausted(assert: Assert, limit: u64) {
+fn exhausted(assert: Assert, what: &str, limit: u64) {
     let said = stderr(&assert);
-    fails(assert, "error: painting 64x48: needs ");
+    fails(assert, &format!("error: {what}: needs "));
     let number = |before: &str| {
         let (_, behind) = said.rsplit_once(before).unwrap();
         behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
@@ -216,7 +216,8 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
         if report.peak_bytes == 0 {
             fails(assert, "Not enough memory left.; close other programs that use it");
         } else {
-            exhausted(assert.stderr(contains("painting 64x48 needs ").and(contains(SMALLER))), limit);
+            let assert = assert.stderr(contains("painting 64x48 needs ").and(contains(SMALLER)));
+            exhausted(assert, "painting 64x48", limit);
         }
     }
     for limit in [least + UNDER_WAY, most - UNDER_WAY] {
@@ -230,6 +231,19 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
     let (assert, report) = laboratory.paint(Fault::Memory(most + UNDER_WAY), &usual);
     assert.success().stderr(contains(SMALLER).not());
     assert!(!report.caused);
+}
+
+/// Where not even one layer's operands have room, nothing is painted that would have.
+#[test]
+fn exhausted_memory_is_told_where_kernels_are_measured() {
+    let laboratory = Laboratory::new();
+    let limit = 40_000_000;
+    let (assert, report) = laboratory.paint(Fault::Memory(limit), &[&DEEP, &STEPS]);
+    assert!(report.caused && report.peak_bytes <= limit, "{report:?}");
+    let measuring = assert.stderr(contains("measuring which kernels are the fastest"));
+    exhausted(measuring, "the buffer impasto.trial together with those that there are", limit);
+    assert_eq!(laboratory.files(), ["content.png", "style.jpg"]);
+    assert_eq!(fs::read_dir(laboratory.1.path()).unwrap().count(), 0, "nothing is remembered");
 }
 
 /// What goes to the device passes through little memory besides.
@@ -288,17 +302,31 @@ fn be_a_host() {
     }
 }
 
-/// A host may end its device while transfers are there.
+/// A host may end its device while transfers are there, and goes on with another one from what it kept.
 #[test]
 fn a_destroyed_device_is_an_error() {
     let (engine, device) = block_on(engine_of_a_host());
     let mut transfer = block_on(prepare(&engine)).unwrap();
+    let whole: Vec<f32> = (0..5).map(|_| block_on(transfer.step()).unwrap().total).collect();
+    let pixels = block_on(transfer.pixels()).unwrap();
+    let mut transfer = block_on(prepare(&engine)).unwrap();
+    (0..2).for_each(|_| drop(block_on(transfer.step()).unwrap()));
+    let kept = block_on(transfer.checkpoint()).unwrap().to_bytes().unwrap();
     block_on(transfer.step()).unwrap();
     device.destroy();
     for error in all_errors(&engine, &mut transfer) {
         assert!(matches!(error, Error::Gpu { .. }), "{error}");
         println!("{error}");
     }
+    assert!(matches!(block_on(transfer.checkpoint()), Err(Error::Gpu { .. })));
+
+    let (engine, _device) = block_on(engine_of_a_host());
+    let kept = Checkpoint::from_bytes(&kept, "kept").unwrap();
+    let (content, style, options) = (picture(40, 30), picture(16, 16), options());
+    let mut resumed = block_on(Transfer::resume(&engine, &content, &style, &options, &kept)).unwrap();
+    let rest: Vec<f32> = (2..5).map(|_| block_on(resumed.step()).unwrap().total).collect();
+    assert_eq!(rest, whole[2..]);
+    assert_eq!(block_on(resumed.pixels()).unwrap(), pixels);
 }
 
 async fn engine_of_a_host() -> (Engine, wgpu::Device) {
@@ -308,13 +336,16 @@ async fn engine_of_a_host() -> (Engine, wgpu::Device) {
     (Engine::from_device(&device, &queue).unwrap(), device)
 }
 
-async fn prepare(engine: &Engine) -> Result<Transfer> {
-    let options = Options {
+fn options() -> Options {
+    Options {
         content_layer: "conv1_2".into(),
         style_layers: vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }],
         ..Options::preset(Preset::Course)
-    };
-    Transfer::prepare(engine, &picture(40, 30), &picture(16, 16), &options).await
+    }
+}
+
+async fn prepare(engine: &Engine) -> Result<Transfer> {
+    Transfer::prepare(engine, &picture(40, 30), &picture(16, 16), &options()).await
 }
 
 /// What comes of all that can be asked.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use common::studio::{SHALLOW, Studio};
+use impasto::transfer::Checkpoint;
 use predicates::prelude::*;
 use predicates::str::contains;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -60,10 +61,15 @@ fn a_trace_is_cut_where_the_run_goes_on() {
     // The first run is said to have gone on for two steps and a half.
     paint("5", &[]);
     let trace = studio.read("t.jsonl");
-    fs::write(studio.path("t.jsonl"), &trace[..trace.len() - 20]).unwrap();
-    paint("9", &["--resume", "c"]);
-    assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
-    assert_eq!(studio.read("out.png"), whole);
+    // As if it had been killed while it wrote, and as no run writes.
+    let begun: Vec<&[u8]> = trace.split_inclusive(|byte| *byte == b'\n').take(3).collect();
+    let endless = [&begun.concat(), &b"{\"step\":0"[..], &[b' '; 1 << 17], b"}\n"].concat();
+    for left in [&trace[..trace.len() - 20], &endless] {
+        fs::write(studio.path("t.jsonl"), left).unwrap();
+        paint("9", &["--resume", "c"]);
+        assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+        assert_eq!(studio.read("out.png"), whole);
+    }
 }
 
 #[test]
@@ -117,10 +123,52 @@ fn another_run_is_not_resumed() {
         let assert = studio.command(&same).args(layers).args(usual).args(["--resume", "c"]).assert().code(2);
         assert.stderr(contains(format!("error: {option}: the checkpoint was made with ")));
     }
+    // The weights in the program and their file are the same, and another file is not.
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/vgg19-u8.safetensors");
+    studio.paint(&["-o", "same.png", "--steps", "2", "--resume", "c", "-q", "--weights", weights]).success();
+    assert_eq!(studio.read("same.png"), studio.read("out.png"));
+    let mut other = fs::read(weights).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(studio.path("other.safetensors"), other).unwrap();
+    refused("--weights", same, &["--weights", "other.safetensors"]);
+    // Nothing of all that was painted, and other files, and how often they are written, are no other run.
+    assert_eq!(
+        studio.files(),
+        ["c", "content.png", "other.png", "other.safetensors", "out.png", "same.png", "style.jpg"]
+    );
+    let others =
+        ["-o", "o.jpg", "--save-every", "1", "--trace", "t", "--checkpoint", "d", "--checkpoint-every", "1"];
+    studio.paint(&[&others[..], &["--steps", "4", "--resume", "c"]].concat()).success();
     // Other kernels are no other run.
     let assert =
         studio.paint(&["-o", "out.png", "--steps", "2", "--resume", "c", "--algorithm", "direct"]).success();
     assert.stderr(contains("warning: since the checkpoint --algorithm was auto and is direct"));
+}
+
+/// A checkpoint from elsewhere is gone on from, and what is different is told.
+#[test]
+fn another_adapter_is_warned_of() {
+    let studio = Studio::new();
+    studio.paint(&["-o", "out.png", "--steps", "2", "--checkpoint", "c", "-q"]).success();
+    let about = about(&studio.read("c"));
+    let made_by = &serde_json::from_str::<Value>(&about).unwrap()["made_by"];
+    for (key, told) in [
+        ("adapter", "the adapter was abacus and is "),
+        ("backend", "the backend was abacus and is "),
+        ("driver", "the driver was abacus and is "),
+        ("version", "impasto was abacus and is "),
+        ("kernels", "the kernels are not the same: "),
+    ] {
+        let entry = |value: &str| format!("\"{key}\":{}", Value::from(value));
+        let elsewhere = about.replace(&entry(made_by[key].as_str().unwrap()), &entry("abacus"));
+        assert_ne!(elsewhere, about, "{key}");
+        rewritten(&studio, "c", "d", &elsewhere, |_, _| ());
+        let assert = studio.paint(&["-o", "out.png", "--steps", "4", "--resume", "d"]).success();
+        assert.stderr(
+            contains(format!("warning: since the checkpoint {told}"))
+                .and(contains("warning: since").count(1)),
+        );
+    }
 }
 
 #[test]
@@ -154,37 +202,53 @@ fn what_is_no_checkpoint_is_refused_by_name() {
     studio.refuses(2, &["-o", "c.png", "--checkpoint-every", "3"], "--checkpoint");
 }
 
-/// Writes the checkpoint `from` again as `to`, with `value` for every number of `tensor`, and with a checksum that is
-/// right: over the description and the tensors, as src/transfer/checkpoint.rs says.
-fn altered(studio: &Studio, from: &str, to: &str, tensor: &str, value: f32) {
+/// What a checkpoint says of itself in its metadata.
+fn head(bytes: &[u8]) -> String {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).unwrap();
+    metadata.metadata().as_ref().unwrap()["impasto"].clone()
+}
+
+/// What it says of the run.
+fn about(bytes: &[u8]) -> String {
+    head(bytes).split_once("\"about\":").unwrap().1.strip_suffix('}').unwrap().to_owned()
+}
+
+/// Writes the checkpoint `from` again as `to`, with this said of the run and with tensors that `change` has been at,
+/// and with a checksum that is right: over the description and the tensors, as src/transfer/checkpoint.rs says.
+fn rewritten(studio: &Studio, from: &str, to: &str, said: &str, change: impl Fn(&str, &mut [u8])) {
     let bytes = studio.read(from);
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-    let head = metadata.metadata().as_ref().unwrap()["impasto"].clone();
+    let (head, was) = (head(&bytes), about(&bytes));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let changed = ["pixels", "adam.m", "adam.v", "adam.state"].map(|name| {
-        let view = tensors.tensor(name).unwrap();
-        let mut data = view.data().to_vec();
-        if name == tensor {
-            data.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&value.to_le_bytes()));
-        }
-        (name, view.shape().to_vec(), data)
+    let names = ["pixels", "adam.m", "adam.v", "adam.state"];
+    let tensors = names.map(|name| tensors.tensor(name).unwrap());
+    let changed = [0, 1, 2, 3].map(|index| {
+        let mut data = tensors[index].data().to_vec();
+        change(names[index], &mut data);
+        data
     });
-    let about = head.split_once("\"about\":").unwrap().1.strip_suffix('}').unwrap();
-    let digest = |tensors: &[Vec<u8>]| {
-        let mut hasher = Sha256::new();
-        hasher.update(about);
+    let digest = |about: &str, tensors: [&[u8]; 4]| {
+        let mut hasher = Sha256::new_with_prefix(about);
         tensors.iter().for_each(|data| hasher.update(data));
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let was = ["pixels", "adam.m", "adam.v", "adam.state"]
-        .map(|name| tensors.tensor(name).unwrap().data().to_vec());
-    assert!(head.contains(&digest(&was)), "the checksum is as documented: {head}");
-    let head = head.replace(&digest(&was), &digest(&changed.clone().map(|(_, _, data)| data)));
-    let views = changed
-        .iter()
-        .map(|(name, shape, data)| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let known = digest(&was, tensors.each_ref().map(|tensor| tensor.data()));
+    assert!(head.contains(&known), "the checksum is as documented: {head}");
+    let head =
+        head.replace(&known, &digest(said, changed.each_ref().map(|data| &data[..]))).replace(&was, said);
+    let views = [0, 1, 2, 3].map(|index| {
+        (names[index], TensorView::new(Dtype::F32, tensors[index].shape().to_vec(), &changed[index]).unwrap())
+    });
     let metadata = HashMap::from([("impasto".to_owned(), head)]);
     fs::write(studio.path(to), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+}
+
+/// The same with `value` for every number of `tensor`.
+fn altered(studio: &Studio, from: &str, to: &str, tensor: &str, value: f32) {
+    rewritten(studio, from, to, &about(&studio.read(from)), |name, data| {
+        if name == tensor {
+            data.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&value.to_le_bytes()));
+        }
+    });
 }
 
 /// As when a bit falls over in the memory of the GPU: Adam's moment is such that the next update throws the pixels away.
@@ -250,30 +314,22 @@ fn a_network_that_overflows_is_named_by_its_layer() {
     assert!(!studio.path("out.png").exists());
 }
 
-#[test]
-fn two_runs_may_write_one_file() {
-    let studio = Studio::new();
-    let seeds = ["1", "2"];
-    let alone = seeds.map(|seed| {
-        studio.paint(&["-o", "alone.png", "--steps", "3", "--seed", seed, "-q"]).success();
-        studio.read("alone.png")
-    });
-    let arguments = |seed| ["-o", "out.png", "--steps", "3", "--save-every", "1", "--seed", seed];
-    let runs = seeds.map(|seed| studio.started(&arguments(seed), "step 0/3"));
-    for (mut child, mut stderr) in runs {
-        std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
-        assert!(child.wait().unwrap().success());
-    }
-    assert!(alone.contains(&studio.read("out.png")));
-    let files = studio.files();
-    assert_eq!(files, ["alone.png", "content.png", "out-00001.png", "out-00002.png", "out.png", "style.jpg"]);
-}
-
 #[cfg(unix)]
 mod unix {
     use super::*;
-    use common::studio::end;
     use std::os::unix::fs::symlink;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use assert_cmd::Command;
+    use assert_cmd::assert::Assert;
+    use common::studio::{Running, end};
+    use predicates::str::starts_with;
+
+    /// Ends only with a signal.
+    const ENDLESS: [&str; 2] = ["--steps", "1000000"];
+    /// Nobody waits longer for what comes within seconds.
+    const PATIENCE: Duration = Duration::from_secs(120);
 
     /// The last line of what was said: where a picture was saved that had no other place.
     fn rescued(said: &[u8]) -> Vec<u8> {
@@ -284,18 +340,51 @@ mod unix {
         bytes
     }
 
+    /// After how many steps the picture is that an interrupted run left.
+    fn steps_of(said: &str) -> &str {
+        said.split("the picture after ").nth(1).unwrap().split(' ').next().unwrap()
+    }
+
+    /// What is read is always a whole file of one of the two, and the one that ends later has the last word.
+    #[test]
+    fn two_runs_may_write_the_same_files() {
+        let studio = Studio::new();
+        let run = |seed| {
+            let files = ["-o", "out.png", "--checkpoint", "c", "--checkpoint-every", "1", "--seed", seed];
+            studio.started(&[&files[..], &ENDLESS].concat(), "step 20/")
+        };
+        let runs = ["1", "2"].map(run);
+        let mut seen = [0; 2];
+        let begin = Instant::now();
+        while seen.iter().any(|times| *times < 20) {
+            assert!(begin.elapsed() < PATIENCE, "{seen:?}");
+            let bytes = studio.read("c");
+            Checkpoint::from_bytes(&bytes, "c").unwrap();
+            let about: Value = serde_json::from_str(&about(&bytes)).unwrap();
+            seen[about["recipe"]["seed"].as_u64().unwrap() as usize - 1] += 1;
+        }
+        for ((child, stderr), seed) in runs.into_iter().zip(["1", "2"]) {
+            let (code, said) = end(child, stderr, &["INT"]);
+            assert_eq!(code, Some(130), "{said}");
+            let picture = studio.read("out.png");
+            studio.paint(&["-o", "alone.png", "--steps", steps_of(&said), "--seed", seed, "-q"]).success();
+            assert!(studio.read("alone.png") == picture, "{seed}: {said}");
+        }
+        assert_eq!(studio.files(), ["alone.png", "c", "content.png", "out.png", "style.jpg"]);
+    }
+
     #[test]
     fn a_signal_leaves_a_checkpoint_to_go_on_from() {
         for given in [None, Some("c")] {
             let studio = Studio::new();
-            let mut arguments = vec!["-o", "out.png", "--steps", "1000000"];
+            let mut arguments = [&["-o", "out.png"][..], &ENDLESS].concat();
             arguments.extend(given.iter().flat_map(|path| ["--checkpoint", path]));
             let (child, stderr) = studio.started(&arguments, "step 20/");
             let (code, said) = end(child, stderr, &["INT"]);
             assert_eq!(code, Some(130), "{said}");
             let path = given.unwrap_or("out.png.impasto");
             assert!(said.contains(&format!("--resume {path} goes on from there")), "{said}");
-            let after = said.split("the picture after ").nth(1).unwrap().split(' ').next().unwrap();
+            let after = steps_of(&said);
             studio.paint(&["-o", "same.png", "--steps", after, "--resume", path, "-q"]).success();
             assert_eq!(studio.read("same.png"), studio.read("out.png"));
             let more = (after.parse::<u32>().unwrap() + 3).to_string();
@@ -305,35 +394,48 @@ mod unix {
         }
     }
 
+    /// Waits until the checkpoint is another one than it was.
+    fn await_checkpoint(studio: &Studio, child: &mut Running) {
+        let (before, begin) = (fs::read(studio.path("c")).ok(), Instant::now());
+        while fs::read(studio.path("c")).ok() == before {
+            assert!(child.0.try_wait().unwrap().is_none(), "the run has ended by itself");
+            assert!(begin.elapsed() < PATIENCE);
+            sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Killed at any moment, a run leaves whole files, from which it goes on.
     #[test]
     fn a_killed_run_goes_on_from_its_last_checkpoint() {
         let studio = Studio::new();
-        let whole = uninterrupted(&studio);
-        let usual = ["-o", "out.png", "--steps", "9", "--trace", "t.jsonl", "--checkpoint", "c"];
-        let often = ["--checkpoint-every", "1", "--save-every", "1"];
+        let usual = ["-o", "out.png", "--trace", "t.jsonl", "--checkpoint", "c"];
+        let often = [&ENDLESS[..], &["--checkpoint-every", "1", "--save-every", "1"]].concat();
         let mut resume: &[&str] = &[];
-        // Killed when the checkpoint is new, again and again, a little later each time.
-        for kill in 0..4 {
-            let arguments = [&usual[..], &often, resume].concat();
-            let before = fs::read(studio.path("c")).ok();
-            let (mut child, _stderr) = studio.started(&arguments, "step ");
-            while fs::read(studio.path("c")).ok() == before {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            std::thread::sleep(std::time::Duration::from_millis(7 * kill));
-            child.kill().unwrap();
-            child.wait().unwrap();
+        let mut step = 0;
+        // Killed when the checkpoint is new, again and again, a little later each time: in the middle of a step, of a
+        // picture on the way, of the next checkpoint.
+        for kill in 0..8 {
+            let (mut child, _stderr) = studio.started(&[&usual[..], &often, resume].concat(), "step ");
+            await_checkpoint(&studio, &mut child);
+            sleep(Duration::from_millis(3 * kill));
+            child.0.kill().unwrap();
+            assert_eq!(child.0.wait().unwrap().code(), None, "it was killed");
             resume = &["--resume", "c"];
-            for file in studio.files() {
-                // What was being written when it was killed is called otherwise.
-                if file.starts_with("out-") {
-                    assert_eq!(studio.decoded(&file).width(), 32, "{file}");
-                }
+            let kept = Checkpoint::from_bytes(&studio.read("c"), "c").unwrap();
+            assert!(kept.step() > step, "{} after {step}", kept.step());
+            step = kept.step();
+            // What was being written when it was killed is called otherwise.
+            let mut pictures = studio.files();
+            pictures.retain(|file| file.starts_with("out-"));
+            assert!(pictures.len() >= step as usize);
+            for file in pictures {
+                assert_eq!(studio.decoded(&file).width(), 32, "{file}");
             }
         }
-        studio.paint(&[&usual[..], resume].concat()).success();
-        assert_eq!(studio.read("out.png"), whole);
+        let steps = (step + 3).to_string();
+        studio.paint(&[&usual[..], resume, &["--steps", &steps]].concat()).success();
+        studio.paint(&["-o", "whole.png", "--steps", &steps, "--trace", "whole.jsonl", "-q"]).success();
+        assert_eq!(studio.read("out.png"), studio.read("whole.png"));
         assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
     }
 
@@ -373,5 +475,97 @@ mod unix {
         assert!(said.contains("warning: folder/out-00004.png: there is no folder folder"), "{said}");
         assert!(said.contains("error: folder/out.png: there is no folder folder"), "{said}");
         assert_eq!(rescued(said.as_bytes()), whole);
+    }
+
+    /// Both what is kept and the picture have lost their place: both are saved elsewhere, and both places are told.
+    #[test]
+    fn an_interrupted_run_without_its_folder_loses_nothing() {
+        let studio = Studio::new();
+        fs::create_dir(studio.path("folder")).unwrap();
+        let arguments = [&["-o", "folder/out.png"][..], &ENDLESS].concat();
+        let (child, stderr) = studio.started(&arguments, "step 20/");
+        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (code, said) = end(child, stderr, &["INT"]);
+        assert_eq!(code, Some(1), "{said}");
+        for file in ["folder/out.png.impasto", "folder/out.png"] {
+            assert!(said.contains(&format!("{file}: there is no folder folder; ")), "{said}");
+        }
+        let (_, behind) = said.split_once("the checkpoint was written to another place instead:\n").unwrap();
+        let kept = behind.lines().next().unwrap();
+        let step = Checkpoint::from_bytes(&fs::read(kept).unwrap(), kept).unwrap().step().to_string();
+        studio.paint(&["-o", "same.png", "--steps", &step, "--resume", kept, "-q"]).success();
+        fs::remove_file(kept).unwrap();
+        assert_eq!(rescued(said.as_bytes()), studio.read("same.png"));
+        // The checkpoint has a place, and the picture none.
+        fs::create_dir(studio.path("folder")).unwrap();
+        let arguments = [&arguments[..], &["--checkpoint", "c"]].concat();
+        let (child, stderr) = studio.started(&arguments, "step 20/");
+        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (code, said) = end(child, stderr, &["TERM"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("; --resume c goes on from there\nfolder/out.png: there is no folder folder; "),
+            "{said}"
+        );
+        let step = Checkpoint::from_bytes(&studio.read("c"), "c").unwrap().step().to_string();
+        studio.paint(&["-o", "same.png", "--steps", &step, "--resume", "c", "-q"]).success();
+        assert_eq!(rescued(said.as_bytes()), studio.read("same.png"));
+    }
+
+    /// Paints while the folder `small` is a file system of its own, mounted with `options`, which the shell looks at
+    /// as `after` says before it is gone. `None` where the system lets nobody mount one.
+    #[cfg(target_os = "linux")]
+    fn mounted(studio: &Studio, options: &str, arguments: &[&str], after: &str) -> Option<Assert> {
+        let alone = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.current_dir(studio.0.path()).env("IMPASTO_CACHE", studio.1.path());
+            command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+            command
+        };
+        if !alone("mount -t tmpfs none small").output().is_ok_and(|output| output.status.success()) {
+            println!("nobody may mount a file system here: none was full or read-only");
+            return None;
+        }
+        let script = format!(
+            "mount -t tmpfs -o {options} none small || exit 99; \"$@\"; code=$?; {after}; exit $code"
+        );
+        let mut command = alone(&script);
+        command.args([env!("CARGO_BIN_EXE_impasto"), "content.png", "style.jpg"]);
+        Some(command.args(SHALLOW).args(arguments).assert())
+    }
+
+    /// A file system that is full, or read-only, and not only a device that says so.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_room_leaves_what_was_there() {
+        let studio = Studio::new();
+        studio.picture("content.png", 64, 48, 1);
+        let whole = uninterrupted(&studio);
+        assert!(whole.len() > 4096, "a page is too small for the picture");
+        fs::create_dir(studio.path("small")).unwrap();
+        let arguments = ["-o", "small/out.png", "--steps", "9"];
+        let Some(assert) = mounted(&studio, "size=4k", &arguments, "ls -A small > left") else { return };
+        let full = "error: small/out.png: cannot be written: the disk is full";
+        let assert = assert.code(1).stderr(contains(full).and(contains("step 9/9")));
+        assert_eq!(rescued(&assert.get_output().stderr), whole);
+        assert_eq!(studio.read("left"), b"", "nothing of a file that is not whole");
+        // What can be seen at the start is told then.
+        for (options, said) in [
+            ("nr_inodes=1", full),
+            ("ro", "error: small/out.png: cannot be written: the file system is read-only"),
+        ] {
+            let assert = mounted(&studio, options, &arguments, "true").unwrap();
+            assert.code(1).stderr(starts_with(said).and(contains("step").not()));
+        }
+        // There is room for one checkpoint, and none for the next beside it.
+        let arguments =
+            ["-o", "out.png", "--steps", "3", "--checkpoint", "small/c", "--checkpoint-every", "1"];
+        let assert = mounted(&studio, "size=160k", &arguments, "cp small/c c; ls -A small > left").unwrap();
+        let told = contains("warning: small/c: cannot be written: the disk is full");
+        assert.code(1).stderr(told.and(contains("error: small/c: ")));
+        assert_eq!(studio.read("left"), b"c\n");
+        assert_eq!(Checkpoint::from_bytes(&studio.read("c"), "c").unwrap().step(), 1);
+        studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+        assert_eq!(studio.read("again.png"), whole);
     }
 }

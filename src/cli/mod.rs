@@ -39,6 +39,16 @@ enum Failure {
     Interrupted(u8),
 }
 
+impl Failure {
+    /// The same with something said before it: its last line, which may be a path, stays the last one.
+    fn behind(self, first: &str) -> Self {
+        match self {
+            Self::Failed(message) => Self::Failed(format!("{first}\n{message}")),
+            other => other,
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {

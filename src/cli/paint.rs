@@ -104,15 +104,25 @@ impl Run<'_> {
             Done::Interrupted { after, code } => {
                 let picture =
                     transfer.picture().await.map_err(|error| self.checkpoints.told(error.into()))?;
-                // Both are tried before either's failure ends the run.
+                // Both are tried before either's failure ends the run, and neither's place is kept quiet about.
                 let kept = self.checkpoints.write_interrupted(&transfer).await;
-                self.output.write(&picture)?;
-                let (after, kept) = match kept {
-                    Ok((after, kept)) => (after, format!("; --resume {} goes on from there", kept.display())),
-                    Err(failure) => {
+                let written = self.output.write(&picture);
+                let (after, kept) = match (kept, written) {
+                    (Ok((after, kept)), Ok(())) => {
+                        (after, format!("; --resume {} goes on from there", kept.display()))
+                    }
+                    (Err(failure), Ok(())) => {
                         self.report.note_trouble(failure);
                         (after, String::new())
                     }
+                    (Ok((after, kept)), Err(failure)) => {
+                        let kept = kept.display();
+                        return Err(failure.behind(&format!(
+                            "interrupted after {after} of {steps}; --resume {kept} goes on from there"
+                        )));
+                    }
+                    (Err(Failure::Failed(first)), Err(failure)) => return Err(failure.behind(&first)),
+                    (Err(failure), Err(_)) => return Err(failure),
                 };
                 let message =
                     format!("interrupted: {path} is the picture after {after} of {steps}, {}{kept}", took());
@@ -126,7 +136,7 @@ impl Run<'_> {
                 let Some(picture) = diagnosis.last_good.filter(|_| after > 1) else {
                     return Err(self.checkpoints.told(Failure::Failed(message)));
                 };
-                self.output.write(&picture)?;
+                self.output.write(&picture).map_err(|failure| failure.behind(&message))?;
                 let message = format!("{message}; {path} is the picture after step {}", after - 1);
                 Err(self.checkpoints.told(Failure::Failed(message)))
             }

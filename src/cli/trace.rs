@@ -1,7 +1,7 @@
 //! `--trace`: the costs, one JSON object a line.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use impasto::Error;
@@ -9,6 +9,9 @@ use impasto::transfer::Costs;
 
 use super::files::reason;
 use super::{Failure, Result};
+
+/// Bytes of the longest line that an earlier run may have written, and far more than any has.
+const LONGEST_LINE: u64 = 1 << 16;
 
 /// A line of the trace.
 #[derive(serde::Serialize)]
@@ -50,7 +53,7 @@ impl Trace {
     }
 
     /// Opens the trace of an earlier run to go on at `step`: what that run wrote of this step and later ones, before
-    /// it ended without a checkpoint of them, is cut off, and so is half a line at the end.
+    /// it ended without a checkpoint of them, is cut off, and so is half a line at the end, or one without an end.
     pub(super) fn resume(path: &Path, step: u32) -> Result<Self> {
         // A pipe holds nothing that could be cut off.
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
@@ -60,7 +63,7 @@ impl Trace {
             let mut file = OpenOptions::new().read(true).write(true).open(path)?;
             let mut lines = BufReader::new(&file);
             let (mut kept, mut line) = (0, Vec::new());
-            while lines.read_until(b'\n', &mut line)? > 0 {
+            while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? > 0 {
                 let again = serde_json::from_slice(&line).is_ok_and(|At { step: at }| at >= step);
                 if again || !line.ends_with(b"\n") {
                     break;

@@ -89,8 +89,8 @@ impl Studio {
     }
 
     /// Starts to paint, and waits for a line that contains `mark`.
-    pub(crate) fn started(&self, arguments: &[&str], mark: &str) -> (Child, BufReader<ChildStderr>) {
-        let mut child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
+    pub(crate) fn started(&self, arguments: &[&str], mark: &str) -> (Running, BufReader<ChildStderr>) {
+        let child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
             .current_dir(self.0.path())
             .env("IMPASTO_CACHE", self.1.path())
             .args(["content.png", "style.jpg"])
@@ -99,7 +99,8 @@ impl Studio {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut child = Running(child);
+        let mut stderr = BufReader::new(child.0.stderr.take().unwrap());
         let (mut line, mut said) = (String::new(), String::new());
         while !line.contains(mark) {
             line.clear();
@@ -110,16 +111,27 @@ impl Studio {
     }
 }
 
+/// A run that does not outlive its test, whatever becomes of that.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Sends signals, a third of a second apart, and returns the exit code with what was still said.
 pub(crate) fn end(
-    mut child: Child,
+    mut child: Running,
     stderr: BufReader<ChildStderr>,
     signals: &[&str],
 ) -> (Option<i32>, String) {
-    let id = child.id();
+    let id = child.0.id();
     let script: Vec<String> = signals.iter().map(|signal| format!("kill -{signal} {id}")).collect();
     let script = script.join("; sleep 0.3; ");
     assert!(process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let rest = stderr.lines().map(Result::unwrap).collect::<Vec<_>>().join("\n");
-    (child.wait().unwrap().code(), rest)
+    (child.0.wait().unwrap().code(), rest)
 }
