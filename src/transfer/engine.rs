@@ -29,6 +29,7 @@ fn usual_slice_work(gpu: &Gpu) -> u64 {
 
 /// Most work of a slice in a host's frames, which have milliseconds where submissions of ours have a tenth of a second. A
 /// processor's kernels differ most, so it gets the smallest slices.
+#[cfg(feature = "embedded-weights")]
 fn slice_work_for_frames(gpu: &Gpu) -> u64 {
     let pieces = if gpu.summary().is_software() { 30 } else { 10 };
     usual_slice_work(gpu) / pieces
