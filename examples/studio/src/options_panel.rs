@@ -100,12 +100,13 @@ fn slider<Num: Numeric>(
     ends: RangeInclusive<Num>,
     logarithmic: bool,
 ) -> Response {
+    let decimals = if Num::INTEGRAL { 0 } else { 4 };
     Slider::new(value, ends)
         .logarithmic(logarithmic)
         // Below that, a weight is as good as 0.
         .smallest_positive(0.001)
         .clamping(SliderClamping::Never)
-        .max_decimals(4)
+        .max_decimals(decimals)
         .ui(ui)
 }
 
