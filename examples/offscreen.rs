@@ -29,7 +29,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         required_limits: wgpu::Limits::default().or_better_values_from(&Engine::required_limits(size)),
         ..wgpu::DeviceDescriptor::default()
     }))?;
-
     let engine = Engine::from_device(&device, &queue)?;
     let mut transfer = block_on(Transfer::create(&engine, &content, &style, &options))?;
     let mut frames: Vec<f64> = Vec::new();
