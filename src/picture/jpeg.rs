@@ -61,6 +61,8 @@ impl File<'_> {
             .set_strict_mode(true);
         let mut bytes = Vec::with_capacity(outline.picture_bytes);
         bytes.extend(START);
+        // Before the frame: the decoder would take one behind it for a change of the colours that it has begun with.
+        bytes.extend(outline.adobe.filter(|_| frame.needs_adobe()).map_or(&[][..], |adobe| adobe.bytes));
         bytes.extend(
             segments(self.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes),
         );
@@ -94,15 +96,20 @@ struct Segment<'file> {
 }
 
 impl Segment<'_> {
-    /// Whether the decoder needs it: frame, tables, restart interval, scans, and what says how colours are
-    /// stored.
+    /// Whether the decoder needs it: frame, tables, restart interval and scans. What says how colours are stored is
+    /// given to it apart.
     fn is_of_the_picture(&self) -> bool {
         match self.marker {
-            0xc0..=0xcf | 0xda | 0xdb | 0xdd | 0xee => true,
+            0xc0..=0xcf | 0xda | 0xdb | 0xdd => true,
             // Frames of films leave out the tables that everybody knows.
             0xe0 => self.payload.starts_with(b"AVI1\0"),
             _ => false,
         }
+    }
+
+    /// How Adobe's segment says that colours are stored: 0 as they are, 1 as YCbCr, 2 as YCCK.
+    fn adobe_transform(&self) -> Option<u8> {
+        (self.marker == 0xee && self.payload.starts_with(b"Adobe")).then_some(self.payload.get(11).copied()?)
     }
 }
 
@@ -166,6 +173,8 @@ struct Outline<'file> {
     scans: usize,
     /// The TIFF block of the first EXIF segment.
     exif: Option<&'file [u8]>,
+    /// The first segment of Adobe's that says how colours are stored.
+    adobe: Option<Segment<'file>>,
     /// The length of what the decoder is given.
     picture_bytes: usize,
 }
@@ -194,6 +203,11 @@ impl<'file> Frame<'file> {
         self.marker == 0xc2
     }
 
+    /// Whether there is more than one way to store its colours.
+    fn needs_adobe(&self) -> bool {
+        self.components.len() > 1
+    }
+
     /// The 16-bit coefficients that the decoder keeps of the whole picture, if it is complete only with the last
     /// scan.
     fn coefficient_bytes(&self) -> u64 {
@@ -218,6 +232,10 @@ impl<'file> Outline<'file> {
                     outline.scans += 1;
                 }
                 0xe1 if outline.exif.is_none() => outline.exif = segment.payload.strip_prefix(b"Exif\0\0"),
+                0xee if outline.adobe.is_none() && segment.adobe_transform().is_some() => {
+                    outline.adobe = Some(segment);
+                    outline.picture_bytes += segment.bytes.len();
+                }
                 // Huffman tables, a reserved code and arithmetic conditioning lie among the frames' codes.
                 0xc4 | 0xc8 | 0xcc => {}
                 // A second frame is the decoder's to refuse.
@@ -240,6 +258,20 @@ impl<'file> Outline<'file> {
         }
         if frame.bits != 8 {
             return Some(format!("its samples have {} bits, of which 8 are read", frame.bits));
+        }
+        let components = frame.components.len();
+        if ![1, 3, 4].contains(&components) {
+            return Some(format!("it has {components} components, of which 1, 3 or 4 are read"));
+        }
+        // The decoder believes it before the frame, and panics where it has more components (zune-image's pull request 376).
+        let transform = self.adobe.filter(|_| frame.needs_adobe()).and_then(|adobe| adobe.adobe_transform());
+        if let Some(transform) = transform
+            // Everybody takes 2 of three components, which cannot be YCCK, for YCbCr.
+            && !matches!((components, transform), (3, 0..=2) | (4, 0 | 2))
+        {
+            return Some(format!(
+                "Adobe's segment has {transform} for {components} components, which is not read"
+            ));
         }
         // The decoder takes a scan for finished as soon as it sees the marker behind it from afar, and does not
         // know that a finer component then has more rows.
@@ -348,6 +380,32 @@ mod tests {
             bytes[frame + place] = value;
             let (reason, _) = refusal(&bytes);
             assert!(reason.contains(said), "{reason}");
+        }
+    }
+
+    /// Whatever is said of how colours are stored, and wherever that is said, it fits the components.
+    #[test]
+    fn what_is_said_of_colours_fits_them() {
+        let adobe = |transform: u8| [&b"\xff\xee\0\x0eAdobe\0\0\0\0\0\0"[..], &[transform]].concat();
+        let all = [1, 2, 3, 4];
+        for (components, transforms) in [(1, 0..=9), (3, 0..=2), (4, 0..=0), (4, 2..=2)] {
+            for transform in transforms {
+                let file = flat_jpeg((37, 21), components, &[&all[..components.into()]], &adobe(transform));
+                let before = Picture::decode(&file, "").unwrap();
+                // Behind the frame, where decoders look too.
+                let plain = flat_jpeg((37, 21), components, &[&all[..components.into()]], &[]);
+                let tables = plain.windows(2).position(|marker| marker == b"\xff\xc4").unwrap();
+                let file = [&plain[..tables], &adobe(transform), &plain[tables..]].concat();
+                assert_eq!(Picture::decode(&file, "").unwrap(), before, "{transform} of {components}");
+            }
+        }
+        for (components, transform) in [(3, 3), (4, 1), (4, 3)] {
+            let file = flat_jpeg((8, 8), components, &[&all[..components.into()]], &adobe(transform));
+            assert!(refusal(&file).0.contains("Adobe's segment"), "{transform} of {components}");
+        }
+        for transform in 0..=2 {
+            let file = flat_jpeg((8, 8), 2, &[&[1, 2]], &adobe(transform));
+            assert!(refusal(&file).0.contains("2 components"), "{transform}");
         }
     }
 
