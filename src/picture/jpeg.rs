@@ -263,7 +263,7 @@ impl<'file> Outline<'file> {
         if ![1, 3, 4].contains(&components) {
             return Some(format!("it has {components} components, of which 1, 3 or 4 are read"));
         }
-        // The decoder believes it before the frame, and panics where it has more components (zune-image's pull request 376).
+        // The decoder believes it before the frame, and panics (zune-jpeg 0.5.15) where it has more components.
         let transform = self.adobe.filter(|_| frame.needs_adobe()).and_then(|adobe| adobe.adobe_transform());
         if let Some(transform) = transform
             // Everybody takes 2 of three components, which cannot be YCCK, for YCbCr.
