@@ -636,6 +636,66 @@ fn a_dropped_encoder_is_told() {
     assert_eq!(block_on(next.pixels()).unwrap(), by_itself(&Host::new().engine(), &shallow()).0);
 }
 
+/// The weights of two transfers are in an encoder of one of them, which is dropped: neither paints with what is missing,
+/// and a third one gets them anew.
+#[test]
+fn weights_in_a_dropped_encoder_end_all_that_use_them() {
+    let host = Host::new();
+    let engine = host.engine();
+    let mut transfers = [create(&engine, &shallow()), create(&engine, &shallow())];
+    let mut encoder = host.encoder();
+    while transfers[0].phase() == Phase::Weights {
+        let recorded = transfers[0].record(&mut encoder, Budget::Dispatches(1)).unwrap();
+        if recorded.dispatches == 0 {
+            break;
+        }
+    }
+    drop(encoder);
+    let third = create(&engine, &shallow());
+    for transfer in &mut transfers {
+        for _ in 0..2 {
+            let mut encoder = host.encoder();
+            match transfer.record(&mut encoder, Budget::Step) {
+                Err(error @ Error::Gpu { .. }) => {
+                    assert!(error.to_string().contains("never submitted"), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(block_on(transfer.step()).is_err());
+        }
+    }
+    let mut third = third;
+    host.paint(&mut third, Budget::Step);
+    assert_eq!(block_on(third.pixels()).unwrap(), by_itself(&Host::new().engine(), &shallow()).0);
+}
+
+/// A picture in a buffer is that of the texture's path and of the library's own.
+#[test]
+fn a_buffer_takes_the_picture_or_is_refused_before_anything_is_recorded() {
+    let host = Host::new();
+    let mut transfer = create(&host.engine(), &shallow());
+    host.paint(&mut transfer, Budget::Step);
+    let buffer = |size, usage| {
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        host.device.create_buffer(&descriptor)
+    };
+    let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+    let right = buffer(40 * 30 * 4, usage);
+    let mut encoder = host.encoder();
+    let small = transfer.record_picture_words(&mut encoder, &buffer(40 * 30 * 4 - 4, usage));
+    assert!(matches!(small, Err(Error::Memory { needed: 4800, available: 4796, .. })), "{small:?}");
+    let unusable =
+        transfer.record_picture_words(&mut encoder, &buffer(40 * 30 * 4, wgpu::BufferUsages::COPY_SRC));
+    assert!(matches!(unusable, Err(Error::Picture { .. })), "{unusable:?}");
+    transfer.record_picture_words(&mut encoder, &right).unwrap();
+    encoder.map_buffer_on_submit(&right, wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
+    host.submit(encoder);
+    host.wait();
+    let words = right.get_mapped_range(..).unwrap().to_vec();
+    assert_eq!(words, block_on(transfer.picture()).unwrap().to_rgba());
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
 /// Dropped wherever it may be, a transfer leaves nothing on the device once its last submission has run.
 #[test]
 fn a_transfer_dropped_in_the_middle_leaves_nothing() {

@@ -22,6 +22,6 @@ pub use readback::{Readback, Ticket};
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
 pub(crate) use stopwatch::{Lap, Stopwatch};
 pub use timer::Timer;
-pub(crate) use upload::Staging;
+pub(crate) use upload::{Patience, Staging};
 pub use wait::is_caught_panic;
 pub(crate) use wait::now;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::timer::{pass_seconds, seconds_a_tick};
 use super::{Gpu, Mailbox};
 use crate::error::Result;
 
@@ -45,7 +46,7 @@ impl<T> Stopwatch<T> {
             queries,
             resolved: gpu.buffer("impasto.stopwatch", Self::RESOLVED_BYTES, usage).await?,
             mailbox: Mailbox::new(gpu, Self::RESOLVED_BYTES, Self::SLOTS).await?,
-            seconds_a_tick: f64::from(gpu.queue().get_timestamp_period()) * 1e-9,
+            seconds_a_tick: seconds_a_tick(gpu),
         }))
     }
 
@@ -63,10 +64,7 @@ impl<T> Stopwatch<T> {
     /// The times of the oldest encoder that have come back: seconds of each pass.
     pub(crate) fn collect(&mut self) -> Option<Vec<(T, Range<usize>, f64)>> {
         let (passes, bytes) = self.mailbox.collect()?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        // A clock that was set back between two ticks must not become 10¹⁹ of them.
-        let seconds =
-            ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * self.seconds_a_tick);
+        let seconds = pass_seconds(&bytes, self.seconds_a_tick);
         Some(
             passes
                 .into_iter()

@@ -79,14 +79,19 @@ impl Timestamps {
         let bytes = slices.len() as u64 * Self::PASS_BYTES;
         let ticket = self.readback.copy(&mut encoder, &[(&self.resolved, 0, bytes)]);
         gpu.queue().submit([encoder.finish()]);
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.readback.read(gpu, ticket).await?);
-        let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
-        // A clock that was set back between two ticks must not become 10¹⁹ of them.
-        Ok(ticks
-            .chunks_exact(2)
-            .map(|pass| pass[1].saturating_sub(pass[0]) as f64 * seconds_a_tick)
-            .collect())
+        Ok(pass_seconds(&self.readback.read(gpu, ticket).await?, seconds_a_tick(gpu)))
     }
+}
+
+/// Seconds of each pass, from the ticks at its beginning and its end.
+pub(super) fn pass_seconds(ticks: &[u8], seconds_a_tick: f64) -> Vec<f64> {
+    let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
+    // A clock that was set back between two ticks must not become 10¹⁹ of them.
+    ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * seconds_a_tick).collect()
+}
+
+pub(super) fn seconds_a_tick(gpu: &Gpu) -> f64 {
+    f64::from(gpu.queue().get_timestamp_period()) * 1e-9
 }
 
 async fn time_by_clock(gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {

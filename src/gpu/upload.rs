@@ -108,35 +108,15 @@ impl Gpu {
     /// [`crate::Error::Memory`] where the staging does not fit, [`crate::Error::Gpu`] where the device is lost.
     pub async fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         self.open_staging().await?;
-        let (mut written, mut fruitless) = (0, 0);
+        let (mut written, mut patience) = (0, Patience::default());
         while written < bytes.len() {
             let mut encoder = self.encoder("impasto.upload");
             let taken = self.stage(&mut encoder, buffer, offset + written as u64, &bytes[written..])?;
             self.queue().submit([encoder.finish()]);
             written += taken;
-            fruitless = if taken == 0 { fruitless + 1 } else { 0 };
-            if taken == 0 {
-                self.await_staging(fruitless).await?;
-            }
+            patience.submitted(self, taken > 0).await?;
         }
         Ok(())
-    }
-
-    /// Waits for everything submitted, which gives staging memory back; `fruitless` is how often that has been tried
-    /// without getting any.
-    ///
-    /// # Errors
-    /// [`crate::Error::Gpu`] where the device is lost, or where all of it is in encoders that nobody submits.
-    pub(crate) async fn await_staging(&self, fruitless: u32) -> Result<()> {
-        if fruitless > MOST_FRUITLESS {
-            return Err(crate::Error::Gpu {
-                what: WHAT.into(),
-                reason: "all staging memory is in command encoders that are not submitted".into(),
-                remedy: "submit or drop the encoders that were recorded into before you wait for the GPU"
-                    .into(),
-            });
-        }
-        self.submitted().wait(self, WHAT).await
     }
 
     /// A buffer that begins with `bytes`, whose number is a multiple of 4. Meant for small ones: they are on their way to
@@ -164,5 +144,34 @@ impl Gpu {
         }
         buffer.unmap();
         Ok(buffer)
+    }
+}
+
+/// How often in a row there was no staging memory to be had.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    fruitless: u32,
+}
+
+impl Patience {
+    /// Something was submitted. Where it had got no staging memory, waits for everything submitted, which gives some back.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost, or where all of it is in encoders that nobody submits.
+    pub(crate) async fn submitted(&mut self, gpu: &Gpu, had_memory: bool) -> Result<()> {
+        if had_memory {
+            self.fruitless = 0;
+            return Ok(());
+        }
+        self.fruitless += 1;
+        if self.fruitless > MOST_FRUITLESS {
+            return Err(crate::Error::Gpu {
+                what: WHAT.into(),
+                reason: "all staging memory is in command encoders that are not submitted".into(),
+                remedy: "submit or drop the encoders that were recorded into before you wait for the GPU"
+                    .into(),
+            });
+        }
+        gpu.submitted().wait(gpu, WHAT).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::pace::{Allowance, Pace};
 use super::planning::{Part, Passage, name};
-use super::session::{Transfer, allocate, fitted};
+use super::session::{Transfer, allocate};
 use super::source::Source;
 use crate::error::Result;
 use crate::gpu::Lap;
@@ -48,6 +48,17 @@ pub(super) enum Taken {
     Buffer(wgpu::Buffer),
 }
 
+impl Taken {
+    /// `source` as it goes on the agenda; a picture was fitted before.
+    pub(super) fn of(source: Source) -> Self {
+        match source {
+            Source::Picture(picture) => Self::Words(picture.to_rgba()),
+            Source::Texture(texture) => Self::Texture(texture),
+            Source::Buffer { buffer, .. } => Self::Buffer(buffer),
+        }
+    }
+}
+
 /// One thing to do.
 #[derive(Debug)]
 pub(super) enum Task {
@@ -66,6 +77,16 @@ pub(super) enum Task {
 }
 
 impl Task {
+    /// All values of one of the step's tensors from outside.
+    pub(super) fn write(to: &'static str, values: &[f32]) -> Self {
+        Self::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 }
+    }
+
+    /// A program from its beginning.
+    pub(super) fn run(passage: Passage) -> Self {
+        Self::Run { passage, slice: 0 }
+    }
+
     /// Whether a new picture for `part` makes this superfluous.
     fn serves(&self, part: Part) -> bool {
         match self {
@@ -77,8 +98,8 @@ impl Task {
 }
 
 impl Transfer {
-    /// Puts a program on the device that shares the step's memory.
-    pub(super) async fn add_runner(&mut self, passage: Passage, program: Program) -> Result<()> {
+    /// A program on the device that shares the step's memory.
+    pub(super) async fn runner(&self, passage: Passage, program: Program) -> Result<Runner> {
         let (gpu, pipelines) = (self.engine.gpu(), self.engine.pipelines());
         let mut externals = Externals::default();
         self.engine.reserve_weights(&program, &mut externals).await?;
@@ -105,8 +126,7 @@ impl Transfer {
         };
         let own_bytes = executable.allocated_bytes() + own_externals;
         let pace = self.engine.pace(executable.program());
-        self.runners.insert(passage, Runner { executable, pace, own_bytes });
-        Ok(())
+        Ok(Runner { executable, pace, own_bytes })
     }
 
     /// The buffer of a part's 8-bit picture.
@@ -126,15 +146,6 @@ impl Transfer {
         match part {
             Part::Content => self.recipe.set_content(picture, fitted),
             Part::Style => self.recipe.set_style(picture, fitted),
-        }
-    }
-
-    /// A source as it goes on the agenda: what the processor has to do for it is done here.
-    pub(super) fn taken(&self, source: Source) -> Taken {
-        match source {
-            Source::Picture(picture) => Taken::Words(fitted(&picture, &self.options).to_rgba()),
-            Source::Texture(texture) => Taken::Texture(texture),
-            Source::Buffer { buffer, .. } => Taken::Buffer(buffer),
         }
     }
 
@@ -163,54 +174,52 @@ impl Transfer {
         lap: &mut Lap<'_, Passage>,
     ) -> Result<bool> {
         while let Some(mut task) = self.agenda.pop_front() {
-            let done = match &mut task {
-                Task::Weights => self.engine.record_weights(encoder, allowance)?,
-                Task::Write { to, bytes, done } => self.write_pieces(encoder, to, bytes, done, allowance)?,
-                Task::Words { part, bytes, done } => match self.picture_of(*part) {
-                    Some(picture) => self.engine.write(encoder, &picture, bytes, done, allowance)?,
-                    None => true,
-                },
-                Task::Run { passage, slice } => self.run_passage(encoder, *passage, slice, allowance, lap),
-                Task::Settings => {
-                    for task in self.settings() {
-                        self.agenda.push_front(task);
-                    }
-                    true
-                }
-                Task::Source(part, taken) => {
-                    let part = *part;
-                    let target = Task::Run { passage: Passage::Target(part), slice: 0 };
-                    let intake = Task::Run { passage: Passage::Intake(part), slice: 0 };
-                    match taken {
-                        Taken::Words(bytes) => {
-                            let words = Task::Words { part, bytes: std::mem::take(bytes), done: 0 };
-                            self.push_first([words, target]);
-                            true
-                        }
-                        Taken::Texture(_) | Taken::Buffer(_)
-                            if !self.take(encoder, part, taken, allowance) =>
-                        {
-                            false
-                        }
-                        Taken::Texture(_) | Taken::Buffer(_) => {
-                            self.push_first([intake, target]);
-                            true
-                        }
-                    }
-                }
-            };
-            if !done {
+            let outcome = self.record_task(&mut task, encoder, allowance, lap);
+            let Ok(Some(next)) = outcome else {
+                // It stays on the agenda, whatever stood against it.
                 self.agenda.push_front(task);
-                return Ok(false);
+                return outcome.map(|_| false);
+            };
+            for task in next.into_iter().rev() {
+                self.agenda.push_front(task);
             }
         }
         Ok(true)
     }
 
-    fn push_first(&mut self, tasks: [Task; 2]) {
-        for task in tasks.into_iter().rev() {
-            self.agenda.push_front(task);
-        }
+    /// Records one task as far as allowance and staging memory have room. Where it is done, returns what it wants done
+    /// next.
+    fn record_task(
+        &self,
+        task: &mut Task,
+        encoder: &mut wgpu::CommandEncoder,
+        allowance: &mut Allowance,
+        lap: &mut Lap<'_, Passage>,
+    ) -> Result<Option<Vec<Task>>> {
+        let done = match task {
+            Task::Weights => self.engine.record_weights(encoder, allowance)?,
+            Task::Write { to, bytes, done } => self.write_pieces(encoder, to, bytes, done, allowance)?,
+            Task::Words { part, bytes, done } => match self.picture_of(*part) {
+                Some(picture) => self.engine.write(encoder, &picture, bytes, done, allowance)?,
+                None => true,
+            },
+            Task::Run { passage, slice } => self.run_passage(encoder, *passage, slice, allowance, lap),
+            Task::Settings => return Ok(Some(self.settings().into())),
+            Task::Source(part, taken) => {
+                let part = *part;
+                let picture = match taken {
+                    Taken::Words(bytes) => Task::Words { part, bytes: std::mem::take(bytes), done: 0 },
+                    Taken::Texture(_) | Taken::Buffer(_) => {
+                        if !self.take(encoder, part, taken, allowance) {
+                            return Ok(None);
+                        }
+                        Task::run(Passage::Intake(part))
+                    }
+                };
+                return Ok(Some(vec![picture, Task::run(Passage::Target(part))]));
+            }
+        };
+        Ok(done.then(Vec::new))
     }
 
     /// Records copies to the pieces of one of the step's tensors from outside; returns whether all is recorded.

@@ -10,7 +10,7 @@ use super::host::Receipt;
 use super::pace::{Allowance, Pace, UnderWay};
 use super::requirements;
 use crate::error::Result;
-use crate::gpu::{Gpu, Pipelines, Staging};
+use crate::gpu::{Gpu, Patience, Pipelines, Staging};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
@@ -74,8 +74,9 @@ struct Shared {
     weights: Weights,
     arranged: Mutex<HashMap<(String, Form), Arc<wgpu::Buffer>>>,
     uploads: Mutex<Uploads>,
-    /// Whether weights went into an encoder that was dropped.
-    discarded: Arc<AtomicBool>,
+    /// Whether weights went into an encoder that was dropped. Whoever uses these weights keeps it; those that are uploaded
+    /// anew have one of their own.
+    discarded: Mutex<Arc<AtomicBool>>,
 }
 
 /// Weights that are not on the device yet, or not wholly.
@@ -171,7 +172,7 @@ impl Engine {
             weights,
             arranged: Mutex::default(),
             uploads: Mutex::default(),
-            discarded: Arc::default(),
+            discarded: Mutex::default(),
         };
         Self { shared: Arc::new(shared), options }
     }
@@ -246,7 +247,7 @@ impl Engine {
     /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn bind_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
         self.reserve_weights(program, externals).await?;
-        let mut fruitless = 0;
+        let mut patience = Patience::default();
         loop {
             let (done, recorded) = {
                 // Held until they are submitted: who finds the queue empty relies on what was in it.
@@ -260,19 +261,28 @@ impl Engine {
             if done {
                 return Ok(());
             }
-            fruitless = if recorded == 0 { fruitless + 1 } else { 0 };
-            self.gpu().await_staging(fruitless).await?;
+            patience.submitted(self.gpu(), recorded > 0).await?;
         }
     }
 
     /// The buffers of all weights that a program wants; where they are not on the device yet,
-    /// [`Engine::record_weights`] has to put something into them first. Submits nothing.
-    pub(super) async fn reserve_weights(&self, program: &Program, externals: &mut Externals) -> Result<()> {
+    /// [`Engine::record_weights`] has to put something into them first. Returns what tells whether they are lost on their
+    /// way. Submits nothing.
+    pub(super) async fn reserve_weights(
+        &self,
+        program: &Program,
+        externals: &mut Externals,
+    ) -> Result<Arc<AtomicBool>> {
         self.gpu().open_staging().await?;
-        if self.shared.discarded.swap(false, Ordering::Relaxed) {
-            self.arranged().clear();
-            self.uploads().queue.clear();
-        }
+        let discarded = {
+            let mut discarded = self.discarded();
+            if discarded.load(Ordering::Relaxed) {
+                self.arranged().clear();
+                self.uploads().queue.clear();
+                *discarded = Arc::default();
+            }
+            Arc::clone(&discarded)
+        };
         let mut wanted: Vec<_> = program.externals.iter().filter(|e| e.role == Role::Weights).collect();
         wanted.sort_by_key(|external| layer_of(&external.name));
         for external in wanted {
@@ -301,7 +311,7 @@ impl Engine {
             };
             externals.insert(external, buffer);
         }
-        Ok(())
+        Ok(discarded)
     }
 
     /// Arranges all weights that are on their way, so that recording them is no more than copying.
@@ -321,11 +331,8 @@ impl Engine {
         allowance: &mut Allowance,
     ) -> Result<bool> {
         let mut uploads = self.uploads();
-        if self.shared.discarded.load(Ordering::Relaxed) {
-            return Err(super::host::discarded());
-        }
         if !uploads.queue.is_empty() {
-            Receipt::attach(encoder, &self.shared.discarded);
+            Receipt::attach(encoder, &self.discarded());
         }
         self.record_from(&mut uploads, encoder, allowance)
     }
@@ -372,6 +379,10 @@ impl Engine {
             *done += taken;
         }
         Ok(true)
+    }
+
+    fn discarded(&self) -> MutexGuard<'_, Arc<AtomicBool>> {
+        self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn uploads(&self) -> MutexGuard<'_, Uploads> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::agenda::Task;
+use super::agenda::{Taken, Task};
 use super::options::Options;
 use super::pace::{Allowance, Budget};
-use super::planning::{Part, Passage, name, plan_outlet, plan_part};
+use super::planning::{Part, Passage, name, picture_bytes, plan_outlet, plan_part};
 use super::session::{Costs, Transfer};
-use super::source::{Source, SourceLayout, checked, pitch};
+use super::source::{Source, SourceLayout, checked, pitch, require};
 use crate::error::{Error, Result};
 use crate::gpu::{Lap, now};
 use crate::graph::Executable;
@@ -59,9 +59,7 @@ impl Transfer {
     /// has not been touched.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, budget: Budget) -> Result<Recorded> {
         self.engine.gpu().check_alive(WHAT)?;
-        if self.discarded.load(Ordering::Relaxed) {
-            return Err(discarded());
-        }
+        self.check_submitted()?;
         self.learn();
         let before = self.steps;
         let mut allowance = Allowance::new(budget);
@@ -124,6 +122,18 @@ impl Transfer {
                 return Ok(());
             }
         }
+    }
+
+    /// Fails where an encoder with work in it was dropped: what was recorded behind it relies on work that never ran.
+    pub(super) fn check_submitted(&self) -> Result<()> {
+        if [&self.discarded, &self.weights_discarded].into_iter().any(|it| it.load(Ordering::Relaxed)) {
+            return Err(Error::Gpu {
+                what: WHAT.into(),
+                reason: "a command encoder that was recorded into was dropped, and never submitted".into(),
+                remedy: "submit every encoder, in the order of recording; create the transfer anew".into(),
+            });
+        }
+        Ok(())
     }
 
     /// What comes next.
@@ -254,17 +264,19 @@ impl Transfer {
             let (engine, options) = (&self.engine, &self.options);
             let mean = engine.weights().mean();
             let passages = plan_part(options, part, layout, mean, self.step.program(), &engine.limits())?;
-            // Nothing of the old picture may run in the new one's programs.
-            self.cancel(part);
-            for (passage, program) in passages.into_iter().rev() {
+            let mut runners = Vec::new();
+            for (passage, program) in passages {
                 if !(same_target && passage == Passage::Target(part)) {
-                    self.add_runner(passage, program).await?;
+                    runners.push((passage, self.runner(passage, program).await?));
                 }
             }
+            // Where one fails, all is as it was. Nothing of the old picture may run in the new one's programs.
+            self.cancel(part);
+            self.runners.extend(runners);
         }
         self.layouts.insert(part, layout);
         self.name_source(part, &source);
-        let taken = self.taken(source);
+        let taken = Taken::of(source.fitted(&self.options));
         self.retake(part, taken);
         Ok(())
     }
@@ -340,35 +352,29 @@ impl Transfer {
     /// 8-bit RGBA in sRGB, red in the lowest byte, row by row without gaps. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Memory`] for a buffer that is too small, [`Error::Gpu`] where the device is lost.
+    /// [`Error::Memory`] for a buffer that is too small, [`Error::Picture`] for one without the usage, [`Error::Gpu`] where
+    /// the device is lost. Nothing is recorded then.
     pub fn record_picture_words(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         buffer: &wgpu::Buffer,
     ) -> Result<()> {
         self.engine.gpu().check_alive(WHAT)?;
+        require(buffer.usage().contains(wgpu::BufferUsages::COPY_DST), "buffer", "COPY_DST")?;
+        let needed = picture_bytes(self.size);
+        if buffer.size() < needed {
+            return Err(Error::Memory {
+                what: "a picture in a buffer".into(),
+                needed,
+                available: buffer.size(),
+                remedy: "give a buffer of 4 bytes a pixel".into(),
+            });
+        }
         self.picture.record(encoder, 0..self.picture.program().slices.len());
         for (from, offset, bytes) in self.picture.kept(0) {
-            if buffer.size() < bytes {
-                return Err(Error::Memory {
-                    what: "a picture in a buffer".into(),
-                    needed: bytes,
-                    available: buffer.size(),
-                    remedy: "give a buffer of 4 bytes a pixel".into(),
-                });
-            }
             encoder.copy_buffer_to_buffer(from, offset, buffer, 0, bytes);
         }
         Ok(())
-    }
-}
-
-/// An encoder with work in it was dropped: what was recorded behind it relies on work that never ran.
-pub(super) fn discarded() -> Error {
-    Error::Gpu {
-        what: WHAT.into(),
-        reason: "a command encoder that was recorded into was dropped, and never submitted".into(),
-        remedy: "submit every encoder, in the order of recording; create the transfer anew".into(),
     }
 }
 

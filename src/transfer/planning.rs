@@ -211,7 +211,7 @@ pub(super) fn passage_bytes(program: &Program) -> u64 {
         + externals.map(|external| external.bytes).sum::<u64>()
 }
 
-/// The programs from a source to its targets.
+/// The programs from a source to its targets, the targets' first: it has the picture that the other one makes.
 pub(super) fn plan_part(
     options: &Options,
     part: Part,
@@ -225,11 +225,10 @@ pub(super) fn plan_part(
     let mut like_step = limits.clone();
     like_step.capabilities.choices = Arc::new(step.convolutions());
     let fitted = options.size.fit(layout.size.0, layout.size.1);
-    let mut passages = Vec::new();
+    let mut passages = vec![(Passage::Target(part), plan_target(options, part, mean, fitted, &like_step)?)];
     if let Some(texels) = layout.texels {
         passages.push((Passage::Intake(part), plan_intake(texels, layout.size, fitted, limits)?));
     }
-    passages.push((Passage::Target(part), plan_target(options, part, mean, fitted, &like_step)?));
     Ok(passages)
 }
 

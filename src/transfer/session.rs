@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::agenda::{Runner, Task};
+use super::agenda::{Runner, Taken, Task};
 use super::checkpoint::{Checkpoint, Recipe, State};
 use super::engine::Engine;
 use super::history::History;
@@ -17,7 +17,7 @@ use super::planning::{
 };
 use super::source::{Source, SourceLayout};
 use crate::error::{Error, Result};
-use crate::gpu::{Lap, Mailbox, Readback, Staging, Stopwatch};
+use crate::gpu::{Lap, Mailbox, Patience, Readback, Staging, Stopwatch};
 use crate::graph::{Arenas, Bytes, Executable, Externals, Program, Role};
 use crate::ops::adam::hyper;
 use crate::ops::texels::TexelFormat;
@@ -92,8 +92,9 @@ pub struct Transfer {
     pub(super) judging: Option<(u32, usize)>,
     pub(super) recipe: Recipe,
     pub(super) layouts: HashMap<Part, SourceLayout>,
-    /// Whether an encoder that something was recorded into was dropped.
+    /// Whether an encoder that something was recorded into was dropped: work of this transfer, weights that it uses.
     pub(super) discarded: Arc<AtomicBool>,
+    pub(super) weights_discarded: Arc<AtomicBool>,
     pub(super) deepest: usize,
     pub(super) style_layers: Vec<String>,
     pub(super) size: (u32, u32),
@@ -190,7 +191,7 @@ impl Transfer {
         let Plan { step, bytes, picture: picture_program, passages } = plan;
         let StepPlan { program, size, style_layers } = step;
         let mut externals = Externals::default();
-        engine.reserve_weights(&program, &mut externals).await?;
+        let weights_discarded = engine.reserve_weights(&program, &mut externals).await?;
         allocate(engine, &program, &mut externals).await?;
         let picture_externals = externals.of(&picture_program);
         let picture = Executable::new(gpu, pipelines, picture_program, picture_externals).await?;
@@ -223,62 +224,52 @@ impl Transfer {
             recipe: Recipe::of(options, engine.weights()),
             layouts: HashMap::from([(Part::Content, layouts[0]), (Part::Style, layouts[1])]),
             discarded: Arc::default(),
+            weights_discarded,
             deepest: options.deepest()?,
             style_layers,
             size,
             bytes,
         };
-        // Targets before what refers to their pictures.
-        let rank = |passage: &Passage| u8::from(!matches!(passage, Passage::Target(_)));
-        let mut passages = passages;
-        passages.sort_by_key(|(passage, _)| rank(passage));
         for (passage, program) in passages {
-            transfer.add_runner(passage, program).await?;
+            let runner = transfer.runner(passage, program).await?;
+            transfer.runners.insert(passage, runner);
         }
+        transfer.name_source(Part::Content, &content);
+        transfer.name_source(Part::Style, &style);
+        let (content, style) = (content.fitted(options), style.fitted(options));
+        let start = transfer.start(&content, state);
         transfer.agenda.push_back(Task::Weights);
-        let start = transfer.start(&content, state)?;
-        for (part, source) in [(Part::Style, style), (Part::Content, content)] {
-            transfer.name_source(part, &source);
-            let source = transfer.taken(source);
-            transfer.agenda.push_back(Task::Source(part, source));
-        }
+        transfer.agenda.push_back(Task::Source(Part::Style, Taken::of(style)));
+        transfer.agenda.push_back(Task::Source(Part::Content, Taken::of(content)));
         transfer.agenda.extend(start);
         transfer.agenda.push_back(Task::Settings);
-        let seed = Task::Write { to: name::SEED, bytes: bytemuck::bytes_of(&1.0_f32).to_vec(), done: 0 };
-        transfer.agenda.push_back(seed);
+        transfer.agenda.push_back(Task::write(name::SEED, &[1.0]));
         Ok(transfer)
     }
 
-    /// What puts the start, or the state that is gone on from, on the device.
-    fn start(&self, content: &Source, state: Option<&State>) -> Result<Vec<Task>> {
-        let write =
-            |to, values: &[f32]| Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 };
+    /// What puts the start, or the state that is gone on from, on the device. What is not written is zero, which is what
+    /// wgpu gives and what Adam starts from.
+    fn start(&self, content: &Source, state: Option<&State>) -> Vec<Task> {
         if let Some(State { pixels, m, v, adam }) = state {
-            return Ok(vec![
-                write(name::PIXELS, pixels),
-                write(name::M, m),
-                write(name::V, v),
-                write(name::STATE, adam),
-            ]);
+            return vec![
+                Task::write(name::PIXELS, pixels),
+                Task::write(name::M, m),
+                Task::write(name::V, v),
+                Task::write(name::STATE, adam),
+            ];
         }
-        // What is not written is zero, which is what wgpu gives and what Adam starts from.
+        let (options, mean) = (&self.options, self.engine.weights().mean());
         let (width, height) = self.size;
-        let options = &self.options;
-        Ok(match (content, &options.init) {
-            (Source::Picture(content), _) => {
-                let content = fitted(content, options);
-                vec![write(name::PIXELS, &start_pixels(&content, options, self.engine.weights().mean()))]
-            }
-            (_, Init::Picture(init)) => {
-                let start = start_pixels(&init.resized(width, height), options, self.engine.weights().mean());
-                vec![write(name::PIXELS, &start)]
-            }
+        let from = |picture: &Picture| vec![Task::write(name::PIXELS, &start_pixels(picture, options, mean))];
+        match (content, &options.init) {
+            (Source::Picture(content), _) => from(content),
+            (_, Init::Picture(init)) => from(&init.resized(width, height)),
             (_, Init::Noise | Init::Content) if options.noise_ratio() > 0.0 => {
                 let noise = uniform_noise(options.seed, width, height);
-                vec![write(name::PIXELS, &noise), Task::Run { passage: Passage::Start, slice: 0 }]
+                vec![Task::write(name::PIXELS, &noise), Task::run(Passage::Start)]
             }
-            (_, Init::Noise | Init::Content) => vec![Task::Run { passage: Passage::Start, slice: 0 }],
-        })
+            (_, Init::Noise | Init::Content) => vec![Task::run(Passage::Start)],
+        }
     }
 
     /// The cost weights and the optimiser's constants as the options have them now.
@@ -290,28 +281,24 @@ impl Transfer {
         let cost_weights: Vec<f32> =
             self.style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
         let hyper = hyper(options.learning_rate, ADAM);
-        let write =
-            |to, values: &[f32]| Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 };
-        [write(name::HYPER, &hyper), write(name::COST_WEIGHTS, &cost_weights)]
+        [Task::write(name::HYPER, &hyper), Task::write(name::COST_WEIGHTS, &cost_weights)]
     }
 
     /// Does everything that is on the agenda, and waits for it.
     pub(super) async fn settle(&mut self) -> Result<()> {
+        self.check_submitted()?;
         // A step of which a part was recorded begins again: its pixels are as they were.
         self.cursor = 0;
         let engine = self.engine.clone();
         let gpu = engine.gpu();
-        let (mut fruitless, mut under_way) = (0, VecDeque::new());
+        let (mut patience, mut under_way) = (Patience::default(), VecDeque::new());
         while !self.agenda.is_empty() {
             let mut encoder = gpu.encoder("impasto");
             let mut allowance = Allowance::submission();
             self.record_agenda(&mut encoder, &mut allowance, &mut Lap::begin(None))?;
             gpu.queue().submit([encoder.finish()]);
             under_way.push_back(gpu.submitted());
-            fruitless = if allowance.recorded == 0 { fruitless + 1 } else { 0 };
-            if allowance.recorded == 0 {
-                gpu.await_staging(fruitless).await?;
-            }
+            patience.submitted(gpu, allowance.recorded > 0).await?;
             if under_way.len() > 1
                 && let Some(first) = under_way.pop_front()
             {
@@ -509,11 +496,6 @@ pub(super) async fn read(
         Some(ticket) => readback.read(engine.gpu(), ticket).await,
         None => Ok(Vec::new()),
     }
-}
-
-pub(super) fn fitted(picture: &Picture, options: &Options) -> Picture {
-    let (width, height) = options.size.fit(picture.width(), picture.height());
-    picture.resized(width, height)
 }
 
 /// R·noise + (1 − R)·(picture − mean), (3, H, W).

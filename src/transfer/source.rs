@@ -1,5 +1,6 @@
 //! Where pictures come from: decoded files, or textures and buffers that a host has on its device.
 
+use super::options::Options;
 use crate::error::{Error, Result};
 use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
@@ -34,6 +35,20 @@ pub enum Source {
         /// Width and height.
         size: (u32, u32),
     },
+}
+
+impl Source {
+    /// A picture in the processor's memory at the size that `options` give it; what is on the device as it is.
+    pub(super) fn fitted(self, options: &Options) -> Self {
+        match self {
+            Self::Picture(picture) => {
+                let (width, height) = options.size.fit(picture.width(), picture.height());
+                let same = (width, height) == (picture.width(), picture.height());
+                Self::Picture(if same { picture } else { picture.resized(width, height) })
+            }
+            Self::Texture(_) | Self::Buffer { .. } => self,
+        }
+    }
 }
 
 impl From<Picture> for Source {
@@ -138,7 +153,7 @@ pub(super) fn checked(
     }
 }
 
-fn require(has: bool, what: &str, usage: &str) -> Result<()> {
+pub(super) fn require(has: bool, what: &str, usage: &str) -> Result<()> {
     if has {
         return Ok(());
     }
