@@ -20,5 +20,5 @@ pub mod cases;
 #[doc(hidden)]
 pub mod reference;
 
-pub use error::{Error, Result};
+pub use error::{Error, OptionName, Remedy, Result};
 pub use wgpu;

@@ -688,7 +688,10 @@ fn limits_that_are_too_small_are_named() {
     let y = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
     tape.keep(y);
     let error = plan(&tape, &limits(39_999, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
-    assert!(error.contains("40000") && error.contains("39999") && error.contains("--size"), "{error}");
+    assert!(
+        error.contains("40000") && error.contains("39999") && error.contains("a smaller size"),
+        "{error}"
+    );
     let small = Limits { max_buffer_bytes: 79_999, ..limits(1 << 20, u64::MAX, KernelChoice::Auto) };
     let error = plan(&tape, &small).unwrap_err().to_string();
     assert!(error.contains("80000") && error.contains("79999"), "{error}");
@@ -699,7 +702,7 @@ fn limits_that_are_too_small_are_named() {
     masked.keep(y);
     plan(&masked, &limits(256, u64::MAX, KernelChoice::Auto)).unwrap();
     let error = plan(&masked, &limits(255, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
-    assert!(error.contains("mask") && error.contains("256") && error.contains("--size"), "{error}");
+    assert!(error.contains("mask") && error.contains("256") && error.contains("a smaller size"), "{error}");
     // Several small buffers do where one large is not to be had.
     let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, KernelChoice::Auto) };
     let program = plan(&tape, &pieces).unwrap();

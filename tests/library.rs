@@ -7,13 +7,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use impasto::Error;
+use impasto::error::LowMemoryFit;
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
 use impasto::ops::conv::{Algorithm, Choices, Direction, Layer, Method};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
+use impasto::{Error, Remedy};
 use pollster::block_on;
 
 fn picture(width: u32, height: u32) -> Picture {
@@ -122,34 +123,33 @@ fn too_little_memory_is_told_with_what_fits() {
     let refused = |bytes, low, size| match plan(Some(bytes), low, size) {
         Err(Error::Memory { needed, available, remedy, .. }) => {
             assert!(needed > available && available == bytes, "{needed} {available}");
-            let words = remedy.split(' ').map(|word| word.trim_end_matches(','));
-            (words.filter_map(|word| word.parse().ok()).collect::<Vec<u32>>(), remedy)
+            match remedy {
+                Remedy::LessMemory { size, low_memory } => (size, low_memory),
+                other => panic!("{other:?}"),
+            }
         }
         other => panic!("{size} with {bytes} bytes is not refused: {other:?}"),
     };
     let bytes = |low| plan(None, low, 400).unwrap().bytes.total;
-    // Enough with --low-memory.
+    // Enough with low_memory.
     let between = bytes(true).midpoint(bytes(false));
-    let (sizes, remedy) = refused(between, false, 400);
-    assert!(remedy.starts_with("take --low-memory, with which it fits"), "{remedy}");
+    let (fits, low) = refused(between, false, 400);
+    assert_eq!(low, Some(LowMemoryFit::AsItIs));
     plan(Some(between), true, 400).unwrap();
-    for fits in sizes {
+    if let Some(fits) = fits {
         plan(Some(between), false, fits).unwrap();
         plan(Some(between), false, fits + 1).unwrap_err();
     }
     // Too little even so.
-    let (sizes, remedy) = refused(between, false, 2000);
-    let [low, fits] = sizes[..] else { panic!("{remedy}") };
-    assert!(remedy.contains(&format!("--size {low} with --low-memory")), "{remedy}");
+    let (Some(fits), Some(LowMemoryFit::Size(low))) = refused(between, false, 2000) else {
+        panic!("no sizes")
+    };
     for (size, low) in [(low, true), (fits, false)] {
         plan(Some(between), low, size).unwrap();
         plan(Some(between), low, size + 1).unwrap_err();
     }
-    let (sizes, remedy) = refused(between, true, 2000);
-    assert_eq!(remedy, format!("the largest that this device can hold is --size {low}"));
-    assert_eq!(sizes, [low]);
-    let (_, remedy) = refused(1 << 20, false, 400);
-    assert!(remedy.contains("no size fits"), "{remedy}");
+    assert_eq!(refused(between, true, 2000), (Some(low), None));
+    assert_eq!(refused(1 << 20, false, 400), (None, None));
 }
 
 /// What is measured can be kept, given to another engine, and paints to the same bits there.

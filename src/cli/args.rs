@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
-use impasto::Error;
+use impasto::OptionName;
 use impasto::ops::conv::Algorithm;
 use impasto::ops::{KernelChoice, Precision};
 use impasto::picture::Size;
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
-use super::Result;
+use super::words::argument;
+use super::{Failure, Result};
 
 /// The algorithm that leaves the choice to measurements.
 const AUTO: &str = "auto";
@@ -306,8 +307,9 @@ impl Bench {
         if threshold.is_finite() && threshold >= 0.0 {
             return Ok(threshold);
         }
-        let (option, remedy) = ("--threshold".into(), "give a finite number, 0 or more".into());
-        Err(Error::Option { option, reason: format!("{threshold} is not a share in percent"), remedy }.into())
+        Err(Failure::Usage(format!(
+            "--threshold: {threshold} is not a share in percent; give a finite number, 0 or more"
+        )))
     }
 }
 
@@ -382,15 +384,14 @@ fn style_layers(text: &str) -> Result<Vec<StyleLayer>> {
             (name, Some(weight)) => Ok(StyleLayer { name: name.to_owned(), weight }),
         }
     };
-    Ok(items.iter().map(layer).collect::<Result<_, Error>>()?)
+    items.iter().map(layer).collect()
 }
 
-fn style_layers_error(reason: String) -> Error {
-    Error::Option {
-        option: "--style-layers".into(),
-        reason,
-        remedy: "write layers with their weights like conv1_1=0.5,conv3_1=0.5".into(),
-    }
+fn style_layers_error(reason: String) -> Failure {
+    let option = argument(OptionName::StyleLayers);
+    Failure::Usage(format!(
+        "{option}: {reason}; write layers with their weights like conv1_1=0.5,conv3_1=0.5"
+    ))
 }
 
 #[cfg(test)]

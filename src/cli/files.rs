@@ -4,14 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use impasto::Error;
-
 use super::{Failure, Result};
 
 /// The bytes of the file at `path`, of which there may be at most `limit`; `hint` says what else could be meant.
 pub(super) fn read(path: &Path, limit: u64, hint: &str) -> Result<Vec<u8>> {
-    let fail =
-        |reason: String, remedy: &str| Error::File { path: path.to_owned(), reason, remedy: remedy.into() };
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
     if let Err(error) = read {
@@ -19,10 +15,11 @@ pub(super) fn read(path: &Path, limit: u64, hint: &str) -> Result<Vec<u8>> {
             io::ErrorKind::PermissionDenied => "change its permissions or name another file",
             _ => hint,
         };
-        return Err(fail(reason(&error), remedy).into());
+        return Err(Failure::of_file(path, &reason(&error), remedy));
     }
     if bytes.len() as u64 > limit {
-        return Err(fail(format!("the file is larger than {} MiB", limit >> 20), hint).into());
+        let reason = format!("the file is larger than {} MiB", limit >> 20);
+        return Err(Failure::of_file(path, &reason, hint));
     }
     Ok(bytes)
 }
@@ -115,10 +112,6 @@ pub(super) fn refuse_overlap(inputs: &[Named<'_>], outputs: &[Named<'_>]) -> Res
 
 /// The error for an output that is also something else.
 pub(super) fn overlap(path: &Path, option: &str, other: &str) -> Failure {
-    let error = Error::File {
-        path: path.to_owned(),
-        reason: format!("{option} names the same file as {other}, which would be lost"),
-        remedy: format!("give {option} another name"),
-    };
-    error.into()
+    let reason = format!("{option} names the same file as {other}, which would be lost");
+    Failure::of_file(path, &reason, &format!("give {option} another name"))
 }

@@ -4,18 +4,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use impasto::Error;
 use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::KernelChoice;
 use impasto::picture::{MEMORY_LIMIT, Picture};
 use impasto::transfer::{Checkpoint, Engine, EngineOptions, Init, Options, Plan, Transfer};
+use impasto::{Error, OptionName};
 
 use super::args::Choices;
 use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
 use super::output::{self, Output};
 use super::remembered::Remembered;
+use super::words::{CommandLine, argument};
 use super::{Failure, Result, say};
 
 /// Far more than VGG-19 takes in any form.
@@ -56,17 +57,24 @@ impl<'a> Order<'a> {
             path.map(|path| (name, path))
         }
         let init = self.choices.init_file().map(|path| path.as_path());
-        let inputs: Vec<Named<'_>> = [("CONTENT", self.content), ("STYLE", self.style)]
-            .into_iter()
-            .chain(named("--init", init))
-            .chain(named("--weights", weights.as_deref()))
-            .collect();
+        let inputs: Vec<Named<'_>> = [
+            (OptionName::Content, Some(self.content)),
+            (OptionName::Style, Some(self.style)),
+            (OptionName::Init, init),
+            (OptionName::Weights, weights.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(option, path)| named(argument(option), path))
+        .collect();
         let plan = named("--plan", plan.as_deref());
         let output = named("--output", self.output.as_ref().map(Output::path));
         let trace = named("--trace", trace.as_deref());
         let mut outputs: Vec<Named<'_>> = output.into_iter().chain(trace).chain(plan).collect();
         // Only a checkpoint may be written over the one that is resumed.
-        files::refuse_overlap(named("--resume", resume.as_deref()).as_slice(), &outputs)?;
+        files::refuse_overlap(
+            named(argument(OptionName::Checkpoint), resume.as_deref()).as_slice(),
+            &outputs,
+        )?;
         outputs.extend(named("--checkpoint", checkpoint.as_deref()));
         files::refuse_overlap(&inputs, &outputs)?;
         if let Some(output) = &self.output {
@@ -151,6 +159,7 @@ impl<'a> Order<'a> {
             && !choices.quiet
         {
             for difference in checkpoint.differences(&engine) {
+                let difference = difference.spelled(&CommandLine);
                 say(format_args!(
                     "warning: since the checkpoint {difference}: the last bits of the picture may differ"
                 ));

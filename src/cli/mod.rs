@@ -18,9 +18,11 @@ mod remembered;
 mod signals;
 mod table;
 mod trace;
+mod words;
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,6 +42,11 @@ enum Failure {
 }
 
 impl Failure {
+    /// A file of the command line that cannot be read or written, or that may not.
+    fn of_file(path: &Path, reason: &str, remedy: &str) -> Self {
+        Self::Failed(format!("{}: {reason}; {remedy}", path.display()))
+    }
+
     /// The same with something said before it: its last line, which may be a path, stays the last one.
     fn behind(self, first: &str) -> Self {
         match self {
@@ -51,9 +58,10 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let message = words::message(&error);
         match error {
-            Error::Option { .. } => Self::Usage(error.to_string()),
-            other => Self::Failed(other.to_string()),
+            Error::Option { .. } => Self::Usage(message),
+            _ => Self::Failed(message),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use impasto::Error;
 use impasto::picture::{Picture, PictureFormat};
 
 use super::files::{Named, Place, folder_of, overlap, reason};
@@ -94,11 +93,11 @@ impl Output {
 pub(super) fn check(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
-            return Err(refused(path, "this is a folder", "name a file in it"));
+            return Err(Failure::of_file(path, "this is a folder", "name a file in it"));
         }
         Ok(metadata) if !metadata.is_file() => return Ok(()),
         Ok(metadata) if metadata.permissions().readonly() => {
-            return Err(refused(
+            return Err(Failure::of_file(
                 path,
                 "the file there is write-protected",
                 "name another file or allow writing",
@@ -179,9 +178,5 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         }
         _ => (format!("cannot be written: {}", reason(error)), "name another place"),
     };
-    refused(path, &reason, remedy)
-}
-
-fn refused(path: &Path, reason: &str, remedy: &str) -> Failure {
-    Error::File { path: path.to_owned(), reason: reason.to_owned(), remedy: remedy.to_owned() }.into()
+    Failure::of_file(path, &reason, remedy)
 }

@@ -4,7 +4,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use impasto::Error;
 use impasto::transfer::Costs;
 
 use super::files::reason;
@@ -96,10 +95,6 @@ fn writeln_at_once(file: &mut File, mut line: String) -> io::Result<()> {
 }
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
-    let error = Error::File {
-        path: path.to_owned(),
-        reason: format!("the trace cannot be written: {}", reason(error)),
-        remedy: "give --trace another place".into(),
-    };
-    error.into()
+    let reason = format!("the trace cannot be written: {}", reason(error));
+    Failure::of_file(path, &reason, "give --trace another place")
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::upload::Staging;
 use super::wait::{self, Signal};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// Backends in the order in which equal adapters are preferred.
 const BACKENDS: [wgpu::Backend; 3] = [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12];
@@ -165,10 +165,11 @@ impl Gpu {
             .map_err(|error| Error::Gpu {
                 what: format!("opening {}", adapter.get_info().name),
                 reason: error.to_string(),
-                remedy:
-                    "close other programs that use it, update its driver, or choose another adapter with \
-                         --device"
-                        .into(),
+                remedy: Remedy::Any(vec![
+                    "close other programs that use it".into(),
+                    Remedy::UpdateDriver,
+                    Remedy::OtherAdapter,
+                ]),
             })?;
         let gpu = Self::from_parts(device, queue);
         let faults = Arc::clone(&gpu.faults);
@@ -258,7 +259,7 @@ impl Gpu {
                 what: format!("the buffer {label}"),
                 needed: bytes,
                 available: self.limits.max_buffer_size,
-                remedy: "choose a smaller --size".into(),
+                remedy: Remedy::SmallerSize(None),
             }),
             (None, Some(_)) => {
                 let available = self.allocated_bytes();
@@ -266,7 +267,10 @@ impl Gpu {
                     what: format!("the buffer {label} together with those that there are"),
                     needed: available + bytes,
                     available,
-                    remedy: "choose a smaller --size, or close other programs that use the GPU".into(),
+                    remedy: Remedy::Any(vec![
+                        Remedy::SmallerSize(None),
+                        "close other programs that use the GPU".into(),
+                    ]),
                 })
             }
             (Some(error), _) => Err(Error::Gpu {
@@ -333,12 +337,12 @@ impl Gpu {
         if cfg!(not(target_family = "wasm")) && !self.is_lost() {
             let _ = wait::poll(self);
         }
-        let (reason, first) = match self.faults.lost.get() {
-            Some(lost) => (lost.clone(), "start again; if that happens again, "),
-            None => (self.faults.error().take().unwrap_or(reason), ""),
+        let remedy = Remedy::Any(vec![Remedy::UpdateDriver, Remedy::SmallerSize(None), Remedy::OtherAdapter]);
+        let (reason, remedy) = match self.faults.lost.get() {
+            Some(lost) => (lost.clone(), Remedy::StartAgain { otherwise: Box::new(remedy) }),
+            None => (self.faults.error().take().unwrap_or(reason), remedy),
         };
-        let remedy = "update the graphics driver, choose a smaller --size, or another adapter with --device";
-        Error::Gpu { what: what.to_owned(), reason, remedy: format!("{first}{remedy}") }
+        Error::Gpu { what: what.to_owned(), reason, remedy }
     }
 
     /// Fails if the device is lost, or has reported an error since the last call.
@@ -392,7 +396,7 @@ fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wg
         (Some(position), _) => Ok(adapters.swap_remove(position)),
         (None, Some(selector)) if !names.is_empty() => Err(Error::Adapter {
             reason: format!("no adapter is called {selector:?}; there are {}", names.join(", ")),
-            remedy: "give --device an index, a backend or a part of a name from `impasto devices`".into(),
+            remedy: Remedy::ListedAdapter,
         }),
         _ => Err(Error::Adapter {
             reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Access, Gpu, Kernel};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// A compiled kernel with its bind group layout.
 #[derive(Debug)]
@@ -118,11 +118,9 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
                 "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
                     .into()
             } else if text.contains("pack2x16float(") {
-                "update the graphics driver, choose another adapter with --device, or store in single \
-                 precision with --precision f32"
-                    .into()
+                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter, Remedy::SinglePrecision])
             } else {
-                "update the graphics driver, or choose another adapter with --device".into()
+                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter])
             },
         }),
         None => Ok(Pipeline { raw, layout }),

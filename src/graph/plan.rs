@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::program::{External, Place, PlannedDispatch, Program, Resource};
 use super::tape::{Kind, Node, Origin, Phase, Role, Tape, TensorId};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::gpu::{Access, Gpu, Slice};
 use crate::ops::{Capabilities, Form, Io, Layout, Operand, Shape};
 
@@ -269,7 +269,7 @@ fn place_heeding(program: &mut Program, strangers: &[Vec<usize>], limits: &Limit
                 what: format!("a tensor {}", resource.shape),
                 needed: resource.bytes,
                 available: limits.max_buffer_bytes,
-                remedy: "choose a smaller --size".into(),
+                remedy: Remedy::SmallerSize(None),
             });
         }
         let candidates = arenas.iter().enumerate().filter_map(|(arena, members)| {

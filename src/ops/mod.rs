@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::gpu::{AdapterSummary, Kernel};
 
 pub mod adam;
@@ -170,7 +170,7 @@ impl Layout {
                 what: format!("one channel of a tensor {shape}"),
                 needed: plane,
                 available: max_bytes,
-                remedy: "choose a smaller --size".into(),
+                remedy: Remedy::SmallerSize(None),
             });
         }
         // Whole register tiles a piece, so that no tile is cut in two.

@@ -5,7 +5,7 @@ use super::{
     Capabilities, Dispatch, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
     piecewise,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::gpu::{Kernel, params};
 
 params! {
@@ -59,7 +59,7 @@ pub(crate) fn expect_whole_mask(mask: &Layout) -> Result<()> {
         what: format!("the mask of a layer, {} words of 32 bits", mask.shape),
         needed: mask.shape.bytes(),
         available: mask.piece_shape(0).bytes(),
-        remedy: "choose a smaller --size".into(),
+        remedy: Remedy::SmallerSize(None),
     })
 }
 

@@ -1,7 +1,7 @@
 //! 8-bit pictures to another size, as `image` makes it of them for [`Picture::resized`](crate::picture::Picture::resized).
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, expect_shapes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::gpu::{Kernel, params};
 
 params! {
@@ -82,7 +82,7 @@ impl Op for Resample {
                 what: format!("a picture of {}×{} on its way to {}×{}", x.h, x.w, y.h, y.w),
                 needed: between.bytes(),
                 available: capabilities.max_binding_bytes,
-                remedy: "choose a smaller --size".into(),
+                remedy: Remedy::SmallerSize(None),
             });
         }
         let planes = [0, 1, 2].map(|index| Operand::Scratch { index });

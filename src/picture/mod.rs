@@ -20,7 +20,7 @@ use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, Rgb, Rgb
 
 pub use size::Size;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// The longest side that is read, in pixels: more than any camera gives, and little enough that the sizes of
 /// a file of a few bytes cannot ask for absurd work.
@@ -135,7 +135,7 @@ impl Picture {
         .map_err(|error| Error::Picture {
             name: format!("a picture of {width}x{height}"),
             reason: format!("cannot be written: {}", one_line(&error.to_string())),
-            remedy: "choose a smaller size or the other of PNG and JPEG".to_owned(),
+            remedy: Remedy::Any(vec![Remedy::SmallerSize(None), "take the other of PNG and JPEG".into()]),
         })?;
         Ok(bytes)
     }
@@ -236,7 +236,7 @@ impl File<'_> {
         self.error("the file ends before the picture does", DAMAGED)
     }
 
-    fn error(&self, reason: impl Into<String>, remedy: impl Into<String>) -> Error {
+    fn error(&self, reason: impl Into<String>, remedy: impl Into<Remedy>) -> Error {
         Error::Picture { name: self.name.to_owned(), reason: reason.into(), remedy: remedy.into() }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 
 /// How large a picture is to be: never larger than it is, and always with its own aspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl FromStr for Size {
     /// `400` is the longer side, `640x480` a box.
     fn from_str(text: &str) -> Result<Self> {
         let fail = |reason: String| Error::Option {
-            option: "--size".to_owned(),
+            option: OptionName::Size,
             reason,
-            remedy: "give the longer side in pixels, such as 400, or a box, such as 640x480".to_owned(),
+            remedy: "give the longer side in pixels, such as 400, or a box, such as 640x480".into(),
         };
         let side = |digits: &str| {
             // `parse` would take a sign.
@@ -115,7 +115,7 @@ mod tests {
             "big",
         ] {
             let Err(Error::Option { option, reason, .. }) = text.parse::<Size>() else { panic!("{text}") };
-            assert_eq!(option, "--size");
+            assert_eq!(option, OptionName::Size);
             assert!(reason.contains(&format!("`{text}`")));
         }
     }

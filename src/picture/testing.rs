@@ -32,6 +32,7 @@ pub(super) fn refusal(bytes: &[u8]) -> (String, String) {
         panic!("another kind of error")
     };
     assert_eq!(name, "holiday.png");
+    let remedy = remedy.to_string();
     assert!(!remedy.is_empty() && !reason.contains('\n'));
     (reason, remedy)
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Engine;
 use super::options::{Init, Options};
 use super::planning::name;
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Remedy, Result, Words};
 use crate::nn::Weights;
 use crate::ops::adam::STATE;
 use crate::ops::conv::Choices;
@@ -99,6 +99,43 @@ pub(super) struct MadeBy {
     methods: Choices,
 }
 
+/// Something that is otherwise than when a checkpoint was made, and may change a picture's last bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// Something that nobody chooses with an option.
+    Surroundings {
+        /// What it is, such as "the driver".
+        what: &'static str,
+        /// When the checkpoint was made.
+        was: String,
+        /// Now.
+        is: String,
+    },
+    /// An option of the engine.
+    Option {
+        /// Which one.
+        option: OptionName,
+        /// When the checkpoint was made.
+        was: String,
+        /// Now.
+        is: String,
+    },
+    /// The text of the kernels, in one version of this program.
+    Kernels,
+}
+
+impl Difference {
+    /// In plain words, with the words of a client for an option.
+    pub fn spelled(&self, words: &dyn Words) -> String {
+        match self {
+            Self::Surroundings { what, was, is } => format!("{what} was {was} and is {is}"),
+            Self::Option { option, was, is } => format!("{} was {was} and is {is}", words.option(*option)),
+            Self::Kernels => "the kernels are not the same".into(),
+        }
+    }
+}
+
 /// The metadata.
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -174,20 +211,16 @@ impl Recipe {
         Ok(())
     }
 
-    /// Fails at the first thing that `now` has otherwise, by its name on the command line.
+    /// Fails at the first thing that `now` has otherwise.
     fn refuse_other(&self, now: &Self) -> Result<()> {
-        let other = |option: &str, reason: String, remedy: String| {
-            Err(Error::Option {
-                option: option.into(),
-                reason,
-                remedy: format!("{remedy}, or begin anew without --resume"),
-            })
+        let other = |option: OptionName, reason: String, first: String| {
+            Err(Error::Option { option, reason, remedy: Remedy::WithoutCheckpoint { first } })
         };
         for (input, was, is) in [
-            ("CONTENT", &self.content, &now.content),
-            ("STYLE", &self.style, &now.style),
-            ("--weights", &self.weights, &now.weights),
-            ("--init", &self.init, &now.init),
+            (OptionName::Content, &self.content, &now.content),
+            (OptionName::Style, &self.style, &now.style),
+            (OptionName::Weights, &self.weights, &now.weights),
+            (OptionName::Init, &self.init, &now.init),
         ] {
             if was != is {
                 return other(
@@ -206,14 +239,14 @@ impl Recipe {
             format!("{}x{} with a style of {}x{}", content.0, content.1, style.0, style.1)
         };
         for (option, was, is) in [
-            ("--size", sizes(self), sizes(now)),
-            ("--alpha", self.alpha.to_string(), now.alpha.to_string()),
-            ("--beta", self.beta.to_string(), now.beta.to_string()),
-            ("--learning-rate", self.learning_rate.to_string(), now.learning_rate.to_string()),
-            ("--content-layer", self.content_layer.clone(), now.content_layer.clone()),
-            ("--style-layers", layers(self), layers(now)),
-            ("--noise-ratio", self.noise_ratio.to_string(), now.noise_ratio.to_string()),
-            ("--seed", self.seed.to_string(), now.seed.to_string()),
+            (OptionName::Size, sizes(self), sizes(now)),
+            (OptionName::Alpha, self.alpha.to_string(), now.alpha.to_string()),
+            (OptionName::Beta, self.beta.to_string(), now.beta.to_string()),
+            (OptionName::LearningRate, self.learning_rate.to_string(), now.learning_rate.to_string()),
+            (OptionName::ContentLayer, self.content_layer.clone(), now.content_layer.clone()),
+            (OptionName::StyleLayers, layers(self), layers(now)),
+            (OptionName::NoiseRatio, self.noise_ratio.to_string(), now.noise_ratio.to_string()),
+            (OptionName::Seed, self.seed.to_string(), now.seed.to_string()),
         ] {
             if was != is {
                 let reason = format!("the checkpoint was made with {was}, and this is {is}");
@@ -302,7 +335,7 @@ impl Checkpoint {
         self.about.recipe.refuse_other(&now)?;
         if options.steps < self.step() {
             return Err(Error::Option {
-                option: "--steps".into(),
+                option: OptionName::Steps,
                 reason: format!(
                     "the checkpoint has had {} already, and {} are asked for",
                     self.step(),
@@ -314,9 +347,9 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// What is otherwise about the device or the kernels than when the checkpoint was made, for people: the picture
-    /// will then differ from that of an uninterrupted run, if only in its last bits.
-    pub fn differences(&self, engine: &Engine) -> Vec<String> {
+    /// What is otherwise about the device or the kernels than when the checkpoint was made: the picture will then differ
+    /// from that of an uninterrupted run, if only in its last bits.
+    pub fn differences(&self, engine: &Engine) -> Vec<Difference> {
         let MadeBy {
             version,
             kernels,
@@ -329,25 +362,28 @@ impl Checkpoint {
             methods: _,
         } = &self.about.made_by;
         let now = MadeBy::of(engine, Choices::default());
-        let memory = |low: bool| if low { "with --low-memory" } else { "without --low-memory" };
-        let compared = [
-            ("impasto", version.as_str(), now.version.as_str()),
+        let on = |low: bool| if low { "on" } else { "off" };
+        let surroundings = [
+            ("impasto", version, &now.version),
             ("the adapter", adapter, &now.adapter),
             ("the backend", backend, &now.backend),
             ("the driver", driver, &now.driver),
-            ("--algorithm", algorithm, &now.algorithm),
-            ("--precision", precision, &now.precision),
-            ("memory", memory(*low_memory), memory(now.low_memory)),
         ];
-        let mut told: Vec<String> = compared
+        let options = [
+            (OptionName::Methods, algorithm.as_str(), now.algorithm.as_str()),
+            (OptionName::Precision, precision, &now.precision),
+            (OptionName::LowMemory, on(*low_memory), on(now.low_memory)),
+        ];
+        let surroundings = surroundings
             .into_iter()
             .filter(|(_, was, is)| was != is)
-            .map(|(what, was, is)| format!("{what} was {was} and is {is}"))
-            .collect();
-        if *version == now.version && *kernels != now.kernels {
-            told.push("the kernels are not the same".into());
-        }
-        told
+            .map(|(what, was, is)| Difference::Surroundings { what, was: was.clone(), is: is.clone() });
+        let options = options
+            .into_iter()
+            .filter(|(_, was, is)| was != is)
+            .map(|(option, was, is)| Difference::Option { option, was: was.to_owned(), is: is.to_owned() });
+        let kernels = *version == now.version && *kernels != now.kernels;
+        surroundings.chain(options).chain(kernels.then_some(Difference::Kernels)).collect()
     }
 
     /// Whether an engine on `engine`'s device that takes [`Checkpoint::methods`] goes on bit by bit.
@@ -382,16 +418,14 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] for what is no checkpoint, is cut short, was changed, or is of another version.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let damaged = |reason: String| {
-            let remedy = "the file is damaged: take an older checkpoint, or begin anew without --resume";
-            checkpoint_error(name, reason, remedy)
+            let first = "the file is damaged: take an older checkpoint".into();
+            checkpoint_error(name, reason, Remedy::WithoutCheckpoint { first })
         };
         let (start, header) = read_header(bytes).map_err(|found| {
-            let remedy = "give --resume a file that --checkpoint wrote";
-            checkpoint_error(name, format!("not a checkpoint: {found}"), remedy)
+            checkpoint_error(name, format!("not a checkpoint: {found}"), Remedy::CheckpointFile)
         })?;
         let head = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
-            let remedy = "give --resume a file that --checkpoint wrote";
-            checkpoint_error(name, "a safetensors file, but no checkpoint".into(), remedy)
+            checkpoint_error(name, "a safetensors file, but no checkpoint".into(), Remedy::CheckpointFile)
         })?;
         let fault = |error: serde_json::Error| {
             damaged(format!("its description has a fault: {}", shortened(&error.to_string())))
@@ -479,6 +513,6 @@ fn floats(
     Ok(data.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-fn checkpoint_error(name: &str, reason: String, remedy: &str) -> Error {
-    Error::Checkpoint { name: name.to_owned(), reason, remedy: remedy.to_owned() }
+fn checkpoint_error(name: &str, reason: String, remedy: impl Into<Remedy>) -> Error {
+    Error::Checkpoint { name: name.to_owned(), reason, remedy: remedy.into() }
 }

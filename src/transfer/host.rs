@@ -9,7 +9,7 @@ use super::pace::{Allowance, Budget};
 use super::planning::{Part, Passage, name, picture_bytes, plan_outlet, plan_part};
 use super::session::{Costs, Transfer};
 use super::source::{Source, SourceLayout, checked, pitch, require};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, now};
 use crate::graph::Executable;
 use crate::ops::texels::TexelFormat;
@@ -202,18 +202,18 @@ impl Transfer {
         };
         let now = &self.options;
         for (option, same) in [
-            ("--content-layer", now.content_layer == options.content_layer),
-            ("--style-layers", layers(now) == layers(options)),
-            ("--init", now.init == options.init),
-            ("--noise-ratio", now.noise_ratio() == options.noise_ratio()),
-            ("--seed", now.seed == options.seed),
-            ("--size", now.size == options.size),
+            (OptionName::ContentLayer, now.content_layer == options.content_layer),
+            (OptionName::StyleLayers, layers(now) == layers(options)),
+            (OptionName::Init, now.init == options.init),
+            (OptionName::NoiseRatio, now.noise_ratio() == options.noise_ratio()),
+            (OptionName::Seed, now.seed == options.seed),
+            (OptionName::Size, now.size == options.size),
         ] {
             if !same {
                 return Err(Error::Option {
-                    option: option.into(),
+                    option,
                     reason: "it cannot change while a transfer runs".into(),
-                    remedy: "create a new transfer; the engine, with its weights, serves both".into(),
+                    remedy: Remedy::NewTransfer,
                 });
             }
         }
@@ -250,12 +250,12 @@ impl Transfer {
         let fitted = fit(layout);
         if part == Part::Content && fitted != self.size {
             return Err(Error::Option {
-                option: "the content".into(),
+                option: OptionName::Content,
                 reason: format!(
                     "it would be painted at {}x{}, and the painting has {}x{}",
                     fitted.0, fitted.1, self.size.0, self.size.1
                 ),
-                remedy: "give one of the same size, or create a new transfer".into(),
+                remedy: Remedy::Any(vec!["give one of the same size".into(), Remedy::NewTransfer]),
             });
         }
         let same_target = fitted == fit(self.layouts[&part]);

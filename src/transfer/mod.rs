@@ -15,7 +15,7 @@ mod session;
 mod source;
 mod tuning;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Difference};
 pub use diagnosis::Diagnosis;
 pub use engine::{Engine, EngineOptions};
 pub use host::{Phase, Recorded};

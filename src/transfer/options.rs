@@ -1,6 +1,6 @@
 //! What can be chosen about a transfer, and the presets.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionName, Result};
 use crate::nn::{index_of, nearest_names};
 use crate::picture::{Picture, Size};
 
@@ -13,7 +13,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All presets with the names that the command line gives them.
+    /// All presets with their names.
     pub const ALL: &'static [(&'static str, Self)] = &[("course", Self::Course)];
 }
 
@@ -104,9 +104,9 @@ impl Options {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Option`], named as the command line names it.
+    /// [`Error::Option`] with the first that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let not_negative = [("--alpha", self.alpha), ("--beta", self.beta)];
+        let not_negative = [(OptionName::Alpha, self.alpha), (OptionName::Beta, self.beta)];
         for (option, value) in not_negative {
             if !value.is_finite() || value < 0.0 {
                 return Err(option_error(
@@ -119,7 +119,7 @@ impl Options {
         if !self.learning_rate.is_finite() || self.learning_rate <= 0.0 {
             let reason = format!("{} is not a learning rate", self.learning_rate);
             return Err(option_error(
-                "--learning-rate",
+                OptionName::LearningRate,
                 reason,
                 "give a finite number above 0; the course's is 2",
             ));
@@ -127,35 +127,35 @@ impl Options {
         let ratio = self.noise_ratio();
         if !(0.0..=1.0).contains(&ratio) {
             return Err(option_error(
-                "--noise-ratio",
+                OptionName::NoiseRatio,
                 format!("{ratio} is out of range"),
                 "give a number from 0 to 1",
             ));
         }
-        check_layer("--content-layer", &self.content_layer)?;
+        check_layer(OptionName::ContentLayer, &self.content_layer)?;
         if self.style_layers.is_empty() {
             return Err(option_error(
-                "--style-layers",
+                OptionName::StyleLayers,
                 "no layer is named".into(),
                 "name one at least, such as conv3_1",
             ));
         }
         for (index, layer) in self.style_layers.iter().enumerate() {
-            check_layer("--style-layers", &layer.name)?;
+            check_layer(OptionName::StyleLayers, &layer.name)?;
             if !layer.weight.is_finite() || layer.weight < 0.0 {
                 let reason = format!("{} is not a weight for {}", layer.weight, layer.name);
-                return Err(option_error("--style-layers", reason, "give a finite number, 0 or more"));
+                return Err(option_error(OptionName::StyleLayers, reason, "give a finite number, 0 or more"));
             }
             if self.style_layers[..index].iter().any(|earlier| earlier.name == layer.name) {
                 let reason = format!("{} is named twice", layer.name);
-                return Err(option_error("--style-layers", reason, "name each layer once"));
+                return Err(option_error(OptionName::StyleLayers, reason, "name each layer once"));
             }
         }
         Ok(())
     }
 }
 
-fn check_layer(option: &str, name: &str) -> Result<()> {
+fn check_layer(option: OptionName, name: &str) -> Result<()> {
     if index_of(name).is_some() {
         return Ok(());
     }
@@ -167,6 +167,6 @@ fn check_layer(option: &str, name: &str) -> Result<()> {
     ))
 }
 
-fn option_error(option: &str, reason: String, remedy: &str) -> Error {
-    Error::Option { option: option.into(), reason, remedy: remedy.into() }
+fn option_error(option: OptionName, reason: String, remedy: &str) -> Error {
+    Error::Option { option, reason, remedy: remedy.into() }
 }

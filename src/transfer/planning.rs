@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::history::History;
 use super::options::{Init, Options};
 use super::source::SourceLayout;
-use crate::error::{Error, Result};
+use crate::error::{Error, LowMemoryFit, Remedy, Result};
 use crate::gpu::{Mailbox, Readback, Staging, Stopwatch};
 use crate::graph::{
     Arenas, Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise,
@@ -142,19 +142,12 @@ pub fn plan_transfer(
     };
     let mut low = limits.clone();
     low.capabilities.low_memory = true;
-    let fits = largest(limits);
-    let remedy = match (fits, plan_at_size(options, content, style, mean, &low).is_ok()) {
-        (0, true) => "take --low-memory, with which it fits".to_owned(),
-        (fits, true) => format!("take --low-memory, with which it fits, or at most --size {fits}"),
-        (fits, false) => match (fits, largest(&low)) {
-            (0, 0) => "no size fits; use an adapter with more memory (see `impasto devices`)".to_owned(),
-            (0, low) => format!("take at most --size {low} with --low-memory"),
-            (fits, low) if low > fits => {
-                format!("take at most --size {low} with --low-memory, or --size {fits} without")
-            }
-            (fits, _) => format!("the largest that this device can hold is --size {fits}"),
-        },
+    let size = largest(limits);
+    let low_memory = match plan_at_size(options, content, style, mean, &low) {
+        Ok(_) => Some(LowMemoryFit::AsItIs),
+        Err(_) => Some(largest(&low)).filter(|low| *low > size).map(LowMemoryFit::Size),
     };
+    let remedy = Remedy::LessMemory { size: Some(size).filter(|size| *size > 0), low_memory };
     Err(Error::Memory { what, needed, available, remedy })
 }
 
@@ -195,7 +188,7 @@ fn plan_at_size(
             what,
             needed: bytes.total,
             available,
-            remedy: "choose a smaller --size".into(),
+            remedy: Remedy::SmallerSize(None),
         });
     }
     Ok(Plan { step: StepPlan { program, size, style_layers }, bytes, picture, passages })

@@ -160,6 +160,6 @@ pub(super) fn require(has: bool, what: &str, usage: &str) -> Result<()> {
     Err(Error::Picture {
         name: format!("the {what}"),
         reason: format!("it has not the usage {usage}"),
-        remedy: format!("create it with {usage} among its usages"),
+        remedy: format!("create it with {usage} among its usages").into(),
     })
 }

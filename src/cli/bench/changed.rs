@@ -47,8 +47,7 @@ impl Changed {
         let hint = "name a WGSL file with a changed version of a built-in kernel";
         let bytes = files::read(path, TEXT_LIMIT, hint)?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            let (path, reason) = (path.to_owned(), format!("this is no text: {}", error.utf8_error()));
-            Failure::from(impasto::Error::File { path, reason, remedy: hint.into() })
+            Failure::of_file(path, &format!("this is no text: {}", error.utf8_error()), hint)
         })?;
         Ok(Self { kernel, text })
     }

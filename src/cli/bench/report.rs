@@ -138,11 +138,10 @@ impl Step {
 impl Report {
     /// Reads the file that an earlier `--json` wrote.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read(path, REPORT_LIMIT, "name a file that `impasto bench --json` wrote")?;
+        let hint = "name a file that `impasto bench --json` wrote";
+        let bytes = files::read(path, REPORT_LIMIT, hint)?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            let (path, reason) = (path.to_owned(), format!("this is no result of a benchmark: {error}"));
-            let remedy = "name a file that `impasto bench --json` wrote".into();
-            impasto::Error::File { path, reason, remedy }.into()
+            Failure::of_file(path, &format!("this is no result of a benchmark: {error}"), hint)
         })
     }
 

@@ -14,7 +14,7 @@ use impasto::ops::{Capabilities, KERNELS};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 
 use super::busy::Busy;
-use super::{Failure, Result, args, files, job, output, print};
+use super::{Failure, Result, args, files, job, output, print, words};
 use report::{GoldenCheck, GoldenRun, Report};
 
 /// What `--filter` calls the golden run; the name of an algorithm may follow.
@@ -177,7 +177,7 @@ async fn follow(engine: &Engine, path: Path, busy: &Busy) -> GoldenRun {
     });
     if let Err(error) = followed.await {
         // What was not reached fails for the same reason.
-        let reason = engine.gpu().lost().map_or_else(|| error.to_string(), str::to_owned);
+        let reason = engine.gpu().lost().map_or_else(|| words::message(&error), str::to_owned);
         let missing = names.iter().skip(checks.len());
         let missing: Vec<_> = missing.map(|name| GoldenCheck::not_done(name, &reason)).collect();
         checks.extend(missing);

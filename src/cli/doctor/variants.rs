@@ -8,7 +8,7 @@ use impasto::ops::{Capabilities, DeviceClass, KERNELS};
 use impasto::transfer::{Options, Preset, plan_transfer};
 use serde::Serialize;
 
-use crate::cli::table::table;
+use crate::cli::{table::table, words};
 
 /// Width and height of the pictures that a step is planned for.
 const SIZE: (u32, u32) = (400, 300);
@@ -65,7 +65,7 @@ impl Variants {
                     }
                 }
             }
-            Err(error) => variants.error = Some(error.to_string()),
+            Err(error) => variants.error = Some(words::message(&error)),
         }
         variants
     }

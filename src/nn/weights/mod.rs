@@ -33,7 +33,7 @@ use half::f16;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use super::vgg::{Convolution, VGG19, index_of, nearest_names};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::tensors::{self, shortened};
 
 /// Entries of a codebook: every value that a code can have, so that no code is out of range.
@@ -325,7 +325,7 @@ impl Weights {
         item: &str,
         expected: impl Into<String>,
         found: impl Into<String>,
-        remedy: impl Into<String>,
+        remedy: impl Into<Remedy>,
     ) -> Error {
         weights_error(&self.name, item, expected, found, remedy)
     }
@@ -436,14 +436,14 @@ fn weights_error(
     item: &str,
     expected: impl Into<String>,
     found: impl Into<String>,
-    remedy: impl Into<String>,
+    remedy: impl Into<Remedy>,
 ) -> Error {
     Error::Weights {
         name: name.to_owned(),
         item: shortened(item),
         expected: expected.into(),
         found: found.into(),
-        remedy: remedy.into(),
+        remedy: Box::new(remedy.into()),
     }
 }
 

@@ -96,6 +96,7 @@ fn fault<T: fmt::Debug>(result: Result<T>) -> (String, String, String, String) {
         panic!("another kind of error")
     };
     assert_eq!(name, "test.safetensors");
+    let remedy = remedy.to_string();
     assert!(!remedy.is_empty());
     (item, expected, found, remedy)
 }

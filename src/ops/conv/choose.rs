@@ -18,7 +18,7 @@ use super::{
 use crate::gpu::Kernel;
 use crate::ops::{Capabilities, DeviceClass, Dispatch, Form, KernelChoice, Operand};
 
-/// A family of methods, as `--algorithm` names them.
+/// A family of methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// Winograd's F(4×4, 3×3).

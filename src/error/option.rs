@@ -1,0 +1,100 @@
+//! The options and inputs of the library by name.
+
+use std::fmt;
+
+macro_rules! options {
+    ($($(#[$about:meta])* $option:ident = $name:literal,)*) => {
+        /// An option or input, by the name of its field or argument in the library, which is its `Display`:
+        /// `learning_rate`, `content`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum OptionName {
+            $($(#[$about])* $option,)*
+        }
+
+        impl OptionName {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$option),*];
+
+            /// The name of the field or argument.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$option => $name,)*
+                }
+            }
+        }
+    };
+}
+
+options! {
+    /// The picture that is painted.
+    Content = "content",
+    /// The picture in whose style it is painted.
+    Style = "style",
+    /// The picture that the pixels start from.
+    Initial = "initial",
+    /// The network's weights.
+    Weights = "weights",
+    /// [`Options::init`](crate::transfer::Options::init).
+    Init = "init",
+    /// [`Options::size`](crate::transfer::Options::size).
+    Size = "size",
+    /// [`Options::steps`](crate::transfer::Options::steps).
+    Steps = "steps",
+    /// [`Options::alpha`](crate::transfer::Options::alpha).
+    Alpha = "alpha",
+    /// [`Options::beta`](crate::transfer::Options::beta).
+    Beta = "beta",
+    /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
+    LearningRate = "learning_rate",
+    /// [`Options::content_layer`](crate::transfer::Options::content_layer).
+    ContentLayer = "content_layer",
+    /// [`Options::style_layers`](crate::transfer::Options::style_layers).
+    StyleLayers = "style_layers",
+    /// [`Options::noise_ratio`](crate::transfer::Options::noise_ratio).
+    NoiseRatio = "noise_ratio",
+    /// [`Options::seed`](crate::transfer::Options::seed).
+    Seed = "seed",
+    /// [`EngineOptions::kernels`](crate::transfer::EngineOptions::kernels): which methods may do a convolution.
+    Methods = "kernels",
+    /// [`EngineOptions::precision`](crate::transfer::EngineOptions::precision).
+    Precision = "precision",
+    /// [`EngineOptions::low_memory`](crate::transfer::EngineOptions::low_memory).
+    LowMemory = "low_memory",
+    /// [`EngineOptions::memory_bytes`](crate::transfer::EngineOptions::memory_bytes).
+    MemoryBytes = "memory_bytes",
+    /// The adapter, as [`Gpu::open`](crate::gpu::Gpu::open) takes it.
+    Device = "device",
+    /// The state that a transfer goes on from.
+    Checkpoint = "checkpoint",
+}
+
+impl fmt::Display for OptionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::{EngineOptions, Options, Preset};
+
+    #[test]
+    fn names_are_those_of_the_fields() {
+        let fields = format!("{:?} {:?}", Options::preset(Preset::Course), EngineOptions::default());
+        // Arguments, which are no fields.
+        let arguments = [
+            OptionName::Content,
+            OptionName::Style,
+            OptionName::Initial,
+            OptionName::Weights,
+            OptionName::Device,
+            OptionName::Checkpoint,
+        ];
+        for option in OptionName::ALL {
+            let is_field = fields.contains(&format!(" {option}: "));
+            assert_eq!(is_field, !arguments.contains(option), "{option}");
+        }
+    }
+}
