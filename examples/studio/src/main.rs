@@ -11,6 +11,7 @@ mod cards;
 mod cost_plot;
 mod device;
 mod files;
+mod labels;
 mod messages;
 mod notice;
 mod options_panel;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use impasto::Error;
 
+use crate::labels::Window;
+
 /// How much a notice matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
@@ -37,23 +39,16 @@ impl Notice {
 
     /// An error of the library, in the window's words.
     pub fn of(headline: impl Into<String>, error: &Error) -> Self {
-        let (reason, remedy) = match error {
-            Error::Option { option, reason, remedy } => {
-                (format!("{}: {reason}", in_the_window(option)), in_the_window(remedy))
-            }
-            Error::Picture { name, reason, remedy } => (format!("{name}: {reason}"), remedy.clone()),
-            Error::Adapter { reason, remedy } => (reason.clone(), in_the_window(remedy)),
-            Error::Gpu { what, reason, remedy } => (format!("{what}: {reason}"), in_the_window(remedy)),
-            Error::Memory { what, needed, available, remedy } => {
+        let reason = match error {
+            Error::Memory { what, needed, available, .. } => {
                 let (needed, available) = (mebibytes(*needed), mebibytes(*available));
-                (format!("{what} needs {needed}, and there is room for {available}"), in_the_window(remedy))
+                format!("{what} needs {needed}, and there is room for {available}")
             }
-            // Messages end with the next move, behind the last semicolon.
-            other => match in_the_window(&other.to_string()).rsplit_once("; ") {
-                Some((reason, remedy)) => (reason.to_owned(), remedy.to_owned()),
-                None => (other.to_string(), "report this as a bug".to_owned()),
-            },
+            other => other.reason_spelled(&Window),
         };
+        // Without a remedy it is a mistake of this program.
+        let remedy = error.remedy().map(|remedy| remedy.spelled(&Window));
+        let remedy = remedy.unwrap_or_else(|| "report this as a bug".into());
         Self::failed(headline, reason, remedy)
     }
 
@@ -78,28 +73,7 @@ pub fn mebibytes(bytes: u64) -> String {
     if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
 }
 
-/// The library names options as the command line spells them; here they are what the window calls them.
-fn in_the_window(text: &str) -> String {
-    const NAMES: [(&str, &str); 13] = [
-        ("`impasto devices`", "the list of adapters"),
-        ("--noise-ratio", "“Noise ratio”"),
-        ("--content-layer", "“Content layer”"),
-        ("--style-layers", "“Style layers”"),
-        ("--learning-rate", "“Learning rate”"),
-        ("--low-memory", "“Low memory” (under Advanced)"),
-        ("--algorithm", "“Convolutions” (under Advanced)"),
-        ("--precision", "“Precision” (under Advanced)"),
-        ("--device", "another GPU"),
-        ("--alpha", "“Content weight”"),
-        ("--beta", "“Style weight”"),
-        ("--steps", "“Steps”"),
-        ("--size", "“Size”"),
-    ];
-    let text = text.replace("another adapter with --device", "another GPU");
-    NAMES.iter().fold(text, |text, (option, name)| text.replace(option, name))
-}
-
-/// With a capital in front and a full stop behind.
+/// With a capital letter in front and a full stop at the end.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
@@ -114,6 +88,8 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use impasto::error::LowMemoryFit;
+    use impasto::{OptionName, Remedy};
 
     #[test]
     fn errors_name_what_is_in_the_window() {
@@ -121,7 +97,7 @@ mod tests {
             what: "painting 4000x3000".into(),
             needed: 3 << 30,
             available: 256 << 20,
-            remedy: "take --low-memory, with which it fits, or at most --size 900".into(),
+            remedy: Remedy::LessMemory { size: Some(900), low_memory: Some(LowMemoryFit::AsItIs) },
         };
         let notice = Notice::of("The painting cannot start", &error);
         assert_eq!(notice.reason, "Painting 4000x3000 needs 3.0 GiB, and there is room for 256 MiB.");
@@ -132,18 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn no_option_of_the_command_line_is_left() {
-        for option in
-            ["--size", "--steps", "--alpha", "--beta", "--content-layer", "--style-layers", "--device"]
-        {
-            let error = Error::Option {
-                option: option.into(),
-                reason: "nothing".into(),
-                remedy: format!("give {option} something"),
-            };
-            let notice = Notice::of("", &error);
-            assert!(!format!("{notice:?}").contains("--"), "{notice:?}");
-        }
+    fn an_option_is_named_by_its_label() {
+        let (option, reason) = (OptionName::LearningRate, "0 is not a learning rate".into());
+        let error = Error::Option { option, reason, remedy: "give a finite number above 0".into() };
+        let notice = Notice::of("The change is not taken", &error);
+        assert_eq!(notice.reason, "“Learning rate”: 0 is not a learning rate.");
+        assert_eq!(notice.remedy, "Give a finite number above 0.");
+    }
+
+    #[test]
+    fn a_mistake_of_the_program_is_to_be_reported() {
+        let error = Error::Shape { op: "add", expected: "equal shapes".into(), found: "others".into() };
+        assert_eq!(Notice::of("", &error).remedy, "Report this as a bug.");
     }
 
     #[test]

@@ -6,11 +6,13 @@ use eframe::egui::{
     Checkbox, CollapsingHeader, ComboBox, DragValue, Grid, Label, Response, RichText, ScrollArea, Slider,
     SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
 };
+use impasto::OptionName;
 use impasto::nn::VGG19;
 use impasto::ops::conv::{Algorithm, Method};
 use impasto::ops::{KernelChoice, Precision};
 
 use crate::app::Action;
+use crate::labels::label;
 use crate::pictures::{Pictures, Role};
 use crate::settings::{RECIPES, Settings, SizeKind, Start};
 use crate::theme;
@@ -38,20 +40,20 @@ pub fn show(
             |name: &str| facts.started.is_some_and(|started| settings.waiting(started).contains(&name));
         // Asked for before the widgets borrow the settings.
         let waiting = Waiting {
-            size: waits("Size"),
-            start: waits("Start from"),
-            noise: waits("Noise ratio"),
-            seed: waits("Seed"),
-            content_layer: waits("Content layer"),
-            kernels: waits("Convolutions"),
-            precision: waits("Precision"),
-            low_memory: waits("Low memory"),
-            memory_limit: waits("Memory limit"),
+            size: waits(label(OptionName::Size)),
+            start: waits(label(OptionName::Init)),
+            noise: waits(label(OptionName::NoiseRatio)),
+            seed: waits(label(OptionName::Seed)),
+            content_layer: waits(label(OptionName::ContentLayer)),
+            kernels: waits(label(OptionName::Methods)),
+            precision: waits(label(OptionName::Precision)),
+            low_memory: waits(label(OptionName::LowMemory)),
+            memory_limit: waits(label(OptionName::MemoryBytes)),
             slice_work: waits("Smallest piece"),
         };
         open(ui, "Painting", |ui| painting(ui, settings, pictures, &waiting, actions));
         open(ui, "Balance", |ui| balance(ui, settings, &waiting));
-        open(ui, "Style layers", |ui| style_layers(ui, settings, facts.started));
+        open(ui, label(OptionName::StyleLayers), |ui| style_layers(ui, settings, facts.started));
         CollapsingHeader::new(theme::section("Advanced"))
             .show_unindented(ui, |ui| advanced(ui, settings, facts, &waiting));
         ui.add_space(12.0);
@@ -145,31 +147,36 @@ fn painting(
     rows(ui, "painting", |ui| {
         let what = "How many pixels the painting has. Pictures are never enlarged. Larger takes longer, in proportion \
                     to the area, and makes the strokes finer.";
-        name(ui, "Size", what, waiting.size);
+        name(ui, label(OptionName::Size), what, waiting.size);
         size(ui, settings);
         ui.end_row();
 
         let what = "How often the painting is improved. More steps bring more style; it may be raised while it paints, \
                     and after.";
-        name(ui, "Steps", what, false);
+        name(ui, label(OptionName::Steps), what, false);
         slider(ui, &mut settings.steps, 1..=1000, true);
         ui.end_row();
 
         let what = "What the canvas shows before the first step. The photograph gives a quick painting that stays \
                     close to it; noise one that is freer.";
-        name(ui, "Start from", what, waiting.start);
+        name(ui, label(OptionName::Init), what, waiting.start);
         start(ui, settings, pictures, actions);
         ui.end_row();
 
         let what = "How much noise is mixed into the start, from 0 to 1. A little loosens a start from the photograph.";
-        name(ui, "Noise ratio", what, waiting.noise);
+        name(ui, label(OptionName::NoiseRatio), what, waiting.noise);
         let mut ratio = settings.noise_ratio();
         if Slider::new(&mut ratio, 0.0..=1.0).max_decimals(2).ui(ui).changed() {
             settings.noise_ratio = Some(ratio);
         }
         ui.end_row();
 
-        name(ui, "Seed", "Chooses the noise. The same seed gives the same painting again.", waiting.seed);
+        name(
+            ui,
+            label(OptionName::Seed),
+            "Chooses the noise. The same seed gives the same painting again.",
+            waiting.seed,
+        );
         ui.horizontal(|ui| {
             ui.add(DragValue::new(&mut settings.seed));
             if ui.button("Another").on_hover_text("The next seed").clicked() {
@@ -229,26 +236,26 @@ fn start(ui: &mut Ui, settings: &mut Settings, pictures: &Pictures, actions: &mu
 fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &Waiting) {
     rows(ui, "balance", |ui| {
         let what = "α: how strongly the painting is held to the photograph.";
-        name(ui, "Content weight", what, false);
+        name(ui, label(OptionName::Alpha), what, false);
         slider(ui, &mut settings.alpha, 0.0..=1000.0, true);
         at_least(&mut settings.alpha, 0.0);
         ui.end_row();
 
         let what = "β: how strongly it is drawn to the style. Only the proportion of the two weights counts.";
-        name(ui, "Style weight", what, false);
+        name(ui, label(OptionName::Beta), what, false);
         slider(ui, &mut settings.beta, 0.0..=1000.0, true);
         at_least(&mut settings.beta, 0.0);
         ui.end_row();
 
         let what = "How far a step may change a pixel, in 255ths. Larger is quicker and rougher; too large is spoilt.";
-        name(ui, "Learning rate", what, false);
+        name(ui, label(OptionName::LearningRate), what, false);
         slider(ui, &mut settings.learning_rate, 0.1..=20.0, true);
         at_least(&mut settings.learning_rate, 0.001);
         ui.end_row();
 
         let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
                     only the arrangement.";
-        name(ui, "Content layer", what, waiting.content_layer);
+        name(ui, label(OptionName::ContentLayer), what, waiting.content_layer);
         ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
             ui,
             |ui| {
@@ -299,13 +306,13 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
     rows(ui, "advanced", |ui| {
         let what = "How the network's convolutions are computed. Automatic is the usual one for this GPU. Another may \
                     be faster, and change the painting by a trace.";
-        name(ui, "Convolutions", what, waiting.kernels);
+        name(ui, label(OptionName::Methods), what, waiting.kernels);
         kernels(ui, &mut settings.engine.kernels);
         ui.end_row();
 
         let what =
             "f16 halves the memory of the weights and what is read; costs differ by less than a thousandth.";
-        name(ui, "Precision", what, waiting.precision);
+        name(ui, label(OptionName::Precision), what, waiting.precision);
         ui.horizontal(|ui| {
             for (text, precision) in Precision::ALL {
                 ui.selectable_value(&mut settings.engine.precision, precision, text);
@@ -314,12 +321,12 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         ui.end_row();
 
         let what = "Takes time rather than memory: for large paintings on small GPUs.";
-        name(ui, "Low memory", what, waiting.low_memory);
+        name(ui, label(OptionName::LowMemory), what, waiting.low_memory);
         ui.checkbox(&mut settings.engine.low_memory, "");
         ui.end_row();
 
         let what = "Paintings that need more are refused, so that other programs keep their share of the GPU's memory.";
-        name(ui, "Memory limit", what, waiting.memory_limit);
+        name(ui, label(OptionName::MemoryBytes), what, waiting.memory_limit);
         optional(ui, &mut settings.engine.memory_limit, 2048, 1..=1 << 20, " MiB");
         ui.end_row();
 

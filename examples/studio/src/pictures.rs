@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eframe::egui::{self, ColorImage, TextureHandle, TextureOptions};
+use impasto::OptionName;
 use impasto::picture::{Picture, Size};
 
 use crate::background::{Background, Progress};
+use crate::labels::label;
 use crate::notice::Notice;
 
 /// Longer side of the picture that is shown; whatever it is painted at, a window needs no more.
@@ -28,8 +30,8 @@ impl Role {
     /// What the window calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Content => "Photograph",
-            Self::Style => "Style",
+            Self::Content => label(OptionName::Content),
+            Self::Style => label(OptionName::Style),
             Self::Start => "Start",
         }
     }

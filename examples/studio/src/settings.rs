@@ -1,9 +1,12 @@
 //! Everything that can be chosen, as the window holds it, and what becomes of it.
 
+use impasto::OptionName;
 use impasto::nn::{VGG19, index_of};
 use impasto::ops::{KernelChoice, Precision};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{EngineOptions, Init, Options, Preset, StyleLayer};
+
+use crate::labels::label;
 
 /// The weight that a style layer has when it is switched on for the first time.
 const USUAL_WEIGHT: f32 = 0.2;
@@ -227,16 +230,16 @@ impl Settings {
             self.style_layers.iter().zip(&started.style_layers).any(|(now, then)| now.on && !then.on);
         let noise = self.noise_ratio() > 0.0 || started.noise_ratio() > 0.0;
         [
-            ("Size", self.size() != started.size()),
-            ("Start from", self.start != started.start),
-            ("Noise ratio", self.noise_ratio() != started.noise_ratio()),
-            ("Seed", noise && self.seed != started.seed),
-            ("Content layer", self.content_layer != started.content_layer),
+            (label(OptionName::Size), self.size() != started.size()),
+            (label(OptionName::Init), self.start != started.start),
+            (label(OptionName::NoiseRatio), self.noise_ratio() != started.noise_ratio()),
+            (label(OptionName::Seed), noise && self.seed != started.seed),
+            (label(OptionName::ContentLayer), self.content_layer != started.content_layer),
             ("a new style layer", new_layer),
-            ("Convolutions", self.engine.kernels != started.engine.kernels),
-            ("Precision", self.engine.precision != started.engine.precision),
-            ("Low memory", self.engine.low_memory != started.engine.low_memory),
-            ("Memory limit", self.engine.memory_limit != started.engine.memory_limit),
+            (label(OptionName::Methods), self.engine.kernels != started.engine.kernels),
+            (label(OptionName::Precision), self.engine.precision != started.engine.precision),
+            (label(OptionName::LowMemory), self.engine.low_memory != started.engine.low_memory),
+            (label(OptionName::MemoryBytes), self.engine.memory_limit != started.engine.memory_limit),
             ("Smallest piece", self.engine.slice_work != started.engine.slice_work),
         ]
         .into_iter()

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use eframe::egui::{Align, Button, Label, Layout, ProgressBar, RichText, Ui};
+use impasto::OptionName;
+use impasto::error::Words;
 
 use crate::app::Action;
+use crate::labels::Window;
 use crate::messages::main_button;
 use crate::notice::mebibytes;
 use crate::painting::{Painting, Status};
@@ -74,7 +77,7 @@ fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Stat
             format!("Painting: {}{}", step(), left.unwrap_or_default())
         }
         Status::Paused => format!("Paused at {}", step()),
-        Status::Done => format!("Done: {steps} steps. Raise “Steps” to go on."),
+        Status::Done => format!("Done: {steps} steps. Raise {} to go on.", Window.option(OptionName::Steps)),
         Status::Changing => "Taking the new picture in…".into(),
         Status::Saving => "Saving…".into(),
     };
