@@ -1,5 +1,5 @@
 //! `impasto doctor`: that its report is whole and true, and that it notices what is wrong.
-#![cfg(feature = "embedded-weights")]
+#![cfg(all(feature = "cli", feature = "embedded-weights"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -285,6 +285,21 @@ fn a_kernel_that_does_not_compile_fails_alone() {
         let said = error("copy_forward").unwrap();
         assert!(said.contains("none of the cases runs it"), "{said}");
         assert!(!of(&findings, "copy_forward").passes());
+    });
+}
+
+#[test]
+fn kernels_that_are_compiled_together_are_blamed_one_by_one() {
+    let [add, pool] = ["add_forward", "pool_forward"].map(kernel);
+    block_on(async {
+        let (gpu, pipelines) = (Gpu::open(None).await.unwrap(), Pipelines::default());
+        let error = pipelines.get_all(&gpu, &[add, &BROKEN, pool]).await.unwrap_err().to_string();
+        assert!(error.contains("compiling the kernel broken_forward"), "{error}");
+        let alone = pipelines.get(&gpu, &BROKEN).await.unwrap_err().to_string();
+        assert_eq!(error, alone);
+        let built = pipelines.get_all(&gpu, &[pool, add, pool]).await.unwrap();
+        assert!(built.len() == 3 && Arc::ptr_eq(&built[0], &built[2]) && !Arc::ptr_eq(&built[0], &built[1]));
+        assert!(Arc::ptr_eq(&built[1], &pipelines.get(&gpu, add).await.unwrap()));
     });
 }
 

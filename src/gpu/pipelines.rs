@@ -50,6 +50,40 @@ impl Pipelines {
         Ok(pipeline)
     }
 
+    /// The pipelines of several kernels, in their order; the same kernel may come more than once. Those that are not
+    /// compiled yet are compiled together and waited for once, because each wait is a turn of a browser's event loop.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for the first kernel that does not compile, with the compiler's own text.
+    pub async fn get_all(&self, gpu: &Gpu, kernels: &[&'static Kernel]) -> Result<Vec<Arc<Pipeline>>> {
+        let mut missing: Vec<&'static Kernel> = Vec::new();
+        {
+            let built = self.lock();
+            for kernel in kernels {
+                let listed = missing.iter().any(|other| other.name == kernel.name);
+                if !listed && !built.contains_key(kernel.name) {
+                    missing.push(kernel);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let scopes = Scopes::push(gpu);
+            let compiled: Vec<Pipeline> = missing.iter().map(|kernel| compile(gpu, kernel, None)).collect();
+            // Where one fails, none is kept: below each is compiled alone, so that the error is that of its kernel.
+            if scopes.pop().await.is_none() {
+                let mut built = self.lock();
+                for (kernel, pipeline) in missing.into_iter().zip(compiled) {
+                    built.entry(kernel.name).or_insert_with(|| Arc::new(pipeline));
+                }
+            }
+        }
+        let mut pipelines = Vec::with_capacity(kernels.len());
+        for kernel in kernels {
+            pipelines.push(self.get(gpu, kernel).await?);
+        }
+        Ok(pipelines)
+    }
+
     /// Compiles `source` in the place of the kernel's own text, with the same bindings and constants. Nobody
     /// vouches for such a text, so it gets the run-time checks that ours do without.
     ///
@@ -66,17 +100,60 @@ impl Pipelines {
     }
 }
 
-/// Compiles the kernel's own text, or `replacement` with run-time checks.
+/// Error scopes for what compilers report: it comes as one of three kinds, by driver and stage.
+struct Scopes {
+    invalid: wgpu::ErrorScopeGuard,
+    internal: wgpu::ErrorScopeGuard,
+    exhausted: wgpu::ErrorScopeGuard,
+}
+
+impl Scopes {
+    fn push(gpu: &Gpu) -> Self {
+        let device = gpu.device();
+        let exhausted = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        Self { invalid, internal, exhausted }
+    }
+
+    /// Closes all three at once; the error comes later.
+    fn pop(self) -> impl Future<Output = Option<wgpu::Error>> {
+        let (invalid, internal, exhausted) = (self.invalid.pop(), self.internal.pop(), self.exhausted.pop());
+        async move {
+            let errors = [invalid.await, internal.await, exhausted.await];
+            errors.into_iter().flatten().next()
+        }
+    }
+}
+
+/// Compiles the kernel's own text, or `replacement` with run-time checks, and waits for the errors.
 async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<Pipeline> {
+    let scopes = Scopes::push(gpu);
+    let pipeline = compile(gpu, kernel, replacement);
+    match scopes.pop().await {
+        Some(error) => Err(Error::Gpu {
+            what: format!("compiling the kernel {}", kernel.name),
+            reason: error.to_string().trim_end().to_owned(),
+            remedy: if replacement.is_some() {
+                "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
+                    .into()
+            } else if kernel.text().contains("pack2x16float(") {
+                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter, Remedy::SinglePrecision])
+            } else {
+                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter])
+            },
+        }),
+        None => Ok(pipeline),
+    }
+}
+
+/// Compiles the kernel's own text, or `replacement` with run-time checks. Errors go to the scopes around it.
+fn compile(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Pipeline {
     let device = gpu.device();
     let label = format!("impasto.{}", kernel.name);
-    // A compiler's complaint comes as one of three kinds, by driver and stage.
-    let exhausted = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let text = replacement.map_or_else(|| kernel.text(), Cow::from);
     let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.clone()) };
+        wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text) };
     let checked = replacement.is_some();
     let module = if checked {
         device.create_shader_module(descriptor)
@@ -109,22 +186,7 @@ async fn build(gpu: &Gpu, kernel: &Kernel, replacement: Option<&str>) -> Result<
         },
         cache: None,
     });
-    let errors = [invalid.pop().await, internal.pop().await, exhausted.pop().await];
-    match errors.into_iter().flatten().next() {
-        Some(error) => Err(Error::Gpu {
-            what: format!("compiling the kernel {}", kernel.name),
-            reason: error.to_string().trim_end().to_owned(),
-            remedy: if checked {
-                "mend the text; entry point, bindings and uniforms must be those of the built-in kernel"
-                    .into()
-            } else if text.contains("pack2x16float(") {
-                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter, Remedy::SinglePrecision])
-            } else {
-                Remedy::Any(vec![Remedy::UpdateDriver, Remedy::OtherAdapter])
-            },
-        }),
-        None => Ok(Pipeline { raw, layout }),
-    }
+    Pipeline { raw, layout }
 }
 
 fn layout_entries(kernel: &Kernel) -> Vec<wgpu::BindGroupLayoutEntry> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::plan::slice_stride;
 use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
-use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Lap, Pipelines, Recorder, Slice, Timer};
+use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Lap, Pipeline, Pipelines, Recorder, Slice, Timer};
 
 /// Seconds of work in one submission while a program is timed: far below a driver's patience, long enough for
 /// the clock frequency to stay up.
@@ -167,9 +167,11 @@ impl Executable {
         let unread = gpu.buffer("impasto.unread", UNUSED_BYTES, STORAGE).await?;
         let unwritten = gpu.buffer("impasto.unwritten", UNUSED_BYTES, STORAGE).await?;
         let uniforms = Uniforms::new(gpu, &program).await?;
-        let mut bound = Vec::with_capacity(program.dispatches.len());
+        let kernels: Vec<_> = program.dispatches.iter().map(|dispatch| dispatch.kernel).collect();
+        let pipelines = pipelines.get_all(gpu, &kernels).await?;
+        let mut labels = Vec::with_capacity(program.dispatches.len());
+        let mut bindings = Vec::with_capacity(program.dispatches.len());
         for (index, dispatch) in program.dispatches.iter().enumerate() {
-            let pipeline = pipelines.get(gpu, dispatch.kernel).await?;
             let mut entries = uniforms.entries(index);
             for (binding, resource) in dispatch.bindings.iter().enumerate() {
                 let resource = &program.resources[*resource];
@@ -195,18 +197,16 @@ impl Executable {
                     resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size }),
                 });
             }
-            let label = format!("impasto.{}.{}", dispatch.kernel.name, dispatch.layer);
-            let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
-            let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(&label),
-                layout: pipeline.layout(),
-                entries: &entries,
-            });
-            if let Some(error) = scope.pop().await {
-                return Err(gpu.fault(&format!("binding {label}"), error.to_string()));
-            }
-            bound.push(BoundDispatch { label, pipeline, bind_group });
+            labels.push(format!("impasto.{}.{}", dispatch.kernel.name, dispatch.layer));
+            bindings.push(entries);
         }
+        let bind_groups = bind(gpu, &labels, &pipelines, &bindings).await?;
+        let bound = labels
+            .into_iter()
+            .zip(pipelines)
+            .zip(bind_groups)
+            .map(|((label, pipeline), bind_group)| BoundDispatch { label, pipeline, bind_group })
+            .collect();
         let recorder = Recorder::new(bound, program.slices.clone(), uniforms.slice_stride as u32);
         let own = [&unread, &unwritten, &uniforms.blocks, &uniforms.slices];
         let own_bytes = own.into_iter().map(wgpu::Buffer::size).sum();
@@ -340,6 +340,38 @@ impl Executable {
             })
             .collect()
     }
+}
+
+/// The bind groups of a program's dispatches, each given by its label, its pipeline and its entries.
+///
+/// # Errors
+/// [`crate::Error::Gpu`] with the label of the first dispatch that cannot be bound.
+async fn bind(
+    gpu: &Gpu,
+    labels: &[String],
+    pipelines: &[Arc<Pipeline>],
+    entries: &[Vec<wgpu::BindGroupEntry<'_>>],
+) -> Result<Vec<wgpu::BindGroup>> {
+    let one = |index: usize| {
+        gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&labels[index]),
+            layout: pipelines[index].layout(),
+            entries: &entries[index],
+        })
+    };
+    // One error scope for all, because each wait for one is a turn of a browser's event loop.
+    let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+    let bind_groups = (0..labels.len()).map(one).collect();
+    let Some(error) = scope.pop().await else { return Ok(bind_groups) };
+    // The error does not say which dispatch it is about: binding each alone does.
+    for (index, label) in labels.iter().enumerate() {
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+        drop(one(index));
+        if let Some(error) = scope.pop().await {
+            return Err(gpu.fault(&format!("binding {label}"), error.to_string()));
+        }
+    }
+    Err(gpu.fault("binding a program's buffers", error.to_string()))
 }
 
 /// All uniform blocks of a program in one buffer, and the slice table in another: written once.
