@@ -71,7 +71,8 @@ stage() {
 stage format cargo fmt --check
 # With slow-tests, so that the slow tests are linted too where they do not run.
 stage clippy cargo clippy --all-targets --features slow-tests --locked -- -D warnings
-stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-features --locked -- -D warnings
+stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-features --features cli --locked -- -D warnings
+stage "clippy without default features" cargo clippy --all-targets --no-default-features --locked -- -D warnings
 stage tests cargo test --locked ${features[@]+"${features[@]}"}
 stage documentation env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
 stage dependencies scripts/deny.sh

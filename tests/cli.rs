@@ -1,5 +1,5 @@
 //! The built command, on tiny pictures: what it says, what it writes, and with which code it exits.
-#![cfg(feature = "embedded-weights")]
+#![cfg(all(feature = "cli", feature = "embedded-weights"))]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -3,7 +3,7 @@
 //! No software driver does either by itself, so a Vulkan layer makes its answers bad (`common/fault.rs`). Linux only:
 //! the other systems' drivers are Metal and DirectX 12, which have no such layers; what is tested is the library's and
 //! the command's way with wgpu's answers, which is the same everywhere.
-#![cfg(all(target_os = "linux", feature = "embedded-weights"))]
+#![cfg(all(target_os = "linux", feature = "cli", feature = "embedded-weights"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

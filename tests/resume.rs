@@ -1,5 +1,5 @@
 //! What is left of a run when things go wrong: checkpoints, pictures, and messages. Each test causes the fault.
-#![cfg(feature = "embedded-weights")]
+#![cfg(all(feature = "cli", feature = "embedded-weights"))]
 #![allow(clippy::unwrap_used)]
 
 mod common;

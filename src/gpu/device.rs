@@ -6,8 +6,9 @@ use super::upload::Staging;
 use super::wait::{self, Signal};
 use crate::error::{Error, Remedy, Result};
 
-/// Backends in the order in which equal adapters are preferred.
-const BACKENDS: [wgpu::Backend; 3] = [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12];
+/// Backends in the order in which equal adapters are preferred. A browser has only the last, a machine only the others.
+const BACKENDS: [wgpu::Backend; 4] =
+    [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12, wgpu::Backend::BrowserWebGpu];
 
 /// What an adapter is and can do, as far as it matters here.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct AdapterSummary {
     pub name: String,
     /// The driver with its version.
     pub driver: String,
-    /// Vulkan, Metal or Dx12.
+    /// Vulkan, Metal, Dx12, or in a browser WebGPU, as wgpu spells them.
     pub backend: String,
     /// Discrete, integrated, virtual, software (`Cpu`) or other.
     pub device_type: wgpu::DeviceType,
@@ -61,11 +62,15 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
 }
 
 async fn enumerate() -> Vec<wgpu::Adapter> {
+    // An instance without any backend panics: on wasm32 without the feature `webgpu` there is none.
+    if wgpu::Instance::enabled_backend_features().is_empty() {
+        return Vec::new();
+    }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Running out of memory is an error to report, not a device to lose: refuse what would not fit.
     descriptor.memory_budget_thresholds =
         wgpu::MemoryBudgetThresholds { for_resource_creation: Some(90), for_device_loss: None };
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = BACKENDS.into_iter().map(wgpu::Backends::from).collect();
     let instance = wgpu::Instance::new(descriptor);
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
     adapters.retain(|adapter| BACKENDS.contains(&adapter.get_info().backend));
@@ -136,9 +141,9 @@ struct Faults {
 }
 
 impl Gpu {
-    /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal or dx12), by a part of
-    /// its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and of the
-    /// features that we use.
+    /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu), by a
+    /// part of its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and
+    /// of the features that we use.
     ///
     /// # Errors
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
@@ -397,6 +402,12 @@ fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wg
         (None, Some(selector)) if !names.is_empty() => Err(Error::Adapter {
             reason: format!("no adapter is called {selector:?}; there are {}", names.join(", ")),
             remedy: Remedy::ListedAdapter,
+        }),
+        _ if cfg!(target_family = "wasm") => Err(Error::Adapter {
+            reason: "no WebGPU adapter was found".into(),
+            remedy:
+                "use a browser with WebGPU and a page from https or localhost; build with the feature webgpu"
+                    .into(),
         }),
         _ => Err(Error::Adapter {
             reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),

@@ -8,4 +8,5 @@ pub(crate) mod compare;
 pub(crate) mod fault;
 pub(crate) mod gpu;
 pub(crate) mod random;
+#[cfg(feature = "cli")]
 pub(crate) mod studio;

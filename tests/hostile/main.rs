@@ -4,9 +4,9 @@
 //! Memory is counted by an allocator, which sees all of the process, so every test here runs alone.
 #![allow(clippy::unwrap_used)]
 
-#[cfg(feature = "embedded-weights")]
+#[cfg(all(feature = "cli", feature = "embedded-weights"))]
 mod command;
-#[cfg(feature = "embedded-weights")]
+#[cfg(all(feature = "cli", feature = "embedded-weights"))]
 #[path = "../common/mod.rs"]
 mod common;
 mod corpus;

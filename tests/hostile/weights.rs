@@ -1,6 +1,8 @@
 //! Weights files.
 
-use impasto::nn::{VGG19, Weights};
+#[cfg(feature = "embedded-weights")]
+use impasto::nn::VGG19;
+use impasto::nn::Weights;
 
 use super::make::{METADATA, one_layer, weights_file};
 use super::{alone, bounded, message};
