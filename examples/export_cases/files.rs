@@ -245,7 +245,7 @@ fn program(
     };
     let run = run.as_ref();
     let expected = &known.expected;
-    add("output".into(), kept(0), case.makes(), false, &expected.output, run.map(|run| &run.output));
+    add("output".into(), kept(0), case.elements(), false, &expected.output, run.map(|run| &run.output));
     for (index, side) in expected.sides.iter().enumerate() {
         let what = format!("side output {}", index + 1);
         add(what, kept(index + 1), Elements::Words, true, side, run.map(|run| &run.sides[index]));

@@ -94,7 +94,7 @@ pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: 
         return Comparison::wrong(name, run.overruns.join("; "));
     }
     let Tolerance { atol, rtol, .. } = tolerance;
-    let output = case.makes().numbers(&run.output);
+    let output = case.elements().numbers(&run.output);
     let expected = &known.expected;
     let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
     if run.sides.len() != expected.sides.len() {

@@ -18,7 +18,7 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, Rgb, RgbImage};
 
-pub use size::Size;
+pub use size::{Extent, Size};
 
 use crate::error::{Error, Remedy, Result};
 

@@ -5,6 +5,15 @@ use std::str::FromStr;
 
 use crate::error::{Error, OptionName, Result};
 
+/// Width and height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
 /// How large a picture is to be: never larger than it is, and always with its own aspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {

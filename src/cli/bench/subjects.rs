@@ -2,16 +2,14 @@
 //! be checked against the twin.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use impasto::cases::Case;
+use impasto::cases::{Case, Dimensions};
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
 use impasto::nn::VGG19;
-use impasto::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, Method};
-use impasto::ops::gram::{Gram, GramBackward};
+use impasto::ops::conv::Method;
 use impasto::ops::preprocess::{Postprocess, Preprocess};
-use impasto::ops::{KernelChoice, Op, Shape};
+use impasto::ops::{KernelChoice, Shape};
 use impasto::transfer::{Options, Preset, record_step};
 
 use crate::cli::Result;
@@ -144,7 +142,7 @@ fn subjects(size: (u32, u32)) -> Result<[Vec<Subject>; 3]> {
     let (height, width) = CHECKED_PLANE;
     let small = (0..blocks).map(|halvings| tapes((width << halvings, height << halvings)));
     let small = small.collect::<Result<Vec<_>>>()?;
-    Ok(std::array::from_fn(|which| {
+    let of_tape = |which: usize| -> Result<Vec<Subject>> {
         let nodes = full[which].nodes().iter().enumerate();
         nodes
             .map(|(index, node)| {
@@ -152,7 +150,8 @@ fn subjects(size: (u32, u32)) -> Result<[Vec<Subject>; 3]> {
                 subject((&full[which], node), (small, &small.nodes()[index]))
             })
             .collect()
-    }))
+    };
+    Ok([of_tape(0)?, of_tape(1)?, of_tape(2)?])
 }
 
 fn tapes((width, height): (u32, u32)) -> Result<[Tape; 3]> {
@@ -170,43 +169,18 @@ fn block(layer: &str) -> u32 {
     layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1)
 }
 
-fn subject((tape, node): (&Tape, &Node), (small_tape, small): (&Tape, &Node)) -> Subject {
+fn subject((tape, node): (&Tape, &Node), (small_tape, small): (&Tape, &Node)) -> Result<Subject> {
     let case = |tape: &Tape, node: &Node| {
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
         Case::of(&node.op, &shapes)
     };
-    let inputs: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+    let (case, checked) = (case(tape, node), case(small_tape, small));
     let in_network = VGG19.iter().any(|layer| layer.name == node.layer) || node.layer.starts_with("pool");
-    Subject {
-        case: case(tape, node),
-        checked: case(small_tape, small),
-        place: Place {
-            op: node.op.name(),
-            layer: in_network.then(|| node.layer.clone()),
-            shape: sides(&node.op, &inputs, tape.shape(node.output())),
-        },
-    }
-}
-
-/// [channels read, channels written, height, width].
-fn sides(op: &Arc<dyn Op>, inputs: &[Shape], output: Shape) -> [u32; 4] {
-    let x = inputs[0];
-    if op.downcast::<Conv>().is_some() || op.downcast::<ConvBackward>().is_some() {
-        return [x.c, output.c, output.h, output.w];
-    }
-    if op.downcast::<ConvPool>().is_some() {
-        return [x.c, output.c, x.h, x.w];
-    }
-    if let Some(conv) = op.downcast::<ConvPoolBackward>() {
-        return [x.c, output.c, conv.pooled.h, conv.pooled.w];
-    }
-    if op.downcast::<Gram>().is_some() {
-        return [x.c, x.c, x.h, x.w];
-    }
-    if op.downcast::<GramBackward>().is_some() {
-        return [output.c, output.c, output.h, output.w];
-    }
-    let largest = inputs.iter().copied().max_by_key(|shape| shape.elements()).unwrap_or(x);
-    let plane = if largest.plane() > output.plane() { largest } else { output };
-    [largest.c, output.c, plane.h, plane.w]
+    let Dimensions { read, written, plane } = case.dimensions()?;
+    let place = Place {
+        op: node.op.name(),
+        layer: in_network.then(|| node.layer.clone()),
+        shape: [read, written, plane.height, plane.width],
+    };
+    Ok(Subject { case, checked, place })
 }

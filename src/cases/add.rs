@@ -1,0 +1,43 @@
+//! Cases of the addition of two gradients.
+
+use std::sync::Arc;
+
+use super::{
+    Case, Dimensions, Elements, Family, MANY, OwnCase, RELU, SIZES, Step, Tolerance, Twin, all_signed, signed,
+};
+use crate::ops::add::Add;
+use crate::reference;
+
+pub(super) static FORWARD: Family = Family {
+    name: "add_forward",
+    list,
+    twin: |op, inputs, _| {
+        op.downcast::<Add>()?;
+        Some(Twin::new(reference::add_forward(inputs[1], inputs[0])))
+    },
+    of: |op, shapes| {
+        op.downcast::<Add>()?;
+        Some(OwnCase::new(all_signed(shapes), tolerance()))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+/// One rounding of a sum within ±2.
+fn tolerance() -> Tolerance {
+    Tolerance::few(1, 0.0)
+}
+
+fn list() -> Vec<Case> {
+    let cases = SIZES.into_iter().chain([MANY]).map(|x| {
+        let mut case = FORWARD.case(x.to_string(), Add, vec![signed(x), signed(x)], tolerance());
+        if x == SIZES[5] {
+            // In place of a computed tensor.
+            case.name += ", computed";
+            case.steps[0].inputs = vec![2, 1];
+            case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
+        }
+        case
+    });
+    cases.collect()
+}

@@ -1,0 +1,86 @@
+//! Cases of Gram matrices.
+
+use super::twin::{finish, size};
+use super::{
+    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, NONE, OwnCase, Tolerance, Twin, all_signed,
+    signed,
+};
+use crate::ops::Shape;
+use crate::ops::gram::{Gram, GramBackward};
+use crate::reference;
+
+pub(super) static FORWARD: Family = Family {
+    name: "gram_forward",
+    list: forward,
+    twin: |op, inputs, shapes| {
+        op.downcast::<Gram>()?;
+        Some(Twin::new(reference::gram_forward(inputs[0], size(shapes[0]))))
+    },
+    of: |op, shapes| {
+        op.downcast::<Gram>()?;
+        Some(OwnCase::new(all_signed(shapes), forward_tolerance(shapes[0])))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: |inputs, _| Dimensions::new(inputs[0], inputs[0]),
+};
+
+pub(super) static BACKWARD: Family = Family {
+    name: "gram_backward",
+    list: backward,
+    twin: |op, inputs, shapes| {
+        let gram = op.downcast::<GramBackward>()?;
+        let dx = reference::gram_backward(inputs[0], inputs[1], size(shapes[1]));
+        Some(finish(dx, gram.epilogue, &inputs[2..], shapes[1]))
+    },
+    of: |op, shapes| {
+        let gram = op.downcast::<GramBackward>()?;
+        let inputs = vec![signed(shapes[0]), signed(shapes[1])];
+        Some(OwnCase::new(inputs, backward_tolerance(shapes[1])).ending_in(gram.epilogue))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: |_, output| Dimensions::new(output, output),
+};
+
+fn forward_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(x.plane().min(2048), 1.0 / x.plane().min(2048) as f64)
+}
+
+fn backward_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(2 * u64::from(x.c), 1.0 / x.plane() as f64)
+}
+
+fn forward() -> Vec<Case> {
+    [
+        Shape::new(1, 1, 1),
+        Shape::new(3, 1, 1),
+        Shape::new(5, 7, 9),
+        Shape::new(64, 13, 37),
+        Shape::new(70, 31, 29),
+        // Three splits of the sum over pixels.
+        Shape::new(5, 67, 89),
+        Shape::new(17, 71, 67),
+        Shape::new(70, 53, 83),
+    ]
+    .map(|x| FORWARD.case(x.to_string(), Gram, vec![signed(x)], forward_tolerance(x)))
+    .into()
+}
+
+fn backward() -> Vec<Case> {
+    [
+        (Shape::new(1, 1, 1), NONE),
+        (Shape::new(3, 1, 1), GATE),
+        (Shape::new(5, 7, 9), ACCUMULATE),
+        (Shape::new(64, 13, 37), GATE),
+        (Shape::new(17, 31, 37), BOTH),
+        (Shape::new(70, 53, 83), BOTH),
+        // More than 65535 workgroups of the naive kernel.
+        (Shape::new(5, 917, 919), NONE),
+    ]
+    .map(|(x, epilogue)| {
+        // Not symmetric, so that a kernel which reads one half only, or transposes, is found.
+        let inputs = vec![signed(Shape::new(1, x.c, x.c)), signed(x)];
+        let op = GramBackward { epilogue };
+        BACKWARD.backward(x.to_string(), op, epilogue, inputs, x, backward_tolerance(x))
+    })
+    .into()
+}

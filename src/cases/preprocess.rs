@@ -1,0 +1,63 @@
+//! Cases of what turns pictures into pixels, and back.
+
+use super::twin::{as_words, bytes, plane};
+use super::{Case, Dimensions, Elements, Family, Fill, MANY, OwnCase, Tolerance, Twin, input};
+use crate::ops::Shape;
+use crate::ops::preprocess::{Postprocess, Preprocess};
+use crate::reference;
+
+pub(super) static PREPROCESS: Family = Family {
+    name: "preprocess_forward",
+    list: preprocess,
+    twin: |op, inputs, shapes| {
+        let mean = op.downcast::<Preprocess>()?.mean.map(f64::from);
+        Some(Twin::new(reference::preprocess_forward(&bytes(inputs[0]), plane(shapes[0]), mean)))
+    },
+    of: |op, shapes| {
+        op.downcast::<Preprocess>()?;
+        Some(OwnCase::new(vec![input(shapes[0], Fill::Rgba)], preprocess_tolerance()))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+pub(super) static POSTPROCESS: Family = Family {
+    name: "postprocess_forward",
+    list: postprocess,
+    twin: |op, inputs, shapes| {
+        let mean = op.downcast::<Postprocess>()?.mean.map(f64::from);
+        Some(Twin::new(as_words(&reference::postprocess_forward(inputs[0], plane(shapes[0]), mean))))
+    },
+    of: |op, shapes| {
+        let mean = op.downcast::<Postprocess>()?.mean;
+        Some(OwnCase::new(vec![input(shapes[0], Fill::Pixels(mean))], Tolerance::EXACT))
+    },
+    elements: |_| Elements::Words,
+    dimensions: Dimensions::of_largest,
+};
+
+fn preprocess_tolerance() -> Tolerance {
+    Tolerance::few(1, 0.0)
+}
+
+/// The channel means that the network was trained with, RGB.
+const MEAN: [f32; 3] = [123.68, 116.779, 103.939];
+
+/// Height and width.
+const SIZES: [(u32, u32); 3] = [(1, 1), (5, 7), (61, 67)];
+
+fn preprocess() -> Vec<Case> {
+    let cases = SIZES.into_iter().chain([(MANY.h, MANY.w)]).map(|(h, w)| {
+        let inputs = vec![input(Shape::new(1, h, w), Fill::Rgba)];
+        PREPROCESS.case(format!("{h}×{w}"), Preprocess { mean: MEAN }, inputs, preprocess_tolerance())
+    });
+    cases.collect()
+}
+
+fn postprocess() -> Vec<Case> {
+    let cases = SIZES.into_iter().chain([(211, 199)]).map(|(h, w)| {
+        let inputs = vec![input(Shape::new(3, h, w), Fill::Pixels(MEAN))];
+        POSTPROCESS.case(format!("{h}×{w}"), Postprocess { mean: MEAN }, inputs, Tolerance::EXACT)
+    });
+    cases.collect()
+}

@@ -1,0 +1,139 @@
+//! Cases of a host's textures: their texels to pictures, and back.
+
+use half::f16;
+
+use super::tolerance::EPSILON;
+use super::twin::{as_words, bytes, plane, rounded, words};
+use super::{Case, Dimensions, Elements, Family, Fill, Input, OwnCase, Tolerance, Twin, input};
+use crate::ops::Shape;
+use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
+use crate::reference;
+
+pub(super) static DECODE: Family = Family {
+    name: "decode_texels_forward",
+    list: decode,
+    twin: |op, inputs, shapes| {
+        let DecodeTexels { format, width } = *op.downcast()?;
+        let Shape { h, w: pitch, .. } = shapes[0];
+        let size = (h as usize, width as usize);
+        let y: Vec<f64> = reference::decode_texels_forward(
+            &words(inputs[0]),
+            size,
+            pitch as usize,
+            format.words() as usize,
+        );
+        Some(match format {
+            TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
+            TexelFormat::Rgba16Float => Twin::bytes(y),
+        })
+    },
+    of: |op, shapes| {
+        let format = op.downcast::<DecodeTexels>()?.format;
+        let Shape { h, w: pitch, .. } = shapes[0];
+        Some(OwnCase::new(vec![texels(format, h, pitch)], decode_tolerance(format)))
+    },
+    elements: |op| match op.downcast() {
+        Some(DecodeTexels { format: TexelFormat::Rgba16Float, .. }) => Elements::Bytes,
+        _ => Elements::Words,
+    },
+    dimensions: Dimensions::of_largest,
+};
+
+pub(super) static ENCODE: Family = Family {
+    name: "encode_texels_forward",
+    list: encode,
+    twin: |op, inputs, shapes| {
+        let EncodeTexels { format, pitch } = *op.downcast()?;
+        let (pitch, words) = (pitch as usize, format.words() as usize);
+        let y: Vec<f64> = reference::encode_texels_forward(&bytes(inputs[0]), plane(shapes[0]), pitch, words);
+        Some(match format {
+            TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
+            TexelFormat::Rgba16Float => {
+                let bits = y.iter().flat_map(|value| f16::from_f64(*value).to_le_bytes());
+                let words = as_words(&bits.collect::<Vec<u8>>());
+                Twin { exact: Some(y), ..Twin::new(words) }
+            }
+        })
+    },
+    of: |op, shapes| {
+        let format = op.downcast::<EncodeTexels>()?.format;
+        Some(OwnCase::new(vec![input(shapes[0], Fill::Rgba)], encode_tolerance(format)))
+    },
+    elements: |op| match op.downcast() {
+        Some(EncodeTexels { format: TexelFormat::Rgba16Float, .. }) => Elements::Halves,
+        _ => Elements::Words,
+    },
+    dimensions: Dimensions::of_largest,
+};
+
+fn decode_tolerance(format: TexelFormat) -> Tolerance {
+    match format {
+        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba16Float => Tolerance {
+            atol: 0.5 + 255.0 * 16.0 * EPSILON,
+            rtol: 0.0,
+            reason: "half a level is the rounding to 8 bits. A power is 2 to a product with a logarithm: of numbers \
+                     from 0.003 on the logarithm is within ±9 and off by 3·2⁻²¹, divided by 2.4; the language \
+                     allows the power a few times 2⁻²³ more. 2⁻¹⁹ of 255 levels are allowed",
+        },
+    }
+}
+
+fn encode_tolerance(format: TexelFormat) -> Tolerance {
+    match format {
+        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba16Float => Tolerance {
+            atol: 0.0,
+            rtol: 1.0 / 2048.0 + 32.0 * EPSILON,
+            reason: "a half is off by 2⁻¹¹ of itself. Before, a power is 2 to a product within ±9, of which the \
+                     language allows each factor to be off by a few times 2⁻²²: 2⁻¹⁸ of it are allowed",
+        },
+    }
+}
+
+/// A texture's rows, padding included, in words.
+fn texels(format: TexelFormat, h: u32, pitch: u32) -> Input {
+    let fill = match format {
+        TexelFormat::Rgba8 => Fill::Rgba,
+        TexelFormat::Rgba16Float => Fill::Halves,
+    };
+    input(Shape::new(1, h, pitch), fill)
+}
+
+const RGBA8: TexelFormat = TexelFormat::Rgba8;
+const RGBA16: TexelFormat = TexelFormat::Rgba16Float;
+
+/// Format, height, width and pitch. Without padding, with a copy's (64 words), and with one that puts the texels of
+/// two words at odd places.
+const SIZES: [(TexelFormat, u32, u32, u32); 9] = [
+    (RGBA8, 1, 1, 1),
+    (RGBA8, 5, 7, 64),
+    (RGBA8, 67, 61, 64),
+    (RGBA8, 29, 97, 98),
+    (RGBA16, 1, 1, 2),
+    (RGBA16, 7, 5, 64),
+    (RGBA16, 1, 64, 128),
+    (RGBA16, 61, 67, 192),
+    (RGBA16, 37, 41, 83),
+];
+
+fn decode() -> Vec<Case> {
+    // More than 65535 workgroups.
+    let cases = SIZES.into_iter().chain([(RGBA8, 2053, 2049, 2112)]).map(|(format, h, width, pitch)| {
+        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+        let op = DecodeTexels { format, width };
+        DECODE.case(what, op, vec![texels(format, h, pitch)], decode_tolerance(format))
+    });
+    cases.collect()
+}
+
+fn encode() -> Vec<Case> {
+    // More than 65535 workgroups.
+    let cases = SIZES.into_iter().chain([(RGBA8, 1201, 3001, 3520)]).map(|(format, h, width, pitch)| {
+        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+        let op = EncodeTexels { format, pitch };
+        let inputs = vec![input(Shape::new(1, h, width), Fill::Rgba)];
+        ENCODE.case(what, op, inputs, encode_tolerance(format))
+    });
+    cases.collect()
+}
