@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use impasto::cases::run::{Options, Planned, Prepared};
+use impasto::cases::run::{Planned, Prepared, RunOptions};
 use impasto::cases::{self, Case};
 use impasto::gpu::{Gpu, Pipelines};
 use impasto::graph::Executable;
@@ -11,7 +11,7 @@ use impasto::wgpu;
 use pollster::block_on;
 
 fn planned(gpu: &Gpu, case: &Case) -> Planned {
-    Planned::new(gpu, case, &Options { fuse: true, ..Options::default() }).unwrap()
+    Planned::new(gpu, case, &RunOptions { fuse: true, ..RunOptions::default() }).unwrap()
 }
 
 fn prepared(gpu: &Gpu, pipelines: &Pipelines, case: &Case) -> Prepared {

@@ -13,7 +13,7 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 #[cfg(target_os = "linux")]
 use common::fault::{Fault, FaultLayer, Report};
-use impasto::cases::examine::{Finding, examine};
+use impasto::cases::examine::{KernelReport, examine};
 use impasto::cases::golden::{self, Allowed};
 use impasto::cases::{self, Case, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, DeviceRequest, Gpu, Kernel, Params, Pipelines};
@@ -51,7 +51,7 @@ fn sorted<const N: usize>(mut keys: [&str; N]) -> Vec<&str> {
     keys.to_vec()
 }
 
-/// A finding that passes uses some share of the allowed error in some time.
+/// A kernel that passes uses some share of the allowed error in some time.
 #[track_caller]
 fn passes(row: &Value) {
     assert_eq!(row["pass"], true, "{row}");
@@ -195,8 +195,8 @@ fn changed(kernel: &Kernel, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-fn of<'a>(findings: &'a [Finding], name: &str) -> &'a Finding {
-    findings.iter().find(|finding| finding.kernel.name == name).unwrap()
+fn of<'a>(reports: &'a [KernelReport], name: &str) -> &'a KernelReport {
+    reports.iter().find(|report| report.kernel.name == name).unwrap()
 }
 
 #[test]
@@ -207,14 +207,14 @@ fn a_kernel_that_computes_something_else_is_named() {
         // Right but where a window hangs over the edge.
         let text = changed(kernels[0], "sum / cells", "sum * 0.25");
         pipelines.replace(&gpu, kernels[0], &text).await.unwrap();
-        let findings = examine(&gpu, &pipelines, &cases::all(), &kernels, |_| {}).await;
-        assert_eq!(findings.len(), 3);
-        let wrong = of(&findings, "pool_forward");
+        let reports = examine(&gpu, &pipelines, &cases::all(), &kernels, |_| {}).await;
+        assert_eq!(reports.len(), 3);
+        let wrong = of(&reports, "pool_forward");
         let worst = wrong.worst.as_ref().unwrap();
         assert!(!wrong.passes() && wrong.error.is_none() && worst.worst_share > 1.0, "{wrong:?}");
         assert!(worst.name.starts_with("pool_forward "), "{worst}");
         for right in ["pool_backward", "relu_forward"] {
-            assert!(of(&findings, right).passes(), "{findings:?}");
+            assert!(of(&reports, right).passes(), "{reports:?}");
         }
     });
 }
@@ -276,15 +276,15 @@ fn a_kernel_that_does_not_compile_fails_alone() {
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();
         let kernels = [&BROKEN, kernel("add_forward"), kernel("copy_forward")];
-        let findings = examine(&gpu, &Pipelines::default(), &cases, &kernels, |_| {}).await;
-        let error = |name: &str| of(&findings, name).error.clone();
+        let reports = examine(&gpu, &Pipelines::default(), &cases, &kernels, |_| {}).await;
+        let error = |name: &str| of(&reports, name).error.clone();
         let said = error("broken_forward").unwrap();
         assert!(said.contains("compiling the kernel broken_forward"), "{said}");
-        assert!(of(&findings, "add_forward").passes(), "{findings:?}");
+        assert!(of(&reports, "add_forward").passes(), "{reports:?}");
         // Not a word about what was never run would be a pass that proves nothing.
         let said = error("copy_forward").unwrap();
         assert!(said.contains("none of the cases runs it"), "{said}");
-        assert!(!of(&findings, "copy_forward").passes());
+        assert!(!of(&reports, "copy_forward").passes());
     });
 }
 
@@ -356,17 +356,17 @@ fn a_destroyed_device_fails_what_is_left() {
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();
         let kernels = ["add_forward", "pool_forward", "pool_backward"].map(kernel);
-        let findings = examine(&gpu, &Pipelines::default(), &cases::all(), &kernels, |moment| {
+        let reports = examine(&gpu, &Pipelines::default(), &cases::all(), &kernels, |progress| {
             // In the middle of the second family.
-            if moment.what.starts_with("pool_forward 5") {
+            if progress.what.starts_with("pool_forward 5") {
                 gpu.device().destroy();
             }
         })
         .await;
-        assert!(of(&findings, "add_forward").passes(), "{findings:?}");
+        assert!(of(&reports, "add_forward").passes(), "{reports:?}");
         for name in ["pool_forward", "pool_backward"] {
-            let finding = of(&findings, name);
-            assert!(!finding.passes() && finding.error.is_some(), "{finding:?}");
+            let report = of(&reports, name);
+            assert!(!report.passes() && report.error.is_some(), "{report:?}");
         }
     });
 }

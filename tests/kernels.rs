@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use common::compare::{Comparison, assert_canary, assert_close};
-use common::gpu::{Options, Run, planned, run, run_on, shared_gpu, ways};
-use impasto::cases::compare::judge;
+use common::gpu::{KernelSelection, Run, RunOptions, planned, run, run_on, shared_gpu};
+use impasto::cases::compare::compare_run;
 use impasto::cases::examine::runnable;
 use impasto::cases::run::Planned;
-use impasto::cases::{self, Case, Elements, Fill, Input, Known, Step, Tolerance};
+use impasto::cases::{self, Case, CaseData, Elements, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
@@ -33,19 +33,19 @@ fn check_family(family: &str) {
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == family).collect();
     assert!(!cases.is_empty(), "there are cases of {family}");
     for case in &cases {
-        let known = Known::of(case);
+        let data = CaseData::of(case);
         let mut done: Vec<Vec<&str>> = Vec::new();
-        for way in ways() {
-            let options = Options { way, guards: true, ..Options::default() };
+        for kernels in KernelSelection::all() {
+            let options = RunOptions { kernels, guards: true, ..RunOptions::default() };
             let names = planned(case, &options).kernels();
             // Where a choice changes nothing, its program has been run before.
             if done.contains(&names) {
                 continue;
             }
             let name = format!("{} by {}", case.name, names.join(" + "));
-            let run = |options: &Options| run_on(case, &known.values, options);
+            let run = |options: &RunOptions| run_on(case, &data.values, options);
             let mut check = |name: &str, run: &Run| {
-                let comparison = judge(name, case, way.tolerance(case), &known, run);
+                let comparison = compare_run(name, case, kernels.tolerance(case), &data, run);
                 assert!(comparison.passes(), "{comparison}");
                 // The GEMM kernels of the forward convolution do the backward one too.
                 let own = names.iter().copied().find(|name| name.starts_with(family));
@@ -57,15 +57,15 @@ fn check_family(family: &str) {
             check(&name, &whole);
             assert!(run(&options) == whole, "{name}: two runs differ");
             // Without guards, so that places in the arenas are those of the plan.
-            let sliced = run(&Options { slices: true, guards: false, ..options });
+            let sliced = run(&RunOptions { slices: true, guards: false, ..options });
             assert!(sliced.overruns.is_empty(), "{name}, in slices: {}", sliced.overruns.join("; "));
             assert!(sliced == whole, "{name}: slices make a difference");
             if let Some(limit) = case.binding_limit() {
-                let options = Options { max_binding_bytes: Some(limit), ..options };
+                let options = RunOptions { max_binding_bytes: Some(limit), ..options };
                 let name = format!("{name}, in pieces");
                 let pieces = run(&options);
                 check(&name, &pieces);
-                let sliced = run(&Options { slices: true, guards: false, ..options });
+                let sliced = run(&RunOptions { slices: true, guards: false, ..options });
                 assert!(sliced.overruns.is_empty(), "{name} and slices: {}", sliced.overruns.join("; "));
                 assert!(sliced == pieces, "{name}: slices make a difference");
             }
@@ -136,8 +136,8 @@ fn every_kernel_is_run_by_a_case_of_its_family() {
     limits.capabilities.subgroups = Some((8, 8));
     let mut run = Vec::new();
     for case in cases::all() {
-        for way in ways() {
-            let options = Options { way, ..Options::default() };
+        for kernels in KernelSelection::all() {
+            let options = RunOptions { kernels, ..RunOptions::default() };
             let names = Planned::within(limits.clone(), &case, &options).unwrap().kernels();
             run.extend(names.into_iter().filter(|name| name.starts_with(case.family)));
         }
@@ -160,11 +160,11 @@ fn pieces_and_slices_are_as_different_as_they_must_be() {
     // For each tensor of a case that is cut, with the output: family, and the pieces of both.
     let mut cut = Vec::<(&str, Pieces, Pieces)>::new();
     for case in cases::all() {
-        let sliced = planned(&case, &Options { slices: true, ..Options::default() }).program;
+        let sliced = planned(&case, &RunOptions { slices: true, ..RunOptions::default() }).program;
         let parallel = sliced.dispatches.iter().any(|dispatch| dispatch.workgroups > 1);
         assert_eq!(sliced.slices.len() > sliced.dispatches.len(), parallel, "{}: slices", case.name);
         let Some(limit) = case.binding_limit() else { continue };
-        let options = Options { max_binding_bytes: Some(limit), ..Options::default() };
+        let options = RunOptions { max_binding_bytes: Some(limit), ..RunOptions::default() };
         let program = planned(&case, &options).program;
         let pieces = |shape: Shape| Layout::new(shape, limit).unwrap().pieces;
         let output = pieces(program.dispatches[program.dispatches.len() - 1].output);
@@ -212,8 +212,8 @@ fn the_case_of_an_op_is_like_those_of_its_family() {
 fn some_dispatches_are_longer_than_a_dimension_may_be() {
     let mut long = Vec::new();
     for case in cases::all() {
-        for way in ways() {
-            let program = planned(&case, &Options { way, ..Options::default() }).program;
+        for kernels in KernelSelection::all() {
+            let program = planned(&case, &RunOptions { kernels, ..RunOptions::default() }).program;
             let many = program.dispatches.iter().filter(|dispatch| dispatch.workgroups > 65535);
             long.extend(many.map(|dispatch| dispatch.kernel.name));
         }
@@ -239,7 +239,7 @@ fn every_family_has_a_canary() {
         let case = cases::all().into_iter().filter(|case| case.family == *family).nth(1).unwrap();
         let Tolerance { atol, rtol, .. } = case.tolerance;
         let expected = case.expected();
-        let run = run(&case, &Options::default());
+        let run = run(&case, &RunOptions::default());
         let output = case.elements().numbers(&run.output);
         assert_canary(&case.name, &output, &expected.output, atol, rtol);
         for (side, want) in run.sides.iter().zip(&expected.sides) {
@@ -253,12 +253,12 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
     // A convolution and its ReLU: merging must not change the order of any sum.
     let mut case = cases::all().into_iter().find(|case| case.name == "conv_forward 17×13×11 to 5").unwrap();
     case.steps.push(Step { op: Arc::new(Relu { mask: true }), inputs: vec![case.inputs.len()] });
-    for way in ways() {
-        let separate = Options { way, ..Options::default() };
-        let merged = Options { fuse: true, ..separate };
+    for kernels in KernelSelection::all() {
+        let separate = RunOptions { kernels, ..RunOptions::default() };
+        let merged = RunOptions { fuse: true, ..separate };
         assert_eq!(planned(&case, &separate).program.dispatches.iter().filter(|d| d.op == "relu").count(), 2);
         assert!(planned(&case, &merged).program.dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
-        assert!(run(&case, &separate) == run(&case, &merged), "{way:?}");
+        assert!(run(&case, &separate) == run(&case, &merged), "{kernels:?}");
     }
 }
 
@@ -274,11 +274,11 @@ fn a_merged_pool_agrees_to_the_last_bit() {
         let mut separate = alone.clone();
         separate.steps[0].op = Arc::new(Conv { relu: true, mask: false });
         separate.steps.push(Step { op: Arc::new(Pool), inputs: vec![merged.inputs.len()] });
-        for way in ways() {
-            let options = Options { way, ..Options::default() };
-            let name = format!("{}, {way:?}", merged.name);
+        for kernels in KernelSelection::all() {
+            let options = RunOptions { kernels, ..RunOptions::default() };
+            let name = format!("{}, {kernels:?}", merged.name);
             assert_eq!(
-                planned(&separate, &Options { fuse: true, ..options }).program.dispatches[0].op,
+                planned(&separate, &RunOptions { fuse: true, ..options }).program.dispatches[0].op,
                 "conv_relu_pool"
             );
             let run = |case: &Case| run(case, &options);
@@ -301,10 +301,12 @@ fn the_mask_of_a_convolution_is_that_of_its_output() {
         let shape = case.record().map(|recorded| recorded.tape.shape(recorded.output)).unwrap();
         let size = (shape.c as usize, shape.h as usize, shape.w as usize);
         let limits = [None, case.binding_limit()];
-        for (way, limit) in ways().into_iter().flat_map(|way| limits.map(|limit| (way, limit))) {
-            let options = Options { way, max_binding_bytes: limit, guards: true, ..Options::default() };
+        let selections = KernelSelection::all().into_iter();
+        for (kernels, limit) in selections.flat_map(|kernels| limits.map(|limit| (kernels, limit))) {
+            let options =
+                RunOptions { kernels, max_binding_bytes: limit, guards: true, ..RunOptions::default() };
             let run = run(&case, &options);
-            let name = format!("{}, {way:?}, {limit:?} bytes", case.name);
+            let name = format!("{}, {kernels:?}, {limit:?} bytes", case.name);
             assert!(run.overruns.is_empty(), "{name}: {}", run.overruns.join("; "));
             let y: Vec<f32> = run.output.iter().map(|bits| f32::from_bits(*bits)).collect();
             let open = y.iter().filter(|y| **y > 0.0).count();
@@ -325,7 +327,7 @@ fn resampled_pictures_are_those_of_the_image_crate() {
         let rgba: Vec<u8> = values[0].iter().flat_map(|word| word.to_le_bytes()).collect();
         let picture = Picture::from_rgba(w, h, &rgba).unwrap();
         let want = picture.resized(resample.width, resample.height).to_rgba();
-        let run = run_on(&case, &values, &Options::default());
+        let run = run_on(&case, &values, &RunOptions::default());
         let got = run.output.iter().flat_map(|word| word.to_le_bytes());
         let far = got.zip(&want).map(|(got, want)| got.abs_diff(*want));
         let far: Vec<u8> = far.collect();
@@ -349,7 +351,7 @@ fn every_half_is_decoded() {
     case.inputs[0].shape = Shape::new(1, height, 2 * width);
     case.steps[0].op = Arc::new(DecodeTexels { format: TexelFormat::Rgba16Float, width });
     let words = (0..height * width).flat_map(|bits| [bits | (bits ^ 0xffff) << 16, bits | 0x3c00 << 16]);
-    let run = run_on(&case, &[words.clone().collect()], &Options::default());
+    let run = run_on(&case, &[words.clone().collect()], &RunOptions::default());
     let words: Vec<f64> = words.map(f64::from).collect();
     let twin = cases::twin(&*case.steps[0].op, &[&words], &[case.inputs[0].shape]);
     let Tolerance { atol, rtol, .. } = case.tolerance;
@@ -366,7 +368,7 @@ fn every_byte_is_encoded_to_the_nearest_half() {
     case.inputs[0].shape = Shape::new(1, 16, 16);
     case.steps[0].op = Arc::new(EncodeTexels { format: TexelFormat::Rgba16Float, pitch: 64 });
     let words = (0..=255_u32).map(|byte| byte | (255 - byte) << 8 | (byte ^ 0x5a) << 16 | byte << 24);
-    let run = run_on(&case, &[words.clone().collect()], &Options::default());
+    let run = run_on(&case, &[words.clone().collect()], &RunOptions::default());
     let words: Vec<f64> = words.map(f64::from).collect();
     let twin = cases::twin(&*case.steps[0].op, &[&words], &[case.inputs[0].shape]);
     let want: Vec<u32> = twin.output.iter().map(|word| *word as u32).collect();
@@ -410,7 +412,7 @@ fn ops_of_textures_refuse_what_does_not_fit() {
     // What lies between the passes has as many columns as the input and as many rows as the output.
     let case =
         Case::of(&(Arc::new(Resample { height: 1000, width: 1 }) as Arc<dyn Op>), &[Shape::new(1, 1, 1000)]);
-    let limit = Options { max_binding_bytes: Some(999 * 4000), ..Options::default() };
+    let limit = RunOptions { max_binding_bytes: Some(999 * 4000), ..RunOptions::default() };
     let planned = Planned::new(&shared_gpu().gpu, &case, &limit);
     assert!(matches!(planned, Err(impasto::Error::Memory { .. })));
 }
@@ -488,7 +490,7 @@ fn sentinels_catch_what_they_should() {
             pieces: 1,
             tolerance: Tolerance { atol: 0.0, rtol: 0.0, reason: "a copy" },
         };
-        let run = run(&case, &Options { guards: true, ..Options::default() });
+        let run = run(&case, &RunOptions { guards: true, ..RunOptions::default() });
         let finite = run.output.iter().all(|bits| f32::from_bits(*bits).is_finite());
         (finite, run.overruns.len())
     };

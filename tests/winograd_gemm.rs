@@ -8,7 +8,7 @@ mod common;
 use std::sync::Arc;
 
 use common::compare::{assert_canary, assert_close};
-use common::gpu::{Options, Run, run, shared_gpu};
+use common::gpu::{Run, RunOptions, run, shared_gpu};
 use common::random::Random;
 use half::f16;
 use impasto::cases::{Case, Fill, Input, Step, Tolerance};
@@ -174,11 +174,11 @@ fn check(kernel: &'static Kernel, directions: &[bool]) {
             // Each of `depth` additions of numbers within ±1 rounds by 2⁻²⁴ of a sum that is seldom larger than
             // the root of their number; the factor 2 is for the exceptions.
             let atol = 2.0 * f64::from(sizes.depth) / f64::from(1 << 24);
-            let whole = run(&case, &Options { guards: true, ..Options::default() });
+            let whole = run(&case, &RunOptions { guards: true, ..RunOptions::default() });
             let got = written(&name, &whole, &m);
             assert_close(&name, &got, &want, atol, 1e-6);
             assert_canary(&name, &got, &want, atol, 1e-6);
-            let sliced = run(&case, &Options { slices: true, ..Options::default() });
+            let sliced = run(&case, &RunOptions { slices: true, ..RunOptions::default() });
             assert_eq!(whole.output, sliced.output, "{name}: slices make a difference");
         }
     }

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use impasto::cases::run::{GUARD, Given, POISON, POISON_BEHIND, given, set_apart};
-use impasto::cases::{Case, Elements, Known};
+use impasto::cases::{Case, CaseData, Elements};
 use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::graph::{Place, Program};
 use impasto::ops::KERNELS;
@@ -186,9 +186,9 @@ pub(crate) fn write_case(
     prepared: &[Prepared],
     values: Option<&Values>,
 ) -> Result<(), String> {
-    let known = Known::of(case);
+    let data = CaseData::of(case);
     let mut blobs = Blobs::default();
-    let programs = prepared.iter().map(|prepared| program(case, prepared, &known, &mut blobs, values));
+    let programs = prepared.iter().map(|prepared| program(case, prepared, &data, &mut blobs, values));
     let programs = programs.collect::<Result<Vec<_>, String>>()?;
     let file = CaseFile { name: &case.name, family: case.family, repeats: case.repeats, programs };
     write_json(&folder.join(format!("{name}.json")), &file)?;
@@ -206,13 +206,13 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Stri
 fn program(
     case: &Case,
     prepared: &Prepared,
-    known: &Known,
+    data: &CaseData,
     blobs: &mut Blobs,
     values: Option<&Values>,
 ) -> Result<ProgramFile, String> {
     let planned = &prepared.planned;
     let given =
-        planned.program.externals.iter().map(|external| given(external, &known.values, &planned.limits));
+        planned.program.externals.iter().map(|external| given(external, &data.values, &planned.limits));
     let given: Vec<Given> =
         given.collect::<impasto::Result<_>>().map_err(|error| format!("{}: {error}", case.name))?;
     // The bytes that belong to each resource, before guards are put behind them.
@@ -224,7 +224,7 @@ fn program(
     let guard = if planned.guards { GUARD } else { 0 };
     let run = match values {
         // Slices change no bit.
-        Some(values) if prepared.same_as.is_none() => values.of(case, &known.values, planned)?,
+        Some(values) if prepared.same_as.is_none() => values.of(case, &data.values, planned)?,
         _ => None,
     };
 
@@ -244,7 +244,7 @@ fn program(
         results.push(ResultFile { what, at, elements: elements.name(), exact, expected, wgpu });
     };
     let run = run.as_ref();
-    let expected = &known.expected;
+    let expected = &data.expected;
     add("output".into(), kept(0), case.elements(), false, &expected.output, run.map(|run| &run.output));
     for (index, side) in expected.sides.iter().enumerate() {
         let what = format!("side output {}", index + 1);
@@ -290,7 +290,7 @@ fn program(
             bindings: bound.collect(),
         }
     });
-    let tolerance = prepared.way.tolerance(case);
+    let tolerance = prepared.kernels.tolerance(case);
     Ok(ProgramFile {
         name: prepared.name.clone(),
         atol: tolerance.atol,
@@ -336,11 +336,11 @@ mod tests {
     #[test]
     fn results_cover_every_output_and_every_updated_input() {
         for case in cases::all().iter().filter(|case| case.name.contains("3×5×7")) {
-            let known = Known::of(case);
-            let expected = &known.expected;
+            let data = CaseData::of(case);
+            let expected = &data.expected;
             for prepared in programs::of(case, Some((8, 8))).unwrap() {
                 let mut blobs = Blobs::default();
-                let file = program(case, &prepared, &known, &mut blobs, None).unwrap();
+                let file = program(case, &prepared, &data, &mut blobs, None).unwrap();
                 let updated = expected.inputs.iter().filter(|input| input.is_some()).count();
                 let name = format!("{}, {}", case.name, prepared.name);
                 assert_eq!(file.results.len(), 1 + expected.sides.len() + updated, "{name}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use impasto::cases::Case;
-use impasto::cases::run::{Options, Planned, Way, ways};
+use impasto::cases::run::{KernelSelection, Planned, RunOptions};
 use impasto::graph::Limits;
 use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
 
@@ -16,7 +16,7 @@ pub(crate) struct Prepared {
     /// By which kernels, and how it is cut up, in words.
     pub(crate) name: String,
     pub(crate) planned: Planned,
-    pub(crate) way: Way,
+    pub(crate) kernels: KernelSelection,
     /// The program before it that must make the same bits, counted from the case's first.
     pub(crate) same_as: Option<usize>,
 }
@@ -27,10 +27,10 @@ pub(crate) fn of(case: &Case, subgroups: Option<(u32, u32)>) -> Result<Vec<Prepa
     let piece = case.binding_limit();
     // Where a choice changes nothing, its program is there already.
     let (mut whole_done, mut pieces_done) = (Vec::new(), Vec::new());
-    for way in all_ways() {
-        cut(case, subgroups, Options { way, ..Options::default() }, &mut whole_done, &mut all)?;
+    for kernels in all_selections() {
+        cut(case, subgroups, RunOptions { kernels, ..RunOptions::default() }, &mut whole_done, &mut all)?;
         if piece.is_some() {
-            let options = Options { way, max_binding_bytes: piece, ..Options::default() };
+            let options = RunOptions { kernels, max_binding_bytes: piece, ..RunOptions::default() };
             cut(case, subgroups, options, &mut pieces_done, &mut all)?;
         }
     }
@@ -41,35 +41,37 @@ pub(crate) fn of(case: &Case, subgroups: Option<(u32, u32)>) -> Result<Vec<Prepa
 fn cut(
     case: &Case,
     subgroups: Option<(u32, u32)>,
-    options: Options,
+    options: RunOptions,
     done: &mut Vec<Vec<&'static str>>,
     all: &mut Vec<Prepared>,
 ) -> Result<(), String> {
-    let whole = planned(case, subgroups, &Options { guards: true, ..options })?;
+    let whole = planned(case, subgroups, &RunOptions { guards: true, ..options })?;
     let kernels = whole.kernels();
     if done.contains(&kernels) {
         return Ok(());
     }
     // Without guards, so that places in the arenas are those of the plan.
-    let sliced = planned(case, subgroups, &Options { slices: true, ..options })?;
+    let sliced = planned(case, subgroups, &RunOptions { slices: true, ..options })?;
     let pieces = if options.max_binding_bytes.is_some() { ", in pieces" } else { "" };
     let name = format!("{}{pieces}", kernels.join(" + "));
     let first = all.len();
-    all.push(Prepared { name: name.clone(), planned: whole, way: options.way, same_as: None });
+    all.push(Prepared { name: name.clone(), planned: whole, kernels: options.kernels, same_as: None });
     let name = format!("{name}, in slices");
-    all.push(Prepared { name, planned: sliced, way: options.way, same_as: Some(first) });
+    all.push(Prepared { name, planned: sliced, kernels: options.kernels, same_as: Some(first) });
     done.push(kernels);
     Ok(())
 }
 
-/// Every way, and every way without subgroups.
-fn all_ways() -> impl Iterator<Item = Way> {
-    ways().into_iter().flat_map(|way| [way, Way { portable: true, ..way }])
+/// Every selection, and every selection without subgroups.
+fn all_selections() -> impl Iterator<Item = KernelSelection> {
+    KernelSelection::all()
+        .into_iter()
+        .flat_map(|kernels| [kernels, KernelSelection { portable: true, ..kernels }])
 }
 
 /// Plans a case for a device that has WebGPU's default limits, and these subgroups.
-fn planned(case: &Case, subgroups: Option<(u32, u32)>, options: &Options) -> Result<Planned, String> {
-    let software = subgroups.is_some() && !options.way.portable;
+fn planned(case: &Case, subgroups: Option<(u32, u32)>, options: &RunOptions) -> Result<Planned, String> {
+    let software = subgroups.is_some() && !options.kernels.portable;
     let capabilities = Capabilities {
         max_binding_bytes: 128 << 20,
         subgroups,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Case, Elements, Known, Tolerance, run::Run};
+use super::{Case, CaseData, Elements, Tolerance, run::Run};
 
 /// How far `got` is from `want`, at its worst element.
 #[derive(Clone, Debug)]
@@ -89,13 +89,13 @@ where
 
 /// What a run of a case left behind against what is expected of it: outputs and updated inputs within `tolerance`,
 /// side outputs to the bit, inputs that nobody may write unchanged, sentinels whole. Tells the worst of it.
-pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: &Run) -> Comparison {
+pub fn compare_run(name: &str, case: &Case, tolerance: Tolerance, data: &CaseData, run: &Run) -> Comparison {
     if !run.overruns.is_empty() {
         return Comparison::wrong(name, run.overruns.join("; "));
     }
     let Tolerance { atol, rtol, .. } = tolerance;
     let output = case.elements().numbers(&run.output);
-    let expected = &known.expected;
+    let expected = &data.expected;
     let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
     if run.sides.len() != expected.sides.len() {
         let detail = format!("{} side outputs where {} were expected", run.sides.len(), expected.sides.len());
@@ -105,7 +105,7 @@ pub fn judge(name: &str, case: &Case, tolerance: Tolerance, known: &Known, run: 
         // Words are bits: any difference is one too many.
         worst = worst.or_worse(compare(&format!("{name}, side output"), side, want, 0.0, 0.0));
     }
-    for (index, (given, want)) in known.values.iter().zip(&expected.inputs).enumerate() {
+    for (index, (given, want)) in data.values.iter().zip(&expected.inputs).enumerate() {
         let name = format!("{name}, input {index}");
         let found = &run.inputs[index];
         if let Some(want) = want {

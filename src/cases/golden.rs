@@ -199,35 +199,35 @@ impl Path {
         KNOWN_STEPS.into_iter().filter(move |steps| *steps <= most)
     }
 
-    /// Runs what the path says on an engine, which must take the path's [`Path::kernels`], and tells each check as
-    /// it is done. The engine's weights must be those that come with the library.
+    /// Runs what the path says on an engine, which must take the path's [`Path::kernels`], and reports each check
+    /// when it is done. The engine's weights must be those that come with the library.
     ///
     /// # Errors
-    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device; what was told before holds.
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device; what was reported before holds.
     pub async fn follow(
         &self,
         engine: &Engine,
         allowed: &Allowed,
-        mut tell: impl FnMut(Check),
+        mut report: impl FnMut(Check),
     ) -> Result<()> {
         let mut begin = Instant::now();
-        let mut tell = |name: &str, parts: Vec<Comparison>| {
+        let mut report = |name: &str, parts: Vec<Comparison>| {
             let seconds = begin.elapsed().as_secs_f64();
             begin = Instant::now();
-            tell(Check { name: name.to_owned(), parts, seconds });
+            report(Check { name: name.to_owned(), parts, seconds });
         };
         if self.layers {
-            tell("activations", activations(engine).await?);
-            tell("grams", grams(engine).await?);
+            report("activations", activations(engine).await?);
+            report("grams", grams(engine).await?);
         }
         if self.gradient {
-            tell("gradient", gradient(engine).await?);
+            report("gradient", gradient(engine).await?);
         }
         let golden = Numbers::golden();
         let mut transfer =
             Transfer::prepare(engine, &content()?, &style()?, &Options::preset(Preset::Course)).await?;
         let init = relative_in_norm(&transfer.pixels().await?, &golden.f64("init"));
-        tell("start", vec![Comparison::of_figure("start in norm", init, 1e-7)]);
+        report("start", vec![Comparison::of_figure("start in norm", init, 1e-7)]);
         let mut done = 0;
         for (known, allowed_pixels) in self.known_steps().zip(allowed.pixels) {
             let mut costs = Vec::new();
@@ -235,13 +235,13 @@ impl Path {
                 costs.extend(compare_costs(&golden, allowed, done, &transfer.step().await?));
                 done += 1;
             }
-            // Those of the picture as it is now; after the next step they are told again, and must be right again.
+            // Those of the picture as it is now; after the next step they are reported again, and must be right again.
             costs.extend(compare_costs(&golden, allowed, done, &transfer.cost().await?));
-            tell(&format!("costs after {known}"), costs);
+            report(&format!("costs after {known}"), costs);
             let want = golden.f64(&format!("pixels_after_{known}"));
             let error = relative_in_norm(&transfer.pixels().await?, &want);
             let name = format!("pixels after {known}");
-            tell(&name, vec![Comparison::of_figure(&name, error, allowed_pixels)]);
+            report(&name, vec![Comparison::of_figure(&name, error, allowed_pixels)]);
         }
         Ok(())
     }

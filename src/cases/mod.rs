@@ -182,15 +182,15 @@ pub struct Expected {
 
 /// A case's inputs, and what the twins make of them: computed once, however often the case is run.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct CaseData {
     /// [`Case::values`].
     pub values: Vec<Vec<u32>>,
     /// [`Case::expected`].
     pub expected: Expected,
 }
 
-impl Known {
-    /// What is known of a case.
+impl CaseData {
+    /// The data of a case.
     pub fn of(case: &Case) -> Self {
         Self { values: case.values(), expected: case.expected() }
     }

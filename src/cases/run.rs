@@ -25,7 +25,7 @@ const USAGE: wgpu::BufferUsages =
 
 /// By which kernels a case is run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Way {
+pub struct KernelSelection {
     /// Which methods may do a convolution.
     pub choice: KernelChoice,
     /// Without any optional feature of the device.
@@ -36,8 +36,23 @@ pub struct Way {
     pub precision: Precision,
 }
 
-impl Way {
-    /// How far from the twin a case may be that is run so.
+impl KernelSelection {
+    /// Every selection that makes a difference somewhere: a method that cannot do a case, or not on this device, leaves
+    /// it to the usual one.
+    pub fn all() -> Vec<Self> {
+        let usual = Self::default();
+        let by = |method| Self { choice: KernelChoice::Method(method), ..usual };
+        let methods = Method::ALL.map(by);
+        let low_memory = Self { low_memory: true, ..by(Method::WinogradTile) };
+        let half: Vec<Self> = methods[..3]
+            .iter()
+            .chain([&low_memory])
+            .map(|selection| Self { precision: Precision::F16, ..*selection })
+            .collect();
+        [usual, Self { portable: true, ..usual }, low_memory].into_iter().chain(methods).chain(half).collect()
+    }
+
+    /// How far from the twin a case may be that these kernels run.
     pub fn tolerance(self, case: &Case) -> Tolerance {
         match self.precision {
             Precision::F32 => case.tolerance,
@@ -46,21 +61,11 @@ impl Way {
     }
 }
 
-/// All ways: a method that cannot do a case, or not on this device, leaves it to the usual one.
-pub fn ways() -> Vec<Way> {
-    let usual = Way::default();
-    let methods = Method::ALL.map(|method| Way { choice: KernelChoice::Method(method), ..usual });
-    let low_memory = Way { choice: KernelChoice::Method(Method::WinogradTile), low_memory: true, ..usual };
-    let half = methods[..3].iter().chain([&low_memory]).map(|way| Way { precision: Precision::F16, ..*way });
-    let half: Vec<Way> = half.collect();
-    [usual, Way { portable: true, ..usual }, low_memory].into_iter().chain(methods).chain(half).collect()
-}
-
 /// How a case is run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct RunOptions {
     /// By which kernels.
-    pub way: Way,
+    pub kernels: KernelSelection,
     /// Largest binding in bytes; small ones force several pieces.
     pub max_binding_bytes: Option<u64>,
     /// Whether dispatches are cut into several slices, each in a pass of its own.
@@ -81,7 +86,7 @@ pub struct Planned {
     pub limits: Limits,
     /// Whether each slice is a pass of its own.
     pub passes: bool,
-    /// See [`Options::guards`].
+    /// See [`RunOptions::guards`].
     pub guards: bool,
 }
 
@@ -90,7 +95,7 @@ impl Planned {
     ///
     /// # Errors
     /// [`Error::Memory`] where a limit is too small for it.
-    pub fn new(gpu: &Gpu, case: &Case, options: &Options) -> Result<Self> {
+    pub fn new(gpu: &Gpu, case: &Case, options: &RunOptions) -> Result<Self> {
         let mut limits = Limits::of(gpu, u64::MAX);
         // As tight as the device takes it, so that neighbours lie close.
         limits.alignment = gpu.limits().min_storage_buffer_offset_alignment.into();
@@ -101,7 +106,7 @@ impl Planned {
     ///
     /// # Errors
     /// [`Error::Memory`] where a limit is too small for it.
-    pub fn within(limits: Limits, case: &Case, options: &Options) -> Result<Self> {
+    pub fn within(limits: Limits, case: &Case, options: &RunOptions) -> Result<Self> {
         let tape = case.record()?.tape;
         let tape = if options.fuse { fuse(&tape) } else { tape };
         let mut limits = narrowed(limits, options);
@@ -126,8 +131,8 @@ impl Planned {
 }
 
 /// The limits of a device under `options`.
-fn narrowed(mut limits: Limits, options: &Options) -> Limits {
-    let Way { choice, portable, low_memory, precision } = options.way;
+fn narrowed(mut limits: Limits, options: &RunOptions) -> Limits {
+    let KernelSelection { choice, portable, low_memory, precision } = options.kernels;
     limits.capabilities.choice = choice;
     limits.capabilities.low_memory = low_memory;
     limits.capabilities.precision = precision;

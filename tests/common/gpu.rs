@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock};
 
 use impasto::cases::Case;
 use impasto::cases::run::{self, Planned};
-pub(crate) use impasto::cases::run::{Options, POISON, Run, ways};
+pub(crate) use impasto::cases::run::{KernelSelection, POISON, Run, RunOptions};
 use impasto::gpu::{Gpu, Pipelines};
 
 /// The device of this test program.
@@ -26,19 +26,19 @@ pub(crate) fn shared_gpu() -> &'static Shared {
 
 /// Plans a case for the shared device.
 #[track_caller]
-pub(crate) fn planned(case: &Case, options: &Options) -> Planned {
+pub(crate) fn planned(case: &Case, options: &RunOptions) -> Planned {
     Planned::new(&shared_gpu().gpu, case, options).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
 /// Runs a case on the values that it says.
 #[track_caller]
-pub(crate) fn run(case: &Case, options: &Options) -> Run {
+pub(crate) fn run(case: &Case, options: &RunOptions) -> Run {
     run_on(case, &case.values(), options)
 }
 
 /// Runs a case on `values`, the bits of its inputs.
 #[track_caller]
-pub(crate) fn run_on(case: &Case, values: &[Vec<u32>], options: &Options) -> Run {
+pub(crate) fn run_on(case: &Case, values: &[Vec<u32>], options: &RunOptions) -> Run {
     // One at a time: a dispatch keeps the whole device busy anyway, and wgpu 30 panics now and then where one
     // thread waits while another submits (its pull request 9958).
     static TURN: Mutex<()> = Mutex::new(());

@@ -70,13 +70,13 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
         output::write(path, roofline::svg(&report)?.as_bytes())?;
     }
     match &old {
-        Some(old) => judge(old, &report, filter, threshold),
+        Some(old) => refuse_slower(old, &report, filter, threshold),
         None => Ok(()),
     }
 }
 
 /// Prints the comparison, and fails where a kernel has become slower.
-fn judge(old: &Report, new: &Report, filter: Option<&str>, threshold: f64) -> Result<()> {
+fn refuse_slower(old: &Report, new: &Report, filter: Option<&str>, threshold: f64) -> Result<()> {
     let wanted = |row: &Row| {
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
         wanted(filter, &row.kernel, row.layer.as_deref()) && (naive || !row.kernel.contains("naive"))

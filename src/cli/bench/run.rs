@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use impasto::cases::compare::judge;
+use impasto::cases::compare::compare_run;
 use impasto::cases::run::{self, Planned};
-use impasto::cases::{Case, Fill, Known, Random};
+use impasto::cases::{Case, CaseData, Fill, Random};
 use impasto::gpu::{Gpu, Pipelines};
 use impasto::graph::{Executable, Externals, Program};
 use impasto::wgpu;
@@ -21,7 +21,7 @@ const MOST_REPEATS: usize = 200;
 /// Checks kernels against the twins, each pair of op and shapes once.
 #[derive(Default)]
 pub(super) struct Checker {
-    known: HashMap<String, Known>,
+    data: HashMap<String, CaseData>,
     shares: HashMap<String, f64>,
 }
 
@@ -38,11 +38,11 @@ impl Checker {
         if let Some(share) = self.shares.get(&share_key) {
             return Ok(*share);
         }
-        let known = self.known.entry(key).or_insert_with(|| Known::of(case));
+        let data = self.data.entry(key).or_insert_with(|| CaseData::of(case));
         let limits = trial.limits.clone();
         let planned = Planned { program: program(case, &limits)?, limits, passes: false, guards: true };
-        let run = run::run(gpu, pipelines, case, &known.values, planned).await?;
-        let worst = judge(&case.name, case, case.tolerance, known, &run);
+        let run = run::run(gpu, pipelines, case, &data.values, planned).await?;
+        let worst = compare_run(&case.name, case, case.tolerance, data, &run);
         if !worst.passes() {
             return Err(Failure::Failed(format!(
                 "{} computes {} wrongly: {}, {:.0} % of the allowed error; such a kernel is not timed",

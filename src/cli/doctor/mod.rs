@@ -5,7 +5,7 @@ mod variants;
 
 use std::time::Instant;
 
-use impasto::cases::examine::{Finding, Moment, examine, runnable};
+use impasto::cases::examine::{KernelReport, Progress, examine, runnable};
 use impasto::cases::golden::{Allowed, PATHS, Path};
 use impasto::cases::{self, Case};
 use impasto::gpu::{DeviceRequest, Gpu, Kernel, Pipelines};
@@ -107,17 +107,17 @@ async fn report(
     }
     let report = Report::new(&gpu, request, &runnable);
     let begin = Instant::now();
-    let (findings, golden) = match weights {
+    let (reports, golden) = match weights {
         // One engine for both, so that no kernel is compiled twice: some compilers take minutes.
         Some(weights) => {
             let engine = job::engine(gpu, weights);
-            let findings = kernels(engine.gpu(), engine.pipelines(), &cases, &usable, busy).await;
-            (findings, golden(&engine, &wanted.golden, busy).await)
+            let reports = kernels(engine.gpu(), engine.pipelines(), &cases, &usable, busy).await;
+            (reports, golden(&engine, &wanted.golden, busy).await)
         }
         None => (kernels(&gpu, &Pipelines::default(), &cases, &usable, busy).await, Vec::new()),
     };
     busy.end();
-    Ok(report.finish(&findings, golden, begin.elapsed().as_secs_f64()))
+    Ok(report.finish(&reports, golden, begin.elapsed().as_secs_f64()))
 }
 
 async fn kernels(
@@ -126,9 +126,9 @@ async fn kernels(
     cases: &[Case],
     kernels: &[&'static Kernel],
     busy: &Busy,
-) -> Vec<Finding> {
+) -> Vec<KernelReport> {
     let mut stage = None;
-    let tell = |Moment { family, what, done, total }: Moment<'_>| {
+    let progress = |Progress { family, what, done, total }: Progress<'_>| {
         let now =
             family.map_or_else(|| "compiling the kernels".into(), |family| format!("cases of {family}"));
         if stage.as_ref() != Some(&now) {
@@ -137,7 +137,7 @@ async fn kernels(
         }
         busy.tell(&format!("{} of {total}: {what}", done + 1));
     };
-    examine(gpu, pipelines, cases, kernels, tell).await
+    examine(gpu, pipelines, cases, kernels, progress).await
 }
 
 /// The golden run by every algorithm that makes a difference on this device.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use impasto::cases::examine::Finding;
+use impasto::cases::examine::KernelReport;
 use impasto::cases::golden::Check;
 use impasto::gpu::{DeviceRequest, Gpu};
 use serde::ser::SerializeMap;
@@ -88,18 +88,18 @@ impl GoldenCheck {
     }
 }
 
-impl From<&Finding> for KernelRow {
-    fn from(finding: &Finding) -> Self {
-        let worst = finding.worst.as_ref();
+impl From<&KernelReport> for KernelRow {
+    fn from(report: &KernelReport) -> Self {
+        let worst = report.worst.as_ref();
         let wrong = worst.filter(|worst| !worst.passes()).map(ToString::to_string);
         Self {
-            kernel: finding.family.clone(),
-            variant: finding.kernel.name,
+            kernel: report.family.clone(),
+            variant: report.kernel.name,
             outcome: Outcome {
                 share: worst.map(|worst| worst.worst_share).filter(|share| share.is_finite()),
-                pass: finding.passes(),
-                seconds: finding.seconds,
-                error: finding.error.clone().or(wrong),
+                pass: report.passes(),
+                seconds: report.seconds,
+                error: report.error.clone().or(wrong),
             },
         }
     }
@@ -140,8 +140,8 @@ impl Report {
     }
 
     /// The whole report, of an examination that took `seconds`.
-    pub(super) fn finish(mut self, findings: &[Finding], golden: Vec<GoldenRun>, seconds: f64) -> Self {
-        self.kernels = findings.iter().map(KernelRow::from).collect();
+    pub(super) fn finish(mut self, reports: &[KernelReport], golden: Vec<GoldenRun>, seconds: f64) -> Self {
+        self.kernels = reports.iter().map(KernelRow::from).collect();
         self.golden = golden;
         self.seconds = seconds;
         self.pass = self.failures() == 0;
@@ -290,8 +290,8 @@ mod tests {
     use impasto::ops::KERNELS;
     use serde_json::{Value, json};
 
-    fn finding(got: Option<f64>, error: Option<&str>) -> Finding {
-        Finding {
+    fn kernel_report(got: Option<f64>, error: Option<&str>) -> KernelReport {
+        KernelReport {
             family: "family".into(),
             kernel: KERNELS[0],
             worst: got.map(|got| compare("y", &[got], &[1.0], 0.5, 0.0)),
@@ -306,17 +306,17 @@ mod tests {
         GoldenRun { name: "auto", same_as: None, checks: vec![GoldenCheck::new(&check)] }
     }
 
-    fn report(findings: &[Finding], golden: Vec<GoldenRun>) -> (Report, Value) {
+    fn report(reports: &[KernelReport], golden: Vec<GoldenRun>) -> (Report, Value) {
         let gpu = pollster::block_on(Gpu::open(None)).unwrap();
         let report = Report::new(&gpu, DeviceRequest::Full, &BTreeSet::new());
-        let report = report.finish(findings, golden, 3.0);
+        let report = report.finish(reports, golden, 3.0);
         let json = serde_json::from_slice(&report.json().unwrap()).unwrap();
         (report, json)
     }
 
     #[test]
     fn what_passes_says_how_well() {
-        let (report, json) = report(&[finding(Some(1.25), None)], vec![golden(1.0)]);
+        let (report, json) = report(&[kernel_report(Some(1.25), None)], vec![golden(1.0)]);
         assert_eq!(report.failures(), 0);
         let row = json!({
             "kernel": "family", "variant": KERNELS[0].name, "share": 0.5, "pass": true, "seconds": 0.25
@@ -337,14 +337,14 @@ mod tests {
                 .map(|name| GoldenCheck::not_done(name, "the device was lost: it fell"))
                 .into(),
         };
-        let findings = [
-            finding(Some(1.25), None),
-            finding(Some(2.5), None),
-            finding(Some(f64::NAN), None),
-            finding(Some(1.0), Some("it does not compile")),
-            finding(None, Some("nothing runs it")),
+        let reports = [
+            kernel_report(Some(1.25), None),
+            kernel_report(Some(2.5), None),
+            kernel_report(Some(f64::NAN), None),
+            kernel_report(Some(1.0), Some("it does not compile")),
+            kernel_report(None, Some("nothing runs it")),
         ];
-        let (report, json) = report(&findings, vec![golden(9.0), same, stopped]);
+        let (report, json) = report(&reports, vec![golden(9.0), same, stopped]);
         assert_eq!((report.failures(), &json["pass"]), (7, &json!(false)));
         let rows = json["kernels"].as_array().unwrap();
         let shares: Vec<&Value> = rows.iter().map(|row| &row["share"]).collect();
@@ -362,12 +362,12 @@ mod tests {
         assert_eq!(golden.keys().collect::<Vec<_>>(), ["auto", "gemm"]);
         assert_eq!(golden["gemm"]["gradient"]["error"], "the device was lost: it fell");
         let text = report.text();
-        for told in
+        for part in
             ["it does not compile", "nothing runs it", "it fell", "the same kernels as auto", "FAILED"]
         {
-            assert!(text.contains(told), "{told}: {text}");
+            assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(text.matches("it fell").count(), 1, "one reason is told once: {text}");
+        assert_eq!(text.matches("it fell").count(), 1, "one reason is given once: {text}");
         assert!(text.ends_with("7 of 8 checks FAILED, in 3.0 s.\n"), "{text}");
     }
 }
