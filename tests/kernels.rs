@@ -6,15 +6,19 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::ops::Range;
-use std::sync::Arc;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use common::compare::{Comparison, assert_canary, assert_close};
+use common::compare::{Comparison, assert_canary, assert_within};
 use common::gpu::{KernelSelection, Run, RunOptions, planned, run, run_on, shared_gpu};
 use impasto::cases::compare::compare_run;
 use impasto::cases::examine::runnable;
 use impasto::cases::run::Planned;
-use impasto::cases::{self, Case, CaseData, Elements, Fill, Input, Step, Tolerance};
+use impasto::cases::{self, Case, CaseData, Elements, FAMILIES, Family, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
@@ -26,12 +30,12 @@ use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Ope
 use impasto::picture::Picture;
 use impasto::reference::relu_mask;
 
-/// Runs every case of a family in every way, and prints for each kernel the largest share of the allowed error.
-#[track_caller]
-fn check_family(family: &str) {
+/// Runs every case of a family by every selection of kernels, and prints for each kernel the largest share of the
+/// allowed error.
+fn check_family(family: &Family) {
     let mut shares: BTreeMap<&str, Comparison> = BTreeMap::new();
-    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == family).collect();
-    assert!(!cases.is_empty(), "there are cases of {family}");
+    let (family, cases) = (family.name, family.cases());
+    assert!(!cases.is_empty(), "{family} has no cases");
     for case in &cases {
         let data = CaseData::of(case);
         let mut done: Vec<Vec<&str>> = Vec::new();
@@ -81,51 +85,31 @@ fn check_family(family: &str) {
     }
 }
 
-/// A family's test, and the list of all families that have one.
-macro_rules! families {
-    ($($family:ident),* $(,)?) => {
-        const TESTED: &[&str] = &[$(stringify!($family)),*];
-        $(
-            #[test]
-            fn $family() {
-                check_family(stringify!($family));
-            }
-        )*
-    };
-}
-
-families![
-    conv_forward,
-    conv_backward,
-    relu_forward,
-    relu_backward,
-    add_forward,
-    pool_forward,
-    pool_backward,
-    gram_forward,
-    gram_backward,
-    squared_error_forward,
-    squared_error_backward,
-    weighted_sum_forward,
-    weighted_sum_backward,
-    adam_advance_forward,
-    adam_forward,
-    mix_forward,
-    preprocess_forward,
-    postprocess_forward,
-    decode_texels_forward,
-    encode_texels_forward,
-    resample_forward,
-    peak_forward,
-    copy_forward,
-];
-
+/// Runs the cases of all families, or of those whose names contain what `IMPASTO_TEST_FAMILY` says. A family that fails
+/// does not keep the others from being run.
 #[test]
-fn every_family_is_tested() {
-    assert_eq!(cases::FAMILIES.len(), TESTED.len());
-    for family in cases::FAMILIES {
-        assert!(TESTED.contains(&family.name), "{} has cases but no test", family.name);
-    }
+fn every_kernel_agrees_with_its_twin() {
+    let wanted = std::env::var("IMPASTO_TEST_FAMILY").unwrap_or_default();
+    let families: Vec<&Family> =
+        FAMILIES.iter().copied().filter(|family| family.name.contains(&wanted)).collect();
+    assert!(!families.is_empty(), "no family's name contains {wanted:?}");
+    // The device does one case at a time. The twins, which run on the processor, need not wait for each other.
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(family) = families.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if catch_unwind(|| check_family(family)).is_err() {
+                failed.lock().unwrap().push(family.name);
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "wrong or not run, as reported above: {}", failed.join(", "));
 }
 
 /// Where subgroups have 8 lanes, for which every kernel is right; this device may have others.
@@ -155,34 +139,78 @@ fn every_kernel_is_run_by_a_case_of_its_family() {
 /// Channel ranges of a tensor's pieces.
 type Pieces = Vec<Range<u32>>;
 
+/// An input of a case and the output, one of which at least is cut.
+struct Cut {
+    family: &'static str,
+    input: Pieces,
+    output: Pieces,
+}
+
+impl Cut {
+    fn is_on_both_sides_and_different(&self) -> bool {
+        let (input, output) = (self.input.len(), self.output.len());
+        input > 1 && output > 1 && input != output
+    }
+
+    /// Whether a piece ends within a register tile of 16 channels.
+    fn divides_a_tile(&self) -> bool {
+        let divides = |pieces: &Pieces| pieces.len() > 1 && !pieces[0].end.is_multiple_of(16);
+        divides(&self.input) || divides(&self.output)
+    }
+}
+
 #[test]
-fn pieces_and_slices_are_as_different_as_they_must_be() {
-    // For each tensor of a case that is cut, with the output: family, and the pieces of both.
-    let mut cut = Vec::<(&str, Pieces, Pieces)>::new();
+fn dispatches_are_sliced_and_tensors_are_cut_where_it_is_hard() {
+    let mut cuts = Vec::new();
+    // Families with a tensor of several channels: others cannot be cut within a register tile.
+    let mut of_several_channels = BTreeSet::new();
     for case in cases::all() {
         let sliced = planned(&case, &RunOptions { slices: true, ..RunOptions::default() }).program;
         let parallel = sliced.dispatches.iter().any(|dispatch| dispatch.workgroups > 1);
         assert_eq!(sliced.slices.len() > sliced.dispatches.len(), parallel, "{}: slices", case.name);
+        let output = sliced.dispatches[sliced.dispatches.len() - 1].output;
+        let inputs: Vec<Shape> =
+            case.inputs.iter().filter(|input| input.role != Role::Weights).map(|input| input.shape).collect();
+        if inputs.iter().chain([&output]).any(|shape| shape.c > 1) {
+            of_several_channels.insert(case.family);
+        }
         let Some(limit) = case.binding_limit() else { continue };
-        let options = RunOptions { max_binding_bytes: Some(limit), ..RunOptions::default() };
-        let program = planned(&case, &options).program;
         let pieces = |shape: Shape| Layout::new(shape, limit).unwrap().pieces;
-        let output = pieces(program.dispatches[program.dispatches.len() - 1].output);
-        let inputs = case.inputs.iter().filter(|input| input.role != Role::Weights);
-        let inputs = inputs.map(|input| (case.family, pieces(input.shape), output.clone()));
-        cut.extend(inputs.filter(|(_, x, y)| x.len() > 1 || y.len() > 1));
+        let cut = |input| Cut { family: case.family, input: pieces(input), output: pieces(output) };
+        cuts.extend(inputs.into_iter().map(cut).filter(|cut| cut.input.len() > 1 || cut.output.len() > 1));
     }
-    let of = |family: &'static str| cut.iter().filter(move |(of, ..)| *of == family).map(|(_, x, y)| (x, y));
+    let of = |family: &'static str| cuts.iter().filter(move |cut| cut.family == family);
     for family in ["conv_forward", "conv_backward", "pool_forward", "pool_backward"] {
-        let both = of(family).any(|(x, y)| x.len() > 1 && y.len() > 1 && x.len() != y.len());
-        assert!(both, "{family}: several pieces on both sides, of different numbers");
+        let both = of(family).any(Cut::is_on_both_sides_and_different);
+        assert!(both, "{family}: no case has several pieces on both sides, of different numbers");
     }
-    let scalars = ["weighted_sum_forward", "weighted_sum_backward", "adam_advance_forward"];
-    // From and to tensors of one channel.
-    let pictures = ["decode_texels_forward", "encode_texels_forward", "resample_forward"];
-    for family in TESTED.iter().filter(|family| !scalars.contains(family) && !pictures.contains(family)) {
-        let odd = |pieces: &[Range<u32>]| pieces.len() > 1 && !pieces[0].end.is_multiple_of(16);
-        assert!(of(family).any(|(x, y)| odd(x) || odd(y)), "{family}: pieces that cut a register tile");
+    for family in of_several_channels {
+        assert!(of(family).any(Cut::divides_a_tile), "{family}: no piece ends within a register tile");
+    }
+}
+
+/// What a case says of its values and its comparison, for people to read where two differ.
+#[derive(Debug, PartialEq)]
+struct Summary {
+    family: &'static str,
+    /// Of each input its shape, its role, and the kind of its values.
+    inputs: Vec<(Shape, Role, String)>,
+    atol: f64,
+    rtol: f64,
+    reads: Vec<usize>,
+}
+
+impl Summary {
+    fn of(case: &Case) -> Self {
+        let kind = |fill: &Fill| format!("{fill:?}").split('(').next().unwrap().to_owned();
+        let Tolerance { atol, rtol, .. } = case.tolerance;
+        Self {
+            family: case.family,
+            inputs: case.inputs.iter().map(|input| (input.shape, input.role, kind(&input.fill))).collect(),
+            atol,
+            rtol,
+            reads: case.steps[0].inputs.clone(),
+        }
     }
 }
 
@@ -192,20 +220,12 @@ fn the_case_of_an_op_is_like_those_of_its_family() {
     for case in cases::all().iter().filter(|case| case.steps.len() == 1 && case.repeats == 1) {
         let shapes: Vec<Shape> = case.inputs.iter().map(|input| input.shape).collect();
         let made = Case::of(&case.steps[0].op, &shapes);
-        let told = |case: &Case| {
-            let inputs: Vec<_> = case.inputs.iter().map(|input| (input.shape, input.role)).collect();
-            let fills: Vec<_> = case.inputs.iter().map(|input| std::mem::discriminant(&input.fill)).collect();
-            let Tolerance { atol, rtol, .. } = case.tolerance;
-            (case.family, inputs, fills, [atol, rtol].map(f64::to_bits), case.steps[0].inputs.clone())
-        };
-        assert_eq!(told(&made), told(case), "{}", case.name);
+        assert_eq!(Summary::of(&made), Summary::of(case), "{}", case.name);
         found.insert(case.family);
     }
-    assert_eq!(
-        found,
-        cases::FAMILIES.iter().map(|family| family.name).collect(),
-        "every family has such a case"
-    );
+    for family in FAMILIES {
+        assert!(found.contains(family.name), "{} has no case of one op that runs once", family.name);
+    }
 }
 
 #[test]
@@ -235,8 +255,8 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
 
 #[test]
 fn every_family_has_a_canary() {
-    for family in TESTED {
-        let case = cases::all().into_iter().filter(|case| case.family == *family).nth(1).unwrap();
+    for family in FAMILIES {
+        let case = family.cases().into_iter().nth(1).expect("a second case, larger than the first");
         let Tolerance { atol, rtol, .. } = case.tolerance;
         let expected = case.expected();
         let run = run(&case, &RunOptions::default());
@@ -354,10 +374,9 @@ fn every_half_is_decoded() {
     let run = run_on(&case, &[words.clone().collect()], &RunOptions::default());
     let words: Vec<f64> = words.map(f64::from).collect();
     let twin = cases::twin(&*case.steps[0].op, &[&words], &[case.inputs[0].shape]);
-    let Tolerance { atol, rtol, .. } = case.tolerance;
     let (got, want) = (Elements::Bytes.numbers(&run.output), twin.exact.unwrap());
-    assert_close("every half", &got, &want, atol, rtol);
-    assert_canary("every half", &got, &want, atol, rtol);
+    assert_within("every half", &got, &want, case.tolerance);
+    assert_canary("every half", &got, &want, case.tolerance.atol, case.tolerance.rtol);
 }
 
 /// And every byte is encoded to the half that is the nearest, whatever this device makes of powers.

@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::compare::{assert_canary, assert_close};
+use common::compare::{assert_canary, assert_within};
 use common::gpu::{Run, RunOptions, run, shared_gpu};
 use common::random::Random;
 use half::f16;
@@ -169,15 +169,17 @@ fn check(kernel: &'static Kernel, directions: &[bool]) {
                 steps: vec![Step { op: Arc::new(Gemm { kernel, sizes }), inputs: vec![0, 1] }],
                 repeats: 1,
                 pieces: 1,
-                tolerance: Tolerance { atol: 0.0, rtol: 0.0, reason: "stated below" },
+                tolerance: Tolerance {
+                    atol: 2.0 * f64::from(sizes.depth) / f64::from(1 << 24),
+                    rtol: 1e-6,
+                    reason: "each addition of numbers within ±1 rounds by 2⁻²⁴ of a sum that is seldom larger than \
+                             the root of their number; the factor 2 is for the exceptions",
+                },
             };
-            // Each of `depth` additions of numbers within ±1 rounds by 2⁻²⁴ of a sum that is seldom larger than
-            // the root of their number; the factor 2 is for the exceptions.
-            let atol = 2.0 * f64::from(sizes.depth) / f64::from(1 << 24);
             let whole = run(&case, &RunOptions { guards: true, ..RunOptions::default() });
             let got = written(&name, &whole, &m);
-            assert_close(&name, &got, &want, atol, 1e-6);
-            assert_canary(&name, &got, &want, atol, 1e-6);
+            assert_within(&name, &got, &want, case.tolerance);
+            assert_canary(&name, &got, &want, case.tolerance.atol, case.tolerance.rtol);
             let sliced = run(&case, &RunOptions { slices: true, ..RunOptions::default() });
             assert_eq!(whole.output, sliced.output, "{name}: slices make a difference");
         }

@@ -18,25 +18,32 @@ pub struct Comparison {
     pub worst_index: usize,
     /// What was found there, in words.
     pub detail: String,
+    /// Why that much error is allowed, where the tolerance says so.
+    pub reason: Option<&'static str>,
 }
 
 impl Comparison {
     /// Nothing wrong yet.
     fn faultless(name: &str) -> Self {
         let detail = "all equal".to_owned();
-        Self { name: name.to_owned(), worst_share: 0.0, worst_index: 0, detail }
+        Self { name: name.to_owned(), worst_share: 0.0, worst_index: 0, detail, reason: None }
     }
 
     /// What is wrong as a whole, and not by how much.
     fn wrong(name: &str, detail: String) -> Self {
-        Self { name: name.to_owned(), worst_share: f64::INFINITY, worst_index: 0, detail }
+        Self { name: name.to_owned(), worst_share: f64::INFINITY, worst_index: 0, detail, reason: None }
     }
 
     /// A single figure, such as the norm of a difference, that may be at most `allowed`.
     pub fn of_figure(name: &str, figure: f64, allowed: f64) -> Self {
         let worst_share = if figure.is_finite() { figure / allowed } else { f64::INFINITY };
         let detail = format!("{figure:.2e} where at most {allowed:.0e} is allowed");
-        Self { name: name.to_owned(), worst_share, worst_index: 0, detail }
+        Self { name: name.to_owned(), worst_share, worst_index: 0, detail, reason: None }
+    }
+
+    /// The same with the reason why that much error is allowed.
+    pub fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 
     /// Whether every element is within its tolerance.
@@ -52,7 +59,11 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:.3} % of the allowed error, {}", self.name, self.worst_share * 100.0, self.detail)
+        write!(f, "{}: {:.3} % of the allowed error, {}", self.name, self.worst_share * 100.0, self.detail)?;
+        match self.reason {
+            Some(reason) if !self.passes() => write!(f, ". Why that much is allowed: {reason}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,32 +98,66 @@ where
     worst
 }
 
+impl Tolerance {
+    /// For words of bits, in which any difference is one too many.
+    const BITS: Self = Self { atol: 0.0, rtol: 0.0, reason: "these are bits, and allow no error" };
+
+    /// [`compare`] with this tolerance; where that fails, the comparison gives the tolerance's reason.
+    pub fn compare<G, W>(&self, name: &str, got: &[G], want: &[W]) -> Comparison
+    where
+        G: Copy + Into<f64>,
+        W: Copy + Into<f64>,
+    {
+        compare(name, got, want, self.atol, self.rtol).because(self.reason)
+    }
+}
+
 /// What a run of a case left behind against what is expected of it: outputs and updated inputs within `tolerance`,
-/// side outputs to the bit, inputs that nobody may write unchanged, sentinels whole. Tells the worst of it.
+/// side outputs to the bit, inputs that no kernel may write unchanged, guards whole. The worst of these comparisons.
 pub fn compare_run(name: &str, case: &Case, tolerance: Tolerance, data: &CaseData, run: &Run) -> Comparison {
     if !run.overruns.is_empty() {
         return Comparison::wrong(name, run.overruns.join("; "));
     }
-    let Tolerance { atol, rtol, .. } = tolerance;
     let output = case.elements().numbers(&run.output);
     let expected = &data.expected;
-    let mut worst = compare(&format!("{name}, output"), &output, &expected.output, atol, rtol);
+    let mut worst = tolerance.compare(&format!("{name}, output"), &output, &expected.output);
     if run.sides.len() != expected.sides.len() {
         let detail = format!("{} side outputs where {} were expected", run.sides.len(), expected.sides.len());
         return Comparison::wrong(name, detail);
     }
     for (side, want) in run.sides.iter().zip(&expected.sides) {
-        // Words are bits: any difference is one too many.
-        worst = worst.or_worse(compare(&format!("{name}, side output"), side, want, 0.0, 0.0));
+        worst = worst.or_worse(Tolerance::BITS.compare(&format!("{name}, side output"), side, want));
     }
     for (index, (given, want)) in data.values.iter().zip(&expected.inputs).enumerate() {
         let name = format!("{name}, input {index}");
         let found = &run.inputs[index];
         if let Some(want) = want {
-            worst = worst.or_worse(compare(&name, &Elements::Floats.numbers(found), want, atol, rtol));
+            worst = worst.or_worse(tolerance.compare(&name, &Elements::Floats.numbers(found), want));
         } else if found != given {
-            return Comparison::wrong(&name, "it was changed, and nobody may write it".to_owned());
+            return Comparison::wrong(&name, "it was changed, and no kernel may write it".to_owned());
         }
     }
     worst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_that_fails_gives_the_reason_of_its_tolerance() {
+        let tolerance = Tolerance { atol: 0.5, rtol: 0.0, reason: "a level is rounded" };
+        let text = |got: f64| tolerance.compare("y", &[got], &[1.0]).to_string();
+        assert_eq!(
+            text(1.25),
+            "y: 50.000 % of the allowed error, worst at 0: 1.25e0 where 1e0 ± 5.0e-1 was expected"
+        );
+        assert!(
+            text(2.0).ends_with("was expected. Why that much is allowed: a level is rounded"),
+            "{}",
+            text(2.0)
+        );
+        let worse = tolerance.compare("y", &[1.0], &[1.0]).or_worse(compare("z", &[2.0], &[1.0], 0.1, 0.0));
+        assert!(!worse.to_string().contains("allowed:"), "the reason of another comparison: {worse}");
+    }
 }

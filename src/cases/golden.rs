@@ -10,7 +10,8 @@ use std::sync::Arc;
 use safetensors::{Dtype, SafeTensors};
 use web_time::Instant;
 
-use super::compare::{Comparison, compare};
+use super::Tolerance;
+use super::compare::Comparison;
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
@@ -45,6 +46,10 @@ const CONTENT_LAYER: &str = "conv4_2";
 const COST_WEIGHTS: [f32; 6] = [8.0, 8.0, 8.0, 8.0, 8.0, 10.0];
 /// The steps after which the pixels are known.
 const KNOWN_STEPS: [usize; 3] = [1, 5, 20];
+/// Why the pixels at the start may differ.
+const START: &str = "content and noise are mixed with two products and a sum, which round by 2⁻²⁴ each";
+/// Why a gradient, and a cost, may differ.
+const ROUNDING: &str = "all layers round in single precision, and add in another order";
 
 /// A file of numbers from elsewhere. What is not in it, or not a number, is a mistake of ours: its readers panic.
 #[derive(Debug)]
@@ -137,19 +142,21 @@ pub struct Allowed {
     pub pixels: [f64; KNOWN_STEPS.len()],
     /// A cost, by its name (total, style or content) and the step: |got / want − 1|.
     pub cost: fn(&str, usize) -> f64,
+    /// Why that much.
+    pub reason: &'static str,
 }
 
 impl Allowed {
     /// In single precision.
     pub const SINGLE: Self = Self {
         pixels: [1e-5, 1e-4, 1e-2],
-        // Rounding grows along the way; the content cost feels it first.
         cost: |name, step| match (name, step <= 10) {
             ("content", true) => 1e-3,
             ("content", false) => 3e-3,
             (_, true) => 2e-4,
             (_, false) => 1e-3,
         },
+        reason: "rounding grows from step to step; the content cost feels it first",
     };
 }
 
@@ -227,7 +234,7 @@ impl Path {
         let mut transfer =
             Transfer::prepare(engine, &content()?, &style()?, &Options::preset(Preset::Course)).await?;
         let init = relative_in_norm(&transfer.pixels().await?, &golden.f64("init"));
-        report("start", vec![Comparison::of_figure("start in norm", init, 1e-7)]);
+        report("start", vec![Comparison::of_figure("start in norm", init, 1e-7).because(START)]);
         let mut done = 0;
         for (known, allowed_pixels) in self.known_steps().zip(allowed.pixels) {
             let mut costs = Vec::new();
@@ -241,7 +248,7 @@ impl Path {
             let want = golden.f64(&format!("pixels_after_{known}"));
             let error = relative_in_norm(&transfer.pixels().await?, &want);
             let name = format!("pixels after {known}");
-            report(&name, vec![Comparison::of_figure(&name, error, allowed_pixels)]);
+            report(&name, vec![Comparison::of_figure(&name, error, allowed_pixels).because(allowed.reason)]);
         }
         Ok(())
     }
@@ -251,7 +258,8 @@ fn compare_costs(golden: &Numbers, allowed: &Allowed, step: usize, costs: &Costs
     [("total", costs.total), ("style", costs.style), ("content", costs.content)].map(|(name, got)| {
         let want = golden.f64(&format!("series.{name}"))[step];
         let error = (f64::from(got) / want - 1.0).abs();
-        Comparison::of_figure(&format!("{name} cost at step {step}"), error, (allowed.cost)(name, step))
+        let name_at_step = format!("{name} cost at step {step}");
+        Comparison::of_figure(&name_at_step, error, (allowed.cost)(name, step)).because(allowed.reason)
     })
 }
 
@@ -261,6 +269,15 @@ fn content() -> Result<Picture> {
 
 fn style() -> Result<Picture> {
     Picture::decode(STYLE, "style")
+}
+
+/// For the values of a layer.
+fn of_largest(want: &[f64]) -> Tolerance {
+    Tolerance {
+        atol: 1e-4 * largest(want),
+        rtol: 0.0,
+        reason: "1e-4 of the layer's largest value is what single precision and another order of the sums may cost",
+    }
 }
 
 /// The network's deepest layer that is compared.
@@ -277,9 +294,8 @@ pub async fn activations(engine: &Engine) -> Result<Vec<Comparison>> {
     let all = layers(engine, &golden.f32("init")).await?;
     let one = |(layer, shape, got): &(&str, Shape, Vec<f32>)| {
         let want = golden.f64(&format!("activation_at_init.{layer}"));
-        // 1e-4 of the layer's largest value: what single precision and another order of the sums may cost.
         let got = &got[..4 * shape.plane() as usize];
-        compare(&format!("activation {layer}"), got, &want, 1e-4 * largest(&want), 0.0)
+        of_largest(&want).compare(&format!("activation {layer}"), got, &want)
     };
     Ok(all.iter().map(one).collect())
 }
@@ -322,7 +338,7 @@ pub async fn grams(engine: &Engine) -> Result<Vec<Comparison>> {
         let channels = got.len().isqrt();
         let corner: Vec<f32> =
             (0..16).flat_map(|row| got[row * channels..row * channels + 16].to_vec()).collect();
-        compare(&format!("gram {layer}"), &corner, &want, 1e-4 * largest(&want), 0.0)
+        of_largest(&want).compare(&format!("gram {layer}"), &corner, &want)
     };
     Ok(STYLE_LAYERS.iter().zip(&grams).map(one).collect())
 }
@@ -366,10 +382,11 @@ pub async fn gradient(engine: &Engine) -> Result<Vec<Comparison>> {
     inputs.extend(STYLE_LAYERS.iter().zip(&grams).map(|(layer, gram)| (*layer, gram.as_slice())));
     let got = kept(engine, &tape, &inputs).await?;
     let error = relative_in_norm(&got[0], &golden.f64("gradient_at_init"));
-    let mut compared = vec![Comparison::of_figure("gradient in norm", error, 1e-3)];
+    let mut compared = vec![Comparison::of_figure("gradient in norm", error, 1e-3).because(ROUNDING)];
     for (layer, cost) in STYLE_LAYERS.iter().zip(&got[1..]) {
         let want = golden.f64(&format!("style_cost_at_init.{layer}"));
-        compared.push(compare(&format!("style cost {layer}"), cost, &want, 0.0, 1e-4));
+        let tolerance = Tolerance { atol: 0.0, rtol: 1e-4, reason: ROUNDING };
+        compared.push(tolerance.compare(&format!("style cost {layer}"), cost, &want));
     }
     Ok(compared)
 }

@@ -483,3 +483,93 @@ impl Family {
         case
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn repository(path: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+    }
+
+    /// The modules of a folder of `src`, each with its text; without the folder's own.
+    fn modules(folder: &str) -> Vec<(String, String)> {
+        let entries = fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let module = |path: PathBuf| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let file = if path.is_dir() { path.join("mod.rs") } else { path };
+            (name, fs::read_to_string(file).unwrap())
+        };
+        entries.map(module).filter(|(name, _)| name != "mod").collect()
+    }
+
+    /// An op's kernels, its rules, its twin and its cases bear one name. Names each of these places that was forgotten.
+    #[test]
+    fn every_op_has_its_four_places() {
+        let names = |folder: &str, mark: &str| -> BTreeSet<String> {
+            let marked = modules(folder).into_iter().filter(|(_, text)| text.contains(mark));
+            marked.map(|(name, _)| name).collect()
+        };
+        let places = [
+            ("src/ops", "the op", names("src/ops", "impl Op for ")),
+            ("src/reference", "the twin", names("src/reference", "pub fn ")),
+            ("src/cases", "the cases", names("src/cases", ": Family = Family {")),
+        ];
+        let all: BTreeSet<&String> = places.iter().flat_map(|(_, _, found)| found).collect();
+        let mut forgotten = Vec::new();
+        for (folder, what, found) in &places {
+            let declarations = fs::read_to_string(repository(folder).join("mod.rs")).unwrap();
+            for op in &all {
+                if !found.contains(*op) {
+                    forgotten.push(format!("{what} in {folder}/{op}.rs"));
+                } else if !declarations.contains(&format!("mod {op};\n")) {
+                    forgotten.push(format!("the line `mod {op};` in {folder}/mod.rs"));
+                }
+            }
+        }
+        let list = fs::read_to_string(repository("src/cases/mod.rs")).unwrap();
+        for (op, text) in modules("src/cases") {
+            for (before, _) in text.match_indices(": Family = Family {") {
+                let name = text[..before].rsplit(' ').next().unwrap();
+                if !list.contains(&format!("    &{op}::{name},\n")) {
+                    forgotten.push(format!("the line `&{op}::{name},` in FAMILIES of src/cases/mod.rs"));
+                }
+            }
+        }
+        assert!(forgotten.is_empty(), "forgotten: {}", forgotten.join("; "));
+    }
+
+    #[test]
+    fn every_op_is_of_one_family_and_every_case_of_its_own() {
+        let mut names = BTreeSet::new();
+        for family in FAMILIES {
+            for case in family.cases() {
+                let Case { name, steps, .. } = &case;
+                assert_eq!(case.family, family.name, "{name}");
+                assert!(names.insert(name.clone()), "{name} is there twice");
+                let op = &*steps.last().unwrap().op;
+                let Recorded { tape, .. } = case.record().unwrap();
+                let inputs = &tape.nodes().last().unwrap().inputs;
+                let shapes: Vec<Shape> = inputs.iter().map(|input| tape.shape(*input)).collect();
+                let claimed = FAMILIES.iter().filter(|family| (family.of)(op, &shapes).is_some());
+                let claimed: Vec<&str> = claimed.map(|family| family.name).collect();
+                assert_eq!(claimed, [family.name], "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_reason_of_a_tolerance_holds_a_gap() {
+        for case in all() {
+            for Tolerance { reason, .. } in [case.tolerance, case.tolerance_in_half()] {
+                assert!(reason.len() > 20, "{}: {reason:?}", case.name);
+                assert!(!reason.contains("  ") && !reason.contains('\n'), "{}: {reason:?}", case.name);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The library's comparison as assertions.
 
+use impasto::cases::Tolerance;
 pub(crate) use impasto::cases::compare::{Comparison, compare};
 
 /// Prints the share of the allowed error that was used, and panics when it is more than all.
@@ -17,6 +18,16 @@ where
     W: Copy + Into<f64>,
 {
     assert_passes(&compare(name, got, want, atol, rtol));
+}
+
+/// The same with the reason of a tolerance.
+#[track_caller]
+pub(crate) fn assert_within<G, W>(name: &str, got: &[G], want: &[W], tolerance: Tolerance)
+where
+    G: Copy + Into<f64>,
+    W: Copy + Into<f64>,
+{
+    assert_passes(&tolerance.compare(name, got, want));
 }
 
 /// The canary: takes a `got` that is right, moves one element at a time (the first, the middle and the last)
