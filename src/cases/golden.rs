@@ -21,7 +21,7 @@ use crate::ops::gram::Gram;
 use crate::ops::squared_error::SquaredError;
 use crate::ops::weighted_sum::WeightedSum;
 use crate::ops::{KernelChoice, Shape};
-use crate::picture::Picture;
+use crate::picture::{Extent, Picture};
 use crate::transfer::{Costs, Engine, Options, Preset, Transfer};
 
 macro_rules! fixture {
@@ -34,8 +34,8 @@ const GOLDEN: &[u8] = fixture!("golden-97x75.safetensors");
 const CONTENT: &[u8] = fixture!("content-97x75.png");
 const STYLE: &[u8] = fixture!("style-90x64.png");
 
-/// Width and height of the content and of the style.
-pub const SIZES: [(u32, u32); 2] = [(97, 75), (90, 64)];
+/// The extents of the content and of the style.
+pub const SIZES: [Extent; 2] = [Extent::new(97, 75), Extent::new(90, 64)];
 /// The pixels of the golden run.
 pub const PIXELS: Shape = Shape::new(3, 75, 97);
 /// Its style layers.

@@ -128,8 +128,7 @@ pub struct Dimensions {
 impl Dimensions {
     fn new(input: Shape, output: Shape) -> Self {
         let larger = if input.plane() > output.plane() { input } else { output };
-        let plane = Extent { width: larger.w, height: larger.h };
-        Self { read: input.c, written: output.c, plane }
+        Self { read: input.c, written: output.c, plane: Extent::new(larger.w, larger.h) }
     }
 
     /// Those of the largest input and the output.

@@ -4,6 +4,7 @@ use super::twin::{as_words, bytes, plane};
 use super::{Case, Dimensions, Elements, Family, Fill, MANY, OwnCase, Tolerance, Twin, input};
 use crate::ops::Shape;
 use crate::ops::preprocess::{Postprocess, Preprocess};
+use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static PREPROCESS: Family = Family {
@@ -43,21 +44,23 @@ fn preprocess_tolerance() -> Tolerance {
 /// The channel means that the network was trained with, RGB.
 const MEAN: [f32; 3] = [123.68, 116.779, 103.939];
 
-/// Height and width.
-const SIZES: [(u32, u32); 3] = [(1, 1), (5, 7), (61, 67)];
+const SIZES: [Extent; 3] = [Extent::new(1, 1), Extent::new(7, 5), Extent::new(67, 61)];
 
 fn preprocess() -> Vec<Case> {
-    let cases = SIZES.into_iter().chain([(MANY.h, MANY.w)]).map(|(h, w)| {
-        let inputs = vec![input(Shape::new(1, h, w), Fill::Rgba)];
-        PREPROCESS.case(format!("{h}×{w}"), Preprocess { mean: MEAN }, inputs, preprocess_tolerance())
+    let many = Extent { width: MANY.w, height: MANY.h };
+    let cases = SIZES.into_iter().chain([many]).map(|Extent { width, height }| {
+        let inputs = vec![input(Shape::new(1, height, width), Fill::Rgba)];
+        let what = format!("{height}×{width}");
+        PREPROCESS.case(what, Preprocess { mean: MEAN }, inputs, preprocess_tolerance())
     });
     cases.collect()
 }
 
 fn postprocess() -> Vec<Case> {
-    let cases = SIZES.into_iter().chain([(211, 199)]).map(|(h, w)| {
-        let inputs = vec![input(Shape::new(3, h, w), Fill::Pixels(MEAN))];
-        POSTPROCESS.case(format!("{h}×{w}"), Postprocess { mean: MEAN }, inputs, Tolerance::EXACT)
+    let cases = SIZES.into_iter().chain([Extent::new(199, 211)]).map(|Extent { width, height }| {
+        let inputs = vec![input(Shape::new(3, height, width), Fill::Pixels(MEAN))];
+        let what = format!("{height}×{width}");
+        POSTPROCESS.case(what, Postprocess { mean: MEAN }, inputs, Tolerance::EXACT)
     });
     cases.collect()
 }

@@ -5,6 +5,7 @@ use super::twin::{bytes, plane};
 use super::{Case, Dimensions, Elements, Family, Fill, OwnCase, Tolerance, Twin, input};
 use crate::ops::Shape;
 use crate::ops::resample::Resample;
+use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
@@ -39,24 +40,25 @@ fn tolerance(op: Resample, x: Shape) -> Tolerance {
 fn list() -> Vec<Case> {
     // Smaller, larger, one side each way, by little, as they are.
     [
-        ((1, 1), (1, 1)),
-        ((1, 1), (5, 3)),
-        ((5, 7), (1, 1)),
-        ((7, 5), (13, 11)),
-        ((2, 3), (37, 41)),
-        ((61, 67), (23, 19)),
-        ((61, 67), (60, 68)),
-        ((41, 37), (41, 37)),
-        ((127, 31), (31, 127)),
-        ((211, 199), (97, 211)),
-        ((331, 337), (17, 13)),
+        (Extent::new(1, 1), Extent::new(1, 1)),
+        (Extent::new(1, 1), Extent::new(3, 5)),
+        (Extent::new(7, 5), Extent::new(1, 1)),
+        (Extent::new(5, 7), Extent::new(11, 13)),
+        (Extent::new(3, 2), Extent::new(41, 37)),
+        (Extent::new(67, 61), Extent::new(19, 23)),
+        (Extent::new(67, 61), Extent::new(68, 60)),
+        (Extent::new(37, 41), Extent::new(37, 41)),
+        (Extent::new(31, 127), Extent::new(127, 31)),
+        (Extent::new(199, 211), Extent::new(211, 97)),
+        (Extent::new(337, 331), Extent::new(13, 17)),
         // More than 65535 workgroups between the two passes.
-        ((2, 70_001), (61, 5)),
+        (Extent::new(70_001, 2), Extent::new(5, 61)),
     ]
-    .map(|((h, w), (height, width))| {
-        let x = Shape::new(1, h, w);
+    .map(|(before, after)| {
+        let x = Shape::new(1, before.height, before.width);
+        let Extent { width, height } = after;
         let op = Resample { height, width };
-        let what = format!("{h}×{w} to {height}×{width}");
+        let what = format!("{}×{} to {height}×{width}", before.height, before.width);
         FORWARD.case(what, op, vec![input(x, Fill::Rgba)], tolerance(op, x))
     })
     .into()

@@ -7,6 +7,7 @@ use super::twin::{as_words, bytes, plane, rounded, words};
 use super::{Case, Dimensions, Elements, Family, Fill, Input, OwnCase, Tolerance, Twin, input};
 use crate::ops::Shape;
 use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
+use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static DECODE: Family = Family {
@@ -103,37 +104,44 @@ fn texels(format: TexelFormat, h: u32, pitch: u32) -> Input {
 const RGBA8: TexelFormat = TexelFormat::Rgba8;
 const RGBA16: TexelFormat = TexelFormat::Rgba16Float;
 
-/// Format, height, width and pitch. Without padding, with a copy's (64 words), and with one that puts the texels of
-/// two words at odd places.
-const SIZES: [(TexelFormat, u32, u32, u32); 9] = [
-    (RGBA8, 1, 1, 1),
-    (RGBA8, 5, 7, 64),
-    (RGBA8, 67, 61, 64),
-    (RGBA8, 29, 97, 98),
-    (RGBA16, 1, 1, 2),
-    (RGBA16, 7, 5, 64),
-    (RGBA16, 1, 64, 128),
-    (RGBA16, 61, 67, 192),
-    (RGBA16, 37, 41, 83),
+/// A texture's format and extent, and the words from one row to the next.
+type Texture = (TexelFormat, Extent, u32);
+
+/// Without padding, with a copy's (64 words), and with one that puts the texels of two words at odd places.
+const SIZES: [Texture; 9] = [
+    (RGBA8, Extent::new(1, 1), 1),
+    (RGBA8, Extent::new(7, 5), 64),
+    (RGBA8, Extent::new(61, 67), 64),
+    (RGBA8, Extent::new(97, 29), 98),
+    (RGBA16, Extent::new(1, 1), 2),
+    (RGBA16, Extent::new(5, 7), 64),
+    (RGBA16, Extent::new(64, 1), 128),
+    (RGBA16, Extent::new(67, 61), 192),
+    (RGBA16, Extent::new(41, 37), 83),
 ];
+
+fn described((format, Extent { width, height }, pitch): Texture) -> String {
+    format!("{height}×{width} {format:?} in rows of {pitch}")
+}
 
 fn decode() -> Vec<Case> {
     // More than 65535 workgroups.
-    let cases = SIZES.into_iter().chain([(RGBA8, 2053, 2049, 2112)]).map(|(format, h, width, pitch)| {
-        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+    let cases = SIZES.into_iter().chain([(RGBA8, Extent::new(2049, 2053), 2112)]).map(|texture| {
+        let (format, Extent { width, height }, pitch) = texture;
         let op = DecodeTexels { format, width };
-        DECODE.case(what, op, vec![texels(format, h, pitch)], decode_tolerance(format))
+        let inputs = vec![texels(format, height, pitch)];
+        DECODE.case(described(texture), op, inputs, decode_tolerance(format))
     });
     cases.collect()
 }
 
 fn encode() -> Vec<Case> {
     // More than 65535 workgroups.
-    let cases = SIZES.into_iter().chain([(RGBA8, 1201, 3001, 3520)]).map(|(format, h, width, pitch)| {
-        let what = format!("{h}×{width} {format:?} in rows of {pitch}");
+    let cases = SIZES.into_iter().chain([(RGBA8, Extent::new(3001, 1201), 3520)]).map(|texture| {
+        let (format, Extent { width, height }, pitch) = texture;
         let op = EncodeTexels { format, pitch };
-        let inputs = vec![input(Shape::new(1, h, width), Fill::Rgba)];
-        ENCODE.case(what, op, inputs, encode_tolerance(format))
+        let inputs = vec![input(Shape::new(1, height, width), Fill::Rgba)];
+        ENCODE.case(described(texture), op, inputs, encode_tolerance(format))
     });
     cases.collect()
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::OptionName;
 use impasto::ops::conv::Algorithm;
 use impasto::ops::{KernelChoice, Precision};
-use impasto::picture::Size;
+use impasto::picture::{Extent, Size};
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
 use super::words::argument;
@@ -294,10 +294,10 @@ impl Doctor {
 
 impl Bench {
     /// Width and height.
-    pub(super) fn sides(&self) -> Result<(u32, u32)> {
+    pub(super) fn extent(&self) -> Result<Extent> {
         Ok(match self.size.parse()? {
-            Size::Within { width, height } => (width, height),
-            Size::LongerSide(side) => (side, (side - side / 4).max(1)),
+            Size::Within { width, height } => Extent { width, height },
+            Size::LongerSide(side) => Extent { width: side, height: (side - side / 4).max(1) },
         })
     }
 

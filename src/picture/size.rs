@@ -5,13 +5,25 @@ use std::str::FromStr;
 
 use crate::error::{Error, OptionName, Result};
 
-/// Width and height.
+/// Width and height of a picture or of a plane of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extent {
     /// Columns.
     pub width: u32,
     /// Rows.
     pub height: u32,
+}
+
+impl Extent {
+    /// An extent of `width` columns and `height` rows.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Width and height.
+    pub const fn sides(self) -> (u32, u32) {
+        (self.width, self.height)
+    }
 }
 
 /// How large a picture is to be: never larger than it is, and always with its own aspect.

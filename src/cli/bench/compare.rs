@@ -72,6 +72,8 @@ impl<'a> Comparison<'a> {
 
 #[cfg(test)]
 mod tests {
+    use impasto::picture::Extent;
+
     use super::super::report::{Peak, Step};
     use super::*;
 
@@ -97,7 +99,7 @@ mod tests {
             driver: "d".into(),
             peak: Peak { fma_gflops: 1.0, copy_gbps: 1.0 },
             kernels,
-            step: Step::new((4, 3), 1.0),
+            step: Step::new(Extent::new(4, 3), 1.0),
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 use impasto::gpu::Gpu;
 use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
 use impasto::ops::conv::Choices;
-use impasto::picture::{Picture, Size};
+use impasto::picture::{Extent, Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 
 use super::busy::Busy;
@@ -36,7 +36,7 @@ const MEASURING: &str = "measuring; the results come at the end";
 
 /// Measures, and tells and writes the results.
 pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
-    let (size, threshold) = (arguments.sides()?, arguments.threshold()?);
+    let (size, threshold) = (arguments.extent()?, arguments.threshold()?);
     fn named<'a>(options: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
         options.iter().filter_map(|(name, path)| Some((*name, path.as_deref()?))).collect()
     }
@@ -107,7 +107,7 @@ fn row_key(kernel: &str, place: &Place) -> (String, &'static str, Option<String>
 
 async fn measure(
     engine: &Engine,
-    size: (u32, u32),
+    size: Extent,
     trials: Vec<Trial>,
     filter: Option<&str>,
     busy: &Busy,
@@ -214,13 +214,13 @@ fn bytes(program: &Program, dispatch: &PlannedDispatch) -> u64 {
 }
 
 /// Times steps of a transfer between generated pictures with the default options.
-async fn step(engine: &Engine, size: (u32, u32)) -> Result<Step> {
-    let (width, height) = size;
+async fn step(engine: &Engine, size: Extent) -> Result<Step> {
+    let Extent { width, height } = size;
     let mut options = Options::preset(Preset::Course);
     options.size = Size::Within { width, height };
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
     // As a first run does: by the methods that are the fastest here.
-    let plan = Transfer::plan(engine, size, size, &options)?;
+    let plan = Transfer::plan(engine, size.sides(), size.sides(), &options)?;
     let engine = &engine.with_choices(engine.measure(&plan).await?);
     let mut transfer = Transfer::prepare(engine, &content, &style, &options).await?;
     let mut seconds = Vec::new();
@@ -248,7 +248,7 @@ fn methods(choices: &Choices) -> String {
 }
 
 /// A picture of waves.
-fn picture((width, height): (u32, u32), seed: u64) -> Result<Picture> {
+fn picture(Extent { width, height }: Extent, seed: u64) -> Result<Picture> {
     let places = (0..u64::from(height)).flat_map(|y| (0..u64::from(width)).map(move |x| (x, y)));
     let rgb = places.flat_map(|(x, y)| [1, 2, 3].map(|c| ((x * 7 * seed + y * 5 + x * y * c) % 251) as u8));
     Ok(Picture::from_rgb(width, height, rgb.collect())?)

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use impasto::picture::Extent;
 use serde::{Deserialize, Serialize};
 
 use super::run::Seconds;
@@ -128,7 +129,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    pub(super) fn new((width, height): (u32, u32), seconds: f64) -> Self {
+    pub(super) fn new(Extent { width, height }: Extent, seconds: f64) -> Self {
         let pixels = f64::from(width) * f64::from(height);
         let conv_equivalent_gflops = CONVOLUTION_MFLOP_A_PIXEL * pixels / seconds / 1e3;
         Self { width, height, seconds, conv_equivalent_gflops, methods: String::new() }
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_step_is_told_in_plain_convolutions() {
-        let step = Step::new((400, 300), 2.0);
+        let step = Step::new(Extent::new(400, 300), 2.0);
         assert!((step.conv_equivalent_gflops - 90.6).abs() < 1e-9, "{step:?}");
     }
 

@@ -10,12 +10,13 @@ use impasto::nn::VGG19;
 use impasto::ops::conv::Method;
 use impasto::ops::preprocess::{Postprocess, Preprocess};
 use impasto::ops::{KernelChoice, Shape};
+use impasto::picture::Extent;
 use impasto::transfer::{Options, Preset, record_step};
 
 use crate::cli::Result;
 
-/// Height and width of the plane that a layer is checked on: odd before pooling, no multiple of a tile.
-const CHECKED_PLANE: (u32, u32) = (9, 12);
+/// The plane that a layer is checked on: odd before pooling, no multiple of a tile.
+const CHECKED_PLANE: Extent = Extent::new(12, 9);
 
 /// An op of the step, on tensors of its own.
 #[derive(Clone, Debug)]
@@ -83,8 +84,8 @@ fn variants(limits: &Limits, naive: bool) -> Vec<Limits> {
     variants
 }
 
-/// Every way to run every op of a default step of a picture of `size` (width, height), and of its way in and out.
-pub(super) fn trials(size: (u32, u32), limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
+/// Every way to run every op of a default step of a picture of `size`, and of its way in and out.
+pub(super) fn trials(size: Extent, limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
     let [merged, separate, pictures] = subjects(size)?;
     let mut trials = Vec::new();
     for subject in merged.into_iter().chain(pictures) {
@@ -134,13 +135,13 @@ fn kernels(program: &Program) -> Vec<&'static Kernel> {
 }
 
 /// The subjects of the merged step, of the step before merging, and of the pictures' way in and out.
-fn subjects(size: (u32, u32)) -> Result<[Vec<Subject>; 3]> {
+fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
     let full = tapes(size)?;
     // The same ops on pictures whose planes are the small one from one block on: the planes of block n are
     // 2ⁿ⁻¹ times smaller than the picture.
     let blocks = VGG19.iter().map(|layer| layer.block).max().unwrap_or(1);
-    let (height, width) = CHECKED_PLANE;
-    let small = (0..blocks).map(|halvings| tapes((width << halvings, height << halvings)));
+    let Extent { width, height } = CHECKED_PLANE;
+    let small = (0..blocks).map(|halvings| tapes(Extent::new(width << halvings, height << halvings)));
     let small = small.collect::<Result<Vec<_>>>()?;
     let of_tape = |which: usize| -> Result<Vec<Subject>> {
         let nodes = full[which].nodes().iter().enumerate();
@@ -154,11 +155,11 @@ fn subjects(size: (u32, u32)) -> Result<[Vec<Subject>; 3]> {
     Ok([of_tape(0)?, of_tape(1)?, of_tape(2)?])
 }
 
-fn tapes((width, height): (u32, u32)) -> Result<[Tape; 3]> {
-    let step = record_step(&Options::preset(Preset::Course), (width, height))?;
+fn tapes(size: Extent) -> Result<[Tape; 3]> {
+    let step = record_step(&Options::preset(Preset::Course), size.sides())?;
     let mut pictures = Tape::new();
     let mean = [128.0; 3];
-    let picture = pictures.external("picture", Shape::new(1, height, width), Role::Workspace);
+    let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
     let pixels = pictures.record(Preprocess { mean }, &[picture], "picture")?;
     pictures.record(Postprocess { mean }, &[pixels], "picture")?;
     Ok([fuse(&step), step, pictures])

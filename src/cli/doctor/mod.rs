@@ -11,6 +11,7 @@ use impasto::cases::{self, Case};
 use impasto::gpu::{DeviceRequest, Gpu, Kernel, Pipelines};
 use impasto::nn::Weights;
 use impasto::ops::{Capabilities, KERNELS};
+use impasto::picture::Extent;
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 
 use super::busy::Busy;
@@ -163,7 +164,7 @@ async fn golden(engine: &Engine, paths: &[Path], busy: &Busy) -> Vec<GoldenRun> 
 
 /// What a step of the golden run is made of.
 fn golden_kernels(engine: &Engine) -> Result<Vec<&'static str>> {
-    let [content, style] = cases::golden::SIZES;
+    let [content, style] = cases::golden::SIZES.map(Extent::sides);
     let plan = Transfer::plan(engine, content, style, &Options::preset(Preset::Course))?;
     Ok(plan.step.program.dispatches.iter().map(|dispatch| dispatch.kernel.name).collect())
 }
