@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 mod common;
 
-use common::studio::{SHALLOW, Studio};
+use common::test_folder::{SHALLOW, TestFolder};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn sorted<const N: usize>(mut keys: [&str; N]) -> Vec<&str> {
 
 #[test]
 fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let arguments = ["-o", "out.png", "--steps", "5", "--save-every", "2", "--trace", "trace.jsonl"];
     let assert = studio.paint(&arguments).success().stdout(is_empty());
     // A pipe: plain lines, the time that it will take after the first step, the picture at the end.
@@ -55,7 +55,7 @@ fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
 
 #[test]
 fn a_long_run_on_a_pipe_tells_every_twentieth_step() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
     let arguments = ["content.png", "style.jpg", "-o", "out.png", "--steps", "41"];
     let assert = studio.command(&arguments).args(layers).assert().success();
@@ -71,7 +71,7 @@ fn a_long_run_on_a_pipe_tells_every_twentieth_step() {
 
 #[test]
 fn quiet_is_quiet_and_the_same_seed_gives_the_same_file() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     for (name, seed) in [("a.png", "7"), ("b.png", "7"), ("c.png", "8")] {
         let arguments = ["-o", name, "--steps", "3", "--seed", seed, "--quiet"];
         studio.paint(&arguments).success().stdout(is_empty()).stderr(is_empty());
@@ -82,7 +82,7 @@ fn quiet_is_quiet_and_the_same_seed_gives_the_same_file() {
 
 #[test]
 fn no_step_at_all_gives_the_start_its_costs_and_its_plan() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let arguments =
         ["-o", "out.png", "--steps", "0", "--init", "content", "--trace", "t", "--plan", "p", "-q"];
     studio.paint(&arguments).success();
@@ -96,7 +96,7 @@ fn no_step_at_all_gives_the_start_its_costs_and_its_plan() {
 
 #[test]
 fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.picture("start.png", 16, 50, 3);
     let start = ["--steps", "0", "--init", "start.png", "-q"];
     studio.paint(&["-o", "start-as-it-is.png"].iter().chain(&start).copied().collect::<Vec<_>>()).success();
@@ -108,7 +108,7 @@ fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
 
 #[test]
 fn sizes_fit_and_the_ending_names_the_format() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.paint(&["-o", "out.JPG", "--steps", "0", "--size", "16", "-q"]).success();
     assert!(studio.read("out.JPG").starts_with(b"\xff\xd8"));
     assert_eq!((studio.decoded("out.JPG").width(), studio.decoded("out.JPG").height()), (16, 12));
@@ -118,7 +118,7 @@ fn sizes_fit_and_the_ending_names_the_format() {
 
 #[test]
 fn costs_with_weight_zero_are_told() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.paint(&["-o", "o.png", "--steps", "1", "--alpha", "0", "--trace", "t", "-q"]).success();
     studio.paint(&["-o", "o.png", "--steps", "1", "--beta", "0", "--trace", "u", "-q"]).success();
     for entry in studio.json_lines("t").iter().chain(&studio.json_lines("u")) {
@@ -131,7 +131,7 @@ fn costs_with_weight_zero_are_told() {
 
 #[test]
 fn the_plan_of_explain_is_that_of_a_run() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     // The first run measures, the second and `explain` remember.
     for _ in 0..2 {
         studio.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
@@ -188,7 +188,7 @@ fn the_plan_of_explain_is_that_of_a_run() {
 
 #[test]
 fn devices_are_listed_and_can_be_chosen() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let assert = studio.run(&["devices"]).success().stderr(is_empty());
     let list = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let name = list.strip_prefix("0: ").unwrap().split_once(" (default)\n").unwrap().0;
@@ -208,7 +208,7 @@ fn devices_are_listed_and_can_be_chosen() {
 
 #[test]
 fn help_and_version_go_to_stdout() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let assert = studio.run(&["--version"]).success().stderr(is_empty());
     assert.stdout(
         starts_with(concat!("impasto ", env!("CARGO_PKG_VERSION"), "\n"))
@@ -222,7 +222,7 @@ fn help_and_version_go_to_stdout() {
 
 #[test]
 fn wrong_arguments_exit_with_2() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let o = "out.png";
     for (arguments, message) in [
         (vec![], "--output"),
@@ -271,7 +271,7 @@ fn wrong_arguments_exit_with_2() {
 
 #[test]
 fn files_that_are_not_what_is_needed_exit_with_1() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     fs::write(studio.path("text.png"), "not a picture").unwrap();
     fs::write(studio.path("cut.png"), &studio.read("content.png")[..60]).unwrap();
     fs::create_dir(studio.path("folder.png")).unwrap();
@@ -294,7 +294,7 @@ fn files_that_are_not_what_is_needed_exit_with_1() {
 
 #[test]
 fn places_that_cannot_be_written_to_are_refused_before_the_first_step() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     fs::create_dir(studio.path("folder.png")).unwrap();
     studio.refuses(1, &["-o", "none/out.png"], "there is no folder none");
     // A folder that even root cannot write to: a file.
@@ -311,7 +311,7 @@ fn places_that_cannot_be_written_to_are_refused_before_the_first_step() {
 
 #[test]
 fn nothing_that_is_read_is_written() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.picture("out-00004.png", 8, 8, 4);
     fs::create_dir(studio.path("sub")).unwrap();
     let same = "names the same file as";
@@ -339,7 +339,7 @@ fn nothing_that_is_read_is_written() {
 #[cfg(unix)]
 #[test]
 fn links_are_seen_through() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     std::os::unix::fs::symlink("content.png", studio.path("link.png")).unwrap();
     fs::hard_link(studio.path("content.png"), studio.path("hard.png")).unwrap();
     studio.refuses(1, &["-o", "link.png"], "names the same file as CONTENT");
@@ -357,7 +357,7 @@ fn links_are_seen_through() {
 
 #[test]
 fn a_failing_run_keeps_the_old_result() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     fs::write(studio.path("out.png"), "old").unwrap();
     let arguments = ["-o", "out.png", "--steps", "9", "--learning-rate", "3e38", "--trace", "t"];
     let assert = studio.paint(&arguments).code(1).stdout(is_empty());
@@ -375,7 +375,7 @@ fn a_failing_run_keeps_the_old_result() {
 
 #[test]
 fn files_may_be_called_like_commands() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     fs::copy(studio.path("content.png"), studio.path("devices")).unwrap();
     fs::copy(studio.path("style.jpg"), studio.path("device")).unwrap();
     let arguments = ["./devices", "device", "-o", "out.png", "--steps", "0", "-q"];
@@ -390,7 +390,7 @@ fn files_may_be_called_like_commands() {
 #[cfg(unix)]
 mod signals {
     use super::*;
-    use common::studio::{Running, end};
+    use common::test_folder::{Running, end};
     use std::io::BufReader;
     use std::process::{Command, Stdio};
 
@@ -400,7 +400,7 @@ mod signals {
     #[test]
     fn the_first_signal_writes_the_picture_so_far() {
         for (signal, code) in [("INT", 130), ("TERM", 143)] {
-            let studio = Studio::new();
+            let studio = TestFolder::new();
             let (child, stderr) = studio.started(&ENDLESS, "the first step took");
             let (ended, said) = end(child, stderr, &[signal]);
             assert_eq!(ended, Some(code), "{said}");
@@ -412,7 +412,7 @@ mod signals {
 
     #[test]
     fn the_second_signal_ends_at_once() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         // Writing to a pipe that nobody reads takes for ever.
         assert!(Command::new("mkfifo").arg(studio.path("out.png")).status().unwrap().success());
         let (child, stderr) = studio.started(&ENDLESS, "the first step took");
@@ -423,7 +423,7 @@ mod signals {
 
     #[test]
     fn before_the_first_step_there_is_nothing_to_write() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         studio.picture("content.png", 400, 300, 1);
         studio.picture("style.jpg", 400, 300, 2);
         // A pipe holds the run up for as long as it is read, before anything is prepared.
@@ -448,7 +448,7 @@ mod signals {
 
 // ---- how convolutions are done ----
 
-impl Studio {
+impl TestFolder {
     /// Plans a run with `arguments`, and returns the plan.
     fn planned(&self, arguments: &[&str]) -> Value {
         let usual = ["-o", "out.png", "--steps", "0", "--plan", "p.json", "-q"];
@@ -478,7 +478,7 @@ fn methods(plan: &Value) -> Vec<&str> {
 
 #[test]
 fn what_the_first_run_measures_the_second_remembers() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     assert!(studio.explained(&[]).contains("the first run measures them"));
     assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
     let arguments = ["-o", "out.png", "--steps", "0"];
@@ -506,7 +506,7 @@ fn what_the_first_run_measures_the_second_remembers() {
 
 #[test]
 fn a_portable_device_has_no_subgroups_and_remembers_nothing() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let plan = studio.planned(&["--portable"]);
     let dispatches = plan["dispatches"].as_array().unwrap();
     let subgroup = |dispatch: &&Value| dispatch["kernel"].as_str().unwrap().contains("subgroup");
@@ -516,7 +516,7 @@ fn a_portable_device_has_no_subgroups_and_remembers_nothing() {
 
 #[test]
 fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.planned(&[]);
     let path = studio.remembered();
     let good: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -549,7 +549,7 @@ fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
 
 #[test]
 fn where_nothing_can_be_kept_a_fixed_table_counts() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     // A folder that even root cannot write to: a file. And none at all.
     let in_a_file = studio.path("content.png").join("cache");
     for cache in [in_a_file.as_os_str(), std::ffi::OsStr::new("")] {
@@ -564,7 +564,7 @@ fn where_nothing_can_be_kept_a_fixed_table_counts() {
 
 #[test]
 fn an_algorithm_can_be_asked_for_and_memory_saved() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     for algorithm in ["winograd", "gemm", "direct", "naive"] {
         let plan = studio.planned(&["--algorithm", algorithm]);
         let methods = methods(&plan);
@@ -590,7 +590,7 @@ fn an_algorithm_can_be_asked_for_and_memory_saved() {
 /// Few kernels on a small picture.
 const BRIEF: [&str; 5] = ["bench", "--size", "64x48", "--filter", "pool"];
 
-fn text(studio: &Studio, name: &str) -> String {
+fn text(studio: &TestFolder, name: &str) -> String {
     fs::read_to_string(studio.path(name)).unwrap()
 }
 
@@ -600,7 +600,7 @@ fn built_in(name: &str) -> String {
 
 #[test]
 fn a_benchmark_is_told_written_drawn_and_compared() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let assert = studio.command(&BRIEF).args(["--json", "new.json", "--svg", "roof.svg"]).assert().success();
     assert.stdout(
         contains("pool_forward")
@@ -681,7 +681,7 @@ fn a_benchmark_is_told_written_drawn_and_compared() {
 
 #[test]
 fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     fs::write(studio.path("notes.json"), "{\"adapter\": 3}").unwrap();
     let refused = |code: i32, arguments: &[&str], message: &str| {
         let assert = studio.command(&["bench"]).args(arguments).assert().code(code).stdout(is_empty());
@@ -707,7 +707,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
 
 #[test]
 fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let original = built_in("pool_forward");
     let run = |name: &str, text: &str| {
         fs::write(studio.path(name), text).unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use common::fault::{Fault, FaultLayer, Report};
-use common::studio::{SHALLOW, Studio};
+use common::test_folder::{SHALLOW, TestFolder};
 use impasto::picture::Picture;
 use impasto::transfer::{Checkpoint, Engine, Options, Preset, StyleLayer, Transfer};
 use impasto::{Error, Result, wgpu};
@@ -36,19 +36,19 @@ const UNDER_WAY: u64 = 12 << 20;
 const SMALLER: &str = "going on as with --low-memory";
 
 /// Pictures of which a step takes several submissions, and a layer before the driver.
-struct Laboratory(Studio);
+struct Laboratory(TestFolder);
 
 impl Deref for Laboratory {
-    type Target = Studio;
+    type Target = TestFolder;
 
-    fn deref(&self) -> &Studio {
+    fn deref(&self) -> &TestFolder {
         &self.0
     }
 }
 
 impl Laboratory {
     fn new() -> Self {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         studio.picture("content.png", 64, 48, 1);
         Self(studio)
     }

@@ -7,7 +7,7 @@ mod common;
 use std::collections::HashMap;
 use std::fs;
 
-use common::studio::{SHALLOW, Studio};
+use common::test_folder::{SHALLOW, TestFolder};
 use impasto::transfer::Checkpoint;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -16,20 +16,20 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The trace without its times.
-fn costs(studio: &Studio, name: &str) -> Vec<[Value; 4]> {
+fn costs(studio: &TestFolder, name: &str) -> Vec<[Value; 4]> {
     let lines = studio.json_lines(name);
     lines.iter().map(|line| ["step", "total", "content", "style"].map(|key| line[key].clone())).collect()
 }
 
 /// Paints nine steps without a break, and returns the file's bytes.
-fn uninterrupted(studio: &Studio) -> Vec<u8> {
+fn uninterrupted(studio: &TestFolder) -> Vec<u8> {
     studio.paint(&["-o", "whole.png", "--steps", "9", "--trace", "whole.jsonl", "-q"]).success();
     studio.read("whole.png")
 }
 
 #[test]
 fn a_run_in_two_parts_ends_as_one() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let whole = uninterrupted(&studio);
     studio
         .paint(&["-o", "out.png", "--steps", "4", "--trace", "t.jsonl", "--checkpoint", "c", "-q"])
@@ -51,7 +51,7 @@ fn a_run_in_two_parts_ends_as_one() {
 
 #[test]
 fn a_trace_is_cut_where_the_run_goes_on() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let whole = uninterrupted(&studio);
     let paint = |steps: &str, more: &[&str]| {
         let usual = ["-o", "out.png", "--steps", steps, "--trace", "t.jsonl", "-q"];
@@ -74,7 +74,7 @@ fn a_trace_is_cut_where_the_run_goes_on() {
 
 #[test]
 fn another_run_is_not_resumed() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.picture("other.png", 32, 24, 5);
     let usual = ["-o", "out.png", "--steps", "2", "-q"];
     studio.paint(&[&usual[..], &["--checkpoint", "c"]].concat()).success();
@@ -148,7 +148,7 @@ fn another_run_is_not_resumed() {
 /// A checkpoint from elsewhere is gone on from, and what is different is told.
 #[test]
 fn another_adapter_is_warned_of() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.paint(&["-o", "out.png", "--steps", "2", "--checkpoint", "c", "-q"]).success();
     let about = about(&studio.read("c"));
     let made_by = &serde_json::from_str::<Value>(&about).unwrap()["made_by"];
@@ -173,7 +173,7 @@ fn another_adapter_is_warned_of() {
 
 #[test]
 fn what_is_no_checkpoint_is_refused_by_name() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
     let bytes = studio.read("c");
     for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -215,7 +215,7 @@ fn about(bytes: &[u8]) -> String {
 
 /// Writes the checkpoint `from` again as `to`, with this said of the run and with tensors that `change` has been at,
 /// and with a checksum that is right: over the description and the tensors, as src/transfer/checkpoint.rs says.
-fn rewritten(studio: &Studio, from: &str, to: &str, said: &str, change: impl Fn(&str, &mut [u8])) {
+fn rewritten(studio: &TestFolder, from: &str, to: &str, said: &str, change: impl Fn(&str, &mut [u8])) {
     let bytes = studio.read(from);
     let (head, was) = (head(&bytes), about(&bytes));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -243,7 +243,7 @@ fn rewritten(studio: &Studio, from: &str, to: &str, said: &str, change: impl Fn(
 }
 
 /// The same with `value` for every number of `tensor`.
-fn altered(studio: &Studio, from: &str, to: &str, tensor: &str, value: f32) {
+fn altered(studio: &TestFolder, from: &str, to: &str, tensor: &str, value: f32) {
     rewritten(studio, from, to, &about(&studio.read(from)), |name, data| {
         if name == tensor {
             data.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&value.to_le_bytes()));
@@ -254,7 +254,7 @@ fn altered(studio: &Studio, from: &str, to: &str, tensor: &str, value: f32) {
 /// As when a bit falls over in the memory of the GPU: Adam's moment is such that the next update throws the pixels away.
 #[test]
 fn a_cost_that_is_not_finite_leaves_the_last_good_picture_and_checkpoint() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     studio.paint(&["-o", "good.png", "--steps", "3", "--checkpoint", "good", "-q"]).success();
     for moment in [1e25, 3e38] {
         altered(&studio, "good", "c", "adam.m", moment);
@@ -286,7 +286,7 @@ fn a_cost_that_is_not_finite_leaves_the_last_good_picture_and_checkpoint() {
 /// Weights that are finite, and too large for what the network makes of them.
 #[test]
 fn a_network_that_overflows_is_named_by_its_layer() {
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let layers = [("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128)];
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = layers
         .iter()
@@ -323,7 +323,7 @@ mod unix {
 
     use assert_cmd::Command;
     use assert_cmd::assert::Assert;
-    use common::studio::{Running, end};
+    use common::test_folder::{Running, end};
     use predicates::str::starts_with;
 
     /// Ends only with a signal.
@@ -348,7 +348,7 @@ mod unix {
     /// What is read is always a whole file of one of the two, and the one that ends later has the last word.
     #[test]
     fn two_runs_may_write_the_same_files() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         let run = |seed| {
             let files = ["-o", "out.png", "--checkpoint", "c", "--checkpoint-every", "1", "--seed", seed];
             studio.started(&[&files[..], &ENDLESS].concat(), "step 20/")
@@ -376,7 +376,7 @@ mod unix {
     #[test]
     fn a_signal_leaves_a_checkpoint_to_go_on_from() {
         for given in [None, Some("c")] {
-            let studio = Studio::new();
+            let studio = TestFolder::new();
             let mut arguments = [&["-o", "out.png"][..], &ENDLESS].concat();
             arguments.extend(given.iter().flat_map(|path| ["--checkpoint", path]));
             let (child, stderr) = studio.started(&arguments, "step 20/");
@@ -395,7 +395,7 @@ mod unix {
     }
 
     /// Waits until the checkpoint is another one than it was.
-    fn await_checkpoint(studio: &Studio, child: &mut Running) {
+    fn await_checkpoint(studio: &TestFolder, child: &mut Running) {
         let (before, begin) = (fs::read(studio.path("c")).ok(), Instant::now());
         while fs::read(studio.path("c")).ok() == before {
             assert!(child.0.try_wait().unwrap().is_none(), "the run has ended by itself");
@@ -407,7 +407,7 @@ mod unix {
     /// Killed at any moment, a run leaves whole files, from which it goes on.
     #[test]
     fn a_killed_run_goes_on_from_its_last_checkpoint() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         let usual = ["-o", "out.png", "--trace", "t.jsonl", "--checkpoint", "c"];
         let often = [&ENDLESS[..], &["--checkpoint-every", "1", "--save-every", "1"]].concat();
         let mut resume: &[&str] = &[];
@@ -441,7 +441,7 @@ mod unix {
 
     #[test]
     fn a_full_disk_sends_the_picture_elsewhere() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         let whole = uninterrupted(&studio);
         // Whatever is written to this device finds no room.
         symlink("/dev/full", studio.path("out.png")).unwrap();
@@ -463,7 +463,7 @@ mod unix {
 
     #[test]
     fn a_folder_that_goes_while_running_sends_the_picture_elsewhere() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         let whole = uninterrupted(&studio);
         fs::create_dir(studio.path("folder")).unwrap();
         let arguments =
@@ -480,7 +480,7 @@ mod unix {
     /// Both what is kept and the picture have lost their place: both are saved elsewhere, and both places are told.
     #[test]
     fn an_interrupted_run_without_its_folder_loses_nothing() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         fs::create_dir(studio.path("folder")).unwrap();
         let arguments = [&["-o", "folder/out.png"][..], &ENDLESS].concat();
         let (child, stderr) = studio.started(&arguments, "step 20/");
@@ -515,7 +515,7 @@ mod unix {
     /// Paints while the folder `small` is a file system of its own, mounted with `options`, which the shell looks at
     /// as `after` says before it is gone. `None` where the system lets nobody mount one.
     #[cfg(target_os = "linux")]
-    fn mounted(studio: &Studio, options: &str, arguments: &[&str], after: &str) -> Option<Assert> {
+    fn mounted(studio: &TestFolder, options: &str, arguments: &[&str], after: &str) -> Option<Assert> {
         let alone = |script: &str| {
             let mut command = Command::new("unshare");
             command.current_dir(studio.0.path()).env("IMPASTO_CACHE", studio.1.path());
@@ -538,7 +538,7 @@ mod unix {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_file_system_without_room_leaves_what_was_there() {
-        let studio = Studio::new();
+        let studio = TestFolder::new();
         studio.picture("content.png", 64, 48, 1);
         let whole = uninterrupted(&studio);
         assert!(whole.len() > 4096, "a page is too small for the picture");

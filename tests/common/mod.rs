@@ -9,4 +9,4 @@ pub(crate) mod fault;
 pub(crate) mod gpu;
 pub(crate) mod random;
 #[cfg(feature = "cli")]
-pub(crate) mod studio;
+pub(crate) mod test_folder;

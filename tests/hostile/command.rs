@@ -7,13 +7,13 @@ use std::process::{self, Stdio};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 
-use super::common::studio::{SHALLOW, Studio};
+use super::common::test_folder::{SHALLOW, TestFolder};
 use super::make::{Jpeg, Png, deflated_zeros, one_layer};
 use super::{alone, fixture};
 
 /// Refused as CONTENT, as STYLE and as the picture to start from, for the reason that is `said`.
 #[track_caller]
-fn refuses_picture(studio: &Studio, name: &str, said: &str) {
+fn refuses_picture(studio: &TestFolder, name: &str, said: &str) {
     for arguments in [
         ["explain", name, "style.jpg"].as_slice(),
         &["explain", "content.png", name],
@@ -27,7 +27,7 @@ fn refuses_picture(studio: &Studio, name: &str, said: &str) {
 #[test]
 fn pictures_that_are_none_are_named() {
     let _alone = alone();
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let huge = Png { size: (60_000, 60_000), bits: 8, colours: 2, interlaced: false };
     let jpeg = Jpeg { size: (65_535, 65_535), ..Jpeg::whole((8, 8), 3, false) };
     let cut = fixture("smooth-420.jpg");
@@ -53,7 +53,7 @@ fn pictures_that_are_none_are_named() {
 #[test]
 fn pipes_are_read_to_their_end() {
     let _alone = alone();
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let whole = fixture("one.png");
     for (length, said) in [(whole.len(), None), (whole.len() / 2, Some("the file ends before"))] {
         let mut child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
@@ -82,7 +82,7 @@ fn pipes_are_read_to_their_end() {
 #[test]
 fn a_file_without_an_end_is_not_read_to_it() {
     let _alone = alone();
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let assert = studio.run(&["explain", "/dev/zero", "style.jpg"]).code(1).stdout(is_empty());
     assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
     let arguments = ["explain", "content.png", "style.jpg", "--weights", "/dev/zero"];
@@ -93,7 +93,7 @@ fn a_file_without_an_end_is_not_read_to_it() {
 #[test]
 fn weights_that_are_none_are_named() {
     let _alone = alone();
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     let network = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/vgg19-u8.safetensors");
     let network = fs::read(network).unwrap();
     let lie = [&u64::MAX.to_le_bytes()[..], &network[8..]].concat();
@@ -130,7 +130,7 @@ fn weights_that_are_none_are_named() {
 #[test]
 fn tiny_and_long_pictures_are_painted() {
     let _alone = alone();
-    let studio = Studio::new();
+    let studio = TestFolder::new();
     for name in ["one.png", "one.jpg", "long.png", "tall.png"] {
         fs::write(studio.path(name), fixture(name)).unwrap();
     }

@@ -17,14 +17,14 @@ use tempfile::TempDir;
 pub(crate) const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 
 /// A folder with a content and a style picture, and one for what is remembered.
-pub(crate) struct Studio(pub(crate) TempDir, pub(crate) TempDir);
+pub(crate) struct TestFolder(pub(crate) TempDir, pub(crate) TempDir);
 
-impl Studio {
+impl TestFolder {
     pub(crate) fn new() -> Self {
-        let studio = Self(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        studio.picture("content.png", 32, 24, 1);
-        studio.picture("style.jpg", 24, 20, 2);
-        studio
+        let folder = Self(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        folder.picture("content.png", 32, 24, 1);
+        folder.picture("style.jpg", 24, 20, 2);
+        folder
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
