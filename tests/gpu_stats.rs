@@ -83,16 +83,20 @@ fn spills_and_needless_exceptions_are_named() {
     assert!(faults(&right, &[("k", "because")])[0].contains("no fault any more"));
 }
 
+/// `docs/gpu-stats.md` is generated and has every kernel. `docs/kernels.md` is written by hand and has those of which
+/// there is more to say than their headers do.
 #[test]
-fn every_kernel_is_on_both_pages() {
+fn kernels_of_the_pages_are_there() {
     let (page, tables) = (docs("kernels.md"), docs("gpu-stats.md"));
     for kernel in KERNELS {
-        assert!(
-            tables.contains(&format!("\n### {}\n", kernel.name)),
-            "{}: run scripts/gpu-stats.sh",
-            kernel.name
-        );
-        let figures = format!("[`{0}`](gpu-stats.md#{0})", kernel.name);
-        assert!(page.contains(&figures), "docs/kernels.md says nothing of {figures}");
+        let title = format!("\n### {}\n", kernel.name);
+        assert!(tables.contains(&title), "{}: run scripts/gpu-stats.sh", kernel.name);
+    }
+    let linked: Vec<&str> =
+        page.split("](gpu-stats.md#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(linked.len() > KERNELS.len() / 2, "docs/kernels.md links to {} kernels", linked.len());
+    for name in linked {
+        let known = KERNELS.iter().any(|kernel| kernel.name == name);
+        assert!(known, "docs/kernels.md has {name}, which is no kernel any more");
     }
 }
