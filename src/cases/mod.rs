@@ -77,6 +77,9 @@ pub fn all() -> Vec<Case> {
     FAMILIES.iter().flat_map(|family| family.cases()).collect()
 }
 
+/// What an op makes of inputs, with their shapes; `None` for an op of another family.
+type TwinOf = fn(&dyn Op, &[&[f64]], &[Shape]) -> Option<Twin>;
+
 /// What tests, benchmarks and the doctor need to know of an op in one direction.
 #[derive(Debug)]
 pub struct Family {
@@ -86,7 +89,7 @@ pub struct Family {
     list: fn() -> Vec<Case>,
     /// What an op of this family makes of inputs of these shapes; `None` for an op of another family. Inputs that the
     /// op overwrites with its main output need not be named.
-    twin: fn(&dyn Op, &[&[f64]], &[Shape]) -> Option<Twin>,
+    twin: TwinOf,
     /// The case of an op of this family on inputs of these shapes; `None` for an op of another family.
     of: fn(&dyn Op, &[Shape]) -> Option<OwnCase>,
     /// What the words of the main output of an op of this family are.
