@@ -213,6 +213,12 @@ fn a_kernel_that_computes_something_else_is_named() {
         let worst = wrong.worst.as_ref().unwrap();
         assert!(!wrong.passes() && wrong.error.is_none() && worst.worst_share > 1.0, "{wrong:?}");
         assert!(worst.name.starts_with("pool_forward "), "{worst}");
+        let reason =
+            cases::all().into_iter().find(|case| case.family == "pool_forward").unwrap().tolerance.reason;
+        assert!(
+            worst.to_string().ends_with(reason),
+            "a wrong kernel is reported with what was allowed: {worst}"
+        );
         for right in ["pool_backward", "relu_forward"] {
             assert!(of(&reports, right).passes(), "{reports:?}");
         }
