@@ -17,7 +17,7 @@ use pollster::block_on;
 fn program() -> Program {
     let mut tape = Tape::new();
     for layer in ["first", "second", "third"] {
-        let x = tape.external(&format!("{layer}.x"), Shape::new(1, 8, 8), Role::Workspace);
+        let x = tape.external(format!("{layer}.x"), Shape::new(1, 8, 8), Role::Workspace);
         let copy = tape.record(Copy, &[x], layer).unwrap();
         tape.keep(copy);
     }
