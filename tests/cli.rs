@@ -142,7 +142,7 @@ fn the_plan_of_explain_is_that_of_a_run() {
     assert_eq!(studio.read("run.json"), studio.read("explain.json"));
     // Layers behind the first are done by Winograd, whose operands may be stored in f16.
     let half = studio.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
-    half.stdout(contains("conv_forward_winograd_input_half"));
+    half.stdout(contains("winograd_input_half"));
 
     let plan: Value = serde_json::from_slice(&studio.read("run.json")).unwrap();
     assert_eq!(keys(&plan), sorted(["width", "height", "convolutions", "dispatches", "bytes"]));
@@ -594,8 +594,8 @@ fn text(studio: &TestFolder, name: &str) -> String {
     fs::read_to_string(studio.path(name)).unwrap()
 }
 
-fn built_in(name: &str) -> String {
-    fs::read_to_string(format!("{}/wgsl/{name}.wgsl", env!("CARGO_MANIFEST_DIR"))).unwrap()
+fn built_in(file: &str) -> String {
+    fs::read_to_string(format!("{}/wgsl/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 #[test]
@@ -688,7 +688,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
         assert.stderr(contains(message));
     };
     refused(2, &["--filter", "conv9_9"], "layers are conv1_1, conv1_2");
-    refused(2, &["--filter", "conv9_9"], "kernels are adam_advance_forward, ");
+    refused(2, &["--filter", "conv9_9"], "kernels are adam_advance, ");
     refused(2, &["--size", "0"], "--size: ");
     refused(2, &["--threshold", "5"], "--compare");
     refused(
@@ -708,7 +708,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
 #[test]
 fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
     let studio = TestFolder::new();
-    let original = built_in("pool_forward");
+    let original = built_in("pool/pool_forward.wgsl");
     let run = |name: &str, text: &str| {
         fs::write(studio.path(name), text).unwrap();
         studio.run(&["bench", "--size", "64x48", "--kernel", name])

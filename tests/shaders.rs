@@ -41,53 +41,80 @@ fn vulkan_versions(kernel: &Kernel) -> &'static [Vulkan] {
     if claims_subgroups(kernel) { &VULKAN[1..] } else { &VULKAN }
 }
 
-/// Names of the files in a folder of the project that end so, without the ending.
-fn stems(folder: &str, ending: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let paths: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    let fits = paths.iter().filter(|path| path.extension().is_some_and(|found| found == ending));
-    let mut stems: Vec<String> =
-        fits.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    stems.sort();
-    stems
+/// A folder of the project.
+fn folder(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What lies in a folder of the project, by name.
+fn entries(path: &str) -> Vec<String> {
+    let entries = folder(path).read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    entries.map(|name| name.into_string().unwrap()).collect()
+}
+
+/// The files of kernels, as paths in `wgsl/`. What lies in `shared/` is no kernel: see `tests/shared_wgsl.rs`.
+fn kernel_files() -> BTreeSet<String> {
+    let folders = entries("wgsl").into_iter().filter(|folder| folder != "shared");
+    let files = folders.flat_map(|folder| {
+        entries(&format!("wgsl/{folder}")).into_iter().map(move |file| format!("{folder}/{file}"))
+    });
+    files.collect()
 }
 
 #[test]
 fn every_file_is_a_kernel_and_every_kernel_a_file() {
     let (files, variants): (Vec<&Kernel>, Vec<&Kernel>) =
         KERNELS.iter().partition(|kernel| kernel.edits.is_empty());
-    let mut names: Vec<&str> = files.iter().map(|kernel| kernel.name).collect();
-    names.sort_unstable();
-    assert_eq!(names, stems("wgsl", "wgsl"));
-    for kernel in &files {
-        let path = format!("{}/wgsl/{}.wgsl", env!("CARGO_MANIFEST_DIR"), kernel.name);
-        assert_eq!(kernel.source, std::fs::read_to_string(path).unwrap(), "{}", kernel.name);
+    let known: BTreeSet<String> = files.iter().map(|kernel| kernel.file.to_owned()).collect();
+    assert_eq!(known, kernel_files());
+    let names: BTreeSet<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(names.len(), KERNELS.len(), "every name is there once");
+    for kernel in KERNELS {
+        let text = std::fs::read_to_string(folder("wgsl").join(kernel.file)).unwrap();
+        assert_eq!(kernel.source, text, "{}", kernel.name);
+        let op = folder("src/ops").join(kernel.op());
+        assert!(op.is_dir() || op.with_extension("rs").is_file(), "{}: no such op", kernel.file);
+    }
+    let stem = |kernel: &Kernel| Path::new(kernel.file).file_stem().unwrap().to_str().unwrap().to_owned();
+    for kernel in files {
+        assert_eq!(kernel.name, stem(kernel));
     }
     for kernel in variants {
-        assert!(names.iter().all(|name| *name != kernel.name), "{} is a file and a variant", kernel.name);
-        assert!(files.iter().any(|file| file.source == kernel.source), "{}: of no file", kernel.name);
-        for (from, to) in kernel.edits {
-            assert_eq!(kernel.source.matches(from).count(), 1, "{}: {from}", kernel.name);
-            assert!(from != to && kernel.text().contains(to), "{}: {to}", kernel.name);
+        let differs = kernel.name.strip_prefix(&stem(kernel)).unwrap_or_default();
+        assert!(differs.starts_with('_'), "{}: a variant is called after its file", kernel.name);
+        for edit in kernel.edits {
+            assert_eq!(kernel.source.matches(edit.from).count(), 1, "{}: {edit:?}", kernel.name);
+            assert!(edit.from != edit.to && kernel.text().contains(edit.to), "{}: {edit:?}", kernel.name);
+            assert!(!edit.why.is_empty(), "{}: {edit:?}", kernel.name);
         }
     }
 }
 
+/// A kernel's name says a direction where its op has kernels of both, and only there.
+#[test]
+fn a_direction_is_only_said_where_there_are_two() {
+    let said = |name: &'static str, direction: &str| name.split_once(direction).map(|(op, _)| op);
+    let ops = |direction: &str| -> BTreeSet<&str> {
+        KERNELS.iter().filter_map(|kernel| said(kernel.name, direction)).collect()
+    };
+    assert_eq!(ops("_forward"), ops("_backward"));
+    assert!(ops("_forward").contains("conv"));
+}
+
 #[test]
 fn every_kernel_has_a_twin_of_its_name() {
-    let files = stems("src/reference", "rs");
-    let read = |stem| {
-        std::fs::read_to_string(format!("{}/src/reference/{stem}.rs", env!("CARGO_MANIFEST_DIR"))).unwrap()
-    };
-    let twins: String = files.iter().map(read).collect();
+    let read = |file: String| std::fs::read_to_string(folder("src/reference").join(file)).unwrap();
+    let twins: String = entries("src/reference").into_iter().map(read).collect();
+    let is_twin = |name: &str| twins.contains(&format!("pub fn {name}<"));
     for kernel in KERNELS {
-        // What follows the direction names a variant or a pass.
-        let direction =
-            ["_forward", "_backward"].into_iter().find(|direction| kernel.name.contains(direction));
-        let direction = direction.unwrap_or_else(|| panic!("{} says no direction", kernel.name));
-        let (op, variant) = kernel.name.split_once(direction).unwrap();
-        assert!(variant.is_empty() || variant.starts_with('_'), "{}", kernel.name);
-        assert!(twins.contains(&format!("pub fn {op}{direction}<")), "{} has no twin", kernel.name);
+        // What is behind the twin's name is a variant or a pass. A kernel that says no direction may have one twin for
+        // each, and one that is not called after its op has the twins of the op.
+        let cuts = kernel.name.match_indices('_').map(|(at, _)| &kernel.name[..at]);
+        let mut stems = cuts.chain([kernel.name, kernel.op()]);
+        let found = stems.any(|stem| {
+            is_twin(stem) || ["forward", "backward"].iter().all(|way| is_twin(&format!("{stem}_{way}")))
+        });
+        assert!(found, "{} has no twin", kernel.name);
     }
 }
 
@@ -182,6 +209,8 @@ fn sizes_come_from_rust() {
         let declared: Vec<&str> = module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
         let given: Vec<&str> = kernel.constants().iter().map(|(name, _)| *name).collect();
         assert_eq!(declared, given, "{}", kernel.name);
+        let defaults = module.overrides.iter().filter(|(_, o)| o.init.is_some()).count();
+        assert_eq!(defaults, 0, "{}: a default could be another number than Rust's", kernel.name);
         if let Some((smallest, largest)) = kernel.subgroup {
             assert!(
                 smallest <= largest && kernel.workgroup % smallest == 0,
@@ -226,15 +255,15 @@ fn flags_have_the_bits_that_rust_says() {
 }
 
 #[test]
-fn every_kernel_folds_and_ends_its_workgroups_alike() {
+fn every_kernel_numbers_and_ends_its_workgroups_alike() {
     for kernel in KERNELS {
         if !kernel.text().contains("@builtin(workgroup_id)") {
             // Runs in one workgroup, whatever the slice.
             assert!(kernel.name.ends_with("_reduce"), "{}", kernel.name);
             continue;
         }
-        let fold = "let group = slice.first + group_id.y * FOLD + group_id.x;";
-        assert_eq!(kernel.text().matches(fold).count(), 1, "{}", kernel.name);
+        let numbered = "    let group = group_number(group_id);\n";
+        assert_eq!(kernel.text().matches(numbered).count(), 1, "{}", kernel.name);
         assert_eq!(kernel.text().matches("group >= slice.end").count(), 1, "{}", kernel.name);
     }
 }

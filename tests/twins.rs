@@ -142,8 +142,8 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
 fn add_passes_its_upstream_gradient_to_both_sides() {
     let mut random = Random::new(6);
     let (x, y, dz) = (random.vec_f64(37), random.vec_f64(37), random.vec_f64(37));
-    check_gradient("add_forward in x", &x, &dz, |x| add_forward(x, &y), &dz);
-    check_gradient("add_forward in y", &y, &dz, |y| add_forward(&x, y), &dz);
+    check_gradient("add in x", &x, &dz, |x| add(x, &y), &dz);
+    check_gradient("add in y", &y, &dz, |y| add(&x, y), &dz);
 }
 
 // ---- The course's published values ----
@@ -361,7 +361,7 @@ fn costs_and_add_give_hand_computed_numbers() {
     assert_eq!(dx, [1.0, -2.0, 0.0, 3.0]);
     assert_eq!(weighted_sum_forward(&[2.0, 3.0], &[10.0, -40.0]), [-100.0]);
     assert_eq!(weighted_sum_backward(&[0.5], &[10.0, -40.0]), [5.0, -20.0]);
-    assert_eq!(add_forward(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
+    assert_eq!(add(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
 }
 
 /// The course's hyperparameters: learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂.
@@ -394,8 +394,8 @@ fn adam_takes_the_hand_computed_first_two_steps() {
     let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
     let (mut state32, mut x32, mut m32, mut v32) = (narrow(&state), narrow(&x), narrow(&m), narrow(&v));
     for (t, (dx, want_state, want_x, want_m, want_v)) in steps.into_iter().enumerate() {
-        state = adam_advance_forward(&HYPER, &state);
-        (x, m, v) = adam_forward(&HYPER, &state, &dx, &x, &m, &v);
+        state = adam_advance(&HYPER, &state);
+        (x, m, v) = adam(&HYPER, &state, &dx, &x, &m, &v);
         for (name, got, want) in
             [("state", &state, want_state), ("x", &x, want_x), ("m", &m, want_m), ("v", &v, want_v)]
         {
@@ -405,8 +405,8 @@ fn adam_takes_the_hand_computed_first_two_steps() {
         }
 
         let hyper = narrow(&HYPER);
-        state32 = adam_advance_forward(&hyper, &state32);
-        (x32, m32, v32) = adam_forward(&hyper, &state32, &narrow(&dx), &x32, &m32, &v32);
+        state32 = adam_advance(&hyper, &state32);
+        (x32, m32, v32) = adam(&hyper, &state32, &narrow(&dx), &x32, &m32, &v32);
         assert_close("adam x in f32", &x32, &want_x, 0.0, 5e-7);
         assert_close("adam m in f32", &m32, &want_m, 0.0, 1e-6);
         assert_close("adam v in f32", &v32, &want_v, 0.0, 5e-5);
@@ -418,11 +418,11 @@ fn adam_takes_the_hand_computed_first_two_steps() {
 fn adam_advance_keeps_the_closed_form_over_a_whole_run() {
     let mut state = vec![0.0; 3];
     for t in 1..=200 {
-        state = adam_advance_forward(&HYPER, &state);
+        state = adam_advance(&HYPER, &state);
         if [1, 2, 7, 50, 200].contains(&t) {
             let want = [1.0 - HYPER[1].powi(t), 1.0 - HYPER[2].powi(t), t.into()];
             // 1 − β₂ᵗ is 1e-3 at first, so the closed form loses three digits of sixteen.
-            assert_close(&format!("adam_advance_forward to step {t}"), &state, &want, 0.0, 1e-13);
+            assert_close(&format!("adam_advance to step {t}"), &state, &want, 0.0, 1e-13);
         }
     }
 }
@@ -435,10 +435,10 @@ fn preprocess_gives_hand_computed_numbers() {
     let rgba = [1, 2, 3, 99, 255, 0, 128, 7];
     let want = [-122.68, 131.32, -114.779, -116.779, -100.939, 24.061];
     // One subtraction of numbers below 256 rounds by at most 1.5e-14, and the decimals themselves by as much.
-    let got = preprocess_forward(&rgba, (1, 2), MEAN);
-    assert_close("preprocess_forward", &got, &want, 3e-14, 0.0);
-    assert_canary("preprocess_forward", &got, &want, 3e-14, 0.0);
-    assert_eq!(preprocess_forward(&rgba, (2, 1), MEAN), got, "planes do not know their rows");
+    let got = preprocess(&rgba, (1, 2), MEAN);
+    assert_close("preprocess", &got, &want, 3e-14, 0.0);
+    assert_canary("preprocess", &got, &want, 3e-14, 0.0);
+    assert_eq!(preprocess(&rgba, (2, 1), MEAN), got, "planes do not know their rows");
 }
 
 #[test]
@@ -446,9 +446,9 @@ fn postprocess_clamps_and_truncates() {
     let x =
         [-1e9, 254.9, 255.0, 1e9, -0.5, 0.999, 1.0, f64::INFINITY, f64::NAN, 127.5, f64::NEG_INFINITY, 12.0];
     let want = [0, 0, 0, 255, 254, 0, 127, 255, 255, 1, 0, 255, 255, 255, 12, 255];
-    assert_eq!(postprocess_forward(&x, (2, 2), [0.0; 3]), want);
+    assert_eq!(postprocess(&x, (2, 2), [0.0; 3]), want);
     // The mean is added to its own channel.
-    assert_eq!(postprocess_forward(&[0.0; 3], (1, 1), MEAN), [123, 116, 103, 255]);
+    assert_eq!(postprocess(&[0.0; 3], (1, 1), MEAN), [123, 116, 103, 255]);
 }
 
 #[test]
@@ -458,9 +458,9 @@ fn a_picture_survives_the_way_in_and_out() {
     let mean = [123.5_f32, 116.75, 103.25];
     for (height, width) in [(1, 1), (3, 7), (8, 5)] {
         let mut rgba = random.bytes(height * width * 4);
-        let planes = preprocess_forward(&rgba, (height, width), mean);
+        let planes = preprocess(&rgba, (height, width), mean);
         rgba.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
-        let back = postprocess_forward(&planes, (height, width), mean);
+        let back = postprocess(&planes, (height, width), mean);
         assert_close("picture in and out", &back, &rgba, 0.0, 0.0);
         assert_canary("picture in and out", &back, &rgba, 0.0, 0.0);
     }
@@ -476,13 +476,13 @@ fn texels_of_8_bits_are_laid_over_white_by_hand() {
     // Opaque red-ish, half transparent, nothing there, and two words that are padding; then a row of the same.
     let row = [0xff0a_c801, 0x800a_c801, 0x0012_3456, 0xdead_beef, 0x1234_5678];
     let x = [row, row].concat();
-    let y: Vec<f64> = decode_texels_forward(&x, (2, 3), 5, 1);
+    let y: Vec<f64> = decode_texels(&x, (2, 3), 5, 1);
     // 255 − (255 − value)·128/255.
     let half = [1.0, 200.0, 10.0].map(|value| 255.0 - (255.0 - value) * 128.0 / 255.0);
     let row = [1.0, 200.0, 10.0, 255.0, half[0], half[1], half[2], 255.0, 255.0, 255.0, 255.0, 255.0];
     // Two roundings of numbers below 256.
-    assert_close("decode_texels_forward", &y, &[row, row].concat(), 6e-14, 0.0);
-    assert_canary("decode_texels_forward", &y, &[row, row].concat(), 6e-14, 0.0);
+    assert_close("decode_texels", &y, &[row, row].concat(), 6e-14, 0.0);
+    assert_canary("decode_texels", &y, &[row, row].concat(), 6e-14, 0.0);
 }
 
 /// Every value with every alpha becomes what the same picture becomes when it comes from a file.
@@ -496,9 +496,9 @@ fn texels_of_8_bits_are_what_a_png_gives() {
     let picture = Picture::decode(file.get_ref(), "").unwrap();
     let (words, _) = pixels.as_raw().as_chunks();
     let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    let y: Vec<f64> = decode_texels_forward(&words, (256, 256), 256, 1);
+    let y: Vec<f64> = decode_texels(&words, (256, 256), 256, 1);
     assert!(rounded(&y) == picture.to_rgba());
-    let y: Vec<f32> = decode_texels_forward(&words, (256, 256), 256, 1);
+    let y: Vec<f32> = decode_texels(&words, (256, 256), 256, 1);
     assert!(rounded(&y.into_iter().map(f64::from).collect::<Vec<_>>()) == picture.to_rgba());
 }
 
@@ -522,7 +522,7 @@ fn texels_of_half_precision_give_hand_computed_numbers() {
     // Three texels a row, and a word behind them.
     x.insert(6, 0x7e00_7e00);
     x.push(0x7e00_7e00);
-    let y: Vec<f64> = decode_texels_forward(&x, (2, 3), 7, 2);
+    let y: Vec<f64> = decode_texels(&x, (2, 3), 7, 2);
     // 255·(1.055·½^(1/2.4) − 0.055) and the same of ¼, worked out to 20 digits; 0x1819 is (1024 + 25)·2⁻¹⁹.
     let [half, quarter] = [187.516_030_678_374_62, 136.960_176_273_214_53];
     let small = 255.0 * 12.92 * 1049.0 / 524_288.0;
@@ -543,36 +543,36 @@ fn texels_of_half_precision_give_hand_computed_numbers() {
 fn pictures_become_texels_by_hand() {
     let rgba = [255, 0, 128, 255, 10, 11, 1, 255];
     // Rows of one pixel, then of two, with a word of padding.
-    let y: Vec<f64> = encode_texels_forward(&rgba, (2, 1), 2, 1);
+    let y: Vec<f64> = encode_texels(&rgba, (2, 1), 2, 1);
     assert_eq!(rounded(&y), [255, 0, 128, 255, 0, 0, 0, 0, 10, 11, 1, 255, 0, 0, 0, 0]);
-    let y: Vec<f64> = encode_texels_forward(&rgba, (1, 2), 5, 2);
+    let y: Vec<f64> = encode_texels(&rgba, (1, 2), 5, 2);
     // ((128/255 + 0.055)/1.055)^2.4 and of 11, the first above the foot, to 20 digits; 10 and 1 are below.
     let linear = |byte: f64| byte / 255.0 / 12.92;
     let [middle, eleven] = [0.215_860_500_113_899_16, 0.003_346_535_763_899_158_5];
     let want = [1.0, 0.0, middle, 1.0, linear(10.0), eleven, linear(1.0), 1.0, 0.0, 0.0];
-    assert_close("encode_texels_forward", &y, &want, 1e-15, 1e-14);
-    assert_canary("encode_texels_forward", &y, &want, 1e-15, 1e-14);
+    assert_close("encode_texels", &y, &want, 1e-15, 1e-14);
+    assert_canary("encode_texels", &y, &want, 1e-15, 1e-14);
 }
 
 /// In half precision too there are enough numbers for every one of 256.
 #[test]
 fn a_picture_survives_the_way_out_to_texels_and_in_again() {
     let rgba: Vec<u8> = (0..=255_u8).flat_map(|level| [level, 255 - level, level ^ 0x55, 255]).collect();
-    let y: Vec<f64> = encode_texels_forward(&rgba, (16, 16), 33, 2);
+    let y: Vec<f64> = encode_texels(&rgba, (16, 16), 33, 2);
     let half = |value: f64| u32::from(half::f16::from_f64(value).to_bits());
     let words: Vec<u32> = y.chunks_exact(2).map(|pair| half(pair[0]) | half(pair[1]) << 16).collect();
-    assert_eq!(rounded(&decode_texels_forward(&words, (16, 16), 33, 2)), rgba);
+    assert_eq!(rounded(&decode_texels(&words, (16, 16), 33, 2)), rgba);
 }
 
 #[test]
 fn resample_gives_hand_computed_numbers() {
     // Of one pixel only copies can be made; alpha goes.
-    let one: Vec<f64> = resample_forward(&[10, 200, 0, 7], (1, 1), (2, 3));
+    let one: Vec<f64> = resample(&[10, 200, 0, 7], (1, 1), (2, 3));
     assert_close("copies", &one, &[10.0, 200.0, 0.0, 255.0].repeat(6), 1e-12, 0.0);
     // To the same size nothing changes: the weights of all other pixels are those of whole places, 0.
     let mut random = Random::new(12);
     let rgba: Vec<u8> = random.bytes(7 * 5 * 4);
-    let same: Vec<f64> = resample_forward(&rgba, (7, 5), (7, 5));
+    let same: Vec<f64> = resample(&rgba, (7, 5), (7, 5));
     let opaque: Vec<f64> =
         rgba.iter().enumerate().map(|(i, byte)| if i % 4 == 3 { 255.0 } else { f64::from(*byte) }).collect();
     assert_close("the same size", &same, &opaque, 1e-12, 0.0);
@@ -586,13 +586,13 @@ fn resample_gives_hand_computed_numbers() {
     let rows = [mix(near, far), mix(near, next), mix(next, near), mix(far, near)];
     let want: Vec<f64> = rows.iter().flat_map(|row| [*row, *row, 0.0, 255.0]).collect();
     let x = [40, 40, 0, 255, 200, 200, 0, 255];
-    let y: Vec<f64> = resample_forward(&x, (2, 1), (4, 1));
+    let y: Vec<f64> = resample(&x, (2, 1), (4, 1));
     assert_close("two rows to four", &y, &want, 1e-12, 0.0);
     assert_canary("two rows to four", &y, &want, 1e-12, 0.0);
     // Columns go the same way.
-    assert_close("columns", &resample_forward::<f64>(&x, (1, 2), (1, 4)), &want, 1e-12, 0.0);
+    assert_close("columns", &resample::<f64>(&x, (1, 2), (1, 4)), &want, 1e-12, 0.0);
     // Beside an edge the window overshoots, and is clamped.
-    let edge: Vec<f64> = resample_forward(&[[0; 4], [255; 4]].concat(), (1, 2), (1, 4));
+    let edge: Vec<f64> = resample(&[[0; 4], [255; 4]].concat(), (1, 2), (1, 4));
     assert_eq!([edge[0], edge[12]], [0.0, 255.0]);
 }
 
@@ -611,7 +611,7 @@ fn resample_is_what_image_does() {
         let rgba = random.bytes(height * width * 4);
         let picture = Picture::from_rgba(width as u32, height as u32, &rgba).unwrap();
         let want = picture.resized(new_width as u32, new_height as u32).to_rgba();
-        let y: Vec<f32> = resample_forward(&rgba, (height, width), (new_height, new_width));
+        let y: Vec<f32> = resample(&rgba, (height, width), (new_height, new_width));
         let y: Vec<u8> = y.iter().map(|value| value.round() as u8).collect();
         assert!(y == want, "{height}×{width} to {new_height}×{new_width}");
     }
@@ -619,9 +619,9 @@ fn resample_is_what_image_does() {
 
 #[test]
 fn mix_gives_hand_computed_numbers() {
-    assert_eq!(mix_forward(&[4.0, -8.0, 0.0], &[0.0, 4.0, 3.0], 0.25), [1.0, 1.0, 2.25]);
-    assert_eq!(mix_forward(&[4.0, f64::MAX], &[1.0, 2.0], 0.0), [1.0, 2.0]);
-    assert_eq!(mix_forward(&[4.0, 5.0], &[1.0, 2.0], 1.0), [4.0, 5.0]);
+    assert_eq!(mix(&[4.0, -8.0, 0.0], &[0.0, 4.0, 3.0], 0.25), [1.0, 1.0, 2.25]);
+    assert_eq!(mix(&[4.0, f64::MAX], &[1.0, 2.0], 0.0), [1.0, 2.0]);
+    assert_eq!(mix(&[4.0, 5.0], &[1.0, 2.0], 1.0), [4.0, 5.0]);
 }
 
 // ---- f32 against f64, with a canary for every function ----
@@ -676,9 +676,9 @@ fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
     check_rounding("weighted_sum_forward", &weighted_sum_forward(&g, &dy), &want, len, 1);
     let want = weighted_sum_backward(&[0.75], &wide_dy);
     check_rounding("weighted_sum_backward", &weighted_sum_backward(&[0.75], &dy), &want, 1, 1);
-    check_rounding("add_forward", &add_forward(&x, &target), &add_forward(&wide_x, &wide_target), 1, 1);
-    let want = mix_forward(&wide_x, &wide_target, 0.625);
-    check_rounding("mix_forward", &mix_forward(&x, &target, 0.625), &want, 2, 1);
+    check_rounding("add", &add(&x, &target), &add(&wide_x, &wide_target), 1, 1);
+    let want = mix(&wide_x, &wide_target, 0.625);
+    check_rounding("mix", &mix(&x, &target, 0.625), &want, 2, 1);
 }
 
 // ---- The comparison itself ----

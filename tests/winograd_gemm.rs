@@ -137,7 +137,7 @@ fn written(name: &str, run: &Run, expected: &[Option<f64>]) -> Vec<f64> {
 
 #[track_caller]
 fn check(kernel: &'static Kernel, directions: &[bool]) {
-    let half = kernel.name.ends_with("_half");
+    let half = kernel.name.contains("_half");
     for layer in LAYERS {
         for transposed in directions.iter().copied() {
             let sizes = layer.sizes(transposed);
@@ -202,53 +202,53 @@ fn named(name: &str) -> &'static Kernel {
 }
 
 #[test]
-fn conv_forward_winograd_gemm_tile() {
-    check(named("conv_forward_winograd_gemm_tile"), &[false, true]);
+fn winograd_gemm_tile() {
+    check(named("winograd_gemm_tile"), &[false, true]);
 }
 
 #[test]
-fn conv_forward_winograd_gemm_tile8() {
-    check(named("conv_forward_winograd_gemm_tile8"), &[false, true]);
+fn winograd_gemm_tile8() {
+    check(named("winograd_gemm_tile8"), &[false, true]);
 }
 
 #[test]
-fn conv_forward_winograd_gemm_subgroup() {
-    check_subgroup("conv_forward_winograd_gemm_subgroup", false);
+fn winograd_gemm_forward_subgroup() {
+    check_subgroup("winograd_gemm_forward_subgroup", false);
 }
 
 #[test]
-fn conv_backward_winograd_gemm_subgroup() {
-    check_subgroup("conv_backward_winograd_gemm_subgroup", true);
+fn winograd_gemm_backward_subgroup() {
+    check_subgroup("winograd_gemm_backward_subgroup", true);
 }
 
 #[test]
-fn conv_forward_winograd_gemm_tile_half() {
-    check(named("conv_forward_winograd_gemm_tile_half"), &[false]);
+fn winograd_gemm_tile_half() {
+    check(named("winograd_gemm_tile_half"), &[false]);
 }
 
 #[test]
-fn conv_backward_winograd_gemm_tile_half() {
-    check(named("conv_backward_winograd_gemm_tile_half"), &[true]);
+fn winograd_gemm_tile_half_weights() {
+    check(named("winograd_gemm_tile_half_weights"), &[true]);
 }
 
 #[test]
-fn conv_forward_winograd_gemm_tile8_half() {
-    check(named("conv_forward_winograd_gemm_tile8_half"), &[false]);
+fn winograd_gemm_tile8_half() {
+    check(named("winograd_gemm_tile8_half"), &[false]);
 }
 
 #[test]
-fn conv_backward_winograd_gemm_tile8_half() {
-    check(named("conv_backward_winograd_gemm_tile8_half"), &[true]);
+fn winograd_gemm_tile8_half_weights() {
+    check(named("winograd_gemm_tile8_half_weights"), &[true]);
 }
 
 #[test]
-fn conv_forward_winograd_gemm_subgroup_half() {
-    check_subgroup("conv_forward_winograd_gemm_subgroup_half", false);
+fn winograd_gemm_forward_subgroup_half() {
+    check_subgroup("winograd_gemm_forward_subgroup_half", false);
 }
 
 #[test]
-fn conv_backward_winograd_gemm_subgroup_half() {
-    check_subgroup("conv_backward_winograd_gemm_subgroup_half", true);
+fn winograd_gemm_backward_subgroup_half_weights() {
+    check_subgroup("winograd_gemm_backward_subgroup_half_weights", true);
 }
 
 /// Checks a kernel that is for one subgroup size only, where the device has it.

@@ -53,7 +53,7 @@ pub(crate) fn claims_subgroups(kernel: &Kernel) -> bool {
 /// Whether the kernel claims to pack and unpack numbers in half precision, which every Vulkan, Metal and DirectX 12
 /// device can.
 pub(crate) fn claims_half(kernel: &Kernel) -> bool {
-    kernel.name.ends_with("_half")
+    kernel.name.contains("_half")
 }
 
 /// All that the kernel may use beside the language itself.

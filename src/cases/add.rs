@@ -9,11 +9,11 @@ use crate::ops::add::Add;
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
-    name: "add_forward",
+    name: "add",
     list,
     twin: |op, inputs, _| {
         op.downcast::<Add>()?;
-        Some(Twin::new(reference::add_forward(inputs[1], inputs[0])))
+        Some(Twin::new(reference::add(inputs[1], inputs[0])))
     },
     of: |op, shapes| {
         op.downcast::<Add>()?;

@@ -154,9 +154,18 @@ pub fn runnable(gpu: &Gpu, cases: &[Case]) -> BTreeSet<&'static str> {
     planned.flatten().flat_map(|planned| planned.kernels()).collect()
 }
 
+/// Whether a kernel is of a family: its name begins with the family's, or it is of the family's op and does not say that
+/// it is for the other direction.
+pub fn is_of(kernel: &Kernel, family: &str) -> bool {
+    let direction = |name: &str| ["_forward", "_backward"].into_iter().find(|way| name.contains(way));
+    let said = direction(kernel.name);
+    kernel.name.starts_with(family)
+        || (kernel.op() == op(family) && (said.is_none() || said == direction(family)))
+}
+
 fn report(kernel: &'static Kernel, cases: &[Case]) -> KernelReport {
     let families = cases.iter().map(|case| case.family).filter(|family| kernel.name.starts_with(family));
-    let family = families.max_by_key(|family| family.len()).unwrap_or(kernel.name).to_owned();
+    let family = families.max_by_key(|family| family.len()).unwrap_or(kernel.op()).to_owned();
     KernelReport { family, kernel, worst: None, error: None, seconds: 0.0 }
 }
 

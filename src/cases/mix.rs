@@ -5,11 +5,11 @@ use crate::ops::mix::Mix;
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
-    name: "mix_forward",
+    name: "mix",
     list,
     twin: |op, inputs, _| {
         let Mix { ratio } = op.downcast::<Mix>()?;
-        Some(Twin::new(reference::mix_forward(inputs[0], inputs[1], f64::from(*ratio))))
+        Some(Twin::new(reference::mix(inputs[0], inputs[1], f64::from(*ratio))))
     },
     of: |op, shapes| {
         op.downcast::<Mix>()?;

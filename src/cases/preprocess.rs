@@ -8,11 +8,11 @@ use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static PREPROCESS: Family = Family {
-    name: "preprocess_forward",
+    name: "preprocess",
     list: preprocess,
     twin: |op, inputs, shapes| {
         let mean = op.downcast::<Preprocess>()?.mean.map(f64::from);
-        Some(Twin::new(reference::preprocess_forward(&bytes(inputs[0]), plane(shapes[0]), mean)))
+        Some(Twin::new(reference::preprocess(&bytes(inputs[0]), plane(shapes[0]), mean)))
     },
     of: |op, shapes| {
         op.downcast::<Preprocess>()?;
@@ -23,11 +23,11 @@ pub(super) static PREPROCESS: Family = Family {
 };
 
 pub(super) static POSTPROCESS: Family = Family {
-    name: "postprocess_forward",
+    name: "postprocess",
     list: postprocess,
     twin: |op, inputs, shapes| {
         let mean = op.downcast::<Postprocess>()?.mean.map(f64::from);
-        Some(Twin::new(as_words(&reference::postprocess_forward(inputs[0], plane(shapes[0]), mean))))
+        Some(Twin::new(as_words(&reference::postprocess(inputs[0], plane(shapes[0]), mean))))
     },
     of: |op, shapes| {
         let mean = op.downcast::<Postprocess>()?.mean;

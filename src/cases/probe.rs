@@ -10,12 +10,12 @@ use crate::ops::probe::{Copy, Peak};
 use crate::reference;
 
 pub(super) static PEAK: Family = Family {
-    name: "peak_forward",
+    name: "peak",
     list: peak,
     twin: |op, inputs, _| {
         let peak = op.downcast::<Peak>()?;
         let (numbers, steps) = (peak.numbers() as usize, peak.steps() as usize);
-        Some(Twin::new(reference::peak_forward(inputs[0], inputs[1], numbers, steps)))
+        Some(Twin::new(reference::peak(inputs[0], inputs[1], numbers, steps)))
     },
     of: |op, shapes| Some(OwnCase::new(peak_inputs(shapes[0]), peak_tolerance(op.downcast()?))),
     elements: |_| Elements::Floats,
@@ -23,11 +23,11 @@ pub(super) static PEAK: Family = Family {
 };
 
 pub(super) static COPY: Family = Family {
-    name: "copy_forward",
+    name: "copy",
     list: copy,
     twin: |op, inputs, _| {
         op.downcast::<Copy>()?;
-        Some(Twin::new(reference::copy_forward(inputs[0])))
+        Some(Twin::new(reference::copy(inputs[0])))
     },
     of: |op, shapes| {
         op.downcast::<Copy>()?;

@@ -9,12 +9,12 @@ use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
-    name: "resample_forward",
+    name: "resample",
     list,
     twin: |op, inputs, shapes| {
         let Resample { height, width } = *op.downcast()?;
         let size = (height as usize, width as usize);
-        Some(Twin::bytes(reference::resample_forward(&bytes(inputs[0]), plane(shapes[0]), size)))
+        Some(Twin::bytes(reference::resample(&bytes(inputs[0]), plane(shapes[0]), size)))
     },
     of: |op, shapes| {
         let tolerance = tolerance(*op.downcast()?, shapes[0]);

@@ -11,18 +11,14 @@ use crate::picture::Extent;
 use crate::reference;
 
 pub(super) static DECODE: Family = Family {
-    name: "decode_texels_forward",
+    name: "decode_texels",
     list: decode,
     twin: |op, inputs, shapes| {
         let DecodeTexels { format, width } = *op.downcast()?;
         let Shape { h, w: pitch, .. } = shapes[0];
         let size = (h as usize, width as usize);
-        let y: Vec<f64> = reference::decode_texels_forward(
-            &words(inputs[0]),
-            size,
-            pitch as usize,
-            format.words() as usize,
-        );
+        let y: Vec<f64> =
+            reference::decode_texels(&words(inputs[0]), size, pitch as usize, format.words() as usize);
         Some(match format {
             TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
             TexelFormat::Rgba16Float => Twin::bytes(y),
@@ -41,12 +37,12 @@ pub(super) static DECODE: Family = Family {
 };
 
 pub(super) static ENCODE: Family = Family {
-    name: "encode_texels_forward",
+    name: "encode_texels",
     list: encode,
     twin: |op, inputs, shapes| {
         let EncodeTexels { format, pitch } = *op.downcast()?;
         let (pitch, words) = (pitch as usize, format.words() as usize);
-        let y: Vec<f64> = reference::encode_texels_forward(&bytes(inputs[0]), plane(shapes[0]), pitch, words);
+        let y: Vec<f64> = reference::encode_texels(&bytes(inputs[0]), plane(shapes[0]), pitch, words);
         Some(match format {
             TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
             TexelFormat::Rgba16Float => {

@@ -26,7 +26,7 @@ Examples:
   impasto devices
   impasto bench --json before.json --svg roofline.svg
   impasto bench --compare before.json --filter conv4_2
-  impasto bench --kernel conv_forward_tile.wgsl
+  impasto bench --kernel conv_gemm_tile.wgsl
   impasto doctor --json report.json
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \

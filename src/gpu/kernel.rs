@@ -53,8 +53,17 @@ macro_rules! params {
 }
 pub(crate) use params;
 
-/// A line of a WGSL file, and what stands in its place in a variant of the kernel.
-pub type Edit = (&'static str, &'static str);
+/// A change that makes a variant of a kernel out of a WGSL file's text. Only for what WGSL itself cannot vary: types of
+/// operands in half precision, and constants that size an array, which an `override` may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What stands in the file, once.
+    pub from: &'static str,
+    /// What stands in its place in the variant.
+    pub to: &'static str,
+    /// What the variant has it for.
+    pub why: &'static str,
+}
 
 /// A compute kernel: one WGSL file with entry point `main`, or a variant of one in which a few lines differ.
 ///
@@ -62,12 +71,14 @@ pub type Edit = (&'static str, &'static str);
 /// offset), the uniform `params`, and the storage bindings.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The file's stem, or that of a variant: also the twin's, the case's, the bench row's and the debug label's
+    /// The file's stem, for a variant with what it differs in behind it: also the bench row's and the debug label's
     /// name.
     pub name: &'static str,
+    /// The file's path in `wgsl/`: the folder is that of the op, `conv/conv_gemm_tile.wgsl`.
+    pub file: &'static str,
     /// The text of the WGSL file.
     pub source: &'static str,
-    /// What a variant has otherwise than the file; each line occurs in it once.
+    /// What a variant has otherwise than the file.
     pub edits: &'static [Edit],
     /// Field names of the `Params` block, in order.
     pub params: &'static [&'static str],
@@ -85,9 +96,14 @@ impl Kernel {
     /// Binding number of the first storage binding.
     pub const FIRST_STORAGE_BINDING: u32 = 2;
 
+    /// The op whose kernel this is: the folder of its file, and a file or folder of `src/ops`.
+    pub fn op(&self) -> &'static str {
+        self.file.split_once('/').map_or(self.file, |(op, _)| op)
+    }
+
     /// The WGSL text that is compiled: the file's, with the lines of a variant.
     pub fn text(&self) -> Cow<'static, str> {
-        let edited = |text: Cow<'static, str>, (from, to): &Edit| Cow::Owned(text.replacen(from, to, 1));
+        let edited = |text: Cow<'static, str>, edit: &Edit| Cow::Owned(text.replacen(edit.from, edit.to, 1));
         self.edits.iter().fold(Cow::Borrowed(self.source), edited)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of the step.
@@ -13,9 +13,14 @@ params! {
     AdvanceParams { unused: u32 }
 }
 
-pub(crate) static ADAM_ADVANCE_FORWARD: Kernel =
-    super::kernel!("adam_advance_forward", AdvanceParams, 1, None, [read hyper, write state]);
-pub(crate) static ADAM_FORWARD: Kernel = super::kernel!("adam_forward", AdamParams, 64, None, [read hyper, read state, read d_x, write x, write m, write v]);
+super::kernels! {
+    folder: "adam";
+    adam_advance(AdvanceParams) { workgroup: 1, bindings: [read hyper, write state] }
+    adam(AdamParams) {
+        workgroup: 64,
+        bindings: [read hyper, read state, read d_x, write x, write m, write v],
+    }
+}
 
 /// Numbers in the `hyper` row: learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂.
 pub const HYPER: u32 = 6;
@@ -23,7 +28,7 @@ pub const HYPER: u32 = 6;
 pub const STATE: u32 = 3;
 
 /// The `hyper` row for a learning rate and for β₁, β₂ and ε. 1 − β, which f32 holds exactly, is not left to kernels: see
-/// `wgsl/adam_forward.wgsl`.
+/// `wgsl/adam/adam.wgsl`.
 pub fn hyper(learning_rate: f32, [beta1, beta2, epsilon]: [f32; 3]) -> [f32; HYPER as usize] {
     [learning_rate, beta1, beta2, epsilon, 1.0 - beta1, 1.0 - beta2]
 }
@@ -52,7 +57,7 @@ impl Op for AdamAdvance {
         let operands = vec![Operand::input(0, 0), Operand::output(0)];
         Ok(Lowered {
             dispatches: vec![Dispatch::new(
-                &ADAM_ADVANCE_FORWARD,
+                &kernels::adam_advance,
                 AdvanceParams { unused: 0 },
                 operands,
                 1,
@@ -97,7 +102,7 @@ impl Op for Adam {
                 Operand::input(5, piece),
             ]
         };
-        let dispatches = elementwise(&ADAM_FORWARD, io.output(), 12, params, operands);
+        let dispatches = elementwise(&kernels::adam, io.output(), 12, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

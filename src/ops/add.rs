@@ -2,14 +2,17 @@
 
 use super::{Capabilities, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms.
     AddParams { count: u32 }
 }
 
-pub(crate) static ADD_FORWARD: Kernel = super::kernel!("add_forward", AddParams, 64, None, [read x, write y]);
+super::kernels! {
+    folder: "add";
+    add(AddParams) { workgroup: 64, bindings: [read x, write y] }
+}
 
 /// y + x in y's place; inputs y and x (C, H, W).
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl Op for Add {
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let params = |piece| AddParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(1, piece), Operand::output(piece)];
-        let dispatches = elementwise(&ADD_FORWARD, io.output(), 1, params, operands);
+        let dispatches = elementwise(&kernels::add, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

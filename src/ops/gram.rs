@@ -47,63 +47,46 @@ params! {
     GramWeightsParams { channels: u32, first: u32, count: u32 }
 }
 
-pub(crate) static GRAM_FORWARD_NAIVE: Kernel = super::kernel!(
-    "gram_forward_naive",
-    GramParams,
-    64,
-    None,
-    [read xa, read xb, write partials],
-    { BLOCK: 8 }
-);
-pub(crate) static GRAM_FORWARD_TILE: Kernel = super::kernel!(
-    "gram_forward_tile",
-    GramParams,
-    64,
-    None,
-    [read xa, read xb, write partials],
-    { BLOCK: 32 }
-);
-pub(crate) static GRAM_FORWARD_SUBGROUP: Kernel = super::kernel!(
-    "gram_forward_subgroup",
-    GramParams,
-    8,
-    Some((8, 8)),
-    [read xa, read xb, write partials],
-    { ROWS: 16, COLUMNS: 8, LANES: 8 }
-);
-pub(crate) static GRAM_FORWARD_REDUCE: Kernel =
-    super::kernel!("gram_forward_reduce", GramReduceParams, 64, None, [read partials, write y]);
-pub(crate) static GRAM_BACKWARD_NAIVE: Kernel = super::kernel!(
-    "gram_backward_naive",
-    GramBackwardParams,
-    64,
-    None,
-    [read dy, read x, read gate, write d_x]
-);
-pub(crate) static GRAM_BACKWARD_TILE: Kernel = super::kernel!(
-    "gram_backward_tile",
-    GramBackwardParams,
-    64,
-    None,
-    [read dy, read x, read gate, write d_x],
-    { BLOCK: 32 }
-);
-pub(crate) static GRAM_BACKWARD_SUBGROUP: Kernel = super::kernel!(
-    "gram_backward_subgroup",
-    GramBackwardParams,
-    32,
-    Some((8, 8)),
-    [read s, read x, read gate, write d_x],
-    { PIXELS: 4, OUTPUTS: 32 }
-);
-pub(crate) static GRAM_BACKWARD_WEIGHTS: Kernel = super::kernel!(
-    "gram_backward_weights",
-    GramWeightsParams,
-    64,
-    None,
-    [read dy, write s],
-    { BLOCK: 32 }
-);
+super::kernels! {
+    folder: "gram";
+    gram_forward_naive(GramParams) {
+        workgroup: 64,
+        bindings: [read xa, read xb, write partials],
+        tile: [BLOCK = 8],
+    }
+    gram_forward_tile(GramParams) {
+        workgroup: 64,
+        bindings: [read xa, read xb, write partials],
+        tile: [BLOCK = 32],
+    }
+    gram_forward_subgroup(GramParams) {
+        workgroup: 8,
+        subgroup: (8, 8),
+        bindings: [read xa, read xb, write partials],
+        tile: [ROWS = 16, COLUMNS = 8, LANES = 8],
+    }
+    gram_reduce(GramReduceParams) { workgroup: 64, bindings: [read partials, write y] }
+    gram_backward_naive(GramBackwardParams) {
+        workgroup: 64,
+        bindings: [read dy, read x, read gate, write d_x],
+    }
+    gram_backward_tile(GramBackwardParams) {
+        workgroup: 64,
+        bindings: [read dy, read x, read gate, write d_x],
+        tile: [BLOCK = 32],
+    }
+    gram_backward_subgroup(GramBackwardParams) {
+        workgroup: 32,
+        subgroup: (8, 8),
+        bindings: [read s, read x, read gate, write d_x],
+        tile: [PIXELS = 4, OUTPUTS = 32],
+    }
+    gram_backward_weights(GramWeightsParams) {
+        workgroup: 64,
+        bindings: [read dy, write s],
+        tile: [BLOCK = 32],
+    }
+}
 
 /// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
 const SPLIT_PIXELS: u32 = 2048;
@@ -134,12 +117,12 @@ impl Op for Gram {
         let square = |kernel: &'static Kernel| (kernel, kernel.tile("BLOCK"), kernel.tile("BLOCK"));
         // The block of G that one workgroup makes: rows and columns.
         let (kernel, block_rows, block_columns) = match () {
-            () if capabilities.wants_naive() => square(&GRAM_FORWARD_NAIVE),
-            () if capabilities.allows(&GRAM_FORWARD_SUBGROUP) => {
-                let kernel = &GRAM_FORWARD_SUBGROUP;
+            () if capabilities.wants_naive() => square(&kernels::gram_forward_naive),
+            () if capabilities.allows(&kernels::gram_forward_subgroup) => {
+                let kernel = &kernels::gram_forward_subgroup;
                 (kernel, kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES"))
             }
-            () => square(&GRAM_FORWARD_TILE),
+            () => square(&kernels::gram_forward_tile),
         };
         let matrix = io.output().shape.bytes();
         let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
@@ -171,10 +154,10 @@ impl Op for Gram {
         }
         let elements = io.output().shape.elements();
         dispatches.push(Dispatch::new(
-            &GRAM_FORWARD_REDUCE,
+            &kernels::gram_reduce,
             GramReduceParams { channels, splits, scale: (1.0 / f64::from(plane)) as f32 },
             vec![Operand::Scratch { index: 0 }, Operand::output(0)],
-            (elements as u32).div_ceil(GRAM_FORWARD_REDUCE.workgroup),
+            (elements as u32).div_ceil(kernels::gram_reduce.workgroup),
             elements * u64::from(splits),
         ));
         Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches, ..Lowered::default() })
@@ -212,19 +195,26 @@ impl Op for GramBackward {
         let plane = x.shape.plane() as u32;
         // Pixels and outputs of a workgroup.
         let (kernel, pixels, outputs) = match () {
-            () if capabilities.wants_naive() => (&GRAM_BACKWARD_NAIVE, GRAM_BACKWARD_NAIVE.workgroup, 1),
-            () if capabilities.allows(&GRAM_BACKWARD_SUBGROUP) => {
-                let kernel = &GRAM_BACKWARD_SUBGROUP;
+            () if capabilities.wants_naive() => {
+                (&kernels::gram_backward_naive, kernels::gram_backward_naive.workgroup, 1)
+            }
+            () if capabilities.allows(&kernels::gram_backward_subgroup) => {
+                let kernel = &kernels::gram_backward_subgroup;
                 (kernel, kernel.tile("PIXELS") * kernel.workgroup, kernel.tile("OUTPUTS"))
             }
-            () => (&GRAM_BACKWARD_TILE, GRAM_BACKWARD_TILE.tile("BLOCK"), GRAM_BACKWARD_TILE.tile("BLOCK")),
+            () => (
+                &kernels::gram_backward_tile,
+                kernels::gram_backward_tile.tile("BLOCK"),
+                kernels::gram_backward_tile.tile("BLOCK"),
+            ),
         };
         let pixel_groups = plane.div_ceil(pixels);
         let gate = self.epilogue.gate_operand(2, io)?;
         // The subgroup kernel reads dY + dYᵀ in blocks, made for each piece of the output.
-        let is_prepared = std::ptr::eq(kernel, &GRAM_BACKWARD_SUBGROUP);
+        let is_prepared = std::ptr::eq(kernel, &kernels::gram_backward_subgroup);
         let prepared_elements = |count: u32| {
-            u64::from(count.next_multiple_of(GRAM_BACKWARD_WEIGHTS.tile("BLOCK"))) * u64::from(x.shape.c)
+            u64::from(count.next_multiple_of(kernels::gram_backward_weights.tile("BLOCK")))
+                * u64::from(x.shape.c)
         };
         let mut scratch = 0;
         let mut dispatches = Vec::new();
@@ -234,10 +224,10 @@ impl Op for GramBackward {
                 let elements = prepared_elements(count);
                 scratch = elements.max(scratch);
                 dispatches.push(Dispatch::new(
-                    &GRAM_BACKWARD_WEIGHTS,
+                    &kernels::gram_backward_weights,
                     GramWeightsParams { channels: x.shape.c, first: out.start, count },
                     vec![Operand::input(0, 0), Operand::Scratch { index: 0 }],
-                    elements.div_ceil(GRAM_BACKWARD_WEIGHTS.workgroup.into()) as u32,
+                    elements.div_ceil(kernels::gram_backward_weights.workgroup.into()) as u32,
                     elements,
                 ));
                 Operand::Scratch { index: 0 }

@@ -2,15 +2,17 @@
 
 use super::{Capabilities, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms.
     MixParams { count: u32, ratio: f32 }
 }
 
-pub(crate) static MIX_FORWARD: Kernel =
-    super::kernel!("mix_forward", MixParams, 64, None, [read noise, read x, write y]);
+super::kernels! {
+    folder: "mix";
+    mix(MixParams) { workgroup: 64, bindings: [read noise, read x, write y] }
+}
 
 /// ratio·noise + (1 − ratio)·x; inputs noise and x (C, H, W), output the same.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ impl Op for Mix {
         let params = |piece| MixParams { count: io.output().piece_elements(piece), ratio: self.ratio };
         let operands =
             |piece| vec![Operand::input(0, piece), Operand::input(1, piece), Operand::output(piece)];
-        let dispatches = elementwise(&MIX_FORWARD, io.output(), 4, params, operands);
+        let dispatches = elementwise(&kernels::mix, io.output(), 4, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -14,6 +14,7 @@ pub mod add;
 pub mod conv;
 mod epilogue;
 pub mod gram;
+mod kernels;
 pub mod mix;
 pub mod pool;
 pub mod preprocess;
@@ -25,78 +26,8 @@ pub mod texels;
 pub mod weighted_sum;
 
 pub use epilogue::Epilogue;
-
-/// Every kernel. A test compares each with its WGSL file, and every file with this list.
-pub const KERNELS: &[&Kernel] = &[
-    &preprocess::PREPROCESS_FORWARD,
-    &preprocess::POSTPROCESS_FORWARD,
-    &texels::DECODE_TEXELS_FORWARD,
-    &texels::ENCODE_TEXELS_FORWARD,
-    &resample::RESAMPLE_FORWARD_VERTICAL,
-    &resample::RESAMPLE_FORWARD_HORIZONTAL,
-    &mix::MIX_FORWARD,
-    &conv::CONV_FORWARD_NAIVE,
-    &conv::CONV_FORWARD_DIRECT,
-    &conv::CONV_FORWARD_TILE,
-    &conv::CONV_FORWARD_TILE8,
-    &conv::CONV_FORWARD_SUBGROUP,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
-    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF,
-    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
-    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
-    &conv::gemm::CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
-    &conv::gemm::CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
-    &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT,
-    &conv::winograd::CONV_BACKWARD_WINOGRAD_INPUT,
-    &conv::winograd::CONV_FORWARD_WINOGRAD_INPUT_HALF,
-    &conv::winograd::CONV_FORWARD_WINOGRAD_OUTPUT,
-    &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS,
-    &conv::winograd::CONV_FORWARD_WINOGRAD_WEIGHTS_HALF,
-    &conv::CONV_BACKWARD_NAIVE,
-    &conv::CONV_BACKWARD_DIRECT,
-    &relu::RELU_FORWARD,
-    &relu::RELU_FORWARD_MASK,
-    &relu::RELU_BACKWARD,
-    &add::ADD_FORWARD,
-    &pool::POOL_FORWARD,
-    &pool::POOL_BACKWARD,
-    &gram::GRAM_FORWARD_NAIVE,
-    &gram::GRAM_FORWARD_TILE,
-    &gram::GRAM_FORWARD_SUBGROUP,
-    &gram::GRAM_FORWARD_REDUCE,
-    &gram::GRAM_BACKWARD_NAIVE,
-    &gram::GRAM_BACKWARD_TILE,
-    &gram::GRAM_BACKWARD_SUBGROUP,
-    &gram::GRAM_BACKWARD_WEIGHTS,
-    &squared_error::SQUARED_ERROR_FORWARD,
-    &squared_error::SQUARED_ERROR_FORWARD_REDUCE,
-    &squared_error::SQUARED_ERROR_BACKWARD,
-    &weighted_sum::WEIGHTED_SUM_FORWARD,
-    &weighted_sum::WEIGHTED_SUM_BACKWARD,
-    &adam::ADAM_ADVANCE_FORWARD,
-    &adam::ADAM_FORWARD,
-    &probe::PEAK_FORWARD_SCALAR_4,
-    &probe::PEAK_FORWARD_SCALAR_8,
-    &probe::PEAK_FORWARD_SCALAR_16,
-    &probe::PEAK_FORWARD_VECTOR_4,
-    &probe::PEAK_FORWARD_VECTOR_8,
-    &probe::PEAK_FORWARD_VECTOR_16,
-    &probe::COPY_FORWARD,
-];
-
-/// SHA-256 of all that is compiled, in hexadecimal digits: results and times of one set of kernels need not hold good
-/// for another.
-pub fn kernels_digest() -> String {
-    let texts: Vec<String> = KERNELS
-        .iter()
-        .map(|kernel| format!("{} {}\n{}", kernel.name, kernel.workgroup, kernel.text()))
-        .collect();
-    crate::tensors::digest(texts.iter().map(String::as_bytes))
-}
+pub(crate) use kernels::kernels;
+pub use kernels::{KERNELS, kernels_digest};
 
 /// Output channels of a register tile, and of a run of arranged convolution weights.
 pub(crate) const TILE: u32 = 16;
@@ -570,23 +501,3 @@ pub(crate) fn piecewise<P: crate::gpu::Params>(
         })
         .collect()
 }
-
-/// A kernel from its WGSL file.
-macro_rules! kernel {
-    (
-        $name:literal, $params:ty, $workgroup:expr, $subgroup:expr,
-        [$($access:ident $binding:ident),* $(,)?] $(, { $($constant:ident: $value:expr),* $(,)? })?
-    ) => {
-        $crate::gpu::Kernel {
-            name: $name,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl/", $name, ".wgsl")),
-            edits: &[],
-            params: <$params as $crate::gpu::Params>::FIELDS,
-            bindings: &[$($crate::gpu::Binding::$access(stringify!($binding))),*],
-            workgroup: $workgroup,
-            tile: &[$($((stringify!($constant), $value)),*)?],
-            subgroup: $subgroup,
-        }
-    };
-}
-pub(crate) use kernel;

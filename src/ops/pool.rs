@@ -15,10 +15,11 @@ params! {
     PoolParams { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_first: u32, flags: u32 }
 }
 
-pub(crate) static POOL_FORWARD: Kernel =
-    super::kernel!("pool_forward", PoolParams, 64, None, [read x, write y]);
-pub(crate) static POOL_BACKWARD: Kernel =
-    super::kernel!("pool_backward", PoolParams, 64, None, [read dy, read gate, write d_x]);
+super::kernels! {
+    folder: "pool";
+    pool_forward(PoolParams) { workgroup: 64, bindings: [read x, write y] }
+    pool_backward(PoolParams) { workgroup: 64, bindings: [read dy, read gate, write d_x] }
+}
 
 fn pooled(x: Shape) -> Shape {
     Shape::new(x.c, x.h.div_ceil(2), x.w.div_ceil(2))
@@ -48,7 +49,7 @@ impl Op for Pool {
             .map(|common| {
                 let operands = vec![Operand::input(0, common.x), Operand::output(common.y)];
                 let elements = u64::from(common.params.channels) * io.output().shape.plane();
-                common.dispatch(&POOL_FORWARD, x.shape, 0, operands, elements, 4 * elements)
+                common.dispatch(&kernels::pool_forward, x.shape, 0, operands, elements, 4 * elements)
             })
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })
@@ -101,7 +102,14 @@ impl Op for PoolBackward {
                 let operands = vec![Operand::input(0, common.y), gate, Operand::output(common.x)];
                 let channels = u64::from(common.params.channels);
                 let (threads, flops) = (channels * pooled(self.x).plane(), channels * self.x.plane());
-                common.dispatch(&POOL_BACKWARD, self.x, self.epilogue.flags(0, 1), operands, threads, flops)
+                common.dispatch(
+                    &kernels::pool_backward,
+                    self.x,
+                    self.epilogue.flags(0, 1),
+                    operands,
+                    threads,
+                    flops,
+                )
             })
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })

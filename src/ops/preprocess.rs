@@ -2,17 +2,18 @@
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of both kernels: `channels` channels from `channel` on are in the piece.
     PreprocessParams { plane: u32, channel: u32, channels: u32, mean_r: f32, mean_g: f32, mean_b: f32 }
 }
 
-pub(crate) static PREPROCESS_FORWARD: Kernel =
-    super::kernel!("preprocess_forward", PreprocessParams, 64, None, [read x, write y]);
-pub(crate) static POSTPROCESS_FORWARD: Kernel =
-    super::kernel!("postprocess_forward", PreprocessParams, 64, None, [read x, write y]);
+super::kernels! {
+    folder: "preprocess";
+    preprocess(PreprocessParams) { workgroup: 64, bindings: [read x, write y] }
+    postprocess(PreprocessParams) { workgroup: 64, bindings: [read x, write y] }
+}
 
 fn block(mean: [f32; 3], plane: u64, channels: &std::ops::Range<u32>) -> PreprocessParams {
     let [mean_r, mean_g, mean_b] = mean;
@@ -49,7 +50,7 @@ impl Op for Preprocess {
         let plane = io.output().shape.plane();
         let params = |piece: usize| block(self.mean, plane, &io.output().pieces[piece]);
         let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
-        let dispatches = elementwise(&PREPROCESS_FORWARD, io.output(), 1, params, operands);
+        let dispatches = elementwise(&kernels::preprocess, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
@@ -82,8 +83,8 @@ impl Op for Postprocess {
             .map(|(piece, channels)| {
                 let params = block(self.mean, plane, channels);
                 let operands = vec![Operand::input(0, piece), Operand::output(0)];
-                let groups = (plane as u32).div_ceil(POSTPROCESS_FORWARD.workgroup);
-                Dispatch::new(&POSTPROCESS_FORWARD, params, operands, groups, 3 * plane)
+                let groups = (plane as u32).div_ceil(kernels::postprocess.workgroup);
+                Dispatch::new(&kernels::postprocess, params, operands, groups, 3 * plane)
             })
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })

@@ -3,7 +3,7 @@
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::{Edit, Kernel, params};
 
 params! {
     /// Uniforms of the peak kernels.
@@ -14,29 +14,49 @@ params! {
     CopyParams { vectors: u32 }
 }
 
-/// A version of the peak kernel with so many chains, each of which takes so many multiply-adds a round. Rounds are
-/// unrolled: long enough that counting them costs next to nothing, short enough that compilers do unroll them.
-macro_rules! peak {
-    ($name:literal, $chains:expr, $steps:expr) => {
-        super::kernel!(
-            $name,
-            PeakParams,
-            64,
-            None,
-            [read x, read factors, write y],
-            { CHAINS: $chains, STEPS: $steps }
-        )
-    };
+// Each of CHAINS chains takes STEPS multiply-adds a round. Rounds are unrolled: long enough that counting them costs next
+// to nothing, short enough that compilers do unroll them.
+super::kernels! {
+    folder: "probe";
+    peak_scalar(PeakParams) {
+        workgroup: 64,
+        bindings: [read x, read factors, write y],
+        tile: [CHAINS = 4, STEPS = 32],
+    }
+    peak_vector(PeakParams) {
+        workgroup: 64,
+        bindings: [read x, read factors, write y],
+        tile: [CHAINS = 4, STEPS = 16],
+    }
+    copy(CopyParams) { workgroup: 64, bindings: [read x, write y] }
+    [variants]
+    peak_scalar_8 of peak_scalar { edits: &[CHAINS_8], tile: [CHAINS = 8, STEPS = 32] }
+    peak_scalar_16 of peak_scalar {
+        edits: &[CHAINS_16, steps("const STEPS: u32 = 32u;", "const STEPS: u32 = 16u;")],
+        tile: [CHAINS = 16, STEPS = 16],
+    }
+    peak_vector_8 of peak_vector {
+        edits: &[CHAINS_8, steps("const STEPS: u32 = 16u;", "const STEPS: u32 = 8u;")],
+        tile: [CHAINS = 8, STEPS = 8],
+    }
+    peak_vector_16 of peak_vector {
+        edits: &[CHAINS_16, steps("const STEPS: u32 = 16u;", "const STEPS: u32 = 4u;")],
+        tile: [CHAINS = 16, STEPS = 4],
+    }
 }
 
-pub(crate) static PEAK_FORWARD_SCALAR_4: Kernel = peak!("peak_forward_scalar_4", 4, 32);
-pub(crate) static PEAK_FORWARD_SCALAR_8: Kernel = peak!("peak_forward_scalar_8", 8, 32);
-pub(crate) static PEAK_FORWARD_SCALAR_16: Kernel = peak!("peak_forward_scalar_16", 16, 16);
-pub(crate) static PEAK_FORWARD_VECTOR_4: Kernel = peak!("peak_forward_vector_4", 4, 16);
-pub(crate) static PEAK_FORWARD_VECTOR_8: Kernel = peak!("peak_forward_vector_8", 8, 8);
-pub(crate) static PEAK_FORWARD_VECTOR_16: Kernel = peak!("peak_forward_vector_16", 16, 4);
-pub(crate) static COPY_FORWARD: Kernel =
-    super::kernel!("copy_forward", CopyParams, 64, None, [read x, write y]);
+const CHAINS_8: Edit = chains("const CHAINS: u32 = 8u;");
+const CHAINS_16: Edit = chains("const CHAINS: u32 = 16u;");
+
+const fn chains(to: &'static str) -> Edit {
+    let why =
+        "devices differ in how many chains hide the wait for an addition, and the number sizes an array";
+    Edit { from: "const CHAINS: u32 = 4u;", to, why }
+}
+
+const fn steps(from: &'static str, to: &'static str) -> Edit {
+    Edit { from, to, why: "with more chains a round has fewer steps, so that compilers still unroll it" }
+}
 
 /// y = Σₖ zₖ, where zₖ begins at x + k and becomes a·zₖ + b again and again. Inputs x (C, H, W) and the factors
 /// (1, 1, 2), a and b; output (C, H, W).
@@ -67,12 +87,12 @@ impl Peak {
 
     fn kernel(&self) -> &'static Kernel {
         match (self.vector, self.chains) {
-            (false, ..=4) => &PEAK_FORWARD_SCALAR_4,
-            (false, 5..=8) => &PEAK_FORWARD_SCALAR_8,
-            (false, _) => &PEAK_FORWARD_SCALAR_16,
-            (true, ..=4) => &PEAK_FORWARD_VECTOR_4,
-            (true, 5..=8) => &PEAK_FORWARD_VECTOR_8,
-            (true, _) => &PEAK_FORWARD_VECTOR_16,
+            (false, ..=4) => &kernels::peak_scalar,
+            (false, 5..=8) => &kernels::peak_scalar_8,
+            (false, _) => &kernels::peak_scalar_16,
+            (true, ..=4) => &kernels::peak_vector,
+            (true, 5..=8) => &kernels::peak_vector_8,
+            (true, _) => &kernels::peak_vector_16,
         }
     }
 }
@@ -117,8 +137,8 @@ impl Op for Copy {
         let dispatch = |piece| {
             let vectors = io.output().piece_elements(piece) / 4;
             let operands = vec![Operand::input(0, piece), Operand::output(piece)];
-            let groups = vectors.div_ceil(COPY_FORWARD.workgroup);
-            Dispatch::new(&COPY_FORWARD, CopyParams { vectors }, operands, groups, 0)
+            let groups = vectors.div_ceil(kernels::copy.workgroup);
+            Dispatch::new(&kernels::copy, CopyParams { vectors }, operands, groups, 0)
         };
         Ok(Lowered {
             dispatches: (0..io.output().pieces.len()).map(dispatch).collect(),

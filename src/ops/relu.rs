@@ -6,7 +6,7 @@ use super::{
     piecewise,
 };
 use crate::error::{Error, Remedy, Result};
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of the forward kernel.
@@ -18,18 +18,16 @@ params! {
     MaskParams { channels: u32, h: u32, w: u32, first: u32 }
 }
 
-pub(crate) static RELU_FORWARD: Kernel =
-    super::kernel!("relu_forward", ReluParams, 64, None, [read x, write y]);
-pub(crate) static RELU_FORWARD_MASK: Kernel =
-    super::kernel!("relu_forward_mask", MaskParams, 64, None, [read y, write mask]);
-pub(crate) static RELU_BACKWARD: Kernel = super::kernel!(
-    "relu_backward",
-    MaskParams,
-    64,
-    None,
-    [read dy, read gate, write d_x],
-    { COLUMNS: MASK_COLUMNS }
-);
+super::kernels! {
+    folder: "relu";
+    relu_forward(ReluParams) { workgroup: 64, bindings: [read x, write y] }
+    relu_mask(MaskParams) { workgroup: 64, bindings: [read y, write mask] }
+    relu_backward(MaskParams) {
+        workgroup: 64,
+        bindings: [read dy, read gate, write d_x],
+        tile: [COLUMNS = MASK_COLUMNS],
+    }
+}
 
 /// Columns of a mask's word.
 pub const MASK_COLUMNS: u32 = 8;
@@ -75,7 +73,7 @@ pub(crate) fn lower_mask(io: &Io<'_>) -> Result<Vec<Dispatch>> {
     let y = io.output();
     let operands = |piece| vec![Operand::output(piece), Operand::Output { index: 1, piece: 0 }];
     let words = |shape| mask_shape(shape).elements();
-    Ok(piecewise(&RELU_FORWARD_MASK, y, 1, words, |piece| mask_params(y, piece), operands))
+    Ok(piecewise(&kernels::relu_mask, y, 1, words, |piece| mask_params(y, piece), operands))
 }
 
 fn mask_params(y: &Layout, piece: usize) -> MaskParams {
@@ -112,7 +110,7 @@ impl Op for Relu {
         let y = io.output();
         let params = |piece| ReluParams { count: y.piece_elements(piece) };
         let operands = |piece| vec![Operand::input(0, piece), Operand::output(piece)];
-        let mut dispatches = elementwise(&RELU_FORWARD, y, 1, params, operands);
+        let mut dispatches = elementwise(&kernels::relu_forward, y, 1, params, operands);
         if self.mask {
             dispatches.extend(lower_mask(io)?);
         }
@@ -140,7 +138,7 @@ impl Op for ReluBackward {
         let dx = io.output();
         let operands = |piece| vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(piece)];
         let dispatches =
-            piecewise(&RELU_BACKWARD, dx, 1, mask_lines, |piece| mask_params(dx, piece), operands);
+            piecewise(&kernels::relu_backward, dx, 1, mask_lines, |piece| mask_params(dx, piece), operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -10,20 +10,17 @@ params! {
     ResampleParams { h: u32, w: u32, size: u32, ratio: f32 }
 }
 
-pub(crate) static RESAMPLE_FORWARD_VERTICAL: Kernel = super::kernel!(
-    "resample_forward_vertical",
-    ResampleParams,
-    64,
-    None,
-    [read x, write red, write green, write blue]
-);
-pub(crate) static RESAMPLE_FORWARD_HORIZONTAL: Kernel = super::kernel!(
-    "resample_forward_horizontal",
-    ResampleParams,
-    64,
-    None,
-    [read red, read green, read blue, write y]
-);
+super::kernels! {
+    folder: "resample";
+    resample_vertical(ResampleParams) {
+        workgroup: 64,
+        bindings: [read x, write red, write green, write blue],
+    }
+    resample_horizontal(ResampleParams) {
+        workgroup: 64,
+        bindings: [read red, read green, read blue, write y],
+    }
+}
 
 /// An RGBA picture (1, H, W) stretched to (1, height, width) with a Lanczos window of 3, on the 8-bit sRGB values as
 /// they are: each side for itself, the rows first. Alpha becomes 255.
@@ -94,14 +91,14 @@ impl Op for Resample {
         let columns = ResampleParams { h: y.h, w: x.w, size: y.w, ratio: Self::ratio(x.w, y.w) };
         let dispatches = vec![
             dispatch(
-                &RESAMPLE_FORWARD_VERTICAL,
+                &kernels::resample_vertical,
                 rows,
                 [&[Operand::input(0, 0)], &planes[..]].concat(),
                 between,
                 Self::taps(x.h, y.h),
             ),
             dispatch(
-                &RESAMPLE_FORWARD_HORIZONTAL,
+                &kernels::resample_horizontal,
                 columns,
                 [&planes[..], &[Operand::output(0)]].concat(),
                 y,

@@ -9,7 +9,7 @@ use super::{
     Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes, piecewise,
 };
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of the first pass: `threads` threads each leave one partial sum, from `first` on.
@@ -25,17 +25,19 @@ params! {
     BackwardParams { channels: u32, h: u32, w: u32, first: u32, scale: f32, flags: u32 }
 }
 
-pub(crate) static SQUARED_ERROR_FORWARD: Kernel = super::kernel!("squared_error_forward", SquaredErrorParams, 64, None, [read x, read target_, write partials]);
-pub(crate) static SQUARED_ERROR_FORWARD_REDUCE: Kernel =
-    super::kernel!("squared_error_forward_reduce", ReduceParams, 64, None, [read partials, write y]);
-pub(crate) static SQUARED_ERROR_BACKWARD: Kernel = super::kernel!(
-    "squared_error_backward",
-    BackwardParams,
-    64,
-    None,
-    [read dy, read x, read target_, read gate, write d_x],
-    { COLUMNS: MASK_COLUMNS }
-);
+super::kernels! {
+    folder: "squared_error";
+    squared_error_forward(SquaredErrorParams) {
+        workgroup: 64,
+        bindings: [read x, read target_, write partials],
+    }
+    squared_error_reduce(ReduceParams) { workgroup: 64, bindings: [read partials, write y] }
+    squared_error_backward(BackwardParams) {
+        workgroup: 64,
+        bindings: [read dy, read x, read target_, read gate, write d_x],
+        tile: [COLUMNS = MASK_COLUMNS],
+    }
+}
 
 /// Elements that one thread of the first pass adds up, unless that makes too few threads or too many.
 const ELEMENTS_A_THREAD: u32 = 32;
@@ -87,17 +89,17 @@ impl Op for SquaredError {
             let count = x.piece_elements(piece);
             let threads = count.div_ceil(ELEMENTS_A_THREAD).min(MAX_PARTIALS);
             dispatches.push(Dispatch::new(
-                &SQUARED_ERROR_FORWARD,
+                &kernels::squared_error_forward,
                 SquaredErrorParams { count, threads, first: partials },
                 vec![Operand::input(0, piece), Operand::input(1, piece), Operand::Scratch { index: 0 }],
-                threads.div_ceil(SQUARED_ERROR_FORWARD.workgroup),
+                threads.div_ceil(kernels::squared_error_forward.workgroup),
                 3 * u64::from(count),
             ));
             partials += threads;
         }
         let scale = (0.25 / x.shape.elements() as f64) as f32;
         dispatches.push(Dispatch::new(
-            &SQUARED_ERROR_FORWARD_REDUCE,
+            &kernels::squared_error_reduce,
             ReduceParams { partials, scale },
             vec![Operand::Scratch { index: 0 }, Operand::output(0)],
             1,
@@ -153,7 +155,7 @@ impl Op for SquaredErrorBackward {
                 Operand::output(piece),
             ]
         };
-        let dispatches = piecewise(&SQUARED_ERROR_BACKWARD, dx, 3, mask_lines, params, operands);
+        let dispatches = piecewise(&kernels::squared_error_backward, dx, 3, mask_lines, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -2,17 +2,18 @@
 
 use super::{Capabilities, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of both kernels: pictures of (h, w) pixels, texels of `words` words in rows `pitch` words apart.
     TexelsParams { h: u32, w: u32, pitch: u32, words: u32 }
 }
 
-pub(crate) static DECODE_TEXELS_FORWARD: Kernel =
-    super::kernel!("decode_texels_forward", TexelsParams, 64, None, [read x, write y]);
-pub(crate) static ENCODE_TEXELS_FORWARD: Kernel =
-    super::kernel!("encode_texels_forward", TexelsParams, 64, None, [read x, write y]);
+super::kernels! {
+    folder: "texels";
+    decode_texels(TexelsParams) { workgroup: 64, bindings: [read x, write y] }
+    encode_texels(TexelsParams) { workgroup: 64, bindings: [read x, write y] }
+}
 
 /// How a texture's texels lie in a buffer, as `copy_texture_to_buffer` leaves them and `copy_buffer_to_texture` takes
 /// them. Alpha is straight, not premultiplied.
@@ -76,7 +77,7 @@ impl Op for DecodeTexels {
             TexelFormat::Rgba8 => 12,
             TexelFormat::Rgba16Float => 60,
         };
-        let dispatches = elementwise(&DECODE_TEXELS_FORWARD, io.output(), flops, params, operands);
+        let dispatches = elementwise(&kernels::decode_texels, io.output(), flops, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
@@ -115,7 +116,7 @@ impl Op for EncodeTexels {
             TexelFormat::Rgba8 => 0,
             TexelFormat::Rgba16Float => 30,
         };
-        let dispatches = elementwise(&ENCODE_TEXELS_FORWARD, io.output(), flops, params, operands);
+        let dispatches = elementwise(&kernels::encode_texels, io.output(), flops, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -2,17 +2,18 @@
 
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 params! {
     /// Uniforms of both kernels: which weight.
     WeightedSumParams { index: u32, flags: u32 }
 }
 
-pub(crate) static WEIGHTED_SUM_FORWARD: Kernel =
-    super::kernel!("weighted_sum_forward", WeightedSumParams, 1, None, [read x, read weights, write y]);
-pub(crate) static WEIGHTED_SUM_BACKWARD: Kernel =
-    super::kernel!("weighted_sum_backward", WeightedSumParams, 1, None, [read dy, read weights, write d_x]);
+super::kernels! {
+    folder: "weighted_sum";
+    weighted_sum_forward(WeightedSumParams) { workgroup: 1, bindings: [read x, read weights, write y] }
+    weighted_sum_backward(WeightedSumParams) { workgroup: 1, bindings: [read dy, read weights, write d_x] }
+}
 
 /// Inputs: the weights (1, 1, n), then any number of scalars. The scalar of input 1 + k has the weight
 /// `first + k`, so that one row of weights serves several sums and can change while a program runs.
@@ -46,7 +47,7 @@ impl Op for WeightedSum {
                 let flags = if input > 1 { Epilogue::ACCUMULATE } else { 0 };
                 let params = WeightedSumParams { index: self.first + input as u32 - 1, flags };
                 let operands = vec![Operand::input(input, 0), Operand::input(0, 0), Operand::output(0)];
-                Dispatch::new(&WEIGHTED_SUM_FORWARD, params, operands, 1, 2)
+                Dispatch::new(&kernels::weighted_sum_forward, params, operands, 1, 2)
             })
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })
@@ -75,7 +76,7 @@ impl Op for WeightedSumBackward {
         let params = WeightedSumParams { index: self.index, flags: 0 };
         let operands = vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(0)];
         Ok(Lowered {
-            dispatches: vec![Dispatch::new(&WEIGHTED_SUM_BACKWARD, params, operands, 1, 1)],
+            dispatches: vec![Dispatch::new(&kernels::weighted_sum_backward, params, operands, 1, 1)],
             ..Lowered::default()
         })
     }

@@ -8,16 +8,16 @@ use super::{Real, expect_len};
 ///
 /// The corrections are kept by c ← β·c + (1 − β) and not computed as powers, because WGSL's `pow` is too
 /// coarse for 1 − β₂ᵗ at small t.
-pub fn adam_advance_forward<T: Real>(hyper: &[T], state: &[T]) -> Vec<T> {
+pub fn adam_advance<T: Real>(hyper: &[T], state: &[T]) -> Vec<T> {
     expect_len("hyper", hyper, 6);
     expect_len("state", state, 3);
     vec![hyper[1] * state[0] + hyper[4], hyper[2] * state[1] + hyper[5], state[2] + T::one()]
 }
 
 /// One step: m ← β₁·m + (1 − β₁)·dx, v ← β₂·v + (1 − β₂)·dx², x ← x − lr_t·m / (√v + ε) with
-/// lr_t = lr·√(1 − β₂ᵗ) / (1 − β₁ᵗ). `state` is that of this step, after [`adam_advance_forward`];
+/// lr_t = lr·√(1 − β₂ᵗ) / (1 − β₁ᵗ). `state` is that of this step, after [`adam_advance`];
 /// `dx`, `x`, `m` and `v` have one shape, any. Returns the new (x, m, v).
-pub fn adam_forward<T: Real>(
+pub fn adam<T: Real>(
     hyper: &[T],
     state: &[T],
     dx: &[T],

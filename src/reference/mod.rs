@@ -22,18 +22,18 @@ mod squared_error;
 mod texels;
 mod weighted_sum;
 
-pub use adam::{adam_advance_forward, adam_forward};
-pub use add::add_forward;
+pub use adam::{adam, adam_advance};
+pub use add::add;
 pub use conv::{conv_backward, conv_forward};
 pub use gram::{gram_backward, gram_forward};
-pub use mix::mix_forward;
+pub use mix::mix;
 pub use pool::{pool_backward, pool_forward};
-pub use preprocess::{postprocess_forward, preprocess_forward};
-pub use probe::{copy_forward, peak_forward};
+pub use preprocess::{postprocess, preprocess};
+pub use probe::{copy, peak};
 pub use relu::{relu_backward, relu_forward, relu_mask};
-pub use resample::resample_forward;
+pub use resample::resample;
 pub use squared_error::{squared_error_backward, squared_error_forward};
-pub use texels::{decode_texels_forward, encode_texels_forward};
+pub use texels::{decode_texels, encode_texels};
 pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 
 /// The numbers that the twins compute with: `f32` and `f64`.

@@ -4,7 +4,7 @@ use super::{Real, expect_len};
 
 /// Turns interleaved bytes `rgba` (H, W, 4) into planes, each minus its channel's `mean` (in 0..255, RGB);
 /// alpha is ignored. Returns y (3, H, W).
-pub fn preprocess_forward<T: Real>(rgba: &[u8], (height, width): (usize, usize), mean: [T; 3]) -> Vec<T> {
+pub fn preprocess<T: Real>(rgba: &[u8], (height, width): (usize, usize), mean: [T; 3]) -> Vec<T> {
     expect_len("rgba", rgba, height * width * 4);
     let mut y = Vec::with_capacity(3 * height * width);
     for (channel, &mean) in mean.iter().enumerate() {
@@ -17,7 +17,7 @@ pub fn preprocess_forward<T: Real>(rgba: &[u8], (height, width): (usize, usize),
 
 /// Turns mean-subtracted planes `x` (3, H, W) into interleaved bytes (H, W, 4): adds the `mean`, clamps to
 /// 0..255, truncates, and sets alpha to 255. A NaN becomes 0. Returns the bytes.
-pub fn postprocess_forward<T: Real>(x: &[T], (height, width): (usize, usize), mean: [T; 3]) -> Vec<u8> {
+pub fn postprocess<T: Real>(x: &[T], (height, width): (usize, usize), mean: [T; 3]) -> Vec<u8> {
     let plane = height * width;
     expect_len("x", x, 3 * plane);
     let white = T::from(u8::MAX).expect("a byte converts to a float");

@@ -7,7 +7,7 @@ const REACH: usize = 3;
 
 /// Stretches interleaved bytes `rgba` (H, W, 4) to `(new_height, new_width)`, the rows first. Returns interleaved RGBA
 /// clamped to 0..255, which is still to be rounded, with alpha 255.
-pub fn resample_forward<T: Real>(
+pub fn resample<T: Real>(
     rgba: &[u8],
     (height, width): (usize, usize),
     (new_height, new_width): (usize, usize),

@@ -7,7 +7,7 @@ use super::{Real, expect_len};
 /// Turns rows of texels `x` (H, pitch), `words` words each, into interleaved RGBA (H, W, 4) in 0..255, which is still to
 /// be rounded, alpha 255. One word is 8 bits a channel, sRGB-encoded; two are four halves of linear light, clamped to
 /// 0..1 (a NaN becomes 0) and encoded. Alpha is straight, and what is behind it is white.
-pub fn decode_texels_forward<T: Real>(
+pub fn decode_texels<T: Real>(
     x: &[u32],
     (height, width): (usize, usize),
     pitch: usize,
@@ -42,7 +42,7 @@ pub fn decode_texels_forward<T: Real>(
 /// Turns interleaved bytes `rgba` (H, W, 4) into rows of texels (H, pitch), `words` words each, and zeros behind them.
 /// For one word returns four numbers a word of the rows, 0..255; for two words two, which are still to be rounded to
 /// half precision: linear light, with alpha 1.
-pub fn encode_texels_forward<T: Real>(
+pub fn encode_texels<T: Real>(
     rgba: &[u8],
     (height, width): (usize, usize),
     pitch: usize,

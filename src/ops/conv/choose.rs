@@ -4,17 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::gemm::{
-    CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP, CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
-    CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF, CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
-    CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP, CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
-    CONV_FORWARD_WINOGRAD_GEMM_TILE, CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF, CONV_FORWARD_WINOGRAD_GEMM_TILE8,
-    CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
-};
-use super::{
-    CONV_BACKWARD_DIRECT, CONV_BACKWARD_NAIVE, CONV_FORWARD_DIRECT, CONV_FORWARD_NAIVE,
-    CONV_FORWARD_SUBGROUP, CONV_FORWARD_TILE, CONV_FORWARD_TILE8, ConvParams, winograd,
-};
+use super::{ConvParams, gemm, kernels, winograd};
 use crate::gpu::Kernel;
 use crate::ops::{Capabilities, DeviceClass, Dispatch, Form, KernelChoice, Operand};
 
@@ -108,29 +98,33 @@ impl Method {
     /// Its main kernel in a direction.
     pub fn kernel(self, direction: Direction) -> &'static Kernel {
         match (self, direction) {
-            (Self::WinogradTile8, _) => &CONV_FORWARD_WINOGRAD_GEMM_TILE8,
-            (Self::WinogradTile, _) => &CONV_FORWARD_WINOGRAD_GEMM_TILE,
-            (Self::WinogradSubgroup, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP,
-            (Self::WinogradSubgroup, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP,
-            (Self::GemmTile8, _) => &CONV_FORWARD_TILE8,
-            (Self::GemmTile, _) => &CONV_FORWARD_TILE,
-            (Self::DirectSubgroup, _) => &CONV_FORWARD_SUBGROUP,
-            (Self::Direct, Direction::Forward) => &CONV_FORWARD_DIRECT,
-            (Self::Direct, Direction::Backward) => &CONV_BACKWARD_DIRECT,
-            (Self::Naive, Direction::Forward) => &CONV_FORWARD_NAIVE,
-            (Self::Naive, Direction::Backward) => &CONV_BACKWARD_NAIVE,
+            (Self::WinogradTile8, _) => &gemm::kernels::winograd_gemm_tile8,
+            (Self::WinogradTile, _) => &gemm::kernels::winograd_gemm_tile,
+            (Self::WinogradSubgroup, Direction::Forward) => &gemm::kernels::winograd_gemm_forward_subgroup,
+            (Self::WinogradSubgroup, Direction::Backward) => &gemm::kernels::winograd_gemm_backward_subgroup,
+            (Self::GemmTile8, _) => &kernels::conv_gemm_tile8,
+            (Self::GemmTile, _) => &kernels::conv_gemm_tile,
+            (Self::DirectSubgroup, _) => &kernels::conv_gemm_subgroup,
+            (Self::Direct, Direction::Forward) => &kernels::conv_forward_direct,
+            (Self::Direct, Direction::Backward) => &kernels::conv_backward_direct,
+            (Self::Naive, Direction::Forward) => &kernels::conv_forward_naive,
+            (Self::Naive, Direction::Backward) => &kernels::conv_backward_naive,
         }
     }
 
     /// Its main kernel where operands are stored in f16; only Winograd has others than in single precision.
     pub(super) fn half_kernel(self, direction: Direction) -> &'static Kernel {
         match (self, direction) {
-            (Self::WinogradTile8, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF,
-            (Self::WinogradTile8, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF,
-            (Self::WinogradTile, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF,
-            (Self::WinogradTile, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF,
-            (Self::WinogradSubgroup, Direction::Forward) => &CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
-            (Self::WinogradSubgroup, Direction::Backward) => &CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF,
+            (Self::WinogradTile8, Direction::Forward) => &gemm::kernels::winograd_gemm_tile8_half,
+            (Self::WinogradTile8, Direction::Backward) => &gemm::kernels::winograd_gemm_tile8_half_weights,
+            (Self::WinogradTile, Direction::Forward) => &gemm::kernels::winograd_gemm_tile_half,
+            (Self::WinogradTile, Direction::Backward) => &gemm::kernels::winograd_gemm_tile_half_weights,
+            (Self::WinogradSubgroup, Direction::Forward) => {
+                &gemm::kernels::winograd_gemm_forward_subgroup_half
+            }
+            (Self::WinogradSubgroup, Direction::Backward) => {
+                &gemm::kernels::winograd_gemm_backward_subgroup_half_weights
+            }
             _ => self.kernel(direction),
         }
     }
@@ -177,8 +171,8 @@ impl Layer {
     /// Whether the side next to the picture has so few channels that the direct kernels do it best.
     pub fn is_thin(self) -> bool {
         match self.direction {
-            Direction::Forward => self.inputs <= CONV_FORWARD_DIRECT.tile("CHANNELS"),
-            Direction::Backward => self.outputs <= CONV_BACKWARD_DIRECT.tile("CHANNELS"),
+            Direction::Forward => self.inputs <= kernels::conv_forward_direct.tile("CHANNELS"),
+            Direction::Backward => self.outputs <= kernels::conv_backward_direct.tile("CHANNELS"),
         }
     }
 

@@ -24,114 +24,98 @@ pub const COMPONENTS: u32 = 36;
 /// Flag bit: the weights are read flipped and transposed, for the gradient.
 pub const TRANSPOSED: u32 = 1;
 
-const TILE: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_gemm_tile",
-    WinogradGemmParams,
-    64,
-    None,
-    [read u, read v, write m],
-    { COMPONENTS: COMPONENTS, OUTPUTS: 32, TILES: 32 }
-);
-
-const TILE8: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_gemm_tile8",
-    WinogradGemmParams,
-    64,
-    None,
-    [read u, read v, write m],
-    { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 64 }
-);
-
-const FORWARD_SUBGROUP: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_gemm_subgroup",
-    WinogradGemmParams,
-    8,
-    Some((8, 8)),
-    [read u, read v, write m],
-    { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 32 }
-);
-
-const BACKWARD_SUBGROUP: Kernel = crate::ops::kernel!(
-    "conv_backward_winograd_gemm_subgroup",
-    WinogradGemmParams,
-    8,
-    Some((8, 8)),
-    [read u, read v, write m],
-    { COMPONENTS: COMPONENTS, OUTPUTS: 64, TILES: 32 }
-);
-
-/// The kernel for every adapter, with 4×4 results a thread.
-pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE: Kernel = TILE;
-/// The kernel for adapters with many registers, with 8×8 results a thread.
-pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE8: Kernel = TILE8;
-/// The forward kernel for the software adapter, whose subgroups have 8 lanes.
-pub static CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP: Kernel = FORWARD_SUBGROUP;
-/// The same for the gradient.
-pub static CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP: Kernel = BACKWARD_SUBGROUP;
+crate::ops::kernels! {
+    folder: "conv";
+    /// The kernel for every adapter, with 4×4 results a thread.
+    winograd_gemm_tile(WinogradGemmParams) {
+        workgroup: 64,
+        bindings: [read u, read v, write m],
+        tile: [COMPONENTS = COMPONENTS, OUTPUTS = 32, TILES = 32],
+    }
+    /// The kernel for adapters with many registers, with 8×8 results a thread.
+    winograd_gemm_tile8(WinogradGemmParams) {
+        workgroup: 64,
+        bindings: [read u, read v, write m],
+        tile: [COMPONENTS = COMPONENTS, OUTPUTS = 64, TILES = 64],
+    }
+    /// The forward kernel for the software adapter, whose subgroups have 8 lanes.
+    winograd_gemm_forward_subgroup(WinogradGemmParams) {
+        workgroup: 8,
+        subgroup: (8, 8),
+        bindings: [read u, read v, write m],
+        tile: [COMPONENTS = COMPONENTS, OUTPUTS = 64, TILES = 32],
+    }
+    /// The same for the gradient.
+    winograd_gemm_backward_subgroup(WinogradGemmParams) {
+        workgroup: 8,
+        subgroup: (8, 8),
+        bindings: [read u, read v, write m],
+        tile: [COMPONENTS = COMPONENTS, OUTPUTS = 64, TILES = 32],
+    }
+    [variants]
+    /// With u and v in f16.
+    winograd_gemm_tile_half of winograd_gemm_tile {
+        edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD, VALUES_TYPE, VALUES_LOAD, unscaled("stride4] = sum;", "stride4] = 64.0 * sum;")],
+    }
+    /// With u in f16, for the gradient.
+    winograd_gemm_tile_half_weights of winograd_gemm_tile { edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD] }
+    /// With u and v in f16.
+    winograd_gemm_tile8_half of winograd_gemm_tile8 {
+        edits: &[
+            WEIGHTS_TYPE,
+            WEIGHTS_LOAD,
+            VALUES_TYPE,
+            VALUES_LOAD,
+            unscaled("] = left;", "] = 64.0 * left;"),
+            unscaled("] = right;", "] = 64.0 * right;"),
+        ],
+    }
+    /// With u in f16, for the gradient.
+    winograd_gemm_tile8_half_weights of winograd_gemm_tile8 { edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD] }
+    /// With u and v in f16.
+    winograd_gemm_forward_subgroup_half of winograd_gemm_forward_subgroup {
+        edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD, VALUES_TYPE, VALUES_LOAD, unscaled("= sum[o];", "= 64.0 * sum[o];")],
+    }
+    /// With u in f16.
+    winograd_gemm_backward_subgroup_half_weights of winograd_gemm_backward_subgroup {
+        edits: &[PAIRS_TYPE, PAIRS_LOAD],
+    }
+}
 
 // With halves, an element of u or v is half as wide and holds as many numbers, so the indices are the same. A variant
 // of the text leaves that of single precision as it is; an `override` would tear its 128-bit loads in two.
-// 64 undoes the scale of conv_forward_winograd_input_half.
-const WEIGHTS_TYPE: Edit =
-    ("var<storage, read> u: array<vec4<f32>>;", "var<storage, read> u: array<vec2<u32>>;");
-const WEIGHTS_LOAD: Edit =
-    ("return u[at];", "return vec4(unpack2x16float(u[at].x), unpack2x16float(u[at].y));");
-const VALUES_TYPE: Edit =
-    ("var<storage, read> v: array<vec4<f32>>;", "var<storage, read> v: array<vec2<u32>>;");
-const VALUES_LOAD: Edit =
-    ("return v[at];", "return vec4(unpack2x16float(v[at].x), unpack2x16float(v[at].y));");
-
-/// [`CONV_FORWARD_WINOGRAD_GEMM_TILE`] with u and v in f16; v is scaled, which is undone here.
-pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE_HALF: Kernel = Kernel {
-    name: "conv_forward_winograd_gemm_tile_half",
-    edits: &[
-        WEIGHTS_TYPE,
-        WEIGHTS_LOAD,
-        VALUES_TYPE,
-        VALUES_LOAD,
-        ("stride4] = sum;", "stride4] = 64.0 * sum;"),
-    ],
-    ..TILE
+const HALF: &str = "operands are stored in f16";
+const WEIGHTS_TYPE: Edit = Edit {
+    from: "var<storage, read> u: array<vec4<f32>>;",
+    to: "var<storage, read> u: array<vec2<u32>>;",
+    why: HALF,
 };
-
-/// [`CONV_FORWARD_WINOGRAD_GEMM_TILE`] with u in f16, for the gradient.
-pub(crate) static CONV_BACKWARD_WINOGRAD_GEMM_TILE_HALF: Kernel =
-    Kernel { name: "conv_backward_winograd_gemm_tile_half", edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD], ..TILE };
-
-/// [`CONV_FORWARD_WINOGRAD_GEMM_TILE8`] with u and v in f16; v is scaled, which is undone here.
-pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_TILE8_HALF: Kernel = Kernel {
-    name: "conv_forward_winograd_gemm_tile8_half",
-    edits: &[
-        WEIGHTS_TYPE,
-        WEIGHTS_LOAD,
-        VALUES_TYPE,
-        VALUES_LOAD,
-        ("] = left;", "] = 64.0 * left;"),
-        ("] = right;", "] = 64.0 * right;"),
-    ],
-    ..TILE8
+const WEIGHTS_LOAD: Edit = Edit {
+    from: "return u[at];",
+    to: "return vec4(unpack2x16float(u[at].x), unpack2x16float(u[at].y));",
+    why: HALF,
 };
-
-/// [`CONV_FORWARD_WINOGRAD_GEMM_TILE8`] with u in f16, for the gradient.
-pub(crate) static CONV_BACKWARD_WINOGRAD_GEMM_TILE8_HALF: Kernel =
-    Kernel { name: "conv_backward_winograd_gemm_tile8_half", edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD], ..TILE8 };
-
-/// [`CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP`] with u and v in f16; v is scaled, which is undone here.
-pub(crate) static CONV_FORWARD_WINOGRAD_GEMM_SUBGROUP_HALF: Kernel = Kernel {
-    name: "conv_forward_winograd_gemm_subgroup_half",
-    edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD, VALUES_TYPE, VALUES_LOAD, ("= sum[o];", "= 64.0 * sum[o];")],
-    ..FORWARD_SUBGROUP
+const VALUES_TYPE: Edit = Edit {
+    from: "var<storage, read> v: array<vec4<f32>>;",
+    to: "var<storage, read> v: array<vec2<u32>>;",
+    why: HALF,
 };
-
-/// [`CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP`] with u in f16.
-pub(crate) static CONV_BACKWARD_WINOGRAD_GEMM_SUBGROUP_HALF: Kernel = Kernel {
-    name: "conv_backward_winograd_gemm_subgroup_half",
-    edits: &[
-        ("var<storage, read> u: array<vec2<f32>>;", "var<storage, read> u: array<u32>;"),
-        ("return u[at];", "return unpack2x16float(u[at]);"),
-    ],
-    ..BACKWARD_SUBGROUP
+const VALUES_LOAD: Edit = Edit {
+    from: "return v[at];",
+    to: "return vec4(unpack2x16float(v[at].x), unpack2x16float(v[at].y));",
+    why: HALF,
 };
+const PAIRS_TYPE: Edit = Edit {
+    from: "var<storage, read> u: array<vec2<f32>>;",
+    to: "var<storage, read> u: array<u32>;",
+    why: HALF,
+};
+const PAIRS_LOAD: Edit = Edit { from: "return u[at];", to: "return unpack2x16float(u[at]);", why: HALF };
+
+/// A result that is stored 64 times as large.
+const fn unscaled(from: &'static str, to: &'static str) -> Edit {
+    Edit { from, to, why: "winograd_input_half has scaled v by 1/64" }
+}
 
 /// Sizes of the products m(ξ, o, t) = Σ weight(ξ, d, o)·v(ξ, d, t) over d.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::pool::Pool;
 use super::relu::{Relu, lower_mask, mask_shape, whole_mask};
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 
 mod arrange;
 mod choose;
@@ -43,50 +43,37 @@ params! {
     }
 }
 
-pub(crate) static CONV_FORWARD_NAIVE: Kernel =
-    super::kernel!("conv_forward_naive", ConvParams, 64, None, [read x, read w, read b, read gate, write y]);
-pub(crate) static CONV_FORWARD_DIRECT: Kernel = super::kernel!(
-    "conv_forward_direct",
-    ConvParams,
-    64,
-    None,
-    [read x, read w, read b, read gate, write y],
-    { CHANNELS: 3, PIXELS: 4 }
-);
-pub(crate) static CONV_FORWARD_TILE: Kernel = super::kernel!(
-    "conv_forward_tile",
-    ConvParams,
-    64,
-    None,
-    [read x, read w, read b, read gate, write y],
-    { BLOCK: 32, RUN: super::TILE }
-);
-pub(crate) static CONV_FORWARD_TILE8: Kernel = super::kernel!(
-    "conv_forward_tile8",
-    ConvParams,
-    64,
-    None,
-    [read x, read w, read b, read gate, write y],
-    { BLOCK: 64, RUN: super::TILE }
-);
-pub(crate) static CONV_FORWARD_SUBGROUP: Kernel = super::kernel!(
-    "conv_forward_subgroup",
-    ConvParams,
-    32,
-    Some((8, 8)),
-    [read x, read w, read b, read gate, write y],
-    { PIXELS: 8, OUTPUTS: super::TILE }
-);
-pub(crate) static CONV_BACKWARD_NAIVE: Kernel =
-    super::kernel!("conv_backward_naive", ConvParams, 64, None, [read dy, read w, read gate, write d_x]);
-pub(crate) static CONV_BACKWARD_DIRECT: Kernel = super::kernel!(
-    "conv_backward_direct",
-    ConvParams,
-    64,
-    None,
-    [read dy, read w, read gate, write d_x],
-    { CHANNELS: 3, PIXELS: 4 }
-);
+super::kernels! {
+    folder: "conv";
+    conv_forward_naive(ConvParams) { workgroup: 64, bindings: [read x, read w, read b, read gate, write y] }
+    conv_forward_direct(ConvParams) {
+        workgroup: 64,
+        bindings: [read x, read w, read b, read gate, write y],
+        tile: [CHANNELS = 3, PIXELS = 4],
+    }
+    conv_gemm_tile(ConvParams) {
+        workgroup: 64,
+        bindings: [read x, read w, read b, read gate, write y],
+        tile: [BLOCK = 32, RUN = crate::ops::TILE],
+    }
+    conv_gemm_tile8(ConvParams) {
+        workgroup: 64,
+        bindings: [read x, read w, read b, read gate, write y],
+        tile: [BLOCK = 64, RUN = crate::ops::TILE],
+    }
+    conv_gemm_subgroup(ConvParams) {
+        workgroup: 32,
+        subgroup: (8, 8),
+        bindings: [read x, read w, read b, read gate, write y],
+        tile: [PIXELS = 8, OUTPUTS = crate::ops::TILE],
+    }
+    conv_backward_naive(ConvParams) { workgroup: 64, bindings: [read dy, read w, read gate, write d_x] }
+    conv_backward_direct(ConvParams) {
+        workgroup: 64,
+        bindings: [read dy, read w, read gate, write d_x],
+        tile: [CHANNELS = 3, PIXELS = 4],
+    }
+}
 
 /// Most input channels of a convolution that is done again rather than kept.
 const PICTURE_CHANNELS: u32 = 3;

@@ -8,7 +8,7 @@
 use super::choose::{Direction, Layer, Method};
 use super::gemm::{COMPONENTS, WinogradGemm};
 use super::{layer, weights_shape};
-use crate::gpu::{Kernel, params};
+use crate::gpu::params;
 use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Precision, Shape};
 
 params! {
@@ -45,35 +45,26 @@ params! {
     WeightsParams { inputs: u32, outputs: u32 }
 }
 
-pub(crate) static CONV_FORWARD_WINOGRAD_INPUT: Kernel =
-    crate::ops::kernel!("conv_forward_winograd_input", InputParams, 64, None, [read x, write v]);
-pub(crate) static CONV_BACKWARD_WINOGRAD_INPUT: Kernel =
-    crate::ops::kernel!("conv_backward_winograd_input", InputParams, 64, None, [read dy, read gate, write v]);
-pub(crate) static CONV_FORWARD_WINOGRAD_INPUT_HALF: Kernel =
-    crate::ops::kernel!("conv_forward_winograd_input_half", InputParams, 64, None, [read x, write v]);
-pub(crate) static CONV_FORWARD_WINOGRAD_OUTPUT: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_output",
-    OutputParams,
-    64,
-    None,
-    [read m, read b, read gate, write y, write mask]
-);
-pub(crate) static CONV_FORWARD_WINOGRAD_WEIGHTS: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_weights",
-    WeightsParams,
-    64,
-    None,
-    [read w, write u],
-    { BLOCK: WEIGHTS_BLOCK }
-);
-pub(crate) static CONV_FORWARD_WINOGRAD_WEIGHTS_HALF: Kernel = crate::ops::kernel!(
-    "conv_forward_winograd_weights_half",
-    WeightsParams,
-    64,
-    None,
-    [read w, write u],
-    { BLOCK: WEIGHTS_BLOCK }
-);
+crate::ops::kernels! {
+    folder: "conv";
+    winograd_input(InputParams) { workgroup: 64, bindings: [read x, write v] }
+    winograd_input_unpooled(InputParams) { workgroup: 64, bindings: [read dy, read gate, write v] }
+    winograd_input_half(InputParams) { workgroup: 64, bindings: [read x, write v] }
+    winograd_output(OutputParams) {
+        workgroup: 64,
+        bindings: [read m, read b, read gate, write y, write mask],
+    }
+    winograd_weights(WeightsParams) {
+        workgroup: 64,
+        bindings: [read w, write u],
+        tile: [BLOCK = WEIGHTS_BLOCK],
+    }
+    winograd_weights_half(WeightsParams) {
+        workgroup: 64,
+        bindings: [read w, write u],
+        tile: [BLOCK = WEIGHTS_BLOCK],
+    }
+}
 
 /// Pixels of a tile's side.
 const TILE: u32 = 4;
@@ -213,13 +204,13 @@ impl Winograd<'_> {
                 let x = Operand::input(0, piece);
                 let all = u64::from(count) * u64::from(tiles);
                 let (kernel, operands, threads) = match self.unpool {
-                    Some(gate) => (&CONV_BACKWARD_WINOGRAD_INPUT, vec![x, gate, v], all),
+                    Some(gate) => (&kernels::winograd_input_unpooled, vec![x, gate, v], all),
                     None if half_values => {
                         // Two halves share a word, so a thread owns two tiles.
                         let pairs = u64::from(count) * u64::from(tiles.div_ceil(2));
-                        (&CONV_FORWARD_WINOGRAD_INPUT_HALF, vec![x, v], pairs)
+                        (&kernels::winograd_input_half, vec![x, v], pairs)
                     }
-                    None => (&CONV_FORWARD_WINOGRAD_INPUT, vec![x, v], all),
+                    None => (&kernels::winograd_input, vec![x, v], all),
                 };
                 let flops = 12 * TRANSFORM_FLOPS[0] * all;
                 let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
@@ -251,7 +242,7 @@ impl Winograd<'_> {
                     stride: 4 * stride4,
                     flags: self.flags | mask,
                 };
-                let kernel = &CONV_FORWARD_WINOGRAD_OUTPUT;
+                let kernel = &kernels::winograd_output;
                 let threads = u64::from(count) * u64::from(pairs);
                 let flops = 10 * TRANSFORM_FLOPS[1] * u64::from(count) * u64::from(tiles);
                 let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
@@ -283,9 +274,9 @@ impl Winograd<'_> {
         let kernels = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
         // Two halves share a word, so a thread owns two outputs.
         let (kernel, threads) = if half {
-            (&CONV_FORWARD_WINOGRAD_WEIGHTS_HALF, kernels / 2)
+            (&kernels::winograd_weights_half, kernels / 2)
         } else {
-            (&CONV_FORWARD_WINOGRAD_WEIGHTS, kernels)
+            (&kernels::winograd_weights, kernels)
         };
         let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(kernels);
         let operands = vec![Operand::input(index, 0), u];

@@ -1,0 +1,149 @@
+//! How an op declares its kernels, and the list of all of them.
+
+use super::{
+    adam, add, conv, gram, mix, pool, preprocess, probe, relu, resample, squared_error, texels, weighted_sum,
+};
+use crate::gpu::Kernel;
+
+/// What each op declares, in the order of [`KERNELS`].
+const DECLARED: &[&[&Kernel]] = &[
+    preprocess::kernels::ALL,
+    texels::kernels::ALL,
+    resample::kernels::ALL,
+    mix::kernels::ALL,
+    conv::kernels::ALL,
+    conv::gemm::kernels::ALL,
+    conv::winograd::kernels::ALL,
+    relu::kernels::ALL,
+    add::kernels::ALL,
+    pool::kernels::ALL,
+    gram::kernels::ALL,
+    squared_error::kernels::ALL,
+    weighted_sum::kernels::ALL,
+    adam::kernels::ALL,
+    probe::kernels::ALL,
+];
+
+/// Every kernel. A test compares each with its WGSL file, and every file with this list.
+pub const KERNELS: &[&Kernel] = &joined::<{ count() }>();
+
+const fn count() -> usize {
+    let (mut count, mut list) = (0, 0);
+    while list < DECLARED.len() {
+        count += DECLARED[list].len();
+        list += 1;
+    }
+    count
+}
+
+const fn joined<const N: usize>() -> [&'static Kernel; N] {
+    let mut all = [DECLARED[0][0]; N];
+    let (mut at, mut list) = (0, 0);
+    while list < DECLARED.len() {
+        let mut i = 0;
+        while i < DECLARED[list].len() {
+            all[at] = DECLARED[list][i];
+            at += 1;
+            i += 1;
+        }
+        list += 1;
+    }
+    all
+}
+
+/// SHA-256 of all that is compiled, in hexadecimal digits: results and times of one set of kernels need not hold good
+/// for another.
+pub fn kernels_digest() -> String {
+    let texts: Vec<String> = KERNELS
+        .iter()
+        .map(|kernel| format!("{} {}\n{}", kernel.name, kernel.workgroup, kernel.text()))
+        .collect();
+    crate::tensors::digest(texts.iter().map(String::as_bytes))
+}
+
+/// Declares the kernels of an op, once each, in a module `kernels`: a static under the kernel's own name, and all of
+/// them in the list `ALL`. The folder of `wgsl/` comes first, then kernels with files, then variants of these:
+///
+/// ```text
+/// kernels! {
+///     folder: "op";
+///     op_forward(OpParams) { workgroup: 64, bindings: [read x, write y], tile: [BLOCK = 32] }
+///     op_forward_subgroup(OpParams) { workgroup: 32, subgroup: (8, 8), bindings: [read x, write y] }
+///     [variants]
+///     op_forward_half of op_forward { edits: [STORED_IN_HALF] }
+/// }
+/// ```
+///
+/// `tile` names the constants of the text that Rust reads; those of a variant are its file's, unless it states its own.
+macro_rules! kernels {
+    (
+        folder: $folder:literal;
+        $(
+            $(#[$meta:meta])*
+            $name:ident($params:ty) {
+                workgroup: $workgroup:expr,
+                $(subgroup: $subgroup:expr,)?
+                bindings: [$($access:ident $binding:ident),* $(,)?]
+                $(, tile: [$($constant:ident = $value:expr),* $(,)?])? $(,)?
+            }
+        )*
+        $(
+            [variants]
+            $(
+                $(#[$variant_meta:meta])*
+                $variant:ident of $base:ident {
+                    edits: $edits:expr
+                    $(, tile: [$($variant_constant:ident = $variant_value:expr),* $(,)?])? $(,)?
+                }
+            )*
+        )?
+    ) => {
+        // A static has the name of its kernel, which is also that of the file.
+        #[allow(non_upper_case_globals)]
+        pub(crate) mod kernels {
+            use super::*;
+            use $crate::gpu::{Binding, Kernel, Params};
+
+            $(
+                $(#[$meta])*
+                pub(crate) static $name: Kernel = Kernel {
+                    name: stringify!($name),
+                    file: concat!($folder, "/", stringify!($name), ".wgsl"),
+                    source: include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"), "/wgsl/", $folder, "/", stringify!($name), ".wgsl"
+                    )),
+                    edits: &[],
+                    params: <$params as Params>::FIELDS,
+                    bindings: &[$(Binding::$access(stringify!($binding))),*],
+                    workgroup: $workgroup,
+                    tile: &[$($((stringify!($constant), $value)),*)?],
+                    subgroup: $crate::ops::kernels::optional!($($subgroup)?),
+                };
+            )*
+            $($(
+                $(#[$variant_meta])*
+                pub(crate) static $variant: Kernel = Kernel {
+                    name: stringify!($variant),
+                    edits: $edits,
+                    $(tile: &[$((stringify!($variant_constant), $variant_value)),*],)?
+                    ..$base
+                };
+            )*)?
+
+            /// All that are declared here.
+            pub(crate) const ALL: &[&Kernel] = &[$(&$name,)* $($(&$variant),*)?];
+        }
+    };
+}
+pub(crate) use kernels;
+
+/// An expression that may be missing.
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:expr) => {
+        Some($value)
+    };
+}
+pub(crate) use optional;

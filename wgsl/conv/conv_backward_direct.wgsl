@@ -1,0 +1,121 @@
+// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside, for dx of at most 3 channels.
+// dy (C_out, H, W), w (C_out, C_in, 3, 3), dx (C_in, H, W); flags say whether dx += and gate (zero where the bit of the
+// ReLU's mask `gate`, (C_in, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them, is not set) take part.
+// dy and dx are pieces; in_* count dy's channels, out_* dx's.
+// Threads: one owns 4 neighbouring pixels of a row in all channels of dx.
+// Tile: 12 sums in registers; each row of dy is read once for 3 taps × 3 channels × 4 pixels.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+// shared: conv_params
+struct Params {
+    h: u32,
+    w: u32,
+    in_first: u32,
+    in_count: u32,
+    in_total: u32,
+    out_first: u32,
+    out_count: u32,
+    out_total: u32,
+    out_padded: u32,
+    pixel_groups: u32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+// end
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<u32>;
+@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
+
+// shared: gradient_store
+// The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+fn store(at: u32, gradient: f32, open: bool) {
+    var value = gradient;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += d_x[at];
+    }
+    d_x[at] = select(0.0, value, open);
+}
+// end
+
+const CHANNELS: u32 = 3u;
+const PIXELS: u32 = 4u;
+
+// shared: gate_word
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+// end
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let segment = group * WORKGROUP + lane;
+    let segments = (params.w + PIXELS - 1u) / PIXELS;
+    let row = segment / segments;
+    let first_col = segment % segments * PIXELS;
+    if (group >= slice.end || row >= params.h) {
+        return;
+    }
+    let plane = params.h * params.w;
+    var sum: array<f32, 12>;
+    for (var o = 0u; o < params.in_count; o++) {
+        for (var ky = 0u; ky < 3u; ky++) {
+            let source_row = row + 1u - ky;
+            var line: array<f32, 6>;
+            for (var k = 0u; k < 6u; k++) {
+                let source_col = first_col + k - 1u;
+                line[k] = 0.0;
+                if (source_row < params.h && source_col < params.w) {
+                    line[k] = dy[o * plane + source_row * params.w + source_col];
+                }
+            }
+            for (var i = 0u; i < CHANNELS; i++) {
+                // A channel that is not there is not stored: any weight will do, but it must lie in the buffer.
+                let channel = min(params.out_first + i, params.out_total - 1u);
+                for (var kx = 0u; kx < 3u; kx++) {
+                    let weight = w[(((params.in_first + o) * params.out_total + channel) * 3u + ky) * 3u + kx];
+                    for (var p = 0u; p < PIXELS; p++) {
+                        sum[i * PIXELS + p] += weight * line[p + 2u - kx];
+                    }
+                }
+            }
+        }
+    }
+    // The segment lies in one line of one word of the gate.
+    let block = row / 4u * ((params.w + 7u) / 8u) + first_col / 8u;
+    let bit = row % 4u * 8u + first_col % 8u;
+    for (var i = 0u; i < CHANNELS; i++) {
+        if (i < params.out_count) {
+            let open = gate_word(i, block) >> bit;
+            for (var p = 0u; p < PIXELS; p++) {
+                let at = i * plane + row * params.w + first_col + p;
+                if (first_col + p < params.w) {
+                    store(at, sum[i * PIXELS + p], ((open >> p) & 1u) != 0u);
+                }
+            }
+        }
+    }
+}

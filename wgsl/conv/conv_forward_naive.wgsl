@@ -1,0 +1,107 @@
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside: the definition, 3×3, stride 1.
+// x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
+// where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
+// channel groups of their tensors.
+// Threads: one an output element, pixels first, in one line of workgroups. No tile: this is the second oracle.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+// shared: conv_params
+struct Params {
+    h: u32,
+    w: u32,
+    in_first: u32,
+    in_count: u32,
+    in_total: u32,
+    out_first: u32,
+    out_count: u32,
+    out_total: u32,
+    out_padded: u32,
+    pixel_groups: u32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+// end
+
+// shared: conv_operands
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+const BIAS: u32 = 2u;
+const RELU: u32 = 4u;
+const GATE: u32 = 8u;
+// end
+
+// shared: gate_word
+// The word of the mask `gate` at place `block` of output channel `output`; all its bits are set where no gate takes
+// part.
+fn gate_word(output: u32, block: u32) -> u32 {
+    var word = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let blocks = (params.h + 3u) / 4u * ((params.w + 7u) / 8u);
+        word = gate[(params.out_first + output) * blocks + block];
+    }
+    return word;
+}
+// end
+
+// shared: conv_store
+fn store(output: u32, at: u32, sum: f32, open: bool) {
+    var value = sum;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += y[at];
+    }
+    if ((params.flags & BIAS) != 0u) {
+        value += b[params.out_first + output];
+    }
+    if ((params.flags & RELU) != 0u) {
+        // Not max, which may make 0 of a NaN and hide it.
+        value = select(value, 0.0, value < 0.0);
+    }
+    y[at] = select(0.0, value, open);
+}
+// end
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let output = group / params.pixel_groups;
+    let pixel = group % params.pixel_groups * WORKGROUP + lane;
+    let plane = params.h * params.w;
+    if (group >= slice.end || pixel >= plane) {
+        return;
+    }
+    let row = pixel / params.w;
+    let col = pixel % params.w;
+    var sum = 0.0;
+    for (var i = 0u; i < params.in_count; i++) {
+        for (var ky = 0u; ky < 3u; ky++) {
+            for (var kx = 0u; kx < 3u; kx++) {
+                // Unsigned arithmetic: what lies left of or above the picture wraps and fails the test too.
+                let source_row = row + ky - 1u;
+                let source_col = col + kx - 1u;
+                if (source_row < params.h && source_col < params.w) {
+                    let weight = w[(((params.out_first + output) * params.in_total + params.in_first + i) * 3u + ky) * 3u + kx];
+                    sum += weight * x[i * plane + source_row * params.w + source_col];
+                }
+            }
+        }
+    }
+    let word = gate_word(output, row / 4u * ((params.w + 7u) / 8u) + col / 8u);
+    store(output, output * plane + pixel, sum, ((word >> (row % 4u * 8u + col % 8u)) & 1u) != 0u);
+}

@@ -1,0 +1,119 @@
+// v(ξ, i, t) = 2⁻⁶·(Bᵀ·d·B)(ξ) in f16: as winograd_input, for the forward direction with storage in half
+// precision.
+// The scale keeps the largest number of an f16, 65504, out of reach: Bᵀ·d·B is up to 26 times as large as d, and VGG-19
+// has activations of some 10⁴. winograd_gemm_*_half undo it. What is larger still is held at the end.
+// x (C, H, W), zero outside; v (36, C, stride), two tiles a word. Other shapes as there.
+// Threads: one owns two neighbouring tiles of a channel, in the order of v, which share a word.
+// Tile: 36 pairs of numbers in registers, transformed along columns and then along rows.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+// shared: winograd_input_params
+struct Params {
+    h: u32,
+    w: u32,
+    channels: u32,
+    first: u32,
+    count: u32,
+    tiles_w: u32,
+    first_row: u32,
+    tiles: u32,
+    stride: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;
+// end
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> v: array<u32>;
+
+// 2⁻⁶, and the largest number of an f16.
+const SCALE: f32 = 0.015625;
+const LARGEST: f32 = 65504.0;
+
+// Of two tiles.
+alias Number = vec2<f32>;
+
+// shared: winograd_input_transform
+const SIDE: u32 = 6u;
+const TILE: u32 = 4u;
+const ROOT: f32 = 1.4142135623730951;
+
+// Bᵀ·d for one line d of a patch.
+fn transform(d: array<Number, 6>) -> array<Number, 6> {
+    let near = 2.0 * d[2] - d[4];
+    let near_odd = ROOT * (d[1] - 0.5 * d[3]);
+    let far = 0.5 * d[4] - 0.25 * d[2];
+    let far_odd = ROOT * (0.25 * d[1] - 0.5 * d[3]);
+    return array<Number, 6>(
+        d[0] - 2.5 * d[2] + d[4],
+        near + near_odd,
+        near - near_odd,
+        far + far_odd,
+        far - far_odd,
+        d[1] - 2.5 * d[3] + d[5],
+    );
+}
+// end
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let index = group * WORKGROUP + lane;
+    let pairs = (params.tiles + 1u) / 2u;
+    let channel = index / pairs;
+    if (group >= slice.end || channel >= params.count) {
+        return;
+    }
+    let pair = index % pairs;
+    // Behind the last of an odd number of tiles, it is made twice.
+    let tiles = vec2(2u * pair, min(2u * pair + 1u, params.tiles - 1u));
+    let top = (params.first_row + tiles / params.tiles_w) * TILE;
+    let left = tiles % params.tiles_w * TILE;
+
+    // Pixels outside are read from a place inside and replaced by 0.
+    var column: array<vec2<u32>, 6>;
+    var inside: array<vec2<bool>, 6>;
+    for (var c = 0u; c < SIDE; c++) {
+        inside[c] = left + c - 1u < vec2(params.w);
+        column[c] = select(vec2(0u), left + c - 1u, inside[c]);
+    }
+    var cells: array<Number, 36>;
+    for (var r = 0u; r < SIDE; r++) {
+        let row = top + r - 1u;
+        let row_inside = row < vec2(params.h);
+        let at = (channel * params.h + select(vec2(0u), row, row_inside)) * params.w;
+        var line: array<Number, 6>;
+        for (var c = 0u; c < SIDE; c++) {
+            let place = at + column[c];
+            line[c] = select(vec2(0.0), vec2(x[place.x], x[place.y]), row_inside & inside[c]);
+        }
+        line = transform(line);
+        for (var c = 0u; c < SIDE; c++) {
+            cells[r * SIDE + c] = line[c];
+        }
+    }
+    let stride = params.stride / 2u;
+    let to = (params.first + channel) * stride + pair;
+    let component = params.channels * stride;
+    for (var c = 0u; c < SIDE; c++) {
+        var line: array<Number, 6>;
+        for (var r = 0u; r < SIDE; r++) {
+            line[r] = cells[r * SIDE + c];
+        }
+        line = transform(line);
+        for (var r = 0u; r < SIDE; r++) {
+            let scaled = clamp(SCALE * line[r], vec2(-LARGEST), vec2(LARGEST));
+            v[to + (r * SIDE + c) * component] = pack2x16float(scaled);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// dx = dy/cells, where cells (1, 2 or 4) is how many cells of x were averaged; flags: dx += and zero where the
+// bit of the ReLU's mask `gate` is not set. dy (C, ⌈H/2⌉, ⌈W/2⌉), dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as
+// relu_mask makes them. Pieces of x and y hold different channel groups: the dispatch covers the channels that
+// both hold, from x_first and y_first on, in the gate from gate_first on.
+// Threads: one an element of dy, which writes the cells that were averaged, so the divisions that find its place are
+// paid once for 4 elements (they cost more than the rest on the software adapter). Workgroups in one line.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_first: u32, flags: u32 }
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> gate: array<u32>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
+
+// shared: gradient_store
+// The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
+const ACCUMULATE: u32 = 1u;
+const GATE: u32 = 8u;
+
+fn store(at: u32, gradient: f32, open: bool) {
+    var value = gradient;
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += d_x[at];
+    }
+    d_x[at] = select(0.0, value, open);
+}
+// end
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let i = group * WORKGROUP + lane;
+    let h = (params.h + 1u) / 2u;
+    let w = (params.w + 1u) / 2u;
+    if (group >= slice.end || i >= params.channels * h * w) {
+        return;
+    }
+    let col = 2u * (i % w);
+    let row = 2u * (i / w % h);
+    let channel = i / (w * h);
+    let corner = ((params.x_first + channel) * params.h + row) * params.w + col;
+    let right = col + 1u < params.w;
+    let below = row + 1u < params.h;
+    let gradient = dy[params.y_first * w * h + i] / (select(1.0, 2.0, right) * select(1.0, 2.0, below));
+    // The cells lie in one word of the gate.
+    var open = 0xffffffffu;
+    if ((params.flags & GATE) != 0u) {
+        let gate_row = (params.gate_first + channel) * ((params.h + 3u) / 4u) + row / 4u;
+        open = gate[gate_row * ((params.w + 7u) / 8u) + col / 8u] >> (row % 4u * 8u + col % 8u);
+    }
+    store(corner, gradient, (open & 1u) != 0u);
+    if (right) {
+        store(corner + 1u, gradient, (open & 2u) != 0u);
+    }
+    if (below) {
+        store(corner + params.w, gradient, (open & 0x100u) != 0u);
+    }
+    if (right && below) {
+        store(corner + params.w + 1u, gradient, (open & 0x200u) != 0u);
+    }
+}

@@ -1,0 +1,42 @@
+// byte(channel) = ⌊clamp(x(channel) + mean(channel), 0, 255)⌋, alpha 255: planar floats x (C, H, W), the channels
+// from `channel` on, to an RGBA picture y (H, W), one word a pixel with red in the lowest byte.
+// Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+struct Params { plane: u32, channel: u32, channels: u32, mean_r: f32, mean_g: f32, mean_b: f32 }
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let i = group * WORKGROUP + lane;
+    if (group >= slice.end || i >= params.plane) {
+        return;
+    }
+    var mean = array<f32, 3>(params.mean_r, params.mean_g, params.mean_b);
+    // Pieces after the first add their channels to the word that is there.
+    var word = 255u << 24u;
+    if (params.channel > 0u) {
+        word = y[i];
+    }
+    for (var k = 0u; k < params.channels; k++) {
+        let channel = params.channel + k;
+        let value = clamp(x[k * params.plane + i] + mean[channel], 0.0, 255.0);
+        word |= u32(value) << (8u * channel);
+    }
+    y[i] = word;
+}

@@ -1,0 +1,14 @@
+struct Params {
+    h: u32,
+    w: u32,
+    in_first: u32,
+    in_count: u32,
+    in_total: u32,
+    out_first: u32,
+    out_count: u32,
+    out_total: u32,
+    out_padded: u32,
+    pixel_groups: u32,
+    flags: u32,
+}
+@group(0) @binding(1) var<uniform> params: Params;

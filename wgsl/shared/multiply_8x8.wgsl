@@ -1,0 +1,16 @@
+sum[0] += upper.x * left;
+sum[1] += upper.x * right;
+sum[2] += upper.y * left;
+sum[3] += upper.y * right;
+sum[4] += upper.z * left;
+sum[5] += upper.z * right;
+sum[6] += upper.w * left;
+sum[7] += upper.w * right;
+sum[8] += lower.x * left;
+sum[9] += lower.x * right;
+sum[10] += lower.y * left;
+sum[11] += lower.y * right;
+sum[12] += lower.z * left;
+sum[13] += lower.z * right;
+sum[14] += lower.w * left;
+sum[15] += lower.w * right;

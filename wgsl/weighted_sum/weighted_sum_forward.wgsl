@@ -1,0 +1,37 @@
+// y = weights[index]·x, or y += …; x, y (1). One dispatch a term, because the number of bindings is limited.
+// Threads: one, in one workgroup.
+
+// shared: slice
+override WORKGROUP: u32;
+override FOLD: u32;
+
+struct Slice { first: u32, end: u32 }
+@group(0) @binding(0) var<uniform> slice: Slice;
+
+// A workgroup's number in the line that is folded into y at FOLD, of which this dispatch runs a slice.
+fn group_number(group_id: vec3<u32>) -> u32 {
+    return slice.first + group_id.y * FOLD + group_id.x;
+}
+// end
+
+struct Params { index: u32, flags: u32 }
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+const ACCUMULATE: u32 = 1u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    let i = group * WORKGROUP + lane;
+    if (group >= slice.end || i >= 1u) {
+        return;
+    }
+    var value = weights[params.index] * x[0];
+    if ((params.flags & ACCUMULATE) != 0u) {
+        value += y[0];
+    }
+    y[0] = value;
+}
