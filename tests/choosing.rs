@@ -8,6 +8,7 @@ use std::sync::Arc;
 use impasto::cases;
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Program, Tape, fuse, plan};
+use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::conv::{Algorithm, Choices, Direction, Method};
 use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
 use impasto::picture::Size;
@@ -112,7 +113,7 @@ fn table<'a>(programs: impl Iterator<Item = &'a Program>, method: Method) -> Arc
 
 fn transfer(size: (u32, u32), limits: &Limits) -> Plan {
     let options = Options { size: Size::LongerSide(size.0), ..Options::preset(Preset::Course) };
-    plan_transfer(&options, size, size, [0.0; 3], limits).unwrap()
+    plan_transfer(&vgg19(PoolKind::Mean), &options, size, size, [0.0; 3], limits).unwrap()
 }
 
 /// Whatever is asked of a device, and the tables of every method.

@@ -19,7 +19,7 @@ use impasto::cases::{self, Case, Fill, Input, Step, Tolerance};
 use impasto::gpu::{Binding, DeviceRequest, Gpu, Kernel, Params, Pipelines};
 use impasto::graph::Role;
 use impasto::nn::Weights;
-use impasto::ops::add::Add;
+use impasto::ops::add::Accumulate;
 use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Lowered, Op, Operand, Shape};
 use impasto::transfer::Engine;
 use impasto::wgpu;
@@ -73,7 +73,7 @@ fn a_report_of_a_few_kernels_passes() {
     for told in [&summary.name, &summary.driver, &summary.backend] {
         assert!(text.contains(told.as_str()), "{told}: {text}");
     }
-    assert!(text.contains("All 2 checks pass"), "{text}");
+    assert!(text.contains("All 4 checks pass"), "{text}");
 
     let report = read(folder.path(), "report.json");
     assert_eq!(
@@ -83,12 +83,13 @@ fn a_report_of_a_few_kernels_passes() {
     assert_eq!(report["adapter"], summary.name.as_str());
     assert_eq!(report["limits"]["max_buffer_size"], gpu.limits().max_buffer_size);
     let rows = report["kernels"].as_array().unwrap();
-    for (row, name) in rows.iter().zip(["pool_forward", "pool_backward"]) {
+    let names = ["pool_forward", "pool_backward", "max_pool_forward", "max_pool_backward"];
+    for (row, name) in rows.iter().zip(names) {
         assert_eq!(keys(row), sorted(["kernel", "variant", "share", "pass", "seconds"]));
         assert_eq!((&row["kernel"], &row["variant"]), (&name.into(), &name.into()));
         passes(row);
     }
-    assert_eq!((rows.len(), &report["golden"], &report["pass"]), (2, &serde_json::json!({}), &true.into()));
+    assert_eq!((rows.len(), &report["golden"], &report["pass"]), (4, &serde_json::json!({}), &true.into()));
 
     // What is chosen is what the plan says.
     let variants = &report["variants"];
@@ -278,7 +279,7 @@ fn a_kernel_that_does_not_compile_fails_alone() {
         pieces: 1,
         tolerance: Tolerance { atol: 0.0, rtol: 0.0, reason: "it never runs" },
     };
-    let op: Arc<dyn Op> = Arc::new(Add);
+    let op: Arc<dyn Op> = Arc::new(Accumulate);
     let cases = [broken, Case::of(&op, &[shape, shape])];
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();

@@ -10,7 +10,7 @@ use impasto::cases::golden::{self, Allowed, Numbers, Path, largest, relative_in_
 use impasto::gpu::Gpu;
 use impasto::graph::{Role, Tape};
 use impasto::nn::weights::ConvolutionWeights;
-use impasto::nn::{VGG19, Weights, bias_name, weight_name};
+use impasto::nn::{LayerSpec, Weights, bias_name, weight_name};
 use impasto::ops::conv::{Algorithm, Conv, weights_shape};
 use impasto::ops::gram::Gram;
 use impasto::ops::relu::Relu;
@@ -142,14 +142,20 @@ fn winograd_error_of_each_layer() {
     let (mut h, mut w) = (75_usize, 97_usize);
     println!("| layer | Winograd alone | direct alone | Winograd so far | direct so far |");
     println!("|---|---|---|---|---|");
-    for (index, layer) in VGG19.iter().enumerate().take(so_far[0].len()) {
-        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
-        if index > 0 && VGG19[index - 1].block != layer.block {
-            exact = reference::pool_forward(&exact, (inputs, h, w));
+    let mut index = 0;
+    for layer in weights.network().layers() {
+        let LayerSpec::Convolution(layer) = layer else {
+            let channels = exact.len() / (h * w);
+            exact = reference::pool_forward(&exact, (channels, h, w));
             (h, w) = (h.div_ceil(2), w.div_ceil(2));
+            continue;
+        };
+        if index == so_far[0].len() {
+            break;
         }
+        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
         let start: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
-        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(layer.name).unwrap();
+        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(&layer.name).unwrap();
         let [kernel, bias] =
             [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
         let convolved = |x: &[f64]| {
@@ -165,10 +171,10 @@ fn winograd_error_of_each_layer() {
         let mut alone = Tape::new();
         let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
         let shape = weights_shape(layer.input_channels, layer.output_channels);
-        let kernel = alone.external(weight_name(layer.name), shape, Role::Weights);
-        let bias = alone.external(bias_name(layer.name), Shape::row(layer.output_channels), Role::Weights);
-        let sums = alone.record(Conv::default(), &[x, kernel, bias], layer.name).unwrap();
-        let activations = alone.record(Relu { mask: false }, &[sums], layer.name).unwrap();
+        let kernel = alone.external(weight_name(&layer.name), shape, Role::Weights);
+        let bias = alone.external(bias_name(&layer.name), Shape::row(layer.output_channels), Role::Weights);
+        let sums = alone.record(Conv::default(), &[x, kernel, bias], &layer.name).unwrap();
+        let activations = alone.record(Relu { mask: false }, &[sums], &layer.name).unwrap();
         alone.keep(activations);
         let alone = engines.each_ref().map(|engine| error(&run(engine, &alone, &[("x", &start)])[0], &want));
         let so_far = so_far.each_ref().map(|layers| error(&layers[index].2, &exact));
@@ -177,11 +183,12 @@ fn winograd_error_of_each_layer() {
         println!("| {} | {columns} | {more} |", layer.name);
         // A hundred times what one rounding of the largest value costs.
         assert!(alone.iter().chain(&so_far).all(|error| *error <= 100.0 * f64::from(f32::EPSILON)));
+        index += 1;
     }
 }
 
 /// The activations of every layer to conv5_1.
-fn activations(engine: &Engine, pixels: &[f32]) -> Vec<(&'static str, Shape, Vec<f32>)> {
+fn activations(engine: &Engine, pixels: &[f32]) -> Vec<(String, Shape, Vec<f32>)> {
     block_on(golden::layers(engine, pixels)).unwrap()
 }
 
@@ -230,7 +237,7 @@ fn transformed_activations_leave_room_in_half_precision() {
     }
     for (name, pixels) in all {
         for (layer, shape, values) in activations(&engine, &pixels) {
-            let pooled = ["conv1_2", "conv2_2", "conv3_4", "conv4_4"].contains(&layer);
+            let pooled = ["conv1_2", "conv2_2", "conv3_4", "conv4_4"].contains(&layer.as_str());
             let most = largest_transformed(shape, &values, pooled);
             println!("{name}, behind {layer}: largest {most:.0}");
             assert!(2.0 * SCALE * most <= LARGEST, "{name}, behind {layer}: {most}");

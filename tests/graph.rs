@@ -6,20 +6,19 @@
 mod common;
 
 use std::collections::HashMap;
-
-use common::compare::{assert_canary, assert_close};
-use common::random::Random;
 use std::sync::Arc;
 
-use impasto::cases::twin;
+use common::compare::{assert_canary, assert_close};
+use common::interpret::{Values, interpret};
+use common::random::Random;
 use impasto::gpu::Access;
 use impasto::graph::{
     Bytes, Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse, plan,
     rematerialise,
 };
-use impasto::nn::record_vgg19;
+use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
-use impasto::ops::add::Add;
+use impasto::ops::add::{Accumulate, Add};
 use impasto::ops::conv::Method;
 use impasto::ops::conv::{Conv, weights_shape};
 use impasto::ops::gram::Gram;
@@ -30,9 +29,6 @@ use impasto::ops::weighted_sum::WeightedSum;
 use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision, Shape};
 
 // ---- A small network with everything that a transfer has ----
-
-/// Values of tensors.
-type Values = HashMap<TensorId, Vec<f64>>;
 
 struct Network {
     tape: Tape,
@@ -92,7 +88,7 @@ impl Network {
         let style2 = net.style(conv2, "conv2");
         let target = net.external("conv2.content", net.tape.shape(conv2), Role::Workspace);
         let content = net.tape.record(SquaredError::content_cost(), &[conv2, target], "conv2").unwrap();
-        let pool = net.tape.record(Pool, &[conv2], "pool").unwrap();
+        let pool = net.tape.record(Pool::MEAN, &[conv2], "pool").unwrap();
         let conv3 = net.conv(pool, 6, "conv3");
         let style3 = net.style(conv3, "conv3");
         let weights = net.external("weights", Shape::row(5), Role::Workspace);
@@ -106,7 +102,7 @@ impl Network {
     }
 
     fn differentiate(&mut self) -> TensorId {
-        differentiate(&mut self.tape, self.total, self.pixels, self.seed).unwrap()
+        differentiate(&mut self.tape, self.total, &[self.pixels], self.seed).unwrap()[0]
     }
 
     /// Adam on the pixels, as a transfer has it.
@@ -119,34 +115,6 @@ impl Network {
         let state = self.tape.record_update(AdamAdvance, &[hyper, state], "pixels").unwrap();
         self.tape.record_update(Adam, &[hyper, state, gradient, self.pixels, m, v], "pixels").unwrap();
     }
-}
-
-/// Runs a tape by the twins. What an op overwrites is gone for whoever reads it later.
-fn interpret(tape: &Tape, given: &Values) -> Values {
-    let mut values = given.clone();
-    for node in tape.nodes() {
-        let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
-        let inputs: Vec<&[f64]> = node
-            .inputs
-            .iter()
-            .map(|input| {
-                let values =
-                    values.get(input).unwrap_or_else(|| panic!("{} reads what is gone", node.op.name()));
-                &values[..]
-            })
-            .collect();
-        let result = twin(&*node.op, &inputs, &shapes);
-        for (input, _) in result.updated {
-            values.remove(&node.inputs[input]);
-        }
-        let results: Vec<Vec<f64>> = std::iter::once(result.output).chain(result.sides).collect();
-        assert_eq!(results.len(), node.outputs.len(), "{}: outputs", node.op.name());
-        for (output, result) in node.outputs.iter().zip(results) {
-            assert_eq!(result.len() as u64, tape.shape(*output).elements(), "{}", node.op.name());
-            values.insert(*output, result);
-        }
-    }
-    values
 }
 
 // ---- Differentiation ----
@@ -187,6 +155,217 @@ fn the_gradient_of_a_network_is_that_of_finite_differences() {
     }
 }
 
+/// seed·d`cost`/d`x` for each element of a tensor, computed or from outside, by central differences of the forward tape.
+fn differences(forward: &Tape, net: &Network, cost: TensorId, x: TensorId) -> Vec<f64> {
+    let mut values = net.values.clone();
+    values.insert(x, interpret(forward, &values)[&x].clone());
+    let seed = values[&net.seed][0];
+    let at = |element: usize, step: f64| {
+        let mut moved = values.clone();
+        moved.get_mut(&x).unwrap()[element] += step;
+        interpret(forward, &moved)[&cost][0]
+    };
+    (0..values[&x].len())
+        .map(|element| seed * (at(element, STEP) - at(element, -STEP)) / (2.0 * STEP))
+        .collect()
+}
+
+/// Compares what [`differentiate`] makes with central differences, before and after merging and repeating, and checks
+/// the plans of all three.
+#[track_caller]
+fn check_gradients(name: &str, net: &mut Network, wrt: &[TensorId]) {
+    let forward = net.tape.clone();
+    let gradients = differentiate(&mut net.tape, net.total, wrt, net.seed).unwrap();
+    assert_eq!(gradients.len(), wrt.len());
+    gradients.iter().for_each(|gradient| net.tape.keep(*gradient));
+    let fused = fuse(&net.tape);
+    let repeated = rematerialise(&fused);
+    let separate = interpret(&net.tape, &net.values);
+    for tape in [&net.tape, &fused, &repeated] {
+        let made = interpret(tape, &net.values);
+        for gradient in &gradients {
+            assert_eq!(made[gradient], separate[gradient], "{name}: {:?}", names(tape));
+        }
+        for limits in [1 << 20, 4 * 7 * 9].map(|bytes| limits(bytes, u64::MAX, KernelChoice::Auto)) {
+            // Weights are whole, and larger than a channel.
+            if let Ok(program) = plan(tape, &limits) {
+                check_plan(name, &program, &limits);
+            }
+        }
+    }
+    for (gradient, tensor) in gradients.iter().zip(wrt) {
+        let want = differences(&forward, net, net.total, *tensor);
+        let largest = want.iter().fold(0.0, |largest: f64, element| largest.max(element.abs()));
+        assert!(largest > 0.0, "{name}: there is a gradient");
+        assert_close(name, &separate[gradient], &want, 1e-7 * largest, 1e-6);
+        assert_canary(name, &separate[gradient], &want, 1e-7 * largest, 1e-6);
+    }
+}
+
+impl Network {
+    /// Pixels and nothing else; `total` is still to be recorded.
+    fn empty(seed: u64, shape: Shape) -> Self {
+        let mut tape = Tape::new();
+        let pixels = tape.external("pixels", shape, Role::Optimiser);
+        let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
+        let mut random = Random::new(seed);
+        let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.5])]);
+        Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random }
+    }
+
+    fn sum(&mut self, a: TensorId, b: TensorId, layer: &str) -> TensorId {
+        self.tape.record(Add, &[a, b], layer).unwrap()
+    }
+
+    /// x + conv(conv(x)).
+    fn residual(&mut self, x: TensorId, layer: &str) -> TensorId {
+        let channels = self.tape.shape(x).c;
+        let inner = self.conv(x, 5, &format!("{layer}.a"));
+        let branch = self.conv(inner, channels, &format!("{layer}.b"));
+        self.sum(x, branch, layer)
+    }
+
+    /// The total: a content cost of `x`.
+    fn cost(&mut self, x: TensorId) {
+        let target = self.external("target", self.tape.shape(x), Role::Workspace);
+        self.total = self.tape.record(SquaredError::content_cost(), &[x, target], "cost").unwrap();
+    }
+}
+
+#[test]
+fn the_gradient_of_residual_blocks_is_that_of_finite_differences() {
+    let shape = Shape::new(3, 7, 9);
+    let empty = |seed| Network::empty(seed, shape);
+
+    // x is read by the convolution and by the sum.
+    let mut net = empty(11);
+    let y = net.residual(net.pixels, "block");
+    net.cost(y);
+    let pixels = net.pixels;
+    check_gradients("one block", &mut net, &[pixels]);
+    // The gradient of the branch is added to, and not what passed through: that is also the branch's.
+    assert!(
+        names(&net.tape).contains(&"accumulate")
+            && names(&net.tape).iter().filter(|op| **op == "add").count() == 1
+    );
+
+    // The branch comes first among the inputs of the sum.
+    let mut net = empty(12);
+    let branch = net.conv(pixels, 3, "branch");
+    let y = net.sum(branch, pixels, "block");
+    net.cost(y);
+    check_gradients("turned round", &mut net, &[pixels]);
+
+    // Blocks after one another, and one within another, with a reader of what lies between.
+    let mut net = empty(13);
+    let first = net.residual(pixels, "first");
+    let second = net.residual(first, "second");
+    let style = net.style(first, "first");
+    net.cost(second);
+    let weights = net.external("weights", Shape::row(2), Role::Workspace);
+    net.total = net.tape.record(WeightedSum { first: 0 }, &[weights, net.total, style], "total").unwrap();
+    check_gradients("two blocks", &mut net, &[pixels, first, second]);
+    let mut net = empty(14);
+    let inner = net.residual(pixels, "inner");
+    let last = net.conv(inner, 3, "last");
+    let outer = net.sum(pixels, last, "outer");
+    net.cost(outer);
+    check_gradients("nested", &mut net, &[pixels, inner]);
+
+    // A tensor with itself, and what comes of it with the tensor: no gradient that only passed through may be added to.
+    let mut net = empty(15);
+    let twice = net.sum(pixels, pixels, "twice");
+    net.cost(twice);
+    check_gradients("with itself", &mut net, &[pixels, twice]);
+    let mut net = empty(16);
+    let twice = net.sum(pixels, pixels, "twice");
+    let thrice = net.sum(twice, pixels, "thrice");
+    net.cost(thrice);
+    check_gradients("three times", &mut net, &[pixels, twice, thrice]);
+    assert_eq!(
+        names(&net.tape),
+        ["add", "add", "content_cost", "content_cost_backward", "add", "accumulate"]
+    );
+}
+
+#[test]
+fn a_sum_of_costs_passes_the_seed_on_and_leaves_it_as_it_is() {
+    let mut net = Network::empty(17, Shape::new(2, 3, 4));
+    let pixels = net.pixels;
+    net.cost(pixels);
+    let first = net.total;
+    net.cost(pixels);
+    net.total = net.sum(first, net.total, "total");
+    // Of a cost with itself: the gradient is twice the seed.
+    net.total = net.sum(net.total, net.total, "total");
+    let total = net.total;
+    let forward = net.tape.clone();
+    let gradients = differentiate(&mut net.tape, total, &[pixels, first, total], net.seed).unwrap();
+    let made = interpret(&net.tape, &net.values);
+    assert_eq!((&made[&net.seed], &made[&gradients[1]], gradients[2]), (&vec![1.5], &vec![3.0], net.seed));
+    let want = differences(&forward, &net, total, pixels);
+    assert_close("a sum of costs", &made[&gradients[0]], &want, 1e-9, 1e-7);
+}
+
+#[test]
+fn gradients_to_several_tensors_are_those_of_finite_differences() {
+    // Both inputs of a cost are computed, and the second also depends on the first's.
+    let mut net = Network::empty(18, Shape::new(3, 7, 9));
+    let pixels = net.pixels;
+    let other = net.external("other", Shape::new(3, 7, 9), Role::Workspace);
+    let a = net.conv(pixels, 3, "a");
+    let both = net.sum(a, other, "both");
+    let b = net.conv(both, 3, "b");
+    net.total = net.tape.record(SquaredError::content_cost(), &[a, b], "cost").unwrap();
+    check_gradients("computed targets", &mut net, &[other, pixels, a, b]);
+
+    // A target from outside, alone: nothing is computed towards the pixels.
+    let mut net = Network::empty(19, Shape::new(3, 7, 9));
+    let y = net.conv(pixels, 3, "a");
+    let target = net.external("target", Shape::new(3, 7, 9), Role::Workspace);
+    net.total = net.tape.record(SquaredError::content_cost(), &[y, target], "cost").unwrap();
+    let recorded = net.tape.nodes().len();
+    check_gradients("a target", &mut net, &[target]);
+    assert_eq!(names(&net.tape)[recorded..], ["content_cost_backward"]);
+
+    // The same tensor on both sides, and no tensor at all.
+    let mut net = Network::empty(20, Shape::new(3, 7, 9));
+    let y = net.conv(pixels, 3, "a");
+    net.total = net.tape.record(SquaredError::content_cost(), &[y, y], "cost").unwrap();
+    let [to_pixels] = differentiate(&mut net.tape, net.total, &[pixels], net.seed).unwrap()[..] else {
+        panic!()
+    };
+    assert!(interpret(&net.tape, &net.values)[&to_pixels].iter().all(|element| *element == 0.0));
+    let recorded = net.tape.nodes().len();
+    assert!(differentiate(&mut net.tape, net.total, &[], net.seed).unwrap().is_empty());
+    assert_eq!(net.tape.nodes().len(), recorded);
+}
+
+/// A max pool behind a convolution and its ReLU: nothing may take the mean instead.
+#[test]
+fn a_max_pool_is_not_merged_as_a_mean() {
+    for kind in [PoolKind::Mean, PoolKind::Max] {
+        let mut net = Network::empty(21, Shape::new(3, 7, 9));
+        let pixels = net.pixels;
+        let a = net.conv(pixels, 4, "a");
+        let pool = net.tape.record(Pool::recorded(kind, true), &[a], "pool").unwrap();
+        let b = net.conv(pool, 2, "b");
+        net.cost(b);
+        net.tape.keep(net.total);
+        check_gradients(&format!("{kind:?} pool"), &mut net, &[pixels]);
+        let fused = fuse(&net.tape);
+        let merged = |name| names(&fused).contains(&name);
+        let apart = ["max_pool", "max_pool_backward"].map(merged);
+        assert_eq!(["conv_relu_pool", "conv_pool_backward"].map(merged), [kind == PoolKind::Mean; 2]);
+        assert_eq!(apart, [kind == PoolKind::Max; 2]);
+        assert_eq!(
+            names(&fused).iter().filter(|name| **name == "relu_backward").count(),
+            0,
+            "gates are merged"
+        );
+    }
+}
+
 #[test]
 fn the_seed_scales_the_gradient() {
     let mut net = Network::new(4, (4, 5));
@@ -218,13 +397,30 @@ fn what_cannot_be_differentiated_is_refused() {
     let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
     let y = tape.record(Relu { mask: true }, &[x], "layer").unwrap();
     let cost = tape.record(SquaredError::content_cost(), &[y, unused], "layer").unwrap();
-    let refused = |tape: &mut Tape, cost, wrt| differentiate(tape, cost, wrt, seed).unwrap_err().to_string();
+    let refused =
+        |tape: &mut Tape, cost, wrt| differentiate(tape, cost, &[x, wrt], seed).unwrap_err().to_string();
     assert!(refused(&mut tape, y, x).contains("scalar"));
     let stranger = tape.external("stranger", Shape::SCALAR, Role::Workspace);
-    assert!(refused(&mut tape, cost, stranger).contains("depends"));
-    // A target is not optimised, a ReLU without a mask was not recorded for a gradient, and merged ops come after
-    // differentiation.
-    assert!(refused(&mut tape, cost, unused).contains("backward rule"));
+    let said = refused(&mut tape, cost, stranger);
+    assert!(said.contains("depends") && said.contains("stranger"), "{said}");
+    // No op makes the gradient of a convolution's weights or bias yet.
+    for name in ["w", "b"] {
+        let mut tape = tape.clone();
+        let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+        let bias = tape.external("b", Shape::SCALAR, Role::Weights);
+        let sums = tape.record(Conv::default(), &[y, weights, bias], "conv1").unwrap();
+        let cost = tape.record(SquaredError::content_cost(), &[sums, unused], "cost").unwrap();
+        let said = refused(&mut tape, cost, if name == "w" { weights } else { bias });
+        let named = said.contains("conv at conv1") && said.contains(&format!("none for {name}"));
+        assert!(said.contains("backward rule") && named, "{said}");
+    }
+    // A ReLU without a mask and a max pool without its winners were not recorded for a gradient, and merged ops come
+    // after differentiation.
+    let pool = Pool { kind: PoolKind::Max, winners: false };
+    let pooled = tape.record(pool, &[x], "layer").unwrap();
+    let target = tape.external("target", Shape::SCALAR, Role::Workspace);
+    let pooled_cost = tape.record(SquaredError::content_cost(), &[pooled, target], "layer").unwrap();
+    assert!(refused(&mut tape, pooled_cost, x).contains("max_pool at layer"));
     let plain = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
     let cost = tape.record(SquaredError::content_cost(), &[plain, unused], "layer").unwrap();
     assert!(refused(&mut tape, cost, x).contains("backward rule"));
@@ -255,7 +451,7 @@ fn a_fused_tape_computes_the_same() {
         net.tape.keep(gradient);
         let fused = fuse(&net.tape);
         // Every ReLU, every gate and every sum of gradients has a neighbour that takes it over.
-        for merged in ["relu", "relu_backward", "add", "conv"] {
+        for merged in ["relu", "relu_backward", "accumulate", "conv"] {
             assert!(names(&net.tape).contains(&merged), "there is a {merged}");
             assert!(!names(&fused).contains(&merged), "{merged} is merged: {:?}", names(&fused));
         }
@@ -281,7 +477,7 @@ fn what_somebody_else_needs_is_not_fused_away() {
     kept.keep(sums);
     assert_eq!(names(&fuse(&kept)), ["conv", "relu"]);
     let mut read = tape.clone();
-    read.record(Pool, &[sums], "pool").unwrap();
+    read.record(Pool::MEAN, &[sums], "pool").unwrap();
     assert_eq!(names(&fuse(&read)), ["conv", "relu", "pool"]);
     let mut twice = tape;
     twice.keep(y);
@@ -339,7 +535,7 @@ fn only_what_it_pays_to_repeat_is_repeated() {
     // Its input is overwritten first: the pixels change before the backward pass.
     let mut net = Network::with_first_style(1, (9, 7));
     let change = net.external("change", net.tape.shape(net.pixels), Role::Workspace);
-    net.tape.record(Add, &[net.pixels, change], "early").unwrap();
+    net.tape.record(Accumulate, &[net.pixels, change], "early").unwrap();
     net.differentiate();
     let fused = fuse(&net.tape);
     assert_eq!(names(&rematerialise(&fused)), names(&fused));
@@ -375,25 +571,28 @@ fn transfer(size: (u32, u32)) -> Tape {
     let shape = Shape::new(3, size.0, size.1);
     let pixels = tape.external("pixels", shape, Role::Optimiser);
     let mut costs = Vec::new();
-    record_vgg19(&mut tape, pixels, 12, true, |tape, layer, activations| {
-        if layer == "conv4_2" {
-            let target = tape.external("content", tape.shape(activations), Role::Workspace);
-            costs.push(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
-        }
-        if layer.ends_with("_1") {
-            let gram = tape.record(Gram, &[activations], layer)?;
-            let target = tape.external(format!("style.{layer}"), tape.shape(gram), Role::Workspace);
-            costs.push(tape.record(SquaredError::style_cost(), &[gram, target], layer)?);
-        }
-        Ok(())
-    })
-    .unwrap();
+    let network = vgg19(PoolKind::Mean);
+    let deepest = network.index_of("conv5_1").unwrap();
+    network
+        .record(&mut tape, pixels, deepest, true, |tape, layer, activations| {
+            if layer == "conv4_2" {
+                let target = tape.external("content", tape.shape(activations), Role::Workspace);
+                costs.push(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
+            }
+            if layer.ends_with("_1") {
+                let gram = tape.record(Gram, &[activations], layer)?;
+                let target = tape.external(format!("style.{layer}"), tape.shape(gram), Role::Workspace);
+                costs.push(tape.record(SquaredError::style_cost(), &[gram, target], layer)?);
+            }
+            Ok(())
+        })
+        .unwrap();
     let weights = tape.external("weights", Shape::row(costs.len() as u32), Role::Workspace);
     costs.insert(0, weights);
     let total = tape.record(WeightedSum { first: 0 }, &costs, "total").unwrap();
     tape.keep(total);
     let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
-    let gradient = differentiate(&mut tape, total, pixels, seed).unwrap();
+    let gradient = differentiate(&mut tape, total, &[pixels], seed).unwrap()[0];
     let hyper = tape.external("hyper", Shape::row(HYPER), Role::Workspace);
     let state = tape.external("state", Shape::row(STATE), Role::Workspace);
     let m = tape.external("m", shape, Role::Optimiser);
@@ -658,26 +857,26 @@ fn what_is_still_needed_is_not_overwritten() {
         let mut tape = Tape::new();
         let x = tape.external("x", shape, Role::Workspace);
         let y = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
-        let sum = tape.record(Add, &[y, x], "layer").unwrap();
+        let sum = tape.record(Accumulate, &[y, x], "layer").unwrap();
         tape.keep(sum);
         (tape, x, y, sum)
     };
     let (tape, _, _, sum) = recorded();
     let program = plan(&tape, &limits).unwrap();
-    check_plan("add", &program, &limits);
+    check_plan("accumulate", &program, &limits);
     assert_eq!(tape.shape(sum), shape);
     assert_eq!(program.arenas.len(), 1, "the sum lies where its first term was");
 
     let refused = |tape: &Tape| plan(tape, &limits).unwrap_err().to_string();
     let (mut tape, _, y, _) = recorded();
-    tape.record(Pool, &[y], "later").unwrap();
+    tape.record(Pool::MEAN, &[y], "later").unwrap();
     assert!(refused(&tape).contains("later"), "read later");
     let (mut tape, _, y, _) = recorded();
     tape.keep(y);
     assert!(refused(&tape).contains("later"), "kept");
     let (mut tape, _, _, _) = recorded();
-    let z = tape.record(Pool, &[sum], "other").unwrap();
-    tape.record(Add, &[z, z], "other").unwrap();
+    let z = tape.record(Pool::MEAN, &[sum], "other").unwrap();
+    tape.record(Accumulate, &[z, z], "other").unwrap();
     assert!(refused(&tape).contains("in place"), "read beside");
 }
 

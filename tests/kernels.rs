@@ -22,13 +22,13 @@ use impasto::cases::{self, Case, CaseData, Elements, FAMILIES, Family, Fill, Inp
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
-use impasto::ops::pool::Pool;
+use impasto::ops::pool::{Pool, PoolKind};
 use impasto::ops::relu::Relu;
 use impasto::ops::resample::Resample;
 use impasto::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
 use impasto::picture::Picture;
-use impasto::reference::relu_mask;
+use impasto::reference::{self, relu_mask};
 
 fn named(name: &str) -> &'static Kernel {
     KERNELS.iter().find(|kernel| kernel.name == name).unwrap()
@@ -184,7 +184,8 @@ fn dispatches_are_sliced_and_tensors_are_cut_where_it_is_hard() {
         cuts.extend(inputs.into_iter().map(cut).filter(|cut| cut.input.len() > 1 || cut.output.len() > 1));
     }
     let of = |family: &'static str| cuts.iter().filter(move |cut| cut.family == family);
-    for family in ["conv_forward", "conv_backward", "pool_forward", "pool_backward"] {
+    let pools = ["pool_forward", "pool_backward", "max_pool_forward", "max_pool_backward"];
+    for family in ["conv_forward", "conv_backward"].into_iter().chain(pools) {
         let both = of(family).any(Cut::is_on_both_sides_and_different);
         assert!(both, "{family}: no case has several pieces on both sides, of different numbers");
     }
@@ -244,6 +245,7 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
     }
     for kernel in [
         "relu_forward",
+        "accumulate",
         "add",
         "mix",
         "preprocess",
@@ -297,7 +299,7 @@ fn a_merged_pool_agrees_to_the_last_bit() {
         alone.steps[0].op = Arc::new(Conv { relu: true, mask: true });
         let mut separate = alone.clone();
         separate.steps[0].op = Arc::new(Conv { relu: true, mask: false });
-        separate.steps.push(Step { op: Arc::new(Pool), inputs: vec![merged.inputs.len()] });
+        separate.steps.push(Step { op: Arc::new(Pool::MEAN), inputs: vec![merged.inputs.len()] });
         for kernels in KernelSelection::all() {
             let options = RunOptions { kernels, ..RunOptions::default() };
             let name = format!("{}, {kernels:?}", merged.name);
@@ -313,6 +315,35 @@ fn a_merged_pool_agrees_to_the_last_bit() {
             assert!(masked.sides == run(&alone).sides, "{name}: another mask");
         }
     }
+}
+
+/// A comparison takes no NaN, so these have a test of their own: wherever in its window it stands, a NaN wins.
+#[test]
+fn a_max_pool_does_not_hide_a_nan() {
+    let shape = Shape::new(2, 5, 7);
+    let mut case =
+        cases::all().into_iter().find(|case| case.name == "max_pool_forward 3×5×7, winners").unwrap();
+    assert_eq!(case.steps[0].op.downcast(), Some(&Pool { kind: PoolKind::Max, winners: true }));
+    case.inputs = vec![Input { shape, role: Role::Workspace, fill: Fill::Between(-1.0, 1.0) }];
+    let mut values = case.values();
+    // Each cell of a window, the last window of an odd size, two in one window, of either sign, beside infinity.
+    for at in [0, 3, 13, 19, 34, 35, 36, 51] {
+        values[0][at] = 0x7FC0_0001;
+    }
+    for at in [0, 36] {
+        values[0][at] |= 0x8000_0000;
+    }
+    for at in [1, 12] {
+        values[0][at] = f32::INFINITY.to_bits();
+    }
+    let x: Vec<f32> = values[0].iter().map(|bits| f32::from_bits(*bits)).collect();
+    let (y, winners) = reference::max_pool_forward(&x, (2, 5, 7));
+    assert_eq!(y.iter().filter(|y| y.is_nan()).count(), 7, "{y:?}");
+    let run = run_on(&case, &values, &RunOptions::default());
+    let nan = |bits: &u32| f32::from_bits(*bits).is_nan();
+    let want: Vec<u32> = y.iter().map(|y| y.to_bits()).collect();
+    assert!(run.output.iter().zip(&want).all(|(got, want)| got == want || (nan(got) && nan(want))));
+    assert!(run.sides == [winners]);
 }
 
 /// The twin's sums round otherwise, so its mask may differ where a sum is nearly 0: the kernels' mask must be that of

@@ -111,6 +111,38 @@ fn pool_backward_is_the_gradient_of_its_forward() {
 }
 
 #[test]
+fn max_pool_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(23);
+    for size @ (channels, height, width) in SIZES {
+        // Apart by more than both steps, so that no cell overtakes another: a whole number each, in random order.
+        let mut x: Vec<f64> = (0..channels * height * width).map(|i| i as f64).collect();
+        (1..x.len()).for_each(|i| x.swap(i, random.index(i + 1)));
+        let dy = random.vec_f64(channels * height.div_ceil(2) * width.div_ceil(2));
+        let dx = max_pool_backward(&dy, &max_pool_forward(&x, size).1, size);
+        check_gradient(&format!("max_pool_backward {size:?}"), &x, &dy, |x| max_pool_forward(x, size).0, &dx);
+    }
+}
+
+#[test]
+fn the_first_of_equal_cells_wins_and_a_nan_before_all() {
+    // Windows: ties in each order, an odd column, negative numbers, zeros of either sign, a NaN.
+    let nan = f64::NAN;
+    let x = [
+        1.0, 1.0, 2.0, 3.0, -5.0, //
+        1.0, 1.0, 3.0, 3.0, -4.0, //
+        -0.0, 0.0, nan, 9.0, 7.0,
+    ];
+    let (y, winners) = max_pool_forward(&x, (1, 3, 5));
+    assert_eq!(y[..4], [1.0, 3.0, -4.0, 0.0]);
+    assert!(y[4].is_nan());
+    assert_eq!(y[5], 7.0);
+    // Bits (row, column): (0, 0), (0, 3), (1, 4), (2, 0), (2, 2), (2, 4).
+    assert_eq!(winners, [1_u32 | 1 << 3 | 1 << 12 | 1 << 16 | 1 << 18 | 1 << 20]);
+    let dx = max_pool_backward(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &winners, (1, 3, 5));
+    assert_eq!(dx, [1., 0., 0., 2., 0., 0., 0., 0., 0., 3., 4., 0., 5., 0., 6.]);
+}
+
+#[test]
 fn gram_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
     let mut random = Random::new(4);
     for size @ (channels, height, width) in SIZES {
@@ -130,6 +162,9 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
         let dx = squared_error_backward(&dy, &x, &target);
         let name = format!("squared_error_backward {len}");
         check_gradient(&name, &x, &dy, |x| squared_error_forward(x, &target), &dx);
+        let dx = squared_error_backward(&dy, &target, &x);
+        let name = format!("squared_error_backward {len} in the target");
+        check_gradient(&name, &target, &dy, |target| squared_error_forward(&x, target), &dx);
 
         let weights = random.vec_f64(len);
         let dx = weighted_sum_backward(&dy, &weights);
@@ -142,8 +177,10 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
 fn add_passes_its_upstream_gradient_to_both_sides() {
     let mut random = Random::new(6);
     let (x, y, dz) = (random.vec_f64(37), random.vec_f64(37), random.vec_f64(37));
-    check_gradient("add in x", &x, &dz, |x| add(x, &y), &dz);
-    check_gradient("add in y", &y, &dz, |y| add(&x, y), &dz);
+    check_gradient("accumulate in x", &x, &dz, |x| accumulate(x, &y), &dz);
+    check_gradient("accumulate in y", &y, &dz, |y| accumulate(&x, y), &dz);
+    check_gradient("add in a", &x, &dz, |x| add(x, &y), &dz);
+    check_gradient("add in b", &y, &dz, |y| add(&x, y), &dz);
 }
 
 // ---- The course's published values ----
@@ -361,6 +398,7 @@ fn costs_and_add_give_hand_computed_numbers() {
     assert_eq!(dx, [1.0, -2.0, 0.0, 3.0]);
     assert_eq!(weighted_sum_forward(&[2.0, 3.0], &[10.0, -40.0]), [-100.0]);
     assert_eq!(weighted_sum_backward(&[0.5], &[10.0, -40.0]), [5.0, -20.0]);
+    assert_eq!(accumulate(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
     assert_eq!(add(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
 }
 
@@ -651,6 +689,11 @@ fn relu_and_pool_in_f32_differ_by_rounding_alone() {
     check_rounding("pool_forward", &pool_forward(&x, size), &pool_forward(&widen(&x), size), 4, 4);
     let dy = &dy[..3 * 3 * 4];
     check_rounding("pool_backward", &pool_backward(dy, size), &pool_backward(&widen(dy), size), 1, 1);
+    let (y, winners) = max_pool_forward(&x, size);
+    let want = max_pool_forward(&widen(&x), size);
+    assert_eq!((widen(&y), &winners), (want.0, &want.1), "a choice does not round");
+    let want = max_pool_backward(&widen(dy), &winners, size);
+    assert_eq!(widen(&max_pool_backward(dy, &winners, size)), want);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use flate2::Crc;
-use impasto::nn::{VGG19, Weights, nearest_names};
+use impasto::nn::{PoolKind, Weights, vgg19};
 use impasto::ops::conv::{Choices, Direction, Layer};
 use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, Size};
 use impasto::transfer::Checkpoint;
@@ -113,8 +113,8 @@ fn weights_as_they_are(bytes: &[u8]) -> bool {
     };
     assert!(weights.mean().iter().all(|value| (0.0..=255.0).contains(value)));
     let mut layers = 0;
-    for layer in &VGG19 {
-        let (result, taken) = measured(|| weights.convolution(layer.name));
+    for layer in weights.network().convolutions() {
+        let (result, taken) = measured(|| weights.convolution(&layer.name));
         assert_bound(taken, weights_bound(bytes.len()));
         match result {
             Ok(found) => {
@@ -210,7 +210,8 @@ pub fn text(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let (size, taken) = measured(|| {
         let _ = PictureFormat::from_extension(&text);
-        let names = nearest_names(&text);
+        let network = vgg19(PoolKind::Mean);
+        let names = network.nearest_names(&text);
         assert!(!names.is_empty() && names.iter().collect::<HashSet<_>>().len() == names.len());
         text.parse::<Size>()
     });

@@ -1,19 +1,34 @@
-//! Cases of the addition of two gradients.
+//! Cases of the addition of two gradients, and of any two tensors.
 
 use std::sync::Arc;
 
 use super::{
     Case, Dimensions, Elements, Family, MANY, OwnCase, RELU, SIZES, Step, Tolerance, Twin, all_signed, signed,
 };
-use crate::ops::add::Add;
+use crate::ops::add::{Accumulate, Add};
 use crate::reference;
 
-pub(super) static FORWARD: Family = Family {
-    name: "add",
+pub(super) static ACCUMULATE: Family = Family {
+    name: "accumulate",
     list,
     twin: |op, inputs, _| {
+        op.downcast::<Accumulate>()?;
+        Some(Twin::new(reference::accumulate(inputs[1], inputs[0])))
+    },
+    of: |op, shapes| {
+        op.downcast::<Accumulate>()?;
+        Some(OwnCase::new(all_signed(shapes), tolerance()))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+pub(super) static ADD: Family = Family {
+    name: "add",
+    list: sums,
+    twin: |op, inputs, _| {
         op.downcast::<Add>()?;
-        Some(Twin::new(reference::add(inputs[1], inputs[0])))
+        Some(Twin::new(reference::add(inputs[0], inputs[1])))
     },
     of: |op, shapes| {
         op.downcast::<Add>()?;
@@ -30,11 +45,26 @@ fn tolerance() -> Tolerance {
 
 fn list() -> Vec<Case> {
     let cases = SIZES.into_iter().chain([MANY]).map(|x| {
-        let mut case = FORWARD.case(x.to_string(), Add, vec![signed(x), signed(x)], tolerance());
+        let mut case = ACCUMULATE.case(x.to_string(), Accumulate, vec![signed(x), signed(x)], tolerance());
         if x == SIZES[5] {
             // In place of a computed tensor.
             case.name += ", computed";
             case.steps[0].inputs = vec![2, 1];
+            case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
+        }
+        case
+    });
+    cases.collect()
+}
+
+fn sums() -> Vec<Case> {
+    let cases = SIZES.into_iter().chain([MANY]).map(|x| {
+        let mut case = ADD.case(x.to_string(), Add, vec![signed(x), signed(x)], tolerance());
+        if x == SIZES[4] {
+            // Of a computed tensor with itself.
+            case.name += ", with itself";
+            case.inputs.truncate(1);
+            case.steps[0].inputs = vec![1, 1];
             case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
         }
         case

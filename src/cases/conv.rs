@@ -6,7 +6,7 @@ use super::{
     signed, twin, weights,
 };
 use crate::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, weights_shape};
-use crate::ops::pool::{Pool, PoolBackward};
+use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::{Op, Shape};
 use crate::reference;
 
@@ -17,7 +17,7 @@ pub(super) static FORWARD: Family = Family {
         if let Some(ConvPool { conv }) = op.downcast::<ConvPool>() {
             let y = twin(conv, inputs, shapes);
             let shape = conv.output_shape(shapes).expect("shapes that fit");
-            return Some(Twin { sides: y.sides, ..twin(&Pool, &[&y.output], &[shape]) });
+            return Some(Twin { sides: y.sides, ..twin(&Pool::MEAN, &[&y.output], &[shape]) });
         }
         let conv = op.downcast::<Conv>()?;
         let y =
@@ -42,7 +42,8 @@ pub(super) static BACKWARD: Family = Family {
     list: backward,
     twin: |op, inputs, shapes| {
         if let Some(ConvPoolBackward { pooled, epilogue }) = op.downcast::<ConvPoolBackward>() {
-            let unpool = twin(&PoolBackward { x: *pooled, epilogue: GATE }, &inputs[..2], &shapes[..2]);
+            let unpool = PoolBackward { kind: PoolKind::Mean, x: *pooled, epilogue: GATE };
+            let unpool = twin(&unpool, &inputs[..2], &shapes[..2]);
             let inputs = [&[&unpool.output[..]], &inputs[2..]].concat();
             let shapes = [&[*pooled], &shapes[2..]].concat();
             let dx = twin(&ConvBackward { epilogue: *epilogue }, &inputs, &shapes);

@@ -15,7 +15,7 @@ use super::compare::Comparison;
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
-use crate::nn::{VGG19, index_of, record_vgg19};
+use crate::nn::Network;
 use crate::ops::conv::Algorithm;
 use crate::ops::gram::Gram;
 use crate::ops::squared_error::SquaredError;
@@ -281,8 +281,8 @@ fn of_largest(want: &[f64]) -> Tolerance {
 }
 
 /// The network's deepest layer that is compared.
-fn deepest() -> usize {
-    index_of("conv5_1").unwrap_or(VGG19.len() - 1)
+fn deepest(network: &Network) -> usize {
+    network.index_of("conv5_1").unwrap_or(network.layers().len() - 1)
 }
 
 /// The activations of every layer to conv5_1 against the golden ones, of which the first four channels are known.
@@ -292,7 +292,7 @@ fn deepest() -> usize {
 pub async fn activations(engine: &Engine) -> Result<Vec<Comparison>> {
     let golden = Numbers::golden();
     let all = layers(engine, &golden.f32("init")).await?;
-    let one = |(layer, shape, got): &(&str, Shape, Vec<f32>)| {
+    let one = |(layer, shape, got): &(String, Shape, Vec<f32>)| {
         let want = golden.f64(&format!("activation_at_init.{layer}"));
         let got = &got[..4 * shape.plane() as usize];
         of_largest(&want).compare(&format!("activation {layer}"), got, &want)
@@ -304,13 +304,14 @@ pub async fn activations(engine: &Engine) -> Result<Vec<Comparison>> {
 ///
 /// # Errors
 /// From the device.
-pub async fn layers(engine: &Engine, pixels: &[f32]) -> Result<Vec<(&'static str, Shape, Vec<f32>)>> {
+pub async fn layers(engine: &Engine, pixels: &[f32]) -> Result<Vec<(String, Shape, Vec<f32>)>> {
     let mut tape = Tape::new();
     let x = tape.external("pixels", PIXELS, Role::Optimiser);
     let mut layers = Vec::new();
-    record_vgg19(&mut tape, x, deepest(), false, |tape, layer, activations| {
+    let network = engine.weights().network();
+    network.record(&mut tape, x, deepest(network), false, |tape, layer, activations| {
         tape.keep(activations);
-        layers.push((layer, tape.shape(activations)));
+        layers.push((layer.to_owned(), tape.shape(activations)));
         Ok(())
     })?;
     let all = kept(engine, &tape, &[("pixels", pixels)]).await?;
@@ -325,7 +326,8 @@ pub async fn grams(engine: &Engine) -> Result<Vec<Comparison>> {
     let golden = Numbers::golden();
     let mut tape = Tape::new();
     let x = tape.external("pixels", PIXELS, Role::Optimiser);
-    record_vgg19(&mut tape, x, deepest(), false, |tape, layer, activations| {
+    let network = engine.weights().network();
+    network.record(&mut tape, x, deepest(network), false, |tape, layer, activations| {
         if STYLE_LAYERS.contains(&layer) {
             let gram = tape.record(Gram, &[activations], layer)?;
             tape.keep(gram);
@@ -357,7 +359,8 @@ pub async fn gradient(engine: &Engine) -> Result<Vec<Comparison>> {
     let x = tape.external("pixels", PIXELS, Role::Optimiser);
     let mut content_cost = None;
     let mut style_costs: Vec<TensorId> = Vec::new();
-    record_vgg19(&mut tape, x, deepest(), true, |tape, layer, activations| {
+    let network = engine.weights().network();
+    network.record(&mut tape, x, deepest(network), true, |tape, layer, activations| {
         if layer == CONTENT_LAYER {
             let target = tape.external("target", tape.shape(activations), Role::Workspace);
             content_cost = Some(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
@@ -373,7 +376,7 @@ pub async fn gradient(engine: &Engine) -> Result<Vec<Comparison>> {
     let terms: Vec<TensorId> = [weights].into_iter().chain(style_costs.clone()).chain(content_cost).collect();
     let total = tape.record(WeightedSum { first: 0 }, &terms, "total")?;
     let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
-    let gradient = differentiate(&mut tape, total, x, seed)?;
+    let gradient = differentiate(&mut tape, total, &[x], seed)?[0];
     tape.keep(gradient);
     style_costs.iter().for_each(|cost| tape.keep(*cost));
     let init = golden.f32("init");
@@ -398,7 +401,8 @@ async fn tapped(engine: &Engine, picture: &Picture, wanted: &[&str], gram: bool)
     let planar: Vec<f32> = (0..3).flat_map(channel).collect();
     let mut tape = Tape::new();
     let x = tape.external("pixels", Shape::new(3, picture.height(), picture.width()), Role::Optimiser);
-    record_vgg19(&mut tape, x, deepest(), false, |tape, layer, activations| {
+    let network = engine.weights().network();
+    network.record(&mut tape, x, deepest(network), false, |tape, layer, activations| {
         if wanted.contains(&layer) {
             let kept = if gram { tape.record(Gram, &[activations], layer)? } else { activations };
             tape.keep(kept);

@@ -23,6 +23,8 @@ pub enum Fill {
     Between(f32, f32),
     /// Random words: the mask of a ReLU whose output has this shape.
     Mask(Shape),
+    /// The winners of a max pool of random values of this shape.
+    Winners(Shape),
     /// Random RGBA pixels, one word each.
     Rgba,
     /// Random halves, two a word: most in 0..1 as a linear light is, the others any, negative, infinite and NaN among
@@ -50,6 +52,10 @@ impl Input {
                 let (c, h, w) = (y.c as usize, y.h as usize, y.w as usize);
                 reference::relu_mask(&random.vec_f64(c * h * w), (c, h, w))
             }
+            Fill::Winners(x) => {
+                let (c, h, w) = (x.c as usize, x.h as usize, x.w as usize);
+                reference::max_pool_forward(&random.vec_f64(c * h * w), (c, h, w)).1
+            }
             Fill::Rgba => (0..len).map(|_| (random.bits() >> 32) as u32).collect(),
             Fill::Halves => {
                 // From 2⁻⁸ on, which is 17 of 255 when encoded, and the same number between any two powers of 2.
@@ -76,7 +82,9 @@ impl Input {
     /// Bits as the numbers that they mean.
     pub(super) fn widen(&self, bits: &[u32]) -> Vec<f64> {
         match self.fill {
-            Fill::Rgba | Fill::Halves | Fill::Mask(_) => bits.iter().map(|word| f64::from(*word)).collect(),
+            Fill::Rgba | Fill::Halves | Fill::Mask(_) | Fill::Winners(_) => {
+                bits.iter().map(|word| f64::from(*word)).collect()
+            }
             _ => bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect(),
         }
     }

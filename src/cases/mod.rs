@@ -51,9 +51,12 @@ pub static FAMILIES: &[&Family] = &[
     &conv::BACKWARD,
     &relu::FORWARD,
     &relu::BACKWARD,
-    &add::FORWARD,
+    &add::ACCUMULATE,
+    &add::ADD,
     &pool::FORWARD,
     &pool::BACKWARD,
+    &pool::MAX_FORWARD,
+    &pool::MAX_BACKWARD,
     &gram::FORWARD,
     &gram::BACKWARD,
     &squared_error::FORWARD,
@@ -314,7 +317,7 @@ impl Case {
         let recorded = self.record().expect("a case's shapes fit");
         let shape = |tensor: &TensorId| recorded.tape.shape(*tensor);
         let nodes = || recorded.tape.nodes().iter();
-        let is_mask = |input: &&Input| matches!(input.fill, Fill::Mask(_));
+        let is_mask = |input: &&Input| matches!(input.fill, Fill::Mask(_) | Fill::Winners(_));
         let outside = self.inputs.iter().filter(|input| input.role != Role::Weights && !is_mask(input));
         let cuttable: Vec<Shape> =
             outside.map(|input| input.shape).chain(nodes().map(|node| shape(&node.output()))).collect();

@@ -83,7 +83,7 @@ pub(super) fn rounded(numbers: &[f64]) -> Vec<u8> {
 pub(super) fn finish(mut dx: Vec<f64>, epilogue: Epilogue, others: &[&[f64]], shape: Shape) -> Twin {
     let mut others = others.iter();
     if epilogue.accumulate {
-        dx = reference::add(&dx, others.next().expect("the gradient to add to"));
+        dx = reference::accumulate(&dx, others.next().expect("the gradient to add to"));
     }
     if epilogue.gate {
         let mask = words(others.next().expect("the mask of the ReLU"));

@@ -92,16 +92,17 @@ impl<'a> Order<'a> {
     /// the fastest, where that is not remembered.
     pub(super) async fn plan(self, run: bool) -> Result<Job> {
         let Self { choices, mut options, output, .. } = self;
+        let weights = read_weights(choices.weights.as_deref())?;
+        options.validate(weights.network())?;
         let content = read_picture(self.content, "check the path of CONTENT")?;
         let style = read_picture(self.style, "check the path of STYLE")?;
         if let Some(init) = choices.init_file() {
             options.init =
                 Init::Picture(read_picture(init, "--init takes noise, content or a picture's path")?);
         }
-        let weights = read_weights(choices.weights.as_deref())?;
         let checkpoint = choices.resume.as_deref().filter(|_| run).map(read_checkpoint).transpose()?;
         // Before the device is opened, which takes longer.
-        weights.check(options.deepest()?)?;
+        weights.check(options.deepest(weights.network())?)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&content, &style, &options, &weights)?;
         }

@@ -1,9 +1,10 @@
-//! The network: the table of VGG-19's convolutions, the reading of its weights, and its recording on a tape.
+//! Networks as data, the reading of their weights, and their recording on a tape.
 
-mod features;
-pub mod vgg;
+mod network;
+mod vgg;
 pub mod weights;
 
-pub use features::{bias_name, record_vgg19, weight_name};
-pub use vgg::{VGG19, index_of, nearest_names};
+pub use crate::ops::pool::PoolKind;
+pub use network::{Convolution, LayerSpec, Network, bias_name, weight_name};
+pub use vgg::{vgg16, vgg19};
 pub use weights::Weights;

@@ -1,20 +1,28 @@
-//! The sum of two gradients: y += x.
+//! Sums of two tensors: [`Add`] is y = a + b as a layer of a network, [`Accumulate`] adds one gradient to another in
+//! place.
 
-use super::{Capabilities, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
+use super::{Capabilities, Io, Lowered, Op, Operand, Rule, Shape, elementwise, expect_shapes};
 use crate::error::Result;
 use crate::gpu::params;
 
 params! {
-    /// Uniforms.
+    /// Uniforms of both kernels.
     AddParams { count: u32 }
 }
 
 super::kernels! {
     folder: "add";
-    add(AddParams) { workgroup: 64, bindings: [read x, write y] }
+    accumulate(AddParams) { workgroup: 64, bindings: [read x, write y] }
+    add(AddParams) { workgroup: 64, bindings: [read a, read b, write y] }
 }
 
-/// y + x in y's place; inputs y and x (C, H, W).
+fn output_shape(name: &'static str, inputs: &[Shape]) -> Result<Shape> {
+    let fits = inputs.len() == 2 && inputs[0] == inputs[1];
+    expect_shapes(name, fits, "two tensors of one shape", inputs)?;
+    Ok(inputs[0])
+}
+
+/// y = a + b; inputs a and b (C, H, W), which stay as they are and may be the same tensor.
 #[derive(Debug)]
 pub struct Add;
 
@@ -24,9 +32,33 @@ impl Op for Add {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() == 2 && inputs[0] == inputs[1];
-        expect_shapes(self.name(), fits, "two tensors of one shape", inputs)?;
-        Ok(inputs[0])
+        output_shape(self.name(), inputs)
+    }
+
+    fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        Some(Rule::Upstream)
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let params = |piece| AddParams { count: io.output().piece_elements(piece) };
+        let operands =
+            |piece| vec![Operand::input(0, piece), Operand::input(1, piece), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::add, io.output(), 1, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// y + x in y's place; inputs y and x (C, H, W). Nobody else may read y now or later.
+#[derive(Debug)]
+pub struct Accumulate;
+
+impl Op for Accumulate {
+    fn name(&self) -> &'static str {
+        "accumulate"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        output_shape(self.name(), inputs)
     }
 
     fn in_place(&self) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! What every kernel that produces a gradient can do while it writes: add to a gradient that is already
 //! there, and let through only where a ReLU did.
 
-use super::add::Add;
+use super::add::Accumulate;
 use super::relu::{ReluBackward, expect_whole_mask};
 use super::{Io, Op, Operand};
 use crate::error::Result;
@@ -35,7 +35,7 @@ impl Epilogue {
         if self.gate {
             return None;
         }
-        if next.downcast::<Add>().is_some() && slot == 1 && !self.accumulate {
+        if next.downcast::<Accumulate>().is_some() && slot == 1 && !self.accumulate {
             return Some(Self { accumulate: true, ..self });
         }
         (next.downcast::<ReluBackward>().is_some() && slot == 0).then_some(Self { gate: true, ..self })

@@ -379,19 +379,24 @@ pub enum Wire {
     Output(usize),
 }
 
-/// A backward rule: the op that gives the gradient with respect to one input, and what it reads.
+/// A backward rule: what the gradient with respect to one input is.
 #[derive(Debug)]
-pub struct Rule {
-    /// The op.
-    pub op: Arc<dyn Op>,
-    /// Its inputs.
-    pub inputs: Vec<Wire>,
+pub enum Rule {
+    /// What an op makes.
+    Op {
+        /// The op.
+        op: Arc<dyn Op>,
+        /// Its inputs.
+        inputs: Vec<Wire>,
+    },
+    /// The gradient with respect to the output, as it is.
+    Upstream,
 }
 
 impl Rule {
-    /// A rule.
+    /// What `op` makes of `inputs`.
     pub fn new(op: impl Op, inputs: impl Into<Vec<Wire>>) -> Self {
-        Self { op: Arc::new(op), inputs: inputs.into() }
+        Self::Op { op: Arc::new(op), inputs: inputs.into() }
     }
 }
 
@@ -451,11 +456,6 @@ impl dyn Op {
         let any: &dyn Any = self;
         any.downcast_ref()
     }
-}
-
-/// The op that adds a gradient (its second input) to another one, in place.
-pub fn accumulate() -> Arc<dyn Op> {
-    Arc::new(add::Add)
 }
 
 /// An [`Error::Shape`] for `op` unless `fits`.

@@ -78,7 +78,8 @@ impl Op for SquaredError {
 
     fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
         let op = SquaredErrorBackward { name: self.backward_name, epilogue: Epilogue::default() };
-        (input == 0).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(0), Wire::Input(1)]))
+        // The cost is symmetric: seen from the target, x is the target.
+        Some(Rule::new(op, [Wire::Upstream, Wire::Input(input), Wire::Input(1 - input)]))
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {

@@ -1,9 +1,15 @@
-//! The sum of two tensors: gradients add up where a tensor has several readers.
+//! The sum of two tensors: a layer of a network, and what gradients do where a tensor has several readers.
 
 use super::{Real, expect_len};
 
 /// y + x, element by element, for any shape. Returns the sum.
-pub fn add<T: Real>(x: &[T], y: &[T]) -> Vec<T> {
+pub fn accumulate<T: Real>(x: &[T], y: &[T]) -> Vec<T> {
     expect_len("y", y, x.len());
     y.iter().zip(x).map(|(&y, &x)| y + x).collect()
+}
+
+/// a + b, element by element, for any shape. Returns y. Its gradient is dy for a and for b.
+pub fn add<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
+    expect_len("b", b, a.len());
+    a.iter().zip(b).map(|(&a, &b)| a + b).collect()
 }

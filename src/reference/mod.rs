@@ -23,11 +23,11 @@ mod texels;
 mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
-pub use add::add;
+pub use add::{accumulate, add};
 pub use conv::{conv_backward, conv_forward};
 pub use gram::{gram_backward, gram_forward};
 pub use mix::mix;
-pub use pool::{pool_backward, pool_forward};
+pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{postprocess, preprocess};
 pub use probe::{copy, peak};
 pub use relu::{relu_backward, relu_forward, relu_mask};

@@ -38,7 +38,7 @@ pub fn relu_backward<T: Real>(
 }
 
 /// Word and bit of element `i` in the mask.
-fn mask_place(i: usize, (_, height, width): (usize, usize, usize)) -> (usize, usize) {
+pub(super) fn mask_place(i: usize, (_, height, width): (usize, usize, usize)) -> (usize, usize) {
     let (channel, row, column) = (i / (height * width), i / width % height, i % width);
     let word = (channel * height.div_ceil(4) + row / 4) * width.div_ceil(8) + column / 8;
     (word, row % 4 * 8 + column % 8)

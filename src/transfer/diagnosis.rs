@@ -5,7 +5,7 @@ use super::session::{Costs, Transfer, read};
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::Executable;
-use crate::nn::VGG19;
+use crate::nn::LayerSpec;
 use crate::picture::Picture;
 
 /// What became of a transfer whose costs are no finite numbers.
@@ -56,8 +56,10 @@ impl Transfer {
         if self.pixels().await?.iter().any(|value| !value.is_finite()) {
             return Ok(Some("the pixels".into()));
         }
-        for layer in &VGG19[..=self.deepest] {
-            let program = plan_activations(layer.name, self.size, &self.engine.limits())?;
+        let network = self.engine.weights().network();
+        let layers = network.layers().iter().take(self.deepest + 1);
+        for layer in layers.filter_map(LayerSpec::convolution) {
+            let program = plan_activations(network, &layer.name, self.size, &self.engine.limits())?;
             let mut externals = self.step.externals().of(&program);
             self.engine.bind_weights(&program, &mut externals).await?;
             let executable =

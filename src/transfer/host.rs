@@ -193,7 +193,7 @@ impl Transfer {
     /// # Errors
     /// [`Error::Option`] for options that do not make sense, or that need a transfer of their own.
     pub fn set_options(&mut self, options: &Options) -> Result<()> {
-        options.validate()?;
+        options.validate(self.engine.weights().network())?;
         let layers = |options: &Options| {
             let mut names: Vec<String> =
                 options.style_layers.iter().map(|layer| layer.name.clone()).collect();
@@ -263,7 +263,8 @@ impl Transfer {
         if !(same_target && same_intake) {
             let (engine, options) = (&self.engine, &self.options);
             let mean = engine.weights().mean();
-            let passages = plan_part(options, part, layout, mean, self.step.program(), &engine.limits())?;
+            let (network, step) = (engine.weights().network(), self.step.program());
+            let passages = plan_part(network, options, part, layout, mean, step, &engine.limits())?;
             let mut runners = Vec::new();
             for (passage, program) in passages {
                 if !(same_target && passage == Passage::Target(part)) {

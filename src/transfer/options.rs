@@ -1,7 +1,7 @@
 //! What can be chosen about a transfer, and the presets.
 
 use crate::error::{Error, OptionName, Result};
-use crate::nn::{index_of, nearest_names};
+use crate::nn::Network;
 use crate::picture::{Picture, Size};
 
 /// A named set of options.
@@ -91,21 +91,21 @@ impl Options {
         })
     }
 
-    /// Index in [`crate::nn::VGG19`] of the deepest layer that a cost needs.
+    /// Index in [`Network::layers`] of the deepest layer that a cost needs.
     ///
     /// # Errors
     /// [`Error::Option`] where the options do not make sense.
-    pub fn deepest(&self) -> Result<usize> {
-        self.validate()?;
+    pub fn deepest(&self, network: &Network) -> Result<usize> {
+        self.validate(network)?;
         let names = self.style_layers.iter().map(|layer| &layer.name).chain([&self.content_layer]);
-        Ok(names.filter_map(|name| index_of(name)).max().unwrap_or(0))
+        Ok(names.filter_map(|name| network.index_of(name)).max().unwrap_or(0))
     }
 
-    /// Checks every value.
+    /// Checks every value, and that the layers are those of `network`.
     ///
     /// # Errors
     /// [`Error::Option`] with the first that is out of range.
-    pub fn validate(&self) -> Result<()> {
+    pub fn validate(&self, network: &Network) -> Result<()> {
         let not_negative = [(OptionName::Alpha, self.alpha), (OptionName::Beta, self.beta)];
         for (option, value) in not_negative {
             if !value.is_finite() || value < 0.0 {
@@ -132,7 +132,7 @@ impl Options {
                 "give a number from 0 to 1",
             ));
         }
-        check_layer(OptionName::ContentLayer, &self.content_layer)?;
+        check_layer(network, OptionName::ContentLayer, &self.content_layer)?;
         if self.style_layers.is_empty() {
             return Err(option_error(
                 OptionName::StyleLayers,
@@ -141,7 +141,7 @@ impl Options {
             ));
         }
         for (index, layer) in self.style_layers.iter().enumerate() {
-            check_layer(OptionName::StyleLayers, &layer.name)?;
+            check_layer(network, OptionName::StyleLayers, &layer.name)?;
             if !layer.weight.is_finite() || layer.weight < 0.0 {
                 let reason = format!("{} is not a weight for {}", layer.weight, layer.name);
                 return Err(option_error(OptionName::StyleLayers, reason, "give a finite number, 0 or more"));
@@ -155,14 +155,14 @@ impl Options {
     }
 }
 
-fn check_layer(option: OptionName, name: &str) -> Result<()> {
-    if index_of(name).is_some() {
+fn check_layer(network: &Network, option: OptionName, name: &str) -> Result<()> {
+    if network.index_of(name).is_some() {
         return Ok(());
     }
-    let nearest = nearest_names(name).join(", ");
+    let nearest = network.nearest_names(name).join(", ");
     Err(option_error(
         option,
-        format!("VGG-19 has no layer {name:?}"),
+        format!("{} has no layer {name:?}", network.name()),
         &format!("did you mean one of {nearest}?"),
     ))
 }

@@ -10,7 +10,7 @@ use crate::gpu::{Mailbox, Readback, Staging, Stopwatch};
 use crate::graph::{
     Arenas, Bytes, Limits, Phase, Program, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise,
 };
-use crate::nn::record_vgg19;
+use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::ops::gram::Gram;
@@ -112,13 +112,14 @@ pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
     4 * u64::from(width) * u64::from(height)
 }
 
-/// Plans a transfer for pictures of these sides (width, height), or that lie on the device so, before they are fitted to
+/// Plans a transfer by `network` for pictures of these sides (width, height), or that lie on the device so, before they are fitted to
 /// the options' size.
 ///
 /// # Errors
 /// [`Error::Option`] for options that do not make sense; [`Error::Memory`] where the device is too small, with
 /// the largest size that it can hold.
 pub fn plan_transfer(
+    network: &Network,
     options: &Options,
     content: impl Into<SourceLayout>,
     style: impl Into<SourceLayout>,
@@ -126,7 +127,7 @@ pub fn plan_transfer(
     limits: &Limits,
 ) -> Result<Plan> {
     let (content, style) = (content.into(), style.into());
-    let result = plan_at_size(options, content, style, mean, limits);
+    let result = plan_at_size(network, options, content, style, mean, limits);
     let Err(Error::Memory { what, needed, available, .. }) = result else { return result };
     // Bisect for the largest longer side: planning is cheap.
     let largest = |limits: &Limits| {
@@ -135,7 +136,7 @@ pub fn plan_transfer(
         while fits + 1 < fails {
             let middle = fits.midpoint(fails);
             let smaller = Options { size: Size::LongerSide(middle), ..options.clone() };
-            let planned = plan_at_size(&smaller, content, style, mean, limits);
+            let planned = plan_at_size(network, &smaller, content, style, mean, limits);
             if planned.is_ok() { fits = middle } else { fails = middle }
         }
         fits
@@ -143,7 +144,7 @@ pub fn plan_transfer(
     let mut low = limits.clone();
     low.capabilities.low_memory = true;
     let size = largest(limits);
-    let low_memory = match plan_at_size(options, content, style, mean, &low) {
+    let low_memory = match plan_at_size(network, options, content, style, mean, &low) {
         Ok(_) => Some(LowMemoryFit::AsItIs),
         Err(_) => Some(largest(&low)).filter(|low| *low > size).map(LowMemoryFit::Size),
     };
@@ -152,20 +153,21 @@ pub fn plan_transfer(
 }
 
 fn plan_at_size(
+    network: &Network,
     options: &Options,
     content: SourceLayout,
     style: SourceLayout,
     mean: [f32; 3],
     limits: &Limits,
 ) -> Result<Plan> {
-    let deepest = options.deepest()?;
+    let deepest = options.deepest(network)?;
     let size = options.size.fit(content.size.0, content.size.1);
-    let (tape, style_layers) = step_tape(options, deepest, size)?;
+    let (tape, style_layers) = step_tape(network, options, deepest, size)?;
     let program = plan(&rematerialise(&fuse(&tape)), limits)?;
     let picture = plan_picture(mean, size, limits)?;
     let mut passages = Vec::new();
     for (part, layout) in [(Part::Style, style), (Part::Content, content)] {
-        passages.extend(plan_part(options, part, layout, mean, &program, limits)?);
+        passages.extend(plan_part(network, options, part, layout, mean, &program, limits)?);
     }
     // Where the content is in the processor's memory, the start is made there.
     if content.texels.is_some() && !matches!(options.init, Init::Picture(_)) {
@@ -206,6 +208,7 @@ pub(super) fn passage_bytes(program: &Program) -> u64 {
 
 /// The programs from a source to its targets, the targets' first: it has the picture that the other one makes.
 pub(super) fn plan_part(
+    network: &Network,
     options: &Options,
     part: Part,
     layout: SourceLayout,
@@ -218,31 +221,37 @@ pub(super) fn plan_part(
     let mut like_step = limits.clone();
     like_step.capabilities.choices = Arc::new(step.convolutions());
     let fitted = options.size.fit(layout.size.0, layout.size.1);
-    let mut passages = vec![(Passage::Target(part), plan_target(options, part, mean, fitted, &like_step)?)];
+    let mut passages =
+        vec![(Passage::Target(part), plan_target(network, options, part, mean, fitted, &like_step)?)];
     if let Some(texels) = layout.texels {
         passages.push((Passage::Intake(part), plan_intake(texels, layout.size, fitted, limits)?));
     }
     Ok(passages)
 }
 
-/// The tape of one step of a picture of `size` (width, height), before anything is merged: for those who look at
+/// The tape of one step by `network` of a picture of `size` (width, height), before anything is merged: for those who look at
 /// its ops one by one.
 ///
 /// # Errors
 /// [`Error::Option`] for options that do not make sense.
-pub fn record_step(options: &Options, size: (u32, u32)) -> Result<Tape> {
-    Ok(step_tape(options, options.deepest()?, size)?.0)
+pub fn record_step(network: &Network, options: &Options, size: (u32, u32)) -> Result<Tape> {
+    Ok(step_tape(network, options, options.deepest(network)?, size)?.0)
 }
 
 /// The tape of one step, with its style layers.
-fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> Result<(Tape, Vec<String>)> {
+fn step_tape(
+    network: &Network,
+    options: &Options,
+    deepest: usize,
+    (width, height): (u32, u32),
+) -> Result<(Tape, Vec<String>)> {
     let mut tape = Tape::new();
     let picture = Shape::new(3, height, width);
     let pixels = tape.external(name::PIXELS, picture, Role::Optimiser);
     let mut content_cost = None;
     let mut style_costs = Vec::new();
     let mut style_layers = Vec::new();
-    record_vgg19(&mut tape, pixels, deepest, true, |tape, layer, activations| {
+    network.record(&mut tape, pixels, deepest, true, |tape, layer, activations| {
         if layer == options.content_layer {
             let target = tape.external(name::CONTENT_TARGET, tape.shape(activations), Role::Workspace);
             content_cost = Some(tape.record(SquaredError::content_cost(), &[activations, target], layer)?);
@@ -266,7 +275,7 @@ fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> 
         tape.keep(cost);
     }
     let seed = tape.external(name::SEED, Shape::SCALAR, Role::Workspace);
-    let gradient = differentiate(&mut tape, total_cost, pixels, seed)?;
+    let gradient = differentiate(&mut tape, total_cost, &[pixels], seed)?[0];
     let hyper = tape.external(name::HYPER, Shape::row(HYPER), Role::Workspace);
     let state = tape.external(name::STATE, Shape::row(STATE), Role::Workspace);
     let m = tape.external(name::M, picture, Role::Optimiser);
@@ -279,6 +288,7 @@ fn step_tape(options: &Options, deepest: usize, (width, height): (u32, u32)) -> 
 
 /// The program that makes targets from a picture of `size`; it keeps them.
 fn plan_target(
+    network: &Network,
     options: &Options,
     part: Part,
     mean: [f32; 3],
@@ -289,12 +299,11 @@ fn plan_target(
         Part::Content => layer == options.content_layer,
         Part::Style => options.style_layers.iter().any(|style| style.name == layer),
     };
-    let names = crate::nn::VGG19.iter().map(|layer| layer.name);
-    let deepest = names.enumerate().filter(|(_, layer)| wanted(layer)).map(|(index, _)| index).next_back();
+    let deepest = network.layers().iter().rposition(|layer| wanted(layer.name()));
     let mut tape = Tape::new();
     let picture = tape.external(name::PICTURE, Shape::new(1, height, width), Role::Workspace);
     let pixels = tape.record(Preprocess { mean }, &[picture], name::PICTURE)?;
-    record_vgg19(&mut tape, pixels, deepest.unwrap_or(0), false, |tape, layer, activations| {
+    network.record(&mut tape, pixels, deepest.unwrap_or(0), false, |tape, layer, activations| {
         if wanted(layer) {
             let kept = match part {
                 Part::Content => activations,
@@ -363,11 +372,16 @@ pub(super) fn plan_outlet(
 
 /// The program that makes the activations of a layer from the pixels of a picture of this size (width, height); it
 /// keeps them.
-pub(super) fn plan_activations(layer: &str, (width, height): (u32, u32), limits: &Limits) -> Result<Program> {
+pub(super) fn plan_activations(
+    network: &Network,
+    layer: &str,
+    (width, height): (u32, u32),
+    limits: &Limits,
+) -> Result<Program> {
     let mut tape = Tape::new();
     let pixels = tape.external(name::PIXELS, Shape::new(3, height, width), Role::Optimiser);
-    let deepest = crate::nn::index_of(layer).unwrap_or(0);
-    record_vgg19(&mut tape, pixels, deepest, false, |tape, here, activations| {
+    let deepest = network.index_of(layer).unwrap_or(0);
+    network.record(&mut tape, pixels, deepest, false, |tape, here, activations| {
         if here == layer {
             tape.keep(activations);
         }
@@ -390,6 +404,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    use crate::nn::{PoolKind, vgg19};
     use crate::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
     use crate::transfer::Preset;
 
@@ -415,7 +430,8 @@ mod tests {
         };
         for size in [(400, 300), (1024, 768)] {
             let options = Options { size: Size::LongerSide(size.0), ..Options::preset(Preset::Course) };
-            let planned = plan_transfer(&options, size, size, [0.0; 3], &limits).unwrap();
+            let network = vgg19(PoolKind::Mean);
+            let planned = plan_transfer(&network, &options, size, size, [0.0; 3], &limits).unwrap();
             let own = planned.step.program.arenas.iter().sum::<u64>();
             let passages = planned.passages.iter().map(|(_, program)| program);
             let shared: u64 = Arenas::planned_bytes(passages.chain([&planned.step.program])).iter().sum();

@@ -7,6 +7,7 @@ use super::planning::plan_transfer;
 use crate::error::{Error, Result};
 use crate::gpu::{FOLD, Kernel};
 use crate::graph::Limits;
+use crate::nn::{PoolKind, vgg19};
 use crate::ops::{Capabilities, DeviceClass, KERNELS, KernelChoice, Precision};
 use crate::picture::Size;
 
@@ -71,7 +72,7 @@ fn fits(size: (u32, u32), binding: u64) -> bool {
             slice_work: 1 << 40,
             timestamps: true,
         };
-        plan_transfer(&options, size, size, [0.0; 3], &limits).is_ok()
+        plan_transfer(&vgg19(PoolKind::Mean), &options, size, size, [0.0; 3], &limits).is_ok()
     })
 }
 

@@ -225,7 +225,7 @@ impl Transfer {
             layouts: HashMap::from([(Part::Content, layouts[0]), (Part::Style, layouts[1])]),
             discarded: Arc::default(),
             weights_discarded,
-            deepest: options.deepest()?,
+            deepest: options.deepest(engine.weights().network())?,
             style_layers,
             size,
             bytes,
@@ -324,8 +324,9 @@ impl Transfer {
         options: &Options,
     ) -> Result<Plan> {
         super::requirements::check(engine.gpu().limits())?;
-        engine.weights().check(options.deepest()?)?;
-        plan_transfer(options, content, style, engine.weights().mean(), &engine.limits())
+        let network = engine.weights().network();
+        engine.weights().check(options.deepest(network)?)?;
+        plan_transfer(network, options, content, style, engine.weights().mean(), &engine.limits())
     }
 
     /// Takes one step and returns the costs of the picture before it.

@@ -7,6 +7,7 @@ pub(crate) mod compare;
 #[cfg(target_os = "linux")]
 pub(crate) mod fault;
 pub(crate) mod gpu;
+pub(crate) mod interpret;
 pub(crate) mod random;
 #[cfg(feature = "cli")]
 pub(crate) mod test_folder;

@@ -1,4 +1,4 @@
-// y = y + x; x, y (C, H, W).
+// y = a + b; a, b, y (C, H, W). a and b may be one tensor.
 // Threads: one an element, workgroups in one line. Bandwidth bound: no tile.
 
 // shared: slice
@@ -16,8 +16,9 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 
 struct Params { count: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> a: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -26,5 +27,5 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= params.count) {
         return;
     }
-    y[i] = y[i] + x[i];
+    y[i] = a[i] + b[i];
 }

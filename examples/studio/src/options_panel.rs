@@ -7,14 +7,13 @@ use eframe::egui::{
     SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
 };
 use impasto::OptionName;
-use impasto::nn::VGG19;
 use impasto::ops::conv::{Algorithm, Method};
 use impasto::ops::{KernelChoice, Precision};
 
 use crate::app::Action;
 use crate::labels::label;
 use crate::pictures::{Pictures, Role};
-use crate::settings::{RECIPES, Settings, SizeKind, Start};
+use crate::settings::{RECIPES, Settings, SizeKind, Start, layers};
 use crate::theme;
 
 /// Facts that are shown beside the options.
@@ -256,11 +255,11 @@ fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &Waiting) {
         let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
                     only the arrangement.";
         name(ui, label(OptionName::ContentLayer), what, waiting.content_layer);
-        ComboBox::from_id_salt("content layer").selected_text(VGG19[settings.content_layer].name).show_ui(
+        ComboBox::from_id_salt("content layer").selected_text(&layers()[settings.content_layer].name).show_ui(
             ui,
             |ui| {
-                for (index, layer) in VGG19.iter().enumerate() {
-                    ui.selectable_value(&mut settings.content_layer, index, layer.name);
+                for (index, layer) in layers().iter().enumerate() {
+                    ui.selectable_value(&mut settings.content_layer, index, &layer.name);
                 }
             },
         );
@@ -273,13 +272,13 @@ fn style_layers(ui: &mut Ui, settings: &mut Settings, started: Option<&Settings>
                 things, late ones large things. All weights, and off, take effect at once.";
     ui.label(RichText::new("Hover over a layer to see what it brings.").weak()).on_hover_text(what);
     rows(ui, "style layers", |ui| {
-        for (index, layer) in VGG19.iter().enumerate() {
+        for (index, layer) in layers().iter().enumerate() {
             let choice = &mut settings.style_layers[index];
             let new = started.is_some_and(|started| choice.on && !started.style_layers[index].on);
             let text =
-                RichText::new(if new { format!("{} *", layer.name) } else { layer.name.into() }).monospace();
+                RichText::new(if new { format!("{} *", layer.name) } else { layer.name.clone() }).monospace();
             let text = if new { text.color(theme::ACCENT) } else { text };
-            let mut what = format!("{}: {}", layer.name, brings(layer.block));
+            let mut what = format!("{}: {}", layer.name, brings(&layer.name));
             if new {
                 what += "\n\nIt was off when the painting started, and takes effect with “Start again”.";
             }
@@ -291,9 +290,9 @@ fn style_layers(ui: &mut Ui, settings: &mut Settings, started: Option<&Settings>
     });
 }
 
-/// What a block of the network sees.
-fn brings(block: u32) -> &'static str {
-    match block {
+/// What a layer of the network sees, by its block: that of `conv3_2` is the third.
+fn brings(layer: &str) -> &'static str {
+    match layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1) {
         1 => "colours and the finest grain",
         2 => "grain, small dabs and edges",
         3 => "strokes and small shapes",

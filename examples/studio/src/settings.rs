@@ -1,7 +1,9 @@
 //! Everything that can be chosen, as the window holds it, and what becomes of it.
 
+use std::sync::LazyLock;
+
 use impasto::OptionName;
-use impasto::nn::{VGG19, index_of};
+use impasto::nn::{Convolution, PoolKind, vgg19};
 use impasto::ops::{KernelChoice, Precision};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{EngineOptions, Init, Options, Preset, StyleLayer};
@@ -55,10 +57,10 @@ pub struct Settings {
     pub alpha: f32,
     pub beta: f32,
     pub learning_rate: f32,
-    /// Index in [`VGG19`].
+    /// Index in [`layers`].
     pub content_layer: usize,
-    /// One for each layer of [`VGG19`].
-    pub style_layers: [StyleChoice; VGG19.len()],
+    /// One for each of [`layers`].
+    pub style_layers: Vec<StyleChoice>,
     pub start: Start,
     /// R; `None`: the usual one for the start.
     pub noise_ratio: Option<f32>,
@@ -66,6 +68,18 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// Milliseconds of painting in a frame of the window.
     pub frame_budget: f64,
+}
+
+/// The layers that a cost may be of: those of the network that is built in.
+pub fn layers() -> &'static [Convolution] {
+    static LAYERS: LazyLock<Vec<Convolution>> =
+        LazyLock::new(|| vgg19(PoolKind::Mean).convolutions().cloned().collect());
+    &LAYERS
+}
+
+/// The place in [`layers`] of the one that is called so.
+fn index_of(name: &str) -> Option<usize> {
+    layers().iter().position(|layer| layer.name == name)
 }
 
 /// A set of settings with a name, to begin with.
@@ -125,7 +139,7 @@ impl Default for Settings {
             beta: 0.0,
             learning_rate: 0.0,
             content_layer: 0,
-            style_layers: [StyleChoice { on: false, weight: USUAL_WEIGHT }; VGG19.len()],
+            style_layers: vec![StyleChoice { on: false, weight: USUAL_WEIGHT }; layers().len()],
             start: Start::Content,
             noise_ratio: None,
             seed: 0,
@@ -146,7 +160,7 @@ impl Settings {
         self.beta = options.beta;
         self.learning_rate = options.learning_rate;
         self.content_layer = index_of(&options.content_layer).unwrap_or(0);
-        for (layer, choice) in VGG19.iter().zip(&mut self.style_layers) {
+        for (layer, choice) in layers().iter().zip(&mut self.style_layers) {
             let weight = options.style_layers.iter().find(|style| style.name == layer.name);
             choice.on = weight.is_some();
             choice.weight = weight.map_or(USUAL_WEIGHT, |style| style.weight);
@@ -189,14 +203,14 @@ impl Settings {
 
     /// The library's options. Without a picture to start from, the start is the content.
     pub fn options(&self, start: Option<&Picture>) -> Options {
-        let layers = VGG19.iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
+        let layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
         Options {
             alpha: self.alpha,
             beta: self.beta,
             learning_rate: self.learning_rate,
-            content_layer: VGG19[self.content_layer].name.into(),
+            content_layer: layers()[self.content_layer].name.clone(),
             style_layers: layers
-                .map(|(layer, choice)| StyleLayer { name: layer.name.into(), weight: choice.weight })
+                .map(|(layer, choice)| StyleLayer { name: layer.name.clone(), weight: choice.weight })
                 .collect(),
             init: match (self.start, start) {
                 (Start::Noise, _) => Init::Noise,
@@ -286,7 +300,7 @@ mod tests {
             settings.take(recipe);
             assert_eq!(settings.recipe().map(|found| found.name), Some(recipe.name));
             assert_eq!(settings.options(None), (recipe.options)());
-            assert!(settings.options(None).validate().is_ok());
+            assert!(settings.options(None).validate(&vgg19(PoolKind::Mean)).is_ok());
         }
     }
 

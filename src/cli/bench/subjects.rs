@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use impasto::cases::{Case, Dimensions};
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
-use impasto::nn::VGG19;
+use impasto::nn::{Network, PoolKind, vgg19};
 use impasto::ops::conv::Method;
 use impasto::ops::preprocess::{Postprocess, Preprocess};
 use impasto::ops::{KernelChoice, Shape};
@@ -136,27 +136,29 @@ fn kernels(program: &Program) -> Vec<&'static Kernel> {
 
 /// The subjects of the merged step, of the step before merging, and of the pictures' way in and out.
 fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
-    let full = tapes(size)?;
+    let network = vgg19(PoolKind::Mean);
+    let full = tapes(&network, size)?;
     // The same ops on pictures whose planes are the small one from one block on: the planes of block n are
     // 2ⁿ⁻¹ times smaller than the picture.
-    let blocks = VGG19.iter().map(|layer| layer.block).max().unwrap_or(1);
+    let blocks = network.layers().iter().map(|layer| block(layer.name())).max().unwrap_or(1);
     let Extent { width, height } = CHECKED_PLANE;
-    let small = (0..blocks).map(|halvings| tapes(Extent::new(width << halvings, height << halvings)));
+    let small =
+        (0..blocks).map(|halvings| tapes(&network, Extent::new(width << halvings, height << halvings)));
     let small = small.collect::<Result<Vec<_>>>()?;
     let of_tape = |which: usize| -> Result<Vec<Subject>> {
         let nodes = full[which].nodes().iter().enumerate();
         nodes
             .map(|(index, node)| {
                 let small = &small[block(&node.layer) as usize - 1][which];
-                subject((&full[which], node), (small, &small.nodes()[index]))
+                subject(&network, (&full[which], node), (small, &small.nodes()[index]))
             })
             .collect()
     };
     Ok([of_tape(0)?, of_tape(1)?, of_tape(2)?])
 }
 
-fn tapes(size: Extent) -> Result<[Tape; 3]> {
-    let step = record_step(&Options::preset(Preset::Course), size.sides())?;
+fn tapes(network: &Network, size: Extent) -> Result<[Tape; 3]> {
+    let step = record_step(network, &Options::preset(Preset::Course), size.sides())?;
     let mut pictures = Tape::new();
     let mean = [128.0; 3];
     let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
@@ -170,13 +172,17 @@ fn block(layer: &str) -> u32 {
     layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1)
 }
 
-fn subject((tape, node): (&Tape, &Node), (small_tape, small): (&Tape, &Node)) -> Result<Subject> {
+fn subject(
+    network: &Network,
+    (tape, node): (&Tape, &Node),
+    (small_tape, small): (&Tape, &Node),
+) -> Result<Subject> {
     let case = |tape: &Tape, node: &Node| {
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
         Case::of(&node.op, &shapes)
     };
     let (case, checked) = (case(tape, node), case(small_tape, small));
-    let in_network = VGG19.iter().any(|layer| layer.name == node.layer) || node.layer.starts_with("pool");
+    let in_network = network.layers().iter().any(|layer| layer.name() == node.layer);
     let Dimensions { read, written, plane } = case.dimensions()?;
     let place = Place {
         op: node.op.name(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use impasto::gpu::{Gpu, Kernel};
 use impasto::graph::Limits;
+use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::{Capabilities, DeviceClass, KERNELS};
 use impasto::transfer::{Options, Preset, plan_transfer};
 use serde::Serialize;
@@ -52,7 +53,8 @@ impl Variants {
             error: None,
         };
         // The plan does not depend on what is subtracted from the pixels.
-        match plan_transfer(&Options::preset(Preset::Course), SIZE, SIZE, [0.0; 3], &limits) {
+        let network = vgg19(PoolKind::Mean);
+        match plan_transfer(&network, &Options::preset(Preset::Course), SIZE, SIZE, [0.0; 3], &limits) {
             Ok(plan) => {
                 for dispatch in &plan.step.program.dispatches {
                     if let Some((layer, method)) = dispatch.convolution {

@@ -1,4 +1,4 @@
-//! The weights of VGG-19 from a safetensors file: read, verified, turned into f32.
+//! The weights of a VGG network from a safetensors file: read, verified, turned into f32.
 //!
 //! Two layouts are read, and may be mixed from layer to layer:
 //! - quantised: `<layer>.codes` U8 (out, in, ky, kx), `<layer>.codebook` F32 (256), `<layer>.bias`;
@@ -14,6 +14,8 @@
 //! | `std` (optional) | three numbers in the units of `scale`, by which the difference is divided |
 //! | `channel_order` | `RGB` or `BGR`: the order of conv1_1's input channels, and of `mean` and `std` |
 //! | `layout` | `out,in,ky,kx`: the order of the kernels' axes |
+//! | `network` (optional) | `vgg19` or `vgg16`; where it is absent the tensors say |
+//! | `pooling` (optional) | `mean` or `max`; `mean` where it is absent |
 //!
 //! The rest of the program works on x = pixel − mean in RGB and in 0..255 units, whatever the file says:
 //! scale, deviation and channel order are folded into conv1_1's kernel when it is read. With k = 1 or 1/255
@@ -32,8 +34,10 @@ use std::sync::OnceLock;
 use half::f16;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::vgg::{Convolution, VGG19, index_of, nearest_names};
+use super::network::{Convolution, Network};
+use super::vgg::{vgg16, vgg19};
 use crate::error::{Error, Remedy, Result};
+use crate::ops::pool::PoolKind;
 use crate::tensors::{self, shortened};
 
 /// Entries of a codebook: every value that a code can have, so that no code is out of range.
@@ -44,10 +48,13 @@ const KERNEL_SIDE: usize = 3;
 #[cfg(feature = "embedded-weights")]
 const EMBEDDED_NAME: &str = "the embedded weights";
 
-/// A weights file of VGG-19 whose header and metadata have been checked.
+/// A weights file of a network whose header and metadata have been checked.
 pub struct Weights {
     bytes: Cow<'static, [u8]>,
     name: String,
+    network: Network,
+    /// The kind of its pools, where it is not the one that the file says.
+    other_pools: Option<PoolKind>,
     header: Metadata,
     /// Where the tensors' bytes begin in `bytes`.
     data_start: usize,
@@ -123,7 +130,15 @@ impl Weights {
             ChannelOrder::Rgb => values,
             ChannelOrder::Bgr => [values[2], values[1], values[0]],
         };
+        let pools = keys.optional("pooling", &PoolKind::ALL)?.unwrap_or_default();
+        let network = match keys.optional("network", &[("vgg19", vgg19 as fn(_) -> _), ("vgg16", vgg16)])? {
+            Some(network) => network(pools),
+            None if is_vgg16(&header) => vgg16(pools),
+            None => vgg19(pools),
+        };
         Ok(Weights {
+            network,
+            other_pools: None,
             mean: rgb(file_mean).map(|value| (value * to_255) as f32),
             first_kernel_factors: rgb(file_std).map(|value| (1.0 / (to_255 * value)) as f32),
             channel_order,
@@ -150,9 +165,10 @@ impl Weights {
         &self.name
     }
 
-    /// SHA-256 of the file's bytes, in hexadecimal digits.
+    /// SHA-256 of the file's bytes, and of the kind of pools where another one is asked for, in hexadecimal digits.
     pub fn digest(&self) -> &str {
-        self.digest.get_or_init(|| tensors::digest([&*self.bytes]))
+        let pools = self.other_pools.map_or("", PoolKind::name);
+        self.digest.get_or_init(|| tensors::digest([&*self.bytes, pools.as_bytes()]))
     }
 
     /// The colour that the network takes for zero: RGB, in 0..255 units. Subtract it from a pixel to get x.
@@ -160,30 +176,44 @@ impl Weights {
         self.mean
     }
 
-    /// Sees that every layer up to `deepest`, an index into [`VGG19`], is there with the right shapes and
+    /// The network that these are the weights of.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The same weights in a network with pools of this kind, whatever the file says.
+    #[must_use]
+    pub fn with_pools(self, pools: PoolKind) -> Self {
+        let network = self.network.clone().with_pools(pools);
+        let other_pools = if network == self.network { self.other_pools } else { Some(pools) };
+        Self { network, other_pools, digest: OnceLock::new(), ..self }
+    }
+
+    /// Sees that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes and
     /// types, without reading its values. Later layers may be absent and are not looked at.
     ///
     /// # Errors
     /// [`Error::Weights`] that names the first tensor at fault.
     pub fn check(&self, deepest: usize) -> Result<()> {
-        VGG19.iter().take(deepest.saturating_add(1)).try_for_each(|layer| self.locate(layer).map(drop))
+        let needed = self.network.layers().iter().take(deepest.saturating_add(1));
+        needed.filter_map(|layer| layer.convolution()).try_for_each(|layer| self.locate(layer).map(drop))
     }
 
     /// The kernel and bias of the layer called `name`, as f32.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a layer that is not VGG-19's, is not in the file, has another shape or type, or
+    /// [`Error::Weights`] for a layer that is not the network's, is not in the file, has another shape or type, or
     /// holds a value that is not finite.
     pub fn convolution(&self, name: &str) -> Result<ConvolutionWeights> {
-        let Some(index) = index_of(name) else {
+        let network = &self.network;
+        let Some(layer) = network.convolution(name) else {
             return Err(self.error(
                 name,
-                "a layer of VGG-19, conv1_1 to conv5_4",
+                format!("a convolution of {}", network.name()),
                 "no such layer",
-                format!("did you mean {}?", nearest_names(name).join(", ")),
+                format!("did you mean {}?", network.nearest_names(name).join(", ")),
             ));
         };
-        let layer = &VGG19[index];
         let source = self.locate(layer)?;
         let bias_name = format!("{name}.bias");
         let bias = self.floats(&bias_name, source.bias, source.bias_dtype)?;
@@ -196,7 +226,7 @@ impl Weights {
             }
             KernelSource::Plain { values, dtype } => self.floats(&source.values_name, values, dtype)?,
         };
-        if index == 0 {
+        if network.convolutions().next() == Some(layer) {
             self.fold_into_first_kernel(&mut kernel);
             // A tiny std can push a finite weight out of f32's range.
             self.refuse_non_finite(&source.values_name, &kernel)?;
@@ -225,8 +255,9 @@ impl Weights {
 
     /// Finds a layer's tensors and checks their types and shapes.
     fn locate(&self, layer: &Convolution) -> Result<LayerSource<'_>> {
-        let Convolution { name, input_channels, output_channels, .. } = *layer;
-        let shape = [output_channels as usize, input_channels as usize, KERNEL_SIDE, KERNEL_SIDE];
+        let Convolution { name, input_channels, output_channels, .. } = layer;
+        let (input_channels, output_channels) = (*input_channels as usize, *output_channels as usize);
+        let shape = [output_channels, input_channels, KERNEL_SIDE, KERNEL_SIDE];
         let codes_name = format!("{name}.codes");
         let weight_name = format!("{name}.weight");
         let (kernel, values_name) = if let Some(codes) = self.header.info(&codes_name) {
@@ -242,11 +273,14 @@ impl Weights {
                 name,
                 format!("{weight_name}, or {codes_name} with {name}.codebook, of shape {}", Shape(&shape)),
                 format!("neither; {}", self.tensors_there()),
-                "use a VGG-19 file that holds this layer, or cost layers that come before it",
+                format!(
+                    "use a {} file that holds this layer, or cost layers that come before it",
+                    self.network.name()
+                ),
             ));
         };
         let bias_name = format!("{name}.bias");
-        let bias = self.required(&bias_name, &[Dtype::F32, Dtype::F16], &[output_channels as usize])?;
+        let bias = self.required(&bias_name, &[Dtype::F32, Dtype::F16], &[output_channels])?;
         Ok(LayerSource { kernel, values_name, bias: self.data(bias), bias_dtype: bias.dtype })
     }
 
@@ -274,7 +308,7 @@ impl Weights {
                 tensor,
                 format!("shape {}", Shape(shape)),
                 format!("shape {}", Shape(&info.shape)),
-                "use the weights of VGG-19 with axes in the order out,in,ky,kx",
+                format!("use the weights of {} with axes in the order out,in,ky,kx", self.network.name()),
             ));
         }
         Ok(self.data(info))
@@ -336,6 +370,7 @@ impl fmt::Debug for Weights {
         formatter
             .debug_struct("Weights")
             .field("name", &self.name)
+            .field("network", &self.network.name())
             .field("bytes", &self.bytes.len())
             .field("mean", &self.mean)
             .field("channel_order", &self.channel_order)
@@ -354,7 +389,21 @@ fn read_header(bytes: &[u8], file: &str) -> Result<(usize, Metadata)> {
     })
 }
 
-/// The formats in which VGG-19 is usually found, by their first bytes.
+/// Whether the tensors are VGG-16's: the layers that only VGG-19 has are absent, and one that comes after the first of
+/// them is there. A file that ends before it serves both.
+fn is_vgg16(header: &Metadata) -> bool {
+    let holds = |layer: &Convolution| {
+        let kernels = [format!("{}.codes", layer.name), format!("{}.weight", layer.name)];
+        kernels.iter().any(|tensor| header.info(tensor).is_some())
+    };
+    let (larger, smaller) = (vgg19(PoolKind::Mean), vgg16(PoolKind::Mean));
+    let only_larger = |layer: &&Convolution| smaller.convolution(&layer.name).is_none();
+    let after = larger.convolutions().skip_while(|layer| !only_larger(layer));
+    let (only_larger, both): (Vec<&Convolution>, Vec<&Convolution>) = after.partition(only_larger);
+    !only_larger.into_iter().any(holds) && both.into_iter().any(holds)
+}
+
+/// The formats in which VGG networks are usually found, by their first bytes.
 fn other_format(bytes: &[u8]) -> Option<&'static str> {
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     if starts(b"PK\x03\x04") || starts(b"\x80\x02") {
@@ -376,13 +425,17 @@ struct MetadataKeys<'header> {
 
 impl MetadataKeys<'_> {
     fn one_of<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T> {
-        let expected = choices.iter().map(|(spelling, _)| *spelling).collect::<Vec<_>>().join(" or ");
-        let value = self.values.get(key).ok_or_else(|| self.missing(key, &expected))?;
+        self.optional(key, choices)?.ok_or_else(|| self.missing(key, &spellings(choices)))
+    }
+
+    /// `None` without the key.
+    fn optional<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(value) = self.values.get(key) else { return Ok(None) };
         // Spaces after commas and the letters' case carry no meaning here.
         let bare: String = value.chars().filter(|character| !character.is_whitespace()).collect();
         match choices.iter().find(|(spelling, _)| spelling.eq_ignore_ascii_case(&bare)) {
-            Some(&(_, choice)) => Ok(choice),
-            None => Err(self.wrong(key, expected, value)),
+            Some(&(_, choice)) => Ok(Some(choice)),
+            None => Err(self.wrong(key, spellings(choices), value)),
         }
     }
 
@@ -429,6 +482,10 @@ impl MetadataKeys<'_> {
             "save the file again with a value that is read here",
         )
     }
+}
+
+fn spellings<T>(choices: &[(&str, T)]) -> String {
+    choices.iter().map(|(spelling, _)| *spelling).collect::<Vec<_>>().join(" or ")
 }
 
 fn weights_error(

@@ -227,6 +227,77 @@ fn missing_and_unknown_metadata_is_named() {
     assert_eq!(fault(read(&[("scale", Some("0..1"))], &plain_layer())).0, "metadata `mean`");
 }
 
+/// A whole file of `network`: codes that repeat, into a codebook of steps that f32 holds exactly.
+fn whole_file(network: &Network, changes: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let codebook: Vec<f32> = (0..256).map(|entry| entry as f32 / 4096.0 - 1.0 / 32.0).collect();
+    let tensors: Vec<Tensor> = network
+        .convolutions()
+        .flat_map(|layer| {
+            let Convolution { name, input_channels, output_channels, .. } = layer;
+            let (inputs, outputs) = (*input_channels as usize, *output_channels as usize);
+            let codes = (0..outputs * inputs * 9).map(|place| (place % 251) as u8).collect();
+            [
+                tensor(&format!("{name}.codes"), "U8", &[outputs, inputs, 3, 3], codes),
+                tensor(&format!("{name}.codebook"), "F32", &[256], f32_bytes(&codebook)),
+                tensor(&format!("{name}.bias"), "F16", &[outputs], vec![0; 2 * outputs]),
+            ]
+        })
+        .collect();
+    file(&metadata(changes), &tensors)
+}
+
+#[test]
+fn the_network_is_recognised_by_its_key_or_by_its_tensors() {
+    let from = |bytes: Vec<u8>| Weights::from_bytes(bytes, "test.safetensors");
+    let (vgg16_mean, vgg19_mean) = (vgg16(PoolKind::Mean), vgg19(PoolKind::Mean));
+    for network in [&vgg16_mean, &vgg19_mean] {
+        let weights = from(whole_file(network, &[])).unwrap();
+        assert_eq!(weights.network(), network);
+        weights.check(network.layers().len() - 1).unwrap();
+        let last = network.convolutions().next_back().unwrap();
+        let layer = weights.convolution(&last.name).unwrap();
+        assert_eq!((layer.input_channels, layer.output_channels), (512, 512));
+        assert_eq!(layer.kernel[250], 250.0 / 4096.0 - 1.0 / 32.0);
+    }
+    // The key counts for more than the tensors.
+    let weights = from(whole_file(&vgg19_mean, &[("network", Some("VGG16"))])).unwrap();
+    assert_eq!(weights.network(), &vgg16_mean);
+    let weights = from(whole_file(&vgg16_mean, &[("network", Some("vgg19")), ("pooling", Some("max"))]));
+    let weights = weights.unwrap();
+    assert_eq!(weights.network(), &vgg19(PoolKind::Max));
+    let (item, _, _, remedy) = fault(weights.check(usize::MAX));
+    assert_eq!(item, "conv3_4");
+    assert!(remedy.contains("VGG-19"), "{remedy}");
+    // A file that ends before the two differ is VGG-19's, as it always was, and so is one that lacks only some.
+    assert_eq!(read(&[], &plain_layer()).unwrap().network(), &vgg19_mean);
+    let only = |names: &[&str]| {
+        let tensors: Vec<Tensor> =
+            names.iter().map(|name| tensor(&format!("{name}.weight"), "F32", &[0], Vec::new())).collect();
+        read(&[], &tensors).unwrap().network().name().to_owned()
+    };
+    assert_eq!(only(&["conv1_1", "conv3_3"]), "VGG-19");
+    assert_eq!(only(&["conv1_1", "conv3_3", "conv4_1"]), "VGG-16");
+    assert_eq!(only(&["conv1_1", "conv4_1", "conv4_4"]), "VGG-19");
+    // What messages say is the network's.
+    let (_, expected, _, remedy) =
+        fault(read(&[("network", Some("vgg16"))], &[]).unwrap().convolution("conv3_4"));
+    assert_eq!(expected, "a convolution of VGG-16");
+    assert!(remedy.contains("conv3_3") && !remedy.contains("conv3_4"), "{remedy}");
+    for (key, value) in [("network", "resnet50"), ("pooling", "median")] {
+        let (item, _, found, _) = fault(read(&[(key, Some(value))], &plain_layer()));
+        assert_eq!((item, found), (format!("metadata `{key}`"), format!("`{value}`")));
+    }
+}
+
+#[test]
+fn other_pools_are_other_weights() {
+    let read = || read(&[], &plain_layer()).unwrap();
+    let max = read().with_pools(PoolKind::Max);
+    assert_eq!(max.network(), &vgg19(PoolKind::Max));
+    assert_ne!(max.digest(), read().digest());
+    assert_eq!(read().with_pools(PoolKind::Mean).digest(), read().digest());
+}
+
 #[test]
 fn a_missing_layer_is_named_with_what_there_is() {
     let weights = read(&[], &plain_layer()).unwrap();
@@ -409,7 +480,8 @@ fn text_from_a_file_cannot_flood_a_message() {
 fn the_embedded_file_is_the_network() {
     let weights = Weights::embedded().unwrap();
     assert_eq!(weights.mean(), [123.68, 116.779, 103.939]);
-    weights.check(VGG19.len() - 1).unwrap();
+    assert_eq!(weights.network(), &vgg19(PoolKind::Mean));
+    weights.check(weights.network().layers().len() - 1).unwrap();
     let layer = weights.convolution("conv1_1").unwrap();
     assert_eq!((layer.output_channels, layer.input_channels), (64, 3));
     assert_eq!(layer.kernel[..4], [0.39357132, 0.37717873, -0.04566834, 0.26769525]);

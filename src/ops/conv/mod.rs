@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::pool::Pool;
+use super::pool::{Pool, PoolKind};
 use super::relu::{Relu, lower_mask, mask_shape, whole_mask};
 use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
 use crate::error::Result;
@@ -120,7 +120,8 @@ impl Op for Conv {
         if let (false, Some(relu)) = (self.relu, next.downcast::<Relu>()) {
             return Some(Arc::new(Self { relu: true, mask: relu.mask }));
         }
-        let is_pooled = self.relu && next.downcast::<Pool>().is_some();
+        // The merged op takes the mean.
+        let is_pooled = self.relu && next.downcast::<Pool>().is_some_and(|pool| pool.kind == PoolKind::Mean);
         is_pooled.then(|| Arc::new(ConvPool { conv: Self { ..*self } }) as _)
     }
 

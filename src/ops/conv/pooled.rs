@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::choose::{Direction, Tiling, choose};
 use super::{Conv, ConvBackward, layer, winograd};
 use crate::error::Result;
-use crate::ops::pool::{Pool, PoolBackward};
+use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::{expect_whole_mask, whole_mask};
 use crate::ops::{Capabilities, Epilogue, Io, Layout, Lowered, Op, Operand, Shape};
 
@@ -24,7 +24,7 @@ impl Op for ConvPool {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Pool.output_shape(&[self.conv.output_shape(inputs)?])
+        Pool::MEAN.output_shape(&[self.conv.output_shape(inputs)?])
     }
 
     fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
@@ -44,7 +44,7 @@ impl Op for ConvPool {
         let between = [Layout::new(y, capabilities.max_binding_bytes)?];
         let outputs: Vec<Layout> = between.iter().chain(&io.outputs[1..]).cloned().collect();
         let conv = self.conv.lower(&Io { inputs: io.inputs, outputs: &outputs }, capabilities)?;
-        let pool = Pool.lower(&Io { inputs: &between, outputs: &io.outputs[..1] }, capabilities)?;
+        let pool = Pool::MEAN.lower(&Io { inputs: &between, outputs: &io.outputs[..1] }, capabilities)?;
         Ok(sequence(conv, pool, &between[0], io.inputs.len()))
     }
 }
@@ -64,7 +64,8 @@ impl ConvPoolBackward {
     const OWN: usize = 3;
 
     fn unpool(&self) -> PoolBackward {
-        PoolBackward { x: self.pooled, epilogue: Epilogue { gate: true, ..Epilogue::default() } }
+        let epilogue = Epilogue { gate: true, ..Epilogue::default() };
+        PoolBackward { kind: PoolKind::Mean, x: self.pooled, epilogue }
     }
 
     fn conv(&self) -> ConvBackward {

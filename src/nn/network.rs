@@ -1,0 +1,260 @@
+//! A network as data: its layers by name, in the order in which they run, and the recording of them on a tape.
+
+use crate::error::Result;
+use crate::graph::{Role, Tape, TensorId};
+use crate::ops::Shape;
+use crate::ops::conv::{Conv, weights_shape};
+use crate::ops::pool::{Pool, PoolKind};
+use crate::ops::relu::Relu;
+
+/// How many names [`Network::nearest_names`] offers.
+const SUGGESTIONS: usize = 4;
+
+/// A chain of layers, each of which reads what the one before it wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    name: String,
+    layers: Vec<LayerSpec>,
+}
+
+/// One layer of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LayerSpec {
+    /// A convolution with its bias, and the ReLU that follows.
+    Convolution(Convolution),
+    /// A pool of 2×2 cells: (C, H, W) to (C, ⌈H/2⌉, ⌈W/2⌉).
+    Pool {
+        /// What plans call it.
+        name: String,
+        /// What becomes of the cells.
+        kind: PoolKind,
+    },
+}
+
+/// A convolution 3×3, stride 1, zero padding 1, from (input_channels, H, W) to (output_channels, H, W).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// The layer's name; as a layer of a cost it means the activations: the tensor after ReLU, where one follows.
+    pub name: String,
+    /// Channels that it reads.
+    pub input_channels: u32,
+    /// Channels that it writes.
+    pub output_channels: u32,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl LayerSpec {
+    /// What plans call the layer.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Convolution(convolution) => &convolution.name,
+            Self::Pool { name, .. } => name,
+        }
+    }
+
+    /// The convolution, where it is one.
+    pub fn convolution(&self) -> Option<&Convolution> {
+        match self {
+            Self::Convolution(convolution) => Some(convolution),
+            Self::Pool { .. } => None,
+        }
+    }
+}
+
+/// Name of a convolution's weights among a program's externals.
+pub fn weight_name(layer: &str) -> String {
+    format!("{layer}.weight")
+}
+
+/// Name of a convolution's bias among a program's externals.
+pub fn bias_name(layer: &str) -> String {
+    format!("{layer}.bias")
+}
+
+impl Network {
+    /// A network of `layers`, which messages call `name`. No two layers may have one name.
+    pub fn new(name: impl Into<String>, layers: Vec<LayerSpec>) -> Self {
+        Self { name: name.into(), layers }
+    }
+
+    /// What messages call it: `VGG-19`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers in the order in which they run.
+    pub fn layers(&self) -> &[LayerSpec] {
+        &self.layers
+    }
+
+    /// The convolutions in the order in which they run.
+    pub fn convolutions(&self) -> impl DoubleEndedIterator<Item = &Convolution> {
+        self.layers.iter().filter_map(LayerSpec::convolution)
+    }
+
+    /// The convolution called exactly `name`.
+    pub fn convolution(&self, name: &str) -> Option<&Convolution> {
+        self.convolutions().find(|convolution| convolution.name == name)
+    }
+
+    /// The place in [`Network::layers`] of the convolution called exactly `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.convolution().is_some_and(|found| found.name == name))
+    }
+
+    /// The convolutions that somebody who wrote `name` may have meant, the likeliest first; empty only where the network
+    /// has none.
+    ///
+    /// Other programs call the same layers `relu4_2`, `block4_conv2` or `conv4-2`: two digits that are a layer's
+    /// own come before any likeness of spelling.
+    pub fn nearest_names(&self, name: &str) -> Vec<&str> {
+        let asked = name.trim().to_lowercase();
+        let asked_digits = digits(&asked);
+        let mut ranked: Vec<(bool, usize, &str)> = self
+            .convolutions()
+            .map(|layer| {
+                let same_digits = digits(&layer.name) == asked_digits;
+                (!same_digits, strsim::damerau_levenshtein(&asked, &layer.name), &layer.name[..])
+            })
+            .collect();
+        // A stable sort on purpose: equally near names stay in the network's order.
+        ranked.sort_by_key(|&(other_digits, distance, _)| (other_digits, distance));
+        ranked.into_iter().take(SUGGESTIONS).map(|(_, _, name)| name).collect()
+    }
+
+    /// The same network with pools of another kind.
+    #[must_use]
+    pub fn with_pools(mut self, pools: PoolKind) -> Self {
+        for layer in &mut self.layers {
+            if let LayerSpec::Pool { kind, .. } = layer {
+                *kind = pools;
+            }
+        }
+        self
+    }
+
+    /// Records the network on the picture `x` (C, H, W), mean subtracted, up to the layer with index `deepest`. Where a
+    /// `gradient` of the picture will be wanted, ReLUs and max pools record what it reads. `tap` is called with every
+    /// convolution's activations (C, H, W) as soon as they are recorded, so that what is computed from them lies next to
+    /// them on the tape, and their memory is free early.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where a layer does not fit the one before it, and what `tap` returns.
+    pub fn record<'network>(
+        &'network self,
+        tape: &mut Tape,
+        x: TensorId,
+        deepest: usize,
+        gradient: bool,
+        mut tap: impl FnMut(&mut Tape, &'network str, TensorId) -> Result<()>,
+    ) -> Result<()> {
+        let mut activations = x;
+        for layer in self.layers.iter().take(deepest.saturating_add(1)) {
+            let Convolution { name, input_channels, output_channels, relu } = match layer {
+                LayerSpec::Convolution(convolution) => convolution,
+                LayerSpec::Pool { name, kind } => {
+                    activations = tape.record(Pool::recorded(*kind, gradient), &[activations], name)?;
+                    continue;
+                }
+            };
+            let shape = weights_shape(*input_channels, *output_channels);
+            let weights = tape.external(weight_name(name), shape, Role::Weights);
+            let bias = tape.external(bias_name(name), Shape::row(*output_channels), Role::Weights);
+            activations = tape.record(Conv::default(), &[activations, weights, bias], name)?;
+            if *relu {
+                activations = tape.record(Relu { mask: gradient }, &[activations], name)?;
+            }
+            tap(tape, name, activations)?;
+        }
+        Ok(())
+    }
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::nn::{vgg16, vgg19};
+
+    #[test]
+    fn names_are_found_exactly() {
+        let network = vgg19(PoolKind::Mean);
+        assert_eq!(network.index_of("conv1_1"), Some(0));
+        assert_eq!(network.layers()[network.index_of("conv5_4").unwrap()].name(), "conv5_4");
+        for none in ["CONV1_1", "", "pool1"] {
+            assert_eq!(network.index_of(none), None);
+            assert_eq!(network.convolution(none), None);
+        }
+        for (place, layer) in network.layers().iter().enumerate() {
+            if let Some(convolution) = layer.convolution() {
+                assert_eq!(network.index_of(layer.name()), Some(place));
+                assert_eq!(network.convolution(layer.name()), Some(convolution));
+            }
+        }
+        assert_eq!(vgg16(PoolKind::Mean).index_of("conv3_4"), None);
+    }
+
+    #[test]
+    fn other_spellings_find_the_layer() {
+        let network = vgg19(PoolKind::Mean);
+        for asked in ["conv42", "relu4_2", "block4_conv2", "Conv4-2", " conv4_2 ", "cnov4_2"] {
+            assert_eq!(network.nearest_names(asked)[0], "conv4_2", "{asked}");
+        }
+        let nearest = network.nearest_names("conv5_5");
+        assert_eq!(nearest.len(), 4);
+        assert!(nearest.contains(&"conv5_4"), "{nearest:?}");
+        assert_eq!(network.nearest_names("").len(), 4);
+        assert_eq!(network.nearest_names("pictures of cats").len(), 4);
+        // What another network has is not offered.
+        assert!(!vgg16(PoolKind::Mean).nearest_names("conv3_4").contains(&"conv3_4"));
+        assert!(Network::new("nothing", Vec::new()).nearest_names("conv1_1").is_empty());
+    }
+
+    #[test]
+    fn what_is_recorded_is_what_the_layers_say() {
+        for (network, pools) in [(vgg19(PoolKind::Mean), "pool"), (vgg16(PoolKind::Max), "max_pool")] {
+            let mut tape = Tape::new();
+            let x = tape.external("x", Shape::new(3, 33, 20), Role::Optimiser);
+            let deepest = network.index_of("conv3_1").unwrap();
+            let mut taps = Vec::new();
+            let tap = |tape: &mut Tape, name, tensor| {
+                taps.push((name, tape.shape(tensor)));
+                Ok(())
+            };
+            network.record(&mut tape, x, deepest, true, tap).unwrap();
+            let names: Vec<&str> = tape.nodes().iter().map(|node| node.op.name()).collect();
+            let block = ["conv", "relu", "conv", "relu", pools];
+            assert_eq!(names, [&block[..], &block, &block[..2]].concat(), "{}", network.name());
+            let layers: Vec<&str> = tape.nodes().iter().map(|node| &node.layer[..]).collect();
+            assert_eq!(layers[4..6], ["pool1", "conv2_1"]);
+            assert_eq!(taps.last(), Some(&("conv3_1", Shape::new(256, 9, 5))));
+            assert_eq!(taps.len(), 5);
+        }
+        // A layer that does not fit is an error.
+        let mut tape = Tape::new();
+        let x = tape.external("x", Shape::new(4, 8, 8), Role::Optimiser);
+        vgg19(PoolKind::Mean).record(&mut tape, x, 0, false, |_, _, _| Ok(())).unwrap_err();
+    }
+
+    #[test]
+    fn a_convolution_without_a_relu_taps_its_sums() {
+        let layer = Convolution { name: "last".into(), input_channels: 3, output_channels: 2, relu: false };
+        let network = Network::new("one layer", vec![LayerSpec::Convolution(layer)]);
+        let mut tape = Tape::new();
+        let x = tape.external("x", Shape::new(3, 8, 8), Role::Optimiser);
+        let mut tapped = None;
+        let tap = |_: &mut Tape, _, tensor| {
+            tapped = Some(tensor);
+            Ok(())
+        };
+        network.record(&mut tape, x, 7, true, tap).unwrap();
+        assert_eq!(tape.nodes().len(), 1);
+        assert_eq!(tapped, Some(tape.nodes()[0].output()));
+    }
+}
