@@ -4,8 +4,7 @@
 
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::ops::conv::Algorithm;
-use impasto::ops::{KernelChoice, Precision};
+use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
 
@@ -19,10 +18,10 @@ fn what_is_allocated_is_what_was_planned() {
     let (content, style) = (picture(37, 23), picture(18, 41));
     let mut weights = Vec::new();
     for (kernels, precision) in [
-        (KernelChoice::Auto, Precision::F32),
-        (KernelChoice::Algorithm(Algorithm::Winograd), Precision::F32),
-        (KernelChoice::Algorithm(Algorithm::Winograd), Precision::F16),
-        (KernelChoice::Algorithm(Algorithm::Naive), Precision::F32),
+        (MethodRequest::Auto, Precision::F32),
+        (MethodRequest::Algorithm(Algorithm::Winograd), Precision::F32),
+        (MethodRequest::Algorithm(Algorithm::Winograd), Precision::F16),
+        (MethodRequest::Algorithm(Algorithm::Naive), Precision::F32),
     ] {
         pollster::block_on(async {
             let gpu = Gpu::open(None).await.unwrap();

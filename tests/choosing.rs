@@ -9,8 +9,12 @@ use impasto::cases;
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Program, Tape, fuse, plan};
 use impasto::nn::{PoolKind, vgg19};
-use impasto::ops::conv::{Algorithm, Choices, Direction, Method};
-use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
+use impasto::ops::conv::ConvGeometry;
+use impasto::ops::conv::methods::{DIRECT_SUBGROUP, NAIVE, WINOGRAD_SUBGROUP, main_kernel};
+use impasto::ops::{
+    Algorithm, Capabilities, DeviceClass, Direction, Method, MethodRequest, MethodTable, Precision, Problem,
+    VARIANTS, gram,
+};
 use impasto::picture::Size;
 use impasto::transfer::{Options, Plan, Preset, plan_transfer};
 
@@ -32,7 +36,12 @@ const SUBGROUPS: [Option<Range>; 8] = [
 const CLASSES: [DeviceClass; 3] = [DeviceClass::ManyRegisters, DeviceClass::Portable, DeviceClass::Software];
 
 /// The methods with kernels that need subgroups.
-const SUBGROUP_METHODS: [Method; 2] = [Method::WinogradSubgroup, Method::DirectSubgroup];
+const SUBGROUP_METHODS: [Method; 3] = [WINOGRAD_SUBGROUP, DIRECT_SUBGROUP, gram::SUBGROUP];
+
+/// All methods of all ops.
+fn methods() -> impl Iterator<Item = Method> {
+    VARIANTS.iter().flat_map(|variants| variants.methods.iter().copied())
+}
 
 /// What the kernel needs, the device has: whatever the size of a subgroup turns out to be, the kernel is right for it.
 fn fits(kernel: &Kernel, subgroups: Option<Range>) -> bool {
@@ -60,8 +69,8 @@ fn limits(subgroups: Option<Range>, class: DeviceClass) -> Limits {
         max_binding_bytes: 128 << 20,
         subgroups,
         class,
-        choice: KernelChoice::Auto,
-        choices: Arc::default(),
+        request: MethodRequest::Auto,
+        methods: Arc::default(),
         low_memory: false,
         precision: Precision::F32,
     };
@@ -91,24 +100,25 @@ fn devices(subgroups: Option<Range>) -> impl Iterator<Item = Limits> {
 }
 
 /// The device with a method asked for.
-fn asked(limits: &Limits, choice: KernelChoice) -> Limits {
+fn asked(limits: &Limits, request: MethodRequest) -> Limits {
     let mut asked = limits.clone();
-    asked.capabilities.choice = choice;
+    asked.capabilities.request = request;
     asked
 }
 
 /// The device with a remembered table.
-fn remembered(limits: &Limits, choices: &Arc<Choices>) -> Limits {
+fn remembered(limits: &Limits, methods: &Arc<MethodTable>) -> Limits {
     let mut remembered = limits.clone();
-    remembered.capabilities.choices = Arc::clone(choices);
+    remembered.capabilities.methods = Arc::clone(methods);
     remembered
 }
 
-/// The convolutions of `programs`, all by one method: as a file says that was written on an adapter where it is the
-/// fastest for everything.
-fn table<'a>(programs: impl Iterator<Item = &'a Program>, method: Method) -> Arc<Choices> {
-    let layers = programs.flat_map(|program| program.convolutions().0.into_keys());
-    Arc::new(Choices(layers.map(|layer| (layer, method)).collect()))
+/// What `programs` do of a method's op, all by this method: as a file says that was written on an adapter where it is
+/// the fastest for everything.
+fn table<'a>(programs: impl Iterator<Item = &'a Program>, method: Method) -> Arc<MethodTable> {
+    let problems = programs.flat_map(|program| program.methods().0.into_keys());
+    let of_the_op = problems.filter(|problem| problem.op == method.op);
+    Arc::new(MethodTable(of_the_op.map(|problem| (problem, method)).collect()))
 }
 
 fn transfer(size: (u32, u32), limits: &Limits) -> Plan {
@@ -117,12 +127,12 @@ fn transfer(size: (u32, u32), limits: &Limits) -> Plan {
 }
 
 /// Whatever is asked of a device, and the tables of every method.
-fn whatever_is_asked(limits: &Limits, tables: &[Arc<Choices>]) -> Vec<Limits> {
-    let algorithms = Algorithm::ALL.map(|(_, algorithm)| KernelChoice::Algorithm(algorithm));
-    let methods = Method::ALL.map(KernelChoice::Method);
-    let choices = [KernelChoice::Auto].into_iter().chain(algorithms).chain(methods);
-    let asked = choices.map(|choice| asked(limits, choice));
-    asked.chain(tables.iter().map(|choices| remembered(limits, choices))).collect()
+fn whatever_is_asked(limits: &Limits, tables: &[Arc<MethodTable>]) -> Vec<Limits> {
+    let algorithms = Algorithm::ALL.map(|(_, algorithm)| MethodRequest::Algorithm(algorithm));
+    let methods = methods().map(MethodRequest::Method);
+    let requests = [MethodRequest::Auto].into_iter().chain(algorithms).chain(methods);
+    let asked = requests.map(|request| asked(limits, request));
+    asked.chain(tables.iter().map(|table| remembered(limits, table))).collect()
 }
 
 /// Runs `check` for all devices, those with the same subgroups in a thread of their own.
@@ -137,12 +147,12 @@ fn on_all_devices(check: impl Fn(&Limits) + Sync) {
 
 #[test]
 fn no_case_gets_a_kernel_that_the_device_cannot_run() {
-    let cases: Vec<(String, Tape, [Arc<Choices>; 8])> = cases::all()
+    let cases: Vec<(String, Tape, Vec<Arc<MethodTable>>)> = cases::all()
         .iter()
         .map(|case| {
             let tape = case.record().unwrap().tape;
             let usual = plan(&tape, &limits(None, DeviceClass::Portable)).unwrap();
-            let tables = Method::ALL.map(|method| table([&usual].into_iter(), method));
+            let tables = methods().map(|method| table([&usual].into_iter(), method)).collect();
             (case.name.clone(), fuse(&tape), tables)
         })
         .collect();
@@ -165,9 +175,9 @@ fn check_transfer(size: (u32, u32), limits: &Limits) {
     }
 }
 
-fn tables(size: (u32, u32)) -> [Arc<Choices>; 8] {
+fn tables(size: (u32, u32)) -> Vec<Arc<MethodTable>> {
     let usual = transfer(size, &limits(None, DeviceClass::Portable));
-    Method::ALL.map(|method| table(usual.programs(), method))
+    methods().map(|method| table(usual.programs(), method)).collect()
 }
 
 #[test]
@@ -192,9 +202,9 @@ fn nor_does_a_larger_one() {
             }
             check_transfer(size, limits);
             for method in SUBGROUP_METHODS {
-                check_transfer(size, &asked(limits, KernelChoice::Method(method)));
+                check_transfer(size, &asked(limits, MethodRequest::Method(method)));
             }
-            for (_, table) in Method::ALL.iter().zip(&tables).filter(|(m, _)| SUBGROUP_METHODS.contains(m)) {
+            for (_, table) in methods().zip(&tables).filter(|(m, _)| SUBGROUP_METHODS.contains(m)) {
                 check_transfer(size, &remembered(limits, table));
             }
         });
@@ -213,13 +223,99 @@ fn what_a_device_has_is_taken() {
     for subgroups in SUBGROUPS.into_iter().filter(|subgroups| *subgroups != Some((8, 8))) {
         assert!(usual.programs().any(|program| !misfits(program, subgroups).is_empty()), "{subgroups:?}");
     }
-    for (method, table) in Method::ALL.iter().zip(&tables).filter(|(m, _)| SUBGROUP_METHODS.contains(m)) {
-        let main = [Direction::Forward, Direction::Backward].map(|direction| method.kernel(direction).name);
+    for (method, table) in methods().zip(&tables).filter(|(m, _)| SUBGROUP_METHODS.contains(m)) {
+        let directions = [Direction::Forward, Direction::Backward];
+        let main = match method {
+            gram::SUBGROUP => ["gram_forward_subgroup", "gram_backward_subgroup"],
+            method => directions.map(|direction| main_kernel(method, direction).name),
+        };
         let portable = limits(Some((8, 8)), DeviceClass::Portable);
-        for limits in [asked(&portable, KernelChoice::Method(*method)), remembered(&portable, table)] {
+        for limits in [asked(&portable, MethodRequest::Method(method)), remembered(&portable, table)] {
             let step = transfer(size, &limits).step.program;
             let taken = |name: &str| step.dispatches.iter().any(|dispatch| dispatch.kernel.name == name);
             assert!(main.into_iter().all(taken), "{method:?}: {main:?}");
         }
+    }
+}
+
+/// No measurement and no request: a Gram matrix goes by subgroups of 8 lanes where there are such, else by tiles, on every
+/// class of devices.
+#[test]
+fn gram_matrices_have_one_usual_order() {
+    on_all_devices(|limits| {
+        let expected =
+            if limits.capabilities.subgroups == Some((8, 8)) { gram::SUBGROUP } else { gram::TILE };
+        let table = transfer((97, 75), limits).step.program.methods();
+        let grams: Vec<Method> = table.0.values().copied().filter(|method| method.op == "gram").collect();
+        assert!(!grams.is_empty() && grams.iter().all(|method| *method == expected), "{grams:?}");
+    });
+}
+
+/// A kernel that is written for 3×3 with zeros around is not taken for anything else, whatever is asked for or measured.
+#[test]
+fn other_geometries_are_done_by_the_kernels_for_all() {
+    let asked_for = |case: &cases::Case| case.inputs.len() > 1 && case.family.starts_with("conv_");
+    let mut general = 0;
+    for case in cases::all().iter().filter(|case| asked_for(case)) {
+        let tape = case.record().unwrap().tape;
+        for request in methods().map(MethodRequest::Method).chain([MethodRequest::Auto]) {
+            let limits = asked(&limits(Some((8, 8)), DeviceClass::Software), request);
+            let program = plan(&tape, &limits).unwrap();
+            for (problem, method) in program.methods().0 {
+                let is_usual = problem.d == 1 && problem.geometry == Some(ConvGeometry::SAME_3X3);
+                assert!(is_usual || method == NAIVE, "{}: {method:?}", case.name);
+                let kernels = || program.dispatches.iter().map(|dispatch| dispatch.kernel.name);
+                assert!(is_usual || kernels().any(|name| name.contains("general")), "{}", case.name);
+                general += usize::from(!is_usual);
+            }
+        }
+    }
+    assert!(general > 0);
+}
+
+#[test]
+fn what_is_kept_in_a_file_names_ops_and_methods() {
+    let table = transfer((97, 75), &limits(Some((8, 8)), DeviceClass::Software)).step.program.methods();
+    let json = serde_json::to_value(&table).unwrap();
+    assert_eq!(serde_json::from_value::<MethodTable>(json.clone()).unwrap(), table);
+    let first = &json[0];
+    assert_eq!(first["op"], "conv");
+    assert_eq!(first["geometry"]["kernel"], serde_json::json!([1, 3, 3]));
+    let refused = |key: &str, value: &str| {
+        let mut damaged = json.clone();
+        damaged[0][key] = value.into();
+        serde_json::from_value::<MethodTable>(damaged).unwrap_err().to_string()
+    };
+    assert!(refused("op", "magic").contains("no choice of methods for the op magic"));
+    assert!(refused("method", "magic").contains("no method magic for the op conv"));
+    // A method of another op.
+    assert!(refused("method", gram::TILE.name).contains("no method tile"));
+}
+
+/// Method, geometry, channels and direction must be the same: only the plane may differ.
+#[test]
+fn the_nearest_plane_is_one_of_the_same_problem() {
+    let known = |h| Problem {
+        op: "conv",
+        direction: Direction::Forward,
+        inputs: 64,
+        outputs: 32,
+        d: 1,
+        h,
+        w: 60,
+        geometry: Some(ConvGeometry::SAME_3X3),
+    };
+    let table = MethodTable([(known(40), NAIVE), (known(400), WINOGRAD_SUBGROUP)].into());
+    assert_eq!(table.nearest(&known(50)), Some(NAIVE));
+    assert_eq!(table.nearest(&known(390)), Some(WINOGRAD_SUBGROUP));
+    for other in [
+        Problem { op: "gram", ..known(40) },
+        Problem { direction: Direction::Backward, ..known(40) },
+        Problem { inputs: 65, ..known(40) },
+        Problem { outputs: 31, ..known(40) },
+        Problem { geometry: Some(ConvGeometry::POINTWISE), ..known(40) },
+        Problem { geometry: None, ..known(40) },
+    ] {
+        assert_eq!(table.nearest(&other), None, "{other:?}");
     }
 }

@@ -11,12 +11,12 @@ use impasto::gpu::Gpu;
 use impasto::graph::{Role, Tape};
 use impasto::nn::weights::ConvolutionWeights;
 use impasto::nn::{LayerSpec, Weights, bias_name, weight_name};
-use impasto::ops::conv::{Algorithm, Conv, weights_shape};
+use impasto::ops::conv::{Conv, ConvGeometry};
 use impasto::ops::gram::Gram;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{KernelChoice, Precision, Shape};
+use impasto::ops::{Algorithm, MethodRequest, Precision, Shape};
 use impasto::reference;
 use impasto::transfer::{Engine, EngineOptions, uniform_noise};
 use pollster::block_on;
@@ -31,7 +31,7 @@ fn engine_with(options: EngineOptions) -> Engine {
     Engine::with_options(block_on(Gpu::open(None)).unwrap(), Weights::embedded().unwrap(), options)
 }
 
-fn forced(kernels: KernelChoice) -> Engine {
+fn forced(kernels: MethodRequest) -> Engine {
     engine_with(EngineOptions { kernels, ..EngineOptions::default() })
 }
 
@@ -134,7 +134,7 @@ fn the_golden_run_has_a_canary() {
 /// from the pixels. Both are largest errors, as a share of the layer's largest value.
 #[test]
 fn winograd_error_of_each_layer() {
-    let engines = [Algorithm::Winograd, Algorithm::Direct].map(KernelChoice::Algorithm).map(forced);
+    let engines = [Algorithm::Winograd, Algorithm::Direct].map(MethodRequest::Algorithm).map(forced);
     let pixels = Numbers::golden().f32("init");
     let so_far = engines.each_ref().map(|engine| activations(engine, &pixels));
     let weights = Weights::embedded().unwrap();
@@ -159,7 +159,14 @@ fn winograd_error_of_each_layer() {
         let [kernel, bias] =
             [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
         let convolved = |x: &[f64]| {
-            reference::relu_forward(&reference::conv_forward(x, &kernel, &bias, (inputs, h, w), outputs))
+            reference::relu_forward(&reference::conv_forward(
+                x,
+                &kernel,
+                &bias,
+                &ConvGeometry::SAME_3X3,
+                (inputs, 1, h, w),
+                outputs,
+            ))
         };
         // The rounding of what a layer starts from is not its own error.
         let want = convolved(&start.iter().map(|value| f64::from(*value)).collect::<Vec<_>>());
@@ -170,7 +177,7 @@ fn winograd_error_of_each_layer() {
         };
         let mut alone = Tape::new();
         let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
-        let shape = weights_shape(layer.input_channels, layer.output_channels);
+        let shape = ConvGeometry::SAME_3X3.weights_shape(layer.input_channels, layer.output_channels);
         let kernel = alone.external(weight_name(&layer.name), shape, Role::Weights);
         let bias = alone.external(bias_name(&layer.name), Shape::row(layer.output_channels), Role::Weights);
         let sums = alone.record(Conv::default(), &[x, kernel, bias], &layer.name).unwrap();

@@ -19,14 +19,14 @@ use impasto::graph::{
 use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use impasto::ops::add::{Accumulate, Add};
-use impasto::ops::conv::Method;
-use impasto::ops::conv::{Conv, weights_shape};
+use impasto::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, NAIVE, WINOGRAD_TILE};
+use impasto::ops::conv::{Conv, ConvGeometry, Padding, PaddingMode};
 use impasto::ops::gram::Gram;
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision, Shape};
+use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Precision, Shape};
 
 // ---- A small network with everything that a transfer has ----
 
@@ -39,6 +39,8 @@ struct Network {
     sums: Vec<TensorId>,
     seed: TensorId,
     random: Random,
+    /// Of every convolution.
+    geometry: ConvGeometry,
 }
 
 impl Network {
@@ -50,10 +52,11 @@ impl Network {
     }
 
     fn conv(&mut self, x: TensorId, outputs: u32, layer: &str) -> TensorId {
-        let shape = weights_shape(self.tape.shape(x).c, outputs);
+        let conv = Conv { geometry: self.geometry, ..Conv::default() };
+        let shape = conv.geometry.weights_shape(self.tape.shape(x).c, outputs);
         let weights = self.external(&format!("{layer}.weight"), shape, Role::Weights);
         let bias = self.external(&format!("{layer}.bias"), Shape::row(outputs), Role::Weights);
-        let sums = self.tape.record(Conv::default(), &[x, weights, bias], layer).unwrap();
+        let sums = self.tape.record(conv, &[x, weights, bias], layer).unwrap();
         self.sums.push(sums);
         self.tape.record(Relu { mask: true }, &[sums], layer).unwrap()
     }
@@ -66,22 +69,30 @@ impl Network {
 
     /// conv1, conv2, pool, conv3; style costs of conv2 and conv3, content cost of conv2.
     fn new(seed: u64, size: (u32, u32)) -> Self {
-        Self::recorded(seed, size, false)
+        Self::recorded(seed, size, false, ConvGeometry::SAME_3X3)
     }
 
     /// The same with a style cost of conv1, so that its output is read in the backward pass, too.
     fn with_first_style(seed: u64, size: (u32, u32)) -> Self {
-        Self::recorded(seed, size, true)
+        Self::recorded(seed, size, true, ConvGeometry::SAME_3X3)
     }
 
-    fn recorded(seed: u64, (height, width): (u32, u32), first_style: bool) -> Self {
+    /// The same as [`Self::with_first_style`] with other convolutions, which make their planes smaller.
+    fn with_strides(seed: u64, size: (u32, u32)) -> Self {
+        let padding = Padding { mode: PaddingMode::Replicate, before: [0, 2, 1], after: [0, 1, 2] };
+        let geometry = ConvGeometry { stride: [1, 1, 2], padding, ..ConvGeometry::SAME_3X3 };
+        Self::recorded(seed, size, true, geometry)
+    }
+
+    fn recorded(seed: u64, (height, width): (u32, u32), first_style: bool, geometry: ConvGeometry) -> Self {
         let mut tape = Tape::new();
         let shape = Shape::new(3, height, width);
         let pixels = tape.external("pixels", shape, Role::Optimiser);
         let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
         let mut random = Random::new(seed);
         let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.0])]);
-        let mut net = Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random };
+        let mut net =
+            Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random, geometry };
         let conv1 = net.conv(pixels, 4, "conv1");
         let style1 = first_style.then(|| net.style(conv1, "conv1"));
         let conv2 = net.conv(conv1, 5, "conv2");
@@ -124,8 +135,8 @@ const STEP: f64 = 1e-5;
 
 #[test]
 fn the_gradient_of_a_network_is_that_of_finite_differences() {
-    for (seed, size) in [(1, (9, 7)), (2, (5, 8)), (3, (1, 1))] {
-        let mut net = Network::new(seed, size);
+    let same = [(1, (9, 7)), (2, (5, 8)), (3, (1, 1))].map(|(seed, size)| Network::new(seed, size));
+    for mut net in same.into_iter().chain([Network::with_strides(4, (5, 9))]) {
         let forward = net.tape.clone();
         let gradient = net.differentiate();
         let gradient = interpret(&net.tape, &net.values)[&gradient].clone();
@@ -149,7 +160,7 @@ fn the_gradient_of_a_network_is_that_of_finite_differences() {
         // some hundred times the gradient's largest element.
         let largest = gradient.iter().fold(0.0, |largest: f64, element| largest.max(element.abs()));
         assert!(largest > 0.0, "there is a gradient");
-        let name = format!("gradient of {size:?}");
+        let name = format!("gradient of {}", net.tape.shape(net.pixels));
         assert_close(&name, &gradient, &differences, 3e-9 * largest, 1e-8);
         assert_canary(&name, &gradient, &differences, 3e-9 * largest, 1e-8);
     }
@@ -186,7 +197,7 @@ fn check_gradients(name: &str, net: &mut Network, wrt: &[TensorId]) {
         for gradient in &gradients {
             assert_eq!(made[gradient], separate[gradient], "{name}: {:?}", names(tape));
         }
-        for limits in [1 << 20, 4 * 7 * 9].map(|bytes| limits(bytes, u64::MAX, KernelChoice::Auto)) {
+        for limits in [1 << 20, 4 * 7 * 9].map(|bytes| limits(bytes, u64::MAX, MethodRequest::Auto)) {
             // Weights are whole, and larger than a channel.
             if let Ok(program) = plan(tape, &limits) {
                 check_plan(name, &program, &limits);
@@ -210,7 +221,8 @@ impl Network {
         let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
         let mut random = Random::new(seed);
         let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.5])]);
-        Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random }
+        let geometry = ConvGeometry::SAME_3X3;
+        Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random, geometry }
     }
 
     fn sum(&mut self, a: TensorId, b: TensorId, layer: &str) -> TensorId {
@@ -406,7 +418,7 @@ fn what_cannot_be_differentiated_is_refused() {
     // No op makes the gradient of a convolution's weights or bias yet.
     for name in ["w", "b"] {
         let mut tape = tape.clone();
-        let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+        let weights = tape.external("w", ConvGeometry::SAME_3X3.weights_shape(1, 1), Role::Weights);
         let bias = tape.external("b", Shape::SCALAR, Role::Weights);
         let sums = tape.record(Conv::default(), &[y, weights, bias], "conv1").unwrap();
         let cost = tape.record(SquaredError::content_cost(), &[sums, unused], "cost").unwrap();
@@ -427,7 +439,7 @@ fn what_cannot_be_differentiated_is_refused() {
     let merged = fuse(&{
         let mut tape = Tape::new();
         let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
-        let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+        let weights = tape.external("w", ConvGeometry::SAME_3X3.weights_shape(1, 1), Role::Weights);
         let bias = tape.external("b", Shape::SCALAR, Role::Weights);
         let sums = tape.record(Conv::default(), &[x, weights, bias], "conv").unwrap();
         tape.record(Relu { mask: false }, &[sums], "conv").unwrap();
@@ -445,8 +457,10 @@ fn names(tape: &Tape) -> Vec<&'static str> {
 
 #[test]
 fn a_fused_tape_computes_the_same() {
-    for (seed, size) in [(1, (9, 7)), (6, (1, 1)), (7, (4, 6))] {
-        let mut net = Network::new(seed, size);
+    let same = [(1, (9, 7)), (6, (1, 1)), (7, (4, 6))].map(|(seed, size)| Network::new(seed, size));
+    // Merged ops must keep the geometry.
+    let strided = Network::with_strides(8, (9, 21));
+    for mut net in same.into_iter().chain([strided]) {
         let gradient = net.differentiate();
         net.tape.keep(gradient);
         let fused = fuse(&net.tape);
@@ -468,7 +482,7 @@ fn a_fused_tape_computes_the_same() {
 fn what_somebody_else_needs_is_not_fused_away() {
     let mut tape = Tape::new();
     let x = tape.external("x", Shape::new(1, 2, 2), Role::Workspace);
-    let weights = tape.external("w", weights_shape(1, 1), Role::Weights);
+    let weights = tape.external("w", ConvGeometry::SAME_3X3.weights_shape(1, 1), Role::Weights);
     let bias = tape.external("b", Shape::SCALAR, Role::Weights);
     let sums = tape.record(Conv::default(), &[x, weights, bias], "conv").unwrap();
     let y = tape.record(Relu { mask: false }, &[sums], "conv").unwrap();
@@ -494,8 +508,8 @@ fn first_layers(tape: &Tape, pixels: TensorId) -> Vec<usize> {
 
 #[test]
 fn a_tape_that_repeats_its_first_layer_computes_the_same() {
-    for (seed, size) in [(1, (9, 7)), (8, (4, 6))] {
-        let mut net = Network::with_first_style(seed, size);
+    let same = [(1, (9, 7)), (8, (4, 6))].map(|(seed, size)| Network::with_first_style(seed, size));
+    for mut net in same.into_iter().chain([Network::with_strides(2, (9, 21))]) {
         let gradient = net.differentiate();
         net.tape.keep(gradient);
         net.update(gradient);
@@ -545,15 +559,15 @@ fn only_what_it_pays_to_repeat_is_repeated() {
 
 const ALIGNMENT: u64 = 256;
 
-fn limits(max_binding_bytes: u64, slice_work: u64, choice: KernelChoice) -> Limits {
+fn limits(max_binding_bytes: u64, slice_work: u64, request: MethodRequest) -> Limits {
     Limits {
         memory_bytes: None,
         capabilities: Capabilities {
             max_binding_bytes,
             subgroups: Some((8, 8)),
             class: DeviceClass::Software,
-            choice,
-            choices: Arc::default(),
+            request,
+            methods: Arc::default(),
             low_memory: false,
             precision: Precision::F32,
         },
@@ -742,12 +756,12 @@ fn check_account(name: &str, program: &Program) {
     assert!(bytes.activations + bytes.gradients <= peak, "{name}");
 }
 
-const CHOICES: [KernelChoice; 5] = [
-    KernelChoice::Auto,
-    KernelChoice::Method(Method::WinogradTile),
-    KernelChoice::Method(Method::GemmTile),
-    KernelChoice::Method(Method::DirectSubgroup),
-    KernelChoice::Method(Method::Naive),
+const CHOICES: [MethodRequest; 5] = [
+    MethodRequest::Auto,
+    MethodRequest::Method(WINOGRAD_TILE),
+    MethodRequest::Method(GEMM_TILE),
+    MethodRequest::Method(DIRECT_SUBGROUP),
+    MethodRequest::Method(NAIVE),
 ];
 
 #[test]
@@ -793,7 +807,7 @@ fn plans_of_a_transfer_hold() {
         let repeated = rematerialise(&fused);
         let mut own = Vec::new();
         for tape in [&tape, &fused, &repeated] {
-            let limits = limits(binding, 1 << 32, KernelChoice::Auto);
+            let limits = limits(binding, 1 << 32, MethodRequest::Auto);
             let program = plan(tape, &limits).unwrap();
             check_plan(
                 &format!("{size:?}, {binding} bytes, {} nodes", tape.nodes().len()),
@@ -819,7 +833,7 @@ fn plans_of_a_transfer_hold() {
 fn a_transfer_takes_as_little_memory_as_it_should() {
     for (size, allowed) in [((300, 400), 120), ((768, 1024), 530)] {
         let tape = rematerialise(&fuse(&transfer(size)));
-        let limits = limits(128 << 20, 1 << 32, KernelChoice::Auto);
+        let limits = limits(128 << 20, 1 << 32, MethodRequest::Auto);
         let program = plan(&tape, &limits).unwrap();
         let Bytes { weights, total, .. } = program.bytes(0);
         let mib = (total - weights) >> 20;
@@ -831,7 +845,7 @@ fn a_transfer_takes_as_little_memory_as_it_should() {
 #[test]
 fn planning_twice_gives_the_same_plan() {
     let tape = fuse(&transfer((75, 97)));
-    let limits = limits(2 << 20, 1 << 30, KernelChoice::Auto);
+    let limits = limits(2 << 20, 1 << 30, MethodRequest::Auto);
     // Hashed maps iterate in another order each time: nothing of the plan may depend on it. The weights in their
     // arrangements are larger than such a small binding, so a smaller network is taken.
     assert!(plan(&tape, &limits).is_err(), "weights are not cut");
@@ -851,7 +865,7 @@ fn planning_twice_gives_the_same_plan() {
 #[test]
 fn what_is_still_needed_is_not_overwritten() {
     let shape = Shape::new(2, 3, 4);
-    let limits = limits(1 << 20, u64::MAX, KernelChoice::Auto);
+    let limits = limits(1 << 20, u64::MAX, MethodRequest::Auto);
     // y = relu(x); sum = y + x in the place of y.
     let recorded = || {
         let mut tape = Tape::new();
@@ -886,12 +900,12 @@ fn limits_that_are_too_small_are_named() {
     let x = tape.external("x", Shape::new(2, 100, 100), Role::Workspace);
     let y = tape.record(Relu { mask: false }, &[x], "layer").unwrap();
     tape.keep(y);
-    let error = plan(&tape, &limits(39_999, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
+    let error = plan(&tape, &limits(39_999, u64::MAX, MethodRequest::Auto)).unwrap_err().to_string();
     assert!(
         error.contains("40000") && error.contains("39999") && error.contains("a smaller size"),
         "{error}"
     );
-    let small = Limits { max_buffer_bytes: 79_999, ..limits(1 << 20, u64::MAX, KernelChoice::Auto) };
+    let small = Limits { max_buffer_bytes: 79_999, ..limits(1 << 20, u64::MAX, MethodRequest::Auto) };
     let error = plan(&tape, &small).unwrap_err().to_string();
     assert!(error.contains("80000") && error.contains("79999"), "{error}");
     // A mask is not cut: 64 channels of one pixel have 64 words.
@@ -899,11 +913,11 @@ fn limits_that_are_too_small_are_named() {
     let x = masked.external("x", Shape::new(64, 1, 1), Role::Workspace);
     let y = masked.record(Relu { mask: true }, &[x], "layer").unwrap();
     masked.keep(y);
-    plan(&masked, &limits(256, u64::MAX, KernelChoice::Auto)).unwrap();
-    let error = plan(&masked, &limits(255, u64::MAX, KernelChoice::Auto)).unwrap_err().to_string();
+    plan(&masked, &limits(256, u64::MAX, MethodRequest::Auto)).unwrap();
+    let error = plan(&masked, &limits(255, u64::MAX, MethodRequest::Auto)).unwrap_err().to_string();
     assert!(error.contains("mask") && error.contains("256") && error.contains("a smaller size"), "{error}");
     // Several small buffers do where one large is not to be had.
-    let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, KernelChoice::Auto) };
+    let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, MethodRequest::Auto) };
     let program = plan(&tape, &pieces).unwrap();
     check_plan("small buffers", &program, &pieces);
     assert_eq!(program.arenas.len(), 2);
@@ -914,7 +928,7 @@ fn kinds_follow_the_phases() {
     let mut net = Network::new(1, (9, 7));
     let gradient = net.differentiate();
     net.update(gradient);
-    let program = plan(&fuse(&net.tape), &limits(1 << 20, u64::MAX, KernelChoice::Auto)).unwrap();
+    let program = plan(&fuse(&net.tape), &limits(1 << 20, u64::MAX, MethodRequest::Auto)).unwrap();
     for (index, resource) in program.resources.iter().enumerate() {
         let Some(kind) = resource.kind else { continue };
         let forward = resource.live[0] < program.forward;

@@ -276,15 +276,18 @@ fn every_family_has_a_canary() {
 
 #[test]
 fn merged_and_separate_ops_agree_to_the_last_bit() {
-    // A convolution and its ReLU: merging must not change the order of any sum.
-    let mut case = cases::all().into_iter().find(|case| case.name == "conv_forward 17×13×11 to 5").unwrap();
-    case.steps.push(Step { op: Arc::new(Relu { mask: true }), inputs: vec![case.inputs.len()] });
-    for kernels in KernelSelection::all() {
-        let separate = RunOptions { kernels, ..RunOptions::default() };
-        let merged = RunOptions { fuse: true, ..separate };
-        assert_eq!(planned(&case, &separate).program.dispatches.iter().filter(|d| d.op == "relu").count(), 2);
-        assert!(planned(&case, &merged).program.dispatches.iter().all(|dispatch| dispatch.op == "conv_relu"));
-        assert!(run(&case, &separate) == run(&case, &merged), "{kernels:?}");
+    // A convolution and its ReLU: merging must not change the order of any sum, nor the geometry.
+    for name in ["conv_forward 17×13×11 to 5", "conv_forward 5×23×19 to 7, stride 2"] {
+        let mut case = cases::all().into_iter().find(|case| case.name == name).unwrap();
+        case.steps.push(Step { op: Arc::new(Relu { mask: true }), inputs: vec![case.inputs.len()] });
+        for kernels in KernelSelection::all() {
+            let separate = RunOptions { kernels, ..RunOptions::default() };
+            let merged = RunOptions { fuse: true, ..separate };
+            let dispatches = |options: &RunOptions| planned(&case, options).program.dispatches;
+            assert_eq!(dispatches(&separate).iter().filter(|dispatch| dispatch.op == "relu").count(), 2);
+            assert!(dispatches(&merged).iter().all(|dispatch| dispatch.op == "conv_relu"));
+            assert!(run(&case, &separate) == run(&case, &merged), "{name}, {kernels:?}");
+        }
     }
 }
 
@@ -293,12 +296,13 @@ fn a_merged_pool_agrees_to_the_last_bit() {
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name.contains("relu, pool")).collect();
     assert!(!cases.is_empty());
     for merged in cases {
+        let conv = merged.steps[0].op.downcast::<ConvPool>().unwrap().conv;
         let mut masked = merged.clone();
-        masked.steps[0].op = Arc::new(ConvPool { conv: Conv { relu: true, mask: true } });
+        masked.steps[0].op = Arc::new(ConvPool { conv: Conv { mask: true, ..conv } });
         let mut alone = merged.clone();
-        alone.steps[0].op = Arc::new(Conv { relu: true, mask: true });
+        alone.steps[0].op = Arc::new(Conv { mask: true, ..conv });
         let mut separate = alone.clone();
-        separate.steps[0].op = Arc::new(Conv { relu: true, mask: false });
+        separate.steps[0].op = Arc::new(conv);
         separate.steps.push(Step { op: Arc::new(Pool::MEAN), inputs: vec![merged.inputs.len()] });
         for kernels in KernelSelection::all() {
             let options = RunOptions { kernels, ..RunOptions::default() };
@@ -352,9 +356,12 @@ fn a_max_pool_does_not_hide_a_nan() {
 fn the_mask_of_a_convolution_is_that_of_its_output() {
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.family == "conv_forward").collect();
     for mut case in cases {
-        case.steps[0].op = Arc::new(Conv { relu: true, mask: true });
+        let op = &case.steps[0].op;
+        let pooled = op.downcast::<ConvPool>().map(|pooled| pooled.conv);
+        let conv = pooled.or(op.downcast::<Conv>().copied()).unwrap();
+        case.steps[0].op = Arc::new(Conv { relu: true, mask: true, ..conv });
         let shape = case.record().map(|recorded| recorded.tape.shape(recorded.output)).unwrap();
-        let size = (shape.c as usize, shape.h as usize, shape.w as usize);
+        let size = (shape.c as usize, shape.rows() as usize, shape.w as usize);
         let limits = [None, case.binding_limit()];
         let selections = KernelSelection::all().into_iter();
         for (kernels, limit) in selections.flat_map(|kernels| limits.map(|limit| (kernels, limit))) {

@@ -10,8 +10,9 @@ use std::task::{Context, Poll, Waker};
 use impasto::error::LowMemoryFit;
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::ops::KernelChoice;
-use impasto::ops::conv::{Algorithm, Choices, Direction, Layer, Method};
+use impasto::ops::conv::ConvGeometry;
+use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
+use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
 use impasto::{Error, Remedy};
@@ -163,18 +164,18 @@ fn measured_choices_are_the_same_as_given_ones() {
     assert!(!missing.is_empty());
     let begin = std::time::Instant::now();
     let choices = block_on(usual.measure(&plan)).unwrap();
-    println!("{} convolutions measured in {:?}", missing.len(), begin.elapsed());
+    println!("{} problems measured in {:?}", missing.len(), begin.elapsed());
     assert!(choices.0.keys().eq(&missing));
     let measured = usual.with_choices(choices.clone());
     assert!(measured.unmeasured(&planned(&measured)).is_empty());
     let json = serde_json::to_string(&choices).unwrap();
-    let kept: Choices = serde_json::from_str(&json).unwrap();
+    let kept: MethodTable = serde_json::from_str(&json).unwrap();
     assert_eq!(kept, choices, "{json}");
     let given = engine(EngineOptions { choices: Arc::new(kept), ..EngineOptions::default() });
     let painted = [&measured, &given].map(|engine| {
         let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &small())).unwrap();
-        let methods = transfer.program().convolutions();
-        assert!(choices.0.iter().all(|(layer, method)| methods.0[layer] == *method), "{methods:?}");
+        let methods = transfer.program().methods();
+        assert!(choices.0.iter().all(|(problem, method)| methods.0[problem] == *method), "{methods:?}");
         let costs: Vec<_> = (0..3).map(|_| block_on(transfer.step()).unwrap()).collect();
         (costs, block_on(transfer.pixels()).unwrap())
     });
@@ -184,19 +185,28 @@ fn measured_choices_are_the_same_as_given_ones() {
 /// A choice that nobody would measure, for another size and for the wrong channels.
 #[test]
 fn choices_hold_for_the_nearest_plane() {
-    let layer = |inputs, h| Layer { direction: Direction::Forward, inputs, outputs: 64, h, w: 60 };
-    let choices = [(layer(64, 40), Method::Naive), (layer(64, 400), Method::GemmTile)];
-    let mut options =
-        EngineOptions { choices: Arc::new(Choices(choices.into())), ..EngineOptions::default() };
-    let method = |options: &EngineOptions, layer: Layer| {
-        let plan = Transfer::plan(&engine(options.clone()), (60, 45), (40, 40), &small()).unwrap();
-        plan.step.program.convolutions().0[&layer]
+    let layer = |inputs, h| Problem {
+        op: "conv",
+        direction: Direction::Forward,
+        inputs,
+        outputs: 64,
+        d: 1,
+        h,
+        w: 60,
+        geometry: Some(ConvGeometry::SAME_3X3),
     };
-    assert_eq!(method(&options, layer(64, 45)), Method::Naive);
-    assert_ne!(method(&options, layer(3, 45)), Method::Naive);
+    let choices = [(layer(64, 40), NAIVE), (layer(64, 400), GEMM_TILE)];
+    let mut options =
+        EngineOptions { choices: Arc::new(MethodTable(choices.into())), ..EngineOptions::default() };
+    let method = |options: &EngineOptions, layer: Problem| {
+        let plan = Transfer::plan(&engine(options.clone()), (60, 45), (40, 40), &small()).unwrap();
+        plan.step.program.methods().0[&layer]
+    };
+    assert_eq!(method(&options, layer(64, 45)), NAIVE);
+    assert_ne!(method(&options, layer(3, 45)), NAIVE);
     options.low_memory = true;
-    assert_ne!(method(&options, layer(64, 45)), Method::Naive);
+    assert_ne!(method(&options, layer(64, 45)), NAIVE);
     options.low_memory = false;
-    options.kernels = KernelChoice::Algorithm(Algorithm::Gemm);
-    assert_eq!(method(&options, layer(64, 45)).algorithm(), Algorithm::Gemm);
+    options.kernels = MethodRequest::Algorithm(Algorithm::Gemm);
+    assert_eq!(method(&options, layer(64, 45)).algorithm, Algorithm::Gemm);
 }

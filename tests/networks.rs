@@ -12,17 +12,17 @@ use impasto::gpu::Gpu;
 use impasto::graph::{Role, Tape, TensorId, differentiate, fuse};
 use impasto::nn::{Network, PoolKind, Weights, vgg16};
 use impasto::ops::add::Add;
-use impasto::ops::conv::{Algorithm, Conv, weights_shape};
+use impasto::ops::conv::{Conv, ConvGeometry};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
-use impasto::ops::{KernelChoice, Shape};
+use impasto::ops::{Algorithm, MethodRequest, Shape};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 
-fn engine(weights: Weights, kernels: KernelChoice) -> Engine {
+fn engine(weights: Weights, kernels: MethodRequest) -> Engine {
     let options = EngineOptions { kernels, ..EngineOptions::default() };
     Engine::with_options(block_on(Gpu::open(None)).unwrap(), weights, options)
 }
@@ -66,7 +66,7 @@ fn a_transfer_by_vgg16_runs() {
     let options = Options { size: Size::LongerSide(32), ..Options::preset(Preset::Course) };
     let mut totals = Vec::new();
     for (kind, pooling) in [(PoolKind::Mean, "mean"), (PoolKind::Max, "max")] {
-        let engine = engine(made(&vgg16(PoolKind::Mean), pooling), KernelChoice::Auto);
+        let engine = engine(made(&vgg16(PoolKind::Mean), pooling), MethodRequest::Auto);
         assert_eq!(engine.weights().network(), &vgg16(kind));
         let mut transfer = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
         let dispatches = &transfer.program().dispatches;
@@ -132,8 +132,8 @@ fn the_gradient_through_max_pools_is_the_twins() {
     let names: Vec<&str> = tape.nodes().iter().map(|node| node.op.name()).collect();
     assert_eq!(names.iter().filter(|name| **name == "max_pool_backward").count(), 2);
     assert!(fuse(&tape).nodes().len() < names.len());
-    let algorithms = Algorithm::ALL.map(|(_, algorithm)| KernelChoice::Algorithm(algorithm));
-    for kernels in [KernelChoice::Auto].into_iter().chain(algorithms) {
+    let algorithms = Algorithm::ALL.map(|(_, algorithm)| MethodRequest::Algorithm(algorithm));
+    for kernels in [MethodRequest::Auto].into_iter().chain(algorithms) {
         let engine = engine(weights(), kernels);
         let inputs: [(&str, &[f32]); 3] = [("x", &pixels), ("target", &target), ("seed", &[1.0])];
         let got = block_on(kept(&engine, &tape, &inputs)).unwrap();
@@ -169,7 +169,8 @@ fn residual_blocks_are_the_twins() {
         for (index, outputs) in [7, 5].into_iter().enumerate() {
             let layer = format!("block{block}.{index}");
             let inputs = tape.shape(branch).c;
-            let weights = external(&mut tape, &format!("{layer}.w"), weights_shape(inputs, outputs));
+            let shape = ConvGeometry::SAME_3X3.weights_shape(inputs, outputs);
+            let weights = external(&mut tape, &format!("{layer}.w"), shape);
             let bias = external(&mut tape, &format!("{layer}.b"), Shape::row(outputs));
             let sums = tape.record(Conv::default(), &[branch, weights, bias], &layer).unwrap();
             branch = tape.record(Relu { mask: true }, &[sums], &layer).unwrap();
@@ -197,7 +198,7 @@ fn residual_blocks_are_the_twins() {
     let want = interpret(&tape, &values);
     // Plain loops read weights as they are, which are no engine's here.
     let engine =
-        engine(made(&Network::new("none", Vec::new()), "max"), KernelChoice::Algorithm(Algorithm::Naive));
+        engine(made(&Network::new("none", Vec::new()), "max"), MethodRequest::Algorithm(Algorithm::Naive));
     let got = block_on(kept(&engine, &tape, &inputs)).unwrap();
     for (tensor, got) in wanted.iter().zip(&got) {
         let error = relative_in_norm(got, &want[tensor]);

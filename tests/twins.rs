@@ -8,6 +8,7 @@ mod common;
 
 use common::compare::{assert_canary, assert_close, compare};
 use common::random::Random;
+use impasto::ops::conv::{ConvGeometry, Padding, PaddingMode};
 use impasto::picture::Picture;
 use impasto::reference::*;
 
@@ -66,6 +67,49 @@ fn check_rounding(name: &str, got: &[f32], want: &[f64], terms: usize, divisor: 
     assert_canary(name, got, want, atol, rtol);
 }
 
+const SAME: ConvGeometry = ConvGeometry::SAME_3X3;
+
+/// Convolutions with the size (C, D, H, W) of their input and their output channels: 3×3 with zeros around on [`SIZES`],
+/// then every other geometry.
+fn convolutions() -> Vec<(ConvGeometry, (usize, usize, usize, usize), usize)> {
+    let same = SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]);
+    let same = same.map(|((c, h, w), c_out)| (SAME, (c, 1, h, w), c_out));
+    let any = ConvGeometry::POINTWISE;
+    let padded = |mode, before, after| Padding { mode, before, after };
+    let modes = [PaddingMode::Zero, PaddingMode::Replicate, PaddingMode::Circular];
+    let others = [
+        (any, (3, 1, 4, 5), 2),
+        (
+            ConvGeometry { kernel: [1, 5, 5], padding: Padding::even(modes[0], [0, 2, 2]), ..any },
+            (2, 1, 7, 6),
+            3,
+        ),
+        (ConvGeometry { kernel: [1, 2, 2], ..any }, (2, 1, 4, 3), 2),
+        (ConvGeometry { stride: [1, 2, 2], ..SAME }, (2, 1, 7, 5), 3),
+        (ConvGeometry { stride: [1, 2, 2], ..SAME }, (2, 1, 6, 8), 3),
+        (ConvGeometry { stride: [1, 3, 4], ..SAME }, (1, 1, 8, 9), 2),
+        (ConvGeometry { dilation: [1, 2, 2], ..SAME }, (2, 1, 7, 8), 2),
+        (ConvGeometry { groups: 4, ..SAME }, (4, 1, 3, 5), 4),
+        (ConvGeometry { groups: 2, ..SAME }, (6, 1, 4, 3), 4),
+        (ConvGeometry { kernel: [1, 1, 3], ..any }, (3, 1, 1, 9), 2),
+        (ConvGeometry { kernel: [3; 3], padding: Padding::even(modes[0], [1; 3]), ..any }, (2, 4, 3, 5), 2),
+        (SAME, (2, 3, 4, 5), 2),
+    ];
+    let padded = modes.into_iter().flat_map(|mode| {
+        let strided = ConvGeometry { kernel: [1, 4, 3], stride: [1, 2, 1], ..any };
+        let solid =
+            ConvGeometry { kernel: [2, 3, 2], stride: [2, 1, 2], dilation: [1, 2, 1], groups: 2, ..any };
+        [
+            (ConvGeometry { padding: padded(mode, [0, 1, 1], [0, 1, 1]), ..SAME }, (2, 1, 5, 4), 2),
+            (ConvGeometry { padding: padded(mode, [0, 3, 0], [0, 0, 2]), ..strided }, (2, 1, 6, 4), 3),
+            // More than one period.
+            (ConvGeometry { padding: padded(mode, [0, 7, 2], [0, 4, 6]), ..strided }, (1, 1, 3, 2), 2),
+            (ConvGeometry { padding: padded(mode, [1, 0, 3], [0, 2, 1]), ..solid }, (2, 3, 4, 5), 4),
+        ]
+    });
+    same.chain(others).chain(padded).collect()
+}
+
 fn widen(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| x.into()).collect()
 }
@@ -75,14 +119,15 @@ fn widen(x: &[f32]) -> Vec<f64> {
 #[test]
 fn conv_backward_is_the_gradient_of_its_forward() {
     let mut random = Random::new(1);
-    for (size @ (c_in, height, width), c_out) in SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]) {
-        let x = random.vec_f64(c_in * height * width);
-        let w = random.vec_f64(c_out * c_in * 9);
+    for (geometry, size, c_out) in convolutions() {
+        let (c_in, depth, height, width) = size;
+        let x = random.vec_f64(c_in * depth * height * width);
+        let w = random.vec_f64(geometry.weights_shape(c_in as u32, c_out as u32).elements() as usize);
         let b = random.vec_f64(c_out);
-        let dy = random.vec_f64(c_out * height * width);
-        let dx = conv_backward(&dy, &w, size, c_out);
-        let name = format!("conv_backward {size:?} to {c_out}");
-        check_gradient(&name, &x, &dy, |x| conv_forward(x, &w, &b, size, c_out), &dx);
+        let dy = random.vec_f64(conv_forward(&x, &w, &b, &geometry, size, c_out).len());
+        let dx = conv_backward(&dy, &w, &geometry, size, c_out);
+        let name = format!("conv_backward {size:?} to {c_out}, {geometry:?}");
+        check_gradient(&name, &x, &dy, |x| conv_forward(x, &w, &b, &geometry, size, c_out), &dx);
     }
 }
 
@@ -259,29 +304,61 @@ fn the_courses_total_cost_comes_out() {
 
 // ---- Independent formulations and hand-computed numbers ----
 
-/// The same convolution written the other way round: pad with zeros explicitly, then gather each output by
-/// itself.
+/// The same convolution written the other way round: pad explicitly, then gather each output by itself.
 fn conv_by_padding(
     x: &[f64],
     w: &[f64],
     b: &[f64],
-    (c_in, height, width): (usize, usize, usize),
+    geometry: &ConvGeometry,
+    (c_in, depth, height, width): (usize, usize, usize, usize),
     c_out: usize,
 ) -> Vec<f64> {
-    let padded_width = width + 2;
-    let padded_plane = (height + 2) * padded_width;
-    let mut padded = vec![0.0; c_in * padded_plane];
-    for (i, &x) in x.iter().enumerate() {
-        let (channel, row, column) = (i / (height * width), i / width % height, i % width);
-        padded[channel * padded_plane + (row + 1) * padded_width + column + 1] = x;
-    }
-    (0..c_out * height * width)
+    let [before, after] =
+        [geometry.padding.before, geometry.padding.after].map(|sides| sides.map(|side| side as usize));
+    let [kernel, stride, dilation] =
+        [geometry.kernel, geometry.stride, geometry.dilation].map(|sides| sides.map(|side| side as usize));
+    let size = [depth, height, width];
+    let padded_size: [usize; 3] = std::array::from_fn(|axis| before[axis] + size[axis] + after[axis]);
+    let split = |i: usize, [_, h, w]: [usize; 3]| [i / (h * w), i / w % h, i % w];
+    let join = |[z, y, x]: [usize; 3], [_, h, w]: [usize; 3]| (z * h + y) * w + x;
+    let padded: Vec<Vec<f64>> = x
+        .chunks(depth * height * width)
+        .map(|plane| {
+            let value = |i: usize| {
+                let place = split(i, padded_size);
+                let inside =
+                    (0..3).all(|axis| (before[axis]..before[axis] + size[axis]).contains(&place[axis]));
+                let source = std::array::from_fn(|axis| {
+                    let [place, before, size] = [place[axis], before[axis], size[axis]];
+                    match geometry.padding.mode {
+                        PaddingMode::Circular => (place + before * (size - 1)) % size,
+                        _ => place.max(before).min(before + size - 1) - before,
+                    }
+                });
+                let is_zero = geometry.padding.mode == PaddingMode::Zero && !inside;
+                if is_zero { 0.0 } else { plane[join(source, size)] }
+            };
+            (0..padded_size.iter().product()).map(value).collect()
+        })
+        .collect();
+    let made: [usize; 3] = std::array::from_fn(|axis| {
+        (0..padded_size[axis])
+            .step_by(stride[axis])
+            .filter(|first| first + dilation[axis] * (kernel[axis] - 1) < padded_size[axis])
+            .count()
+    });
+    let (made_plane, taps) = (made.iter().product::<usize>(), kernel.iter().product::<usize>());
+    let groups = geometry.groups as usize;
+    let (inputs, outputs) = (c_in / groups, c_out / groups);
+    (0..c_out * made_plane)
         .map(|i| {
-            let (out, row, column) = (i / (height * width), i / width % height, i % width);
-            let products = (0..c_in * 9).map(|k| {
-                let (channel, ky, kx) = (k / 9, k / 3 % 3, k % 3);
-                w[out * c_in * 9 + k]
-                    * padded[channel * padded_plane + (row + ky) * padded_width + column + kx]
+            let (out, place) = (i / made_plane, split(i % made_plane, made));
+            let products = (0..inputs * taps).map(|k| {
+                let tap = split(k % taps, kernel);
+                let source =
+                    std::array::from_fn(|axis| place[axis] * stride[axis] + tap[axis] * dilation[axis]);
+                let channel = out / outputs * inputs + k / taps;
+                w[out * inputs * taps + k] * padded[channel][join(source, padded_size)]
             });
             b[out] + products.sum::<f64>()
         })
@@ -291,14 +368,15 @@ fn conv_by_padding(
 #[test]
 fn conv_forward_agrees_with_explicit_padding() {
     let mut random = Random::new(7);
-    for (size @ (c_in, height, width), c_out) in SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]) {
-        let x = random.vec_f64(c_in * height * width);
-        let w = random.vec_f64(c_out * c_in * 9);
+    for (geometry, size, c_out) in convolutions() {
+        let (c_in, depth, height, width) = size;
+        let x = random.vec_f64(c_in * depth * height * width);
+        let w = random.vec_f64(geometry.weights_shape(c_in as u32, c_out as u32).elements() as usize);
         let b = random.vec_f64(c_out);
-        let name = format!("conv_forward {size:?} to {c_out}");
-        // The two add the same at most 46 terms near 1 in another order: 46 · 2.2e-16 = 1e-14.
-        let want = conv_by_padding(&x, &w, &b, size, c_out);
-        assert_close(&name, &conv_forward(&x, &w, &b, size, c_out), &want, 1e-14, 0.0);
+        let name = format!("conv_forward {size:?} to {c_out}, {geometry:?}");
+        // The two add the same at most 55 terms near 1 in another order: 55 · 2.2e-16 = 1.2e-14.
+        let want = conv_by_padding(&x, &w, &b, &geometry, size, c_out);
+        assert_close(&name, &conv_forward(&x, &w, &b, &geometry, size, c_out), &want, 1.2e-14, 0.0);
     }
 }
 
@@ -307,7 +385,7 @@ fn conv_forward_gives_hand_computed_numbers() {
     let ramp: Vec<f64> = (1..=9).map(f64::from).collect();
     // The centre is the sum of the squares to 9; with a flipped kernel it would be 165.
     let want = [[94.0, 154.0, 106.0], [186.0, 285.0, 186.0], [106.0, 154.0, 94.0]];
-    assert_eq!(conv_forward(&ramp, &ramp, &[0.0], (1, 3, 3), 1), want.as_flattened());
+    assert_eq!(conv_forward(&ramp, &ramp, &[0.0], &SAME, (1, 1, 3, 3), 1), want.as_flattened());
 
     // Two inputs to two outputs of one row: the weights' order is (out, in, ky, kx), and only the middle row
     // is read.
@@ -321,7 +399,24 @@ fn conv_forward_gives_hand_computed_numbers() {
         [first[0] + 0.5, first[1] + 0.5, first[2] + 0.5],
         [first[0] + more[0] - 7.0, first[1] + more[1] - 7.0, first[2] + more[2] - 7.0],
     ];
-    assert_eq!(conv_forward(&x, &w, &[0.5, -7.0], (2, 1, 3), 2), want.as_flattened());
+    assert_eq!(conv_forward(&x, &w, &[0.5, -7.0], &SAME, (2, 1, 1, 3), 2), want.as_flattened());
+
+    // A line 1, 2, 4, 8 with the taps 1, 10, 100 two apart, a stride of 3 and two elements before and after: the
+    // first output reads places −2, 0 and 2, the second 1, 3 and 5.
+    let line = [1.0, 2.0, 4.0, 8.0];
+    let made = |mode| {
+        let geometry = ConvGeometry {
+            kernel: [1, 1, 3],
+            stride: [1, 1, 3],
+            padding: Padding { mode, before: [0, 0, 2], after: [0, 0, 2] },
+            dilation: [1, 1, 2],
+            groups: 1,
+        };
+        conv_forward(&line, &[1.0, 10.0, 100.0], &[0.0], &geometry, (1, 1, 1, 4), 1)
+    };
+    assert_eq!(made(PaddingMode::Zero), [410.0, 82.0]);
+    assert_eq!(made(PaddingMode::Replicate), [411.0, 882.0]);
+    assert_eq!(made(PaddingMode::Circular), [414.0, 282.0]);
 }
 
 #[test]
@@ -667,13 +762,13 @@ fn mix_gives_hand_computed_numbers() {
 #[test]
 fn conv_in_f32_differs_by_rounding_alone() {
     let mut random = Random::new(9);
-    let (size @ (c_in, height, width), c_out) = ((17, 7, 11), 5);
+    let (size @ (c_in, _, height, width), c_out) = ((17, 1, 7, 11), 5);
     let (x, w) = (random.vec_f32(c_in * height * width), random.vec_f32(c_out * c_in * 9));
     let (b, dy) = (random.vec_f32(c_out), random.vec_f32(c_out * height * width));
-    let want = conv_forward(&widen(&x), &widen(&w), &widen(&b), size, c_out);
-    check_rounding("conv_forward", &conv_forward(&x, &w, &b, size, c_out), &want, c_in * 9 + 1, 1);
-    let want = conv_backward(&widen(&dy), &widen(&w), size, c_out);
-    check_rounding("conv_backward", &conv_backward(&dy, &w, size, c_out), &want, c_out * 9, 1);
+    let want = conv_forward(&widen(&x), &widen(&w), &widen(&b), &SAME, size, c_out);
+    check_rounding("conv_forward", &conv_forward(&x, &w, &b, &SAME, size, c_out), &want, c_in * 9 + 1, 1);
+    let want = conv_backward(&widen(&dy), &widen(&w), &SAME, size, c_out);
+    check_rounding("conv_backward", &conv_backward(&dy, &w, &SAME, size, c_out), &want, c_out * 9, 1);
 }
 
 #[test]

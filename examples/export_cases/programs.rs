@@ -5,7 +5,7 @@ use std::sync::Arc;
 use impasto::cases::Case;
 use impasto::cases::run::{KernelSelection, Planned, RunOptions};
 use impasto::graph::Limits;
-use impasto::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
+use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Precision};
 
 /// Where every WebGPU device can bind.
 pub(crate) const ALIGNMENT: u64 = 256;
@@ -76,8 +76,8 @@ fn planned(case: &Case, subgroups: Option<(u32, u32)>, options: &RunOptions) -> 
         max_binding_bytes: 128 << 20,
         subgroups,
         class: if software { DeviceClass::Software } else { DeviceClass::Portable },
-        choice: KernelChoice::Auto,
-        choices: Arc::default(),
+        request: MethodRequest::Auto,
+        methods: Arc::default(),
         low_memory: false,
         precision: Precision::F32,
     };

@@ -9,7 +9,8 @@ use std::collections::HashSet;
 
 use flate2::Crc;
 use impasto::nn::{PoolKind, Weights, vgg19};
-use impasto::ops::conv::{Choices, Direction, Layer};
+use impasto::ops::conv::ConvGeometry;
+use impasto::ops::{Direction, MethodTable, Problem};
 use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, Size};
 use impasto::transfer::Checkpoint;
 use peak_alloc::PeakAlloc;
@@ -232,15 +233,24 @@ pub fn choices_bound(length: usize) -> u64 {
 
 /// The choices of methods that are kept in the user's cache folder.
 pub fn choices(bytes: &[u8]) -> bool {
-    let (result, taken) = measured(|| serde_json::from_slice::<Choices>(bytes));
+    let (result, taken) = measured(|| serde_json::from_slice::<MethodTable>(bytes));
     assert_bound(taken, choices_bound(bytes.len()));
     let Ok(choices) = result else { return false };
     let known = choices.0.keys().copied();
-    let asked = Layer { direction: Direction::Forward, inputs: 64, outputs: 64, h: 300, w: 400 };
+    let asked = Problem {
+        op: "conv",
+        direction: Direction::Forward,
+        inputs: 64,
+        outputs: 64,
+        d: 1,
+        h: 300,
+        w: 400,
+        geometry: Some(ConvGeometry::SAME_3X3),
+    };
     for layer in known.chain([asked]) {
-        assert!(choices.nearest(layer).is_some() || layer == asked);
+        assert!(choices.nearest(&layer).is_some() || layer == asked);
     }
     let written = serde_json::to_vec(&choices).expect("choices can be written");
-    assert_eq!(serde_json::from_slice::<Choices>(&written).ok(), Some(choices));
+    assert_eq!(serde_json::from_slice::<MethodTable>(&written).ok(), Some(choices));
     true
 }

@@ -1,11 +1,11 @@
 //! Cases of convolutions, alone and with the pool that follows them.
 
-use super::twin::{finish, size};
+use super::twin::finish;
 use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, MANY, NONE, OwnCase, Tolerance, Twin, mask,
-    signed, twin, weights,
+    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, Input, MANY, NONE, OwnCase, Tolerance, Twin,
+    mask, signed, twin, weights,
 };
-use crate::ops::conv::{Conv, ConvBackward, ConvPool, ConvPoolBackward, weights_shape};
+use crate::ops::conv::{Conv, ConvBackward, ConvGeometry, ConvPool, ConvPoolBackward, Padding, PaddingMode};
 use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::{Op, Shape};
 use crate::reference;
@@ -20,8 +20,8 @@ pub(super) static FORWARD: Family = Family {
             return Some(Twin { sides: y.sides, ..twin(&Pool::MEAN, &[&y.output], &[shape]) });
         }
         let conv = op.downcast::<Conv>()?;
-        let y =
-            reference::conv_forward(inputs[0], inputs[1], inputs[2], size(shapes[0]), shapes[1].c as usize);
+        let (size, outputs) = (volume(shapes[0]), shapes[1].c as usize);
+        let y = reference::conv_forward(inputs[0], inputs[1], inputs[2], &conv.geometry, size, outputs);
         let y = if conv.relu { reference::relu_forward(&y) } else { y };
         let shape = conv.output_shape(shapes).expect("shapes that fit");
         Some(Twin::new(y).with_mask(conv.mask, shape))
@@ -31,7 +31,7 @@ pub(super) static FORWARD: Family = Family {
             return None;
         }
         let inputs = vec![signed(shapes[0]), weights(shapes[1]), weights(shapes[2])];
-        Some(OwnCase::new(inputs, forward_tolerance(shapes[0])))
+        Some(OwnCase::new(inputs, forward_tolerance(shapes[1])))
     },
     elements: |_| Elements::Floats,
     dimensions,
@@ -41,41 +41,51 @@ pub(super) static BACKWARD: Family = Family {
     name: "conv_backward",
     list: backward,
     twin: |op, inputs, shapes| {
-        if let Some(ConvPoolBackward { pooled, epilogue }) = op.downcast::<ConvPoolBackward>() {
+        if let Some(ConvPoolBackward { pooled, conv }) = op.downcast::<ConvPoolBackward>() {
             let unpool = PoolBackward { kind: PoolKind::Mean, x: *pooled, epilogue: GATE };
             let unpool = twin(&unpool, &inputs[..2], &shapes[..2]);
             let inputs = [&[&unpool.output[..]], &inputs[2..]].concat();
             let shapes = [&[*pooled], &shapes[2..]].concat();
-            let dx = twin(&ConvBackward { epilogue: *epilogue }, &inputs, &shapes);
+            let dx = twin(conv, &inputs, &shapes);
             // What that updates is counted among its own inputs, which are fewer.
             return Some(Twin { updated: Vec::new(), ..dx });
         }
         let conv = op.downcast::<ConvBackward>()?;
-        let (c_in, c_out) = (shapes[1].h, shapes[1].c);
-        let shape = Shape { c: c_in, ..shapes[0] };
-        let dx = reference::conv_backward(inputs[0], inputs[1], size(shape), c_out as usize);
-        Some(finish(dx, conv.epilogue, &inputs[2..], shape))
+        let (size, outputs) = (volume(conv.x), shapes[1].c as usize);
+        let dx = reference::conv_backward(inputs[0], inputs[1], &conv.geometry, size, outputs);
+        Some(finish(dx, conv.epilogue, &inputs[2..], conv.x))
     },
     of: |op, shapes| {
         let x = shapes[0];
-        if let Some(conv) = op.downcast::<ConvPoolBackward>() {
-            let inputs = vec![signed(x), mask(conv.pooled), weights(shapes[2])];
-            return Some(OwnCase::new(inputs, backward_tolerance(conv.pooled)).ending_in(conv.epilogue));
+        if let Some(ConvPoolBackward { pooled, conv }) = op.downcast() {
+            let inputs = vec![signed(x), mask(*pooled), weights(shapes[2])];
+            return Some(OwnCase::new(inputs, backward_tolerance(conv, *pooled)).ending_in(conv.epilogue));
         }
         let conv = op.downcast::<ConvBackward>()?;
         let inputs = vec![signed(x), weights(shapes[1])];
-        Some(OwnCase::new(inputs, backward_tolerance(x)).ending_in(conv.epilogue))
+        Some(OwnCase::new(inputs, backward_tolerance(conv, x)).ending_in(conv.epilogue))
     },
     elements: |_| Elements::Floats,
     dimensions,
 };
 
-fn forward_tolerance(x: Shape) -> Tolerance {
-    Tolerance::sum(9 * u64::from(x.c) + 1, 1.0)
+fn volume(shape: Shape) -> (usize, usize, usize, usize) {
+    (shape.c as usize, shape.d as usize, shape.h as usize, shape.w as usize)
 }
 
-fn backward_tolerance(dy: Shape) -> Tolerance {
-    Tolerance::sum(9 * u64::from(dy.c), 1.0)
+fn forward_tolerance(weights: Shape) -> Tolerance {
+    Tolerance::sum(weights.plane() + 1, 1.0)
+}
+
+/// With padding that repeats elements, one is read up to as often as there are taps and outputs beyond the edges.
+fn backward_tolerance(conv: &ConvBackward, dy: Shape) -> Tolerance {
+    let ConvGeometry { padding, groups, .. } = conv.geometry;
+    let beyond = |axis: usize| {
+        let outside = padding.before[axis] + padding.after[axis];
+        u64::from(if padding.mode == PaddingMode::Zero { 1 } else { 1 + outside })
+    };
+    let reads = u64::from(conv.geometry.taps()) * (0..3).map(beyond).product::<u64>();
+    Tolerance::sum(reads * u64::from(dy.c / groups), 1.0)
 }
 
 /// Those of the input and the output, beside which weights may be larger.
@@ -102,16 +112,114 @@ fn forward() -> Vec<Case> {
     ]
     .into_iter()
     .map(|(x, outputs, relu)| {
-        let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
+        let inputs = forward_inputs(&SAME, x, outputs);
+        let tolerance = forward_tolerance(inputs[1].shape);
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
-        FORWARD.case(what, Conv { relu, mask: false }, inputs, forward_tolerance(x))
+        FORWARD.case(what, Conv { relu, ..Conv::default() }, inputs, tolerance)
     })
-    .chain(POOLED.map(|(x, outputs)| {
-        let inputs = vec![signed(x), weights(weights_shape(x.c, outputs)), weights(Shape::row(outputs))];
-        let op = ConvPool { conv: Conv { relu: true, mask: false } };
-        FORWARD.case(format!("{x} to {outputs}, relu, pool"), op, inputs, forward_tolerance(x))
-    }))
+    .chain(POOLED.map(|(x, outputs)| pooled(SAME, x, outputs, format!("{x} to {outputs}, relu, pool"))))
+    .chain(GEOMETRIES.into_iter().zip([false, true].into_iter().cycle()).map(
+        |((name, geometry, x, outputs), relu)| {
+            let inputs = forward_inputs(&geometry, x, outputs);
+            let tolerance = forward_tolerance(inputs[1].shape);
+            let what = format!("{x} to {outputs}, {name}{}", if relu { ", relu" } else { "" });
+            FORWARD.case(what, Conv { geometry, relu, mask: false }, inputs, tolerance)
+        },
+    ))
+    .chain([pooled(STRIDED, STRIDED_X, 6, format!("{STRIDED_X} to 6, stride 2, relu, pool"))])
     .collect()
+}
+
+fn pooled(geometry: ConvGeometry, x: Shape, outputs: u32, what: String) -> Case {
+    let op = ConvPool { conv: Conv { geometry, relu: true, mask: false } };
+    let inputs = forward_inputs(&geometry, x, outputs);
+    let tolerance = forward_tolerance(inputs[1].shape);
+    FORWARD.case(what, op, inputs, tolerance)
+}
+
+/// x, weights and bias.
+fn forward_inputs(geometry: &ConvGeometry, x: Shape, outputs: u32) -> Vec<Input> {
+    vec![signed(x), weights(geometry.weights_shape(x.c, outputs)), weights(Shape::row(outputs))]
+}
+
+const SAME: ConvGeometry = ConvGeometry::SAME_3X3;
+const STRIDED: ConvGeometry = ConvGeometry { stride: [1, 2, 2], ..SAME };
+/// What is convolved so before a pool.
+const STRIDED_X: Shape = Shape::new(5, 21, 14);
+
+/// Convolutions other than 3×3 with zeros around, each with its inputs and output channels.
+const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 18] = [
+    ("pointwise", ConvGeometry::POINTWISE, Shape::new(17, 13, 11), 23),
+    ("5×5", square(5, Padding::even(PaddingMode::Zero, [0, 2, 2])), Shape::new(3, 19, 17), 5),
+    ("2×2 after", square(2, after(PaddingMode::Zero)), Shape::new(5, 8, 9), 4),
+    ("no padding", square(3, Padding::NONE), Shape::new(4, 9, 12), 7),
+    ("stride 2", STRIDED, Shape::new(5, 23, 19), 7),
+    ("stride 2, even", STRIDED, Shape::new(4, 16, 22), 18),
+    (
+        "stride beyond the kernel",
+        ConvGeometry { kernel: [1, 2, 3], stride: [1, 3, 5], ..ConvGeometry::POINTWISE },
+        Shape::new(6, 17, 20),
+        4,
+    ),
+    ("dilation 2", ConvGeometry { dilation: [1, 2, 2], ..SAME }, Shape::new(4, 17, 19), 6),
+    ("depthwise", ConvGeometry { groups: 18, ..SAME }, Shape::new(18, 13, 12), 18),
+    ("twofold depthwise", ConvGeometry { groups: 5, stride: [1, 2, 2], ..SAME }, Shape::new(5, 9, 7), 10),
+    ("4 groups", ConvGeometry { groups: 4, ..SAME }, Shape::new(20, 9, 14), 28),
+    (
+        "along a line",
+        ConvGeometry {
+            kernel: [1, 1, 5],
+            padding: Padding::even(PaddingMode::Zero, [0, 0, 2]),
+            ..ConvGeometry::POINTWISE
+        },
+        Shape::new(7, 1, 61),
+        9,
+    ),
+    (
+        "3×3×3",
+        ConvGeometry {
+            kernel: [3; 3],
+            padding: Padding::even(PaddingMode::Zero, [1; 3]),
+            ..ConvGeometry::POINTWISE
+        },
+        Shape::volume(3, 7, 6, 9),
+        5,
+    ),
+    (
+        "all at once",
+        ConvGeometry {
+            kernel: [2, 3, 4],
+            stride: [2, 1, 3],
+            padding: Padding { mode: PaddingMode::Replicate, before: [1, 0, 3], after: [0, 2, 1] },
+            dilation: [1, 2, 2],
+            groups: 2,
+        },
+        Shape::volume(6, 5, 8, 13),
+        10,
+    ),
+    ("3×3 in each plane", SAME, Shape::volume(5, 3, 6, 7), 17),
+    ("replicate 3", square(5, Padding::even(PaddingMode::Replicate, [0, 3, 3])), Shape::new(3, 9, 1), 4),
+    ("circular", square(3, Padding::even(PaddingMode::Circular, [0, 1, 1])), Shape::new(6, 11, 13), 5),
+    (
+        "circular, several periods",
+        ConvGeometry {
+            kernel: [1, 3, 5],
+            stride: [1, 2, 1],
+            padding: Padding { mode: PaddingMode::Circular, before: [0, 7, 2], after: [0, 4, 9] },
+            ..ConvGeometry::POINTWISE
+        },
+        Shape::new(4, 3, 5),
+        6,
+    ),
+];
+
+const fn square(side: u32, padding: Padding) -> ConvGeometry {
+    ConvGeometry { kernel: [1, side, side], padding, ..ConvGeometry::POINTWISE }
+}
+
+/// One element after the last row and column.
+const fn after(mode: PaddingMode) -> Padding {
+    Padding { mode, before: [0; 3], after: [0, 1, 1] }
 }
 
 /// Inputs and output channels of convolutions that a pool follows: sizes that end anywhere in a tile.
@@ -142,20 +250,42 @@ fn backward() -> Vec<Case> {
     ]
     .into_iter()
     .map(|(dx, outputs, epilogue)| {
-        let inputs = vec![signed(Shape { c: outputs, ..dx }), weights(weights_shape(dx.c, outputs))];
-        let tolerance = backward_tolerance(inputs[0].shape);
-        let op = ConvBackward { epilogue };
-        BACKWARD.backward(format!("{outputs} to {dx}"), op, epilogue, inputs, dx, tolerance)
+        let op = ConvBackward { geometry: SAME, x: dx, epilogue };
+        gradient(op, outputs, format!("{outputs} to {dx}"))
     })
     .chain(POOLED.into_iter().zip([NONE, GATE, ACCUMULATE, BOTH, GATE, NONE]).map(
         |((dx, outputs), epilogue)| {
-            let pooled = Shape { c: outputs, ..dx };
-            let dy = Shape::new(outputs, dx.h.div_ceil(2), dx.w.div_ceil(2));
-            let inputs = vec![signed(dy), mask(pooled), weights(weights_shape(dx.c, outputs))];
-            let tolerance = backward_tolerance(pooled);
-            let op = ConvPoolBackward { pooled, epilogue };
-            BACKWARD.backward(format!("{outputs} to {dx}, pool"), op, epilogue, inputs, dx, tolerance)
+            let conv = ConvBackward { geometry: SAME, x: dx, epilogue };
+            pooled_gradient(conv, outputs, format!("{outputs} to {dx}, pool"))
         },
     ))
+    .chain(GEOMETRIES.into_iter().zip([GATE, NONE, BOTH, ACCUMULATE].into_iter().cycle()).map(
+        |((name, geometry, x, outputs), epilogue)| {
+            let op = ConvBackward { geometry, x, epilogue };
+            gradient(op, outputs, format!("{outputs} to {x}, {name}"))
+        },
+    ))
+    .chain([pooled_gradient(
+        ConvBackward { geometry: STRIDED, x: STRIDED_X, epilogue: GATE },
+        6,
+        format!("6 to {STRIDED_X}, stride 2, pool"),
+    )])
     .collect()
+}
+
+fn gradient(op: ConvBackward, outputs: u32, what: String) -> Case {
+    let ConvBackward { geometry, x, epilogue } = op;
+    let dy = geometry.output_shape(op.name(), x, outputs).expect("a case's shapes fit");
+    let inputs = vec![signed(dy), weights(geometry.weights_shape(x.c, outputs))];
+    let tolerance = backward_tolerance(&op, dy);
+    BACKWARD.backward(what, op, epilogue, inputs, x, tolerance)
+}
+
+fn pooled_gradient(conv: ConvBackward, outputs: u32, what: String) -> Case {
+    let ConvBackward { geometry, x, epilogue } = conv;
+    let pooled = geometry.output_shape(conv.name(), x, outputs).expect("a case's shapes fit");
+    let dy = Shape::new(outputs, pooled.h.div_ceil(2), pooled.w.div_ceil(2));
+    let inputs = vec![signed(dy), mask(pooled), weights(geometry.weights_shape(x.c, outputs))];
+    let tolerance = backward_tolerance(&conv, pooled);
+    BACKWARD.backward(what, ConvPoolBackward { pooled, conv }, epilogue, inputs, x, tolerance)
 }

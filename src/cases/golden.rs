@@ -16,11 +16,10 @@ use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};
 use crate::nn::Network;
-use crate::ops::conv::Algorithm;
 use crate::ops::gram::Gram;
 use crate::ops::squared_error::SquaredError;
 use crate::ops::weighted_sum::WeightedSum;
-use crate::ops::{KernelChoice, Shape};
+use crate::ops::{Algorithm, MethodRequest, Shape};
 use crate::picture::{Extent, Picture};
 use crate::transfer::{Costs, Engine, Options, Preset, Transfer};
 
@@ -111,7 +110,7 @@ pub struct Path {
     /// The algorithm's name; `auto` for the usual choice.
     pub name: &'static str,
     /// The algorithm.
-    pub kernels: KernelChoice,
+    pub kernels: MethodRequest,
     /// Whether activations and Gram matrices are compared.
     pub layers: bool,
     /// Whether the gradient is compared.
@@ -124,7 +123,7 @@ pub struct Path {
 /// GEMM in fewer, because software adapters run workgroup memory slowly; plain loops, which are slow everywhere, in
 /// one.
 pub const PATHS: [Path; 5] = [
-    Path { name: "auto", kernels: KernelChoice::Auto, layers: true, gradient: true, steps: 20 },
+    Path { name: "auto", kernels: MethodRequest::Auto, layers: true, gradient: true, steps: 20 },
     Path { steps: 20, ..by("winograd", Algorithm::Winograd) },
     Path { steps: 5, ..by("gemm", Algorithm::Gemm) },
     Path { steps: 20, ..by("direct", Algorithm::Direct) },
@@ -132,7 +131,7 @@ pub const PATHS: [Path; 5] = [
 ];
 
 const fn by(name: &'static str, algorithm: Algorithm) -> Path {
-    Path { name, kernels: KernelChoice::Algorithm(algorithm), layers: false, gradient: true, steps: 0 }
+    Path { name, kernels: MethodRequest::Algorithm(algorithm), layers: false, gradient: true, steps: 0 }
 }
 
 /// How far from the golden run the steps may be.

@@ -49,7 +49,7 @@ impl Input {
                 floats(Box::new(|_| random.uniform(low, high)))
             }
             Fill::Mask(y) => {
-                let (c, h, w) = (y.c as usize, y.h as usize, y.w as usize);
+                let (c, h, w) = (y.c as usize, y.rows() as usize, y.w as usize);
                 reference::relu_mask(&random.vec_f64(c * h * w), (c, h, w))
             }
             Fill::Winners(x) => {

@@ -40,7 +40,7 @@ pub use twin::{Twin, twin};
 
 use crate::error::Result;
 use crate::graph::{Phase, Role, Tape, TensorId};
-use crate::ops::conv::arranged_elements;
+use crate::ops::conv::{ConvGeometry, TILED, TILED_TRANSPOSED};
 use crate::ops::relu::{Relu, mask_shape};
 use crate::ops::{Epilogue, Form, Op, Shape};
 use crate::picture::Extent;
@@ -134,7 +134,7 @@ pub struct Dimensions {
 impl Dimensions {
     fn new(input: Shape, output: Shape) -> Self {
         let larger = if input.plane() > output.plane() { input } else { output };
-        Self { read: input.c, written: output.c, plane: Extent::new(larger.w, larger.h) }
+        Self { read: input.c, written: output.c, plane: Extent::new(larger.w, larger.rows()) }
     }
 
     /// Those of the largest input and the output.
@@ -325,9 +325,10 @@ impl Case {
         let masks = self.inputs.iter().filter(is_mask).map(|input| input.shape);
         let masks = masks.chain(nodes().flat_map(|node| node.outputs[1..].iter().map(shape)));
         let weights = self.inputs.iter().filter(|input| input.role == Role::Weights).map(|input| input.shape);
-        let arranged = weights.filter(|shape| shape.w == 9).flat_map(|shape| {
-            [Form::Plain, Form::Forward, Form::Backward]
-                .map(|form| 4 * arranged_elements(form, shape.h, shape.c))
+        let arranged = weights.flat_map(|shape| {
+            let forms = [Form::PLAIN, TILED, TILED_TRANSPOSED];
+            let forms = if shape.w == ConvGeometry::SAME_3X3.taps() { &forms[..] } else { &forms[..1] };
+            forms.iter().map(move |form| 4 * (form.words)(shape)).collect::<Vec<_>>()
         });
         let least = cuttable
             .iter()

@@ -8,8 +8,8 @@ use super::{Case, Tolerance};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Pipelines, Readback};
 use crate::graph::{Executable, External, Externals, Limits, Place, Program, Role, fuse, plan};
-use crate::ops::conv::{self, Method};
-use crate::ops::{Form, KernelChoice, Layout, Precision, Shape};
+use crate::ops::conv::methods::{WINOGRAD_SUBGROUP, WINOGRAD_TILE, WINOGRAD_TILE8};
+use crate::ops::{Form, Layout, MethodRequest, Precision, Shape, VARIANTS};
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
 pub const POISON: u32 = 0x7FC0_5EED;
@@ -26,8 +26,8 @@ const USAGE: wgpu::BufferUsages =
 /// By which kernels a case is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KernelSelection {
-    /// Which methods may do a convolution.
-    pub choice: KernelChoice,
+    /// Which methods may do what can be done by several.
+    pub request: MethodRequest,
     /// Without any optional feature of the device.
     pub portable: bool,
     /// With small workspaces, and weights that are transformed before each use.
@@ -41,14 +41,11 @@ impl KernelSelection {
     /// it to the usual one.
     pub fn all() -> Vec<Self> {
         let usual = Self::default();
-        let by = |method| Self { choice: KernelChoice::Method(method), ..usual };
-        let methods = Method::ALL.map(by);
-        let low_memory = Self { low_memory: true, ..by(Method::WinogradTile) };
-        let half: Vec<Self> = methods[..3]
-            .iter()
-            .chain([&low_memory])
-            .map(|selection| Self { precision: Precision::F16, ..*selection })
-            .collect();
+        let by = |method| Self { request: MethodRequest::Method(method), ..usual };
+        let methods = VARIANTS.iter().flat_map(|variants| variants.methods).map(|method| by(*method));
+        let low_memory = Self { low_memory: true, ..by(WINOGRAD_TILE) };
+        let half = [WINOGRAD_TILE8, WINOGRAD_TILE, WINOGRAD_SUBGROUP].map(by).into_iter().chain([low_memory]);
+        let half = half.map(|selection| Self { precision: Precision::F16, ..selection });
         [usual, Self { portable: true, ..usual }, low_memory].into_iter().chain(methods).chain(half).collect()
     }
 
@@ -132,8 +129,8 @@ impl Planned {
 
 /// The limits of a device under `options`.
 fn narrowed(mut limits: Limits, options: &RunOptions) -> Limits {
-    let KernelSelection { choice, portable, low_memory, precision } = options.kernels;
-    limits.capabilities.choice = choice;
+    let KernelSelection { request, portable, low_memory, precision } = options.kernels;
+    limits.capabilities.request = request;
     limits.capabilities.low_memory = low_memory;
     limits.capabilities.precision = precision;
     if portable {
@@ -281,10 +278,10 @@ impl Prepared {
             let (own, behind) = words.split_at(given.len());
             let place = format!("input {input} from {}", range.start);
             run.overruns.extend(damage(&place, behind, POISON_BEHIND));
-            match form {
-                Form::Plain => run.inputs[*input][range.clone()].copy_from_slice(own),
-                _ if own == given => {}
-                _ => run.overruns.push(format!("{place}: arranged weights were written to")),
+            if *form == Form::PLAIN {
+                run.inputs[*input][range.clone()].copy_from_slice(own);
+            } else if own != given {
+                run.overruns.push(format!("{place}: arranged weights were written to"));
             }
         }
         for (index, arena) in self.executable.arenas().iter().enumerate() {
@@ -326,12 +323,12 @@ pub fn given(external: &External, values: &[Vec<u32>], limits: &Limits) -> Resul
     })?;
     let limit = limits.capabilities.max_binding_bytes;
     let range = piece_words(external.shape, external.role, limit, external.piece)?;
-    let words = match external.form {
-        Form::Plain => values[input][range.clone()].to_vec(),
-        form => {
-            let plain: Vec<f32> = values[input].iter().map(|bits| f32::from_bits(*bits)).collect();
-            conv::arrange(form, &plain, external.shape.h, external.shape.c)
-        }
+    // Plain words need not be numbers.
+    let words = if external.form == Form::PLAIN {
+        values[input][range.clone()].to_vec()
+    } else {
+        let plain: Vec<f32> = values[input].iter().map(|bits| f32::from_bits(*bits)).collect();
+        (external.form.arrange)(&plain, external.shape)
     };
     assert_eq!(4 * words.len() as u64, external.bytes, "bytes of {external:?}");
     Ok(Given { input, range, words })

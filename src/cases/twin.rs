@@ -51,7 +51,7 @@ pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
 
 /// A shape as the twins in [`reference`] take it.
 pub(super) fn size(shape: Shape) -> (usize, usize, usize) {
-    (shape.c as usize, shape.h as usize, shape.w as usize)
+    (shape.c as usize, shape.rows() as usize, shape.w as usize)
 }
 
 /// Height and width of a shape.

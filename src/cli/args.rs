@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::OptionName;
-use impasto::ops::conv::Algorithm;
-use impasto::ops::{KernelChoice, Precision};
+use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{Init, Options, Preset, StyleLayer};
 
@@ -320,9 +319,9 @@ impl Choices {
     }
 
     /// Which methods may do a convolution.
-    pub(super) fn kernels(&self) -> KernelChoice {
+    pub(super) fn kernels(&self) -> MethodRequest {
         let known = Algorithm::ALL.iter().find(|(name, _)| *name == self.algorithm);
-        known.map_or(KernelChoice::Auto, |(_, algorithm)| KernelChoice::Algorithm(*algorithm))
+        known.map_or(MethodRequest::Auto, |(_, algorithm)| MethodRequest::Algorithm(*algorithm))
     }
 
     /// The picture to start from, where `--init` names one.

@@ -54,7 +54,7 @@ fn text(job: &Job) -> String {
             [
                 index.to_string(),
                 dispatch.kernel.name.to_owned(),
-                dispatch.convolution.map_or("", |(_, method)| method.name()).to_owned(),
+                dispatch.choice.map_or("", |(_, method)| method.name).to_owned(),
                 dispatch.op.to_owned(),
                 dispatch.layer.clone(),
                 format!("{inputs} → {}", dispatch.output),

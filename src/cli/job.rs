@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
-use impasto::ops::KernelChoice;
+use impasto::ops::MethodRequest;
 use impasto::picture::{MEMORY_LIMIT, Picture};
 use impasto::transfer::{Checkpoint, Engine, EngineOptions, Init, Options, Plan, Transfer};
 use impasto::{Error, OptionName};
@@ -140,12 +140,12 @@ impl<'a> Order<'a> {
         let missing = engine.unmeasured(&plan).len();
         let decided = match choices.kernels() {
             _ if engine.options().low_memory => Decided::LowMemory,
-            KernelChoice::Algorithm(_) | KernelChoice::Method(_) => Decided::Asked,
-            KernelChoice::Auto if as_before.is_some() && missing == 0 => Decided::Resumed,
-            KernelChoice::Auto if missing == 0 => Decided::Remembered,
-            KernelChoice::Auto if !remembered.can_be_kept() => Decided::FixedTable,
-            KernelChoice::Auto if !run => Decided::NotYet { missing },
-            KernelChoice::Auto => {
+            MethodRequest::Algorithm(_) | MethodRequest::Method(_) => Decided::Asked,
+            MethodRequest::Auto if as_before.is_some() && missing == 0 => Decided::Resumed,
+            MethodRequest::Auto if missing == 0 => Decided::Remembered,
+            MethodRequest::Auto if !remembered.can_be_kept() => Decided::FixedTable,
+            MethodRequest::Auto if !run => Decided::NotYet { missing },
+            MethodRequest::Auto => {
                 if !choices.quiet {
                     say("measuring which kernels are the fastest here, once");
                 }

@@ -29,7 +29,7 @@ struct Convolutions<'a> {
     chosen: &'static str,
 }
 
-/// `method` is how a convolution is done, null for other ops. Shapes are [c, h, w]; `buffer`, `offset` and `live` (first and last dispatch that touch it) are those of
+/// `method` is how it is done, null for ops that there is one way for. Shapes are [c, h, w]; `buffer`, `offset` and `live` (first and last dispatch that touch it) are those of
 /// what the dispatch writes.
 #[derive(serde::Serialize)]
 struct DispatchEntry<'a> {
@@ -71,7 +71,7 @@ fn entry<'a>(program: &Program, index: usize, dispatch: &'a PlannedDispatch) -> 
     DispatchEntry {
         index,
         kernel: dispatch.kernel.name,
-        method: dispatch.convolution.map(|(_, method)| method.name()),
+        method: dispatch.choice.map(|(_, method)| method.name),
         op: dispatch.op,
         layer: &dispatch.layer,
         inputs: dispatch.inputs.iter().map(sides).collect(),

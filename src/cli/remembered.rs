@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 use impasto::gpu::AdapterSummary;
-use impasto::ops::conv::Choices;
-use impasto::ops::kernels_digest;
+use impasto::ops::{MethodTable, kernels_digest};
 
 use super::output;
 
@@ -52,7 +51,7 @@ impl Key {
 struct Contents {
     #[serde(flatten)]
     key: Key,
-    methods: Choices,
+    methods: MethodTable,
 }
 
 /// What is remembered of an adapter.
@@ -75,7 +74,7 @@ impl Remembered {
     }
 
     /// The choices; none where the file is not there, is damaged, or holds good for something else.
-    pub(super) fn choices(&self) -> Choices {
+    pub(super) fn choices(&self) -> MethodTable {
         let read = || {
             let bytes = super::files::read(self.path.as_deref()?, FILE_LIMIT, "").ok()?;
             let contents: Contents = serde_json::from_slice(&bytes).ok()?;
@@ -91,11 +90,11 @@ impl Remembered {
     }
 
     /// Adds `choices` to the file. Where that fails they are measured again the next time, and nothing is lost.
-    pub(super) fn keep(&self, choices: &Choices) {
+    pub(super) fn keep(&self, choices: &MethodTable) {
         let Some(path) = &self.path else { return };
         // What another run has kept since this one began stays.
         let mut methods = self.choices();
-        methods.0.extend(choices.0.iter().map(|(layer, method)| (*layer, *method)));
+        methods.0.extend(choices.0.iter().map(|(problem, method)| (*problem, *method)));
         if let Ok(mut json) = serde_json::to_vec_pretty(&Contents { key: self.key.clone(), methods }) {
             json.push(b'\n');
             let _ = output::write(path, &json);

@@ -45,7 +45,7 @@ impl Externals {
 
     /// The buffers of a tensor's pieces, in order, as they are (not arranged).
     pub fn pieces(&self, name: &str) -> Vec<Arc<wgpu::Buffer>> {
-        let key = |piece| (name.to_owned(), piece, crate::ops::Form::Plain);
+        let key = |piece| (name.to_owned(), piece, crate::ops::Form::PLAIN);
         (0..).map_while(|piece| self.0.get(&key(piece)).cloned()).collect()
     }
 }

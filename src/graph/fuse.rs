@@ -42,7 +42,7 @@ fn merged(tape: &Tape, nodes: &[Node], node: &Node, readers: &[usize]) -> Option
         if readers[input.0] != 1 || !sides || before.phase != node.phase || !moves_freely {
             return None;
         }
-        let op = before.op.fuse(&*node.op, slot)?;
+        let op = before.op.fuse(&*node.op, slot).or_else(|| node.op.fuse_after(&*before.op, slot))?;
         let others =
             node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();

@@ -128,7 +128,7 @@ impl<'a> Planner<'a> {
                         self.piece(node.inputs[index], piece, form, at)?
                     }
                     Operand::Output { index, piece } => {
-                        self.piece(node.outputs[index], piece, Form::Plain, at)?
+                        self.piece(node.outputs[index], piece, Form::PLAIN, at)?
                     }
                     Operand::Scratch { index: scratch } => {
                         let shape = Shape::row(lowered.scratch[scratch] as u32);
@@ -154,7 +154,7 @@ impl<'a> Planner<'a> {
                 kernel: dispatch.kernel,
                 op: node.op.name(),
                 layer: node.layer.clone(),
-                convolution: lowered.convolution,
+                choice: lowered.choice,
                 inputs: shapes.clone(),
                 output: outputs[made].shape,
                 params: dispatch.params,
@@ -186,7 +186,7 @@ impl<'a> Planner<'a> {
         if self.program.resources[index].place == Place::Unused {
             let whole = self.layouts[home.0].shape;
             // Arranged tensors are in one piece, and may be padded.
-            let bytes = if form == Form::Plain { shape.bytes() } else { 4 * form.elements(whole) };
+            let bytes = if form == Form::PLAIN { shape.bytes() } else { 4 * (form.words)(whole) };
             if bytes > self.limits.capabilities.max_binding_bytes {
                 return Err(Error::Memory {
                     what: name.clone(),
@@ -224,7 +224,7 @@ impl<'a> Planner<'a> {
         for kept in self.tape.kept.clone() {
             let pieces = 0..self.layouts[kept.0].pieces.len();
             let resources =
-                pieces.map(|piece| self.piece(kept, piece, Form::Plain, end)).collect::<Result<Vec<_>>>()?;
+                pieces.map(|piece| self.piece(kept, piece, Form::PLAIN, end)).collect::<Result<Vec<_>>>()?;
             self.program.kept.push(resources);
         }
         place(&mut self.program, self.limits)?;

@@ -2,8 +2,7 @@
 
 use super::tape::{Kind, Role};
 use crate::gpu::{Kernel, Slice};
-use crate::ops::conv::{Choices, Layer, Method};
-use crate::ops::{Form, Shape};
+use crate::ops::{Form, Method, MethodTable, Problem, Shape};
 
 /// Bytes of each of the two buffers, one to read and one to write, behind [`Place::Unused`].
 pub(super) const UNUSED_BYTES: u64 = 16;
@@ -65,8 +64,8 @@ pub struct PlannedDispatch {
     pub op: &'static str,
     /// The layer that it belongs to.
     pub layer: String,
-    /// Which convolution the op is, and how it is done, where it is one.
-    pub convolution: Option<(Layer, Method)>,
+    /// What the op does and by which method, where there are several.
+    pub choice: Option<(Problem, Method)>,
     /// Shapes of the op's inputs.
     pub inputs: Vec<Shape>,
     /// Shape of that output of the op which is written, or which this is a step towards.
@@ -126,9 +125,9 @@ pub struct Program {
 }
 
 impl Program {
-    /// Its convolutions, each once, with their methods.
-    pub fn convolutions(&self) -> Choices {
-        Choices(self.dispatches.iter().filter_map(|dispatch| dispatch.convolution).collect())
+    /// What it does that could be done by several methods, each once, with the method.
+    pub fn methods(&self) -> MethodTable {
+        MethodTable(self.dispatches.iter().filter_map(|dispatch| dispatch.choice).collect())
     }
 
     /// Slices of the forward pass.

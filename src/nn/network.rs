@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::ops::Shape;
-use crate::ops::conv::{Conv, weights_shape};
+use crate::ops::conv::Conv;
 use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::relu::Relu;
 
@@ -159,10 +159,11 @@ impl Network {
                     continue;
                 }
             };
-            let shape = weights_shape(*input_channels, *output_channels);
+            let conv = Conv::default();
+            let shape = conv.geometry.weights_shape(*input_channels, *output_channels);
             let weights = tape.external(weight_name(name), shape, Role::Weights);
             let bias = tape.external(bias_name(name), Shape::row(*output_channels), Role::Weights);
-            activations = tape.record(Conv::default(), &[activations, weights, bias], name)?;
+            activations = tape.record(conv, &[activations, weights, bias], name)?;
             if *relu {
                 activations = tape.record(Relu { mask: gradient }, &[activations], name)?;
             }

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
+use super::choose::Trial;
+use super::{
+    Algorithm, Capabilities, Direction, Dispatch, Epilogue, Io, Lowered, Method, Op, Operand, Problem, Rule,
+    Shape, Variants, Wire, expect_shapes,
+};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -93,6 +97,62 @@ const SPLIT_PIXELS: u32 = 2048;
 /// Bound of the partial matrices.
 const MAX_PARTIAL_BYTES: u64 = 32 << 20;
 
+const OP: &str = "gram";
+
+const fn method(name: &'static str, algorithm: Algorithm, shares_memory: bool) -> Method {
+    Method { op: OP, name, algorithm, shares_memory }
+}
+
+/// Products of one subgroup of 8 lanes.
+pub const SUBGROUP: Method = method("subgroup", Algorithm::Gemm, false);
+/// Products of tiles in workgroup memory.
+pub const TILE: Method = method("tile", Algorithm::Gemm, true);
+/// One sum a thread.
+pub const NAIVE: Method = method("naive", Algorithm::Naive, false);
+
+/// All of them, in the order in which they are usually fast.
+pub const METHODS: [Method; 3] = [SUBGROUP, TILE, NAIVE];
+
+/// Gram matrices and their gradients by several methods.
+pub static VARIANTS: Variants = Variants {
+    op: OP,
+    methods: &METHODS,
+    naive: NAIVE,
+    usual: |_| &METHODS,
+    fits: |method, problem, capabilities| capabilities.allows(kernel(method, problem.direction)),
+    trial,
+};
+
+/// The kernel of a method that makes the products.
+fn kernel(method: Method, direction: Direction) -> &'static Kernel {
+    match (method, direction) {
+        (SUBGROUP, Direction::Forward) => &kernels::gram_forward_subgroup,
+        (SUBGROUP, Direction::Backward) => &kernels::gram_backward_subgroup,
+        (TILE, Direction::Forward) => &kernels::gram_forward_tile,
+        (TILE, Direction::Backward) => &kernels::gram_backward_tile,
+        (_, Direction::Forward) => &kernels::gram_forward_naive,
+        (_, Direction::Backward) => &kernels::gram_backward_naive,
+    }
+}
+
+/// What the choice of a method depends on.
+fn problem(direction: Direction, x: Shape) -> Problem {
+    let Shape { c, d, h, w } = x;
+    Problem { op: OP, direction, inputs: c, outputs: c, d, h, w, geometry: None }
+}
+
+/// What stands for a problem while its methods are timed.
+fn trial(problem: &Problem) -> Trial {
+    let x = Shape::volume(problem.inputs, problem.d, problem.h, problem.w);
+    let (op, inputs): (Arc<dyn Op>, _) = match problem.direction {
+        Direction::Forward => (Arc::new(Gram), vec![x]),
+        Direction::Backward => {
+            (Arc::new(GramBackward { epilogue: Epilogue::default() }), vec![Shape::new(1, x.c, x.c), x])
+        }
+    };
+    Trial { op, inputs, weights: Vec::new() }
+}
+
 /// Input x (C, H, W), output (1, C, C).
 #[derive(Debug)]
 pub struct Gram;
@@ -114,15 +174,13 @@ impl Op for Gram {
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
         let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
-        let square = |kernel: &'static Kernel| (kernel, kernel.tile("BLOCK"), kernel.tile("BLOCK"));
+        let problem = problem(Direction::Forward, x.shape);
+        let method = VARIANTS.choose(&problem, capabilities);
+        let kernel = kernel(method, Direction::Forward);
         // The block of G that one workgroup makes: rows and columns.
-        let (kernel, block_rows, block_columns) = match () {
-            () if capabilities.wants_naive() => square(&kernels::gram_forward_naive),
-            () if capabilities.allows(&kernels::gram_forward_subgroup) => {
-                let kernel = &kernels::gram_forward_subgroup;
-                (kernel, kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES"))
-            }
-            () => square(&kernels::gram_forward_tile),
+        let [block_rows, block_columns] = match method {
+            SUBGROUP => [kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES")],
+            _ => [kernel.tile("BLOCK"); 2],
         };
         let matrix = io.output().shape.bytes();
         let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
@@ -160,7 +218,11 @@ impl Op for Gram {
             (elements as u32).div_ceil(kernels::gram_reduce.workgroup),
             elements * u64::from(splits),
         ));
-        Ok(Lowered { scratch: vec![u64::from(splits) * elements], dispatches, ..Lowered::default() })
+        Ok(Lowered {
+            scratch: vec![u64::from(splits) * elements],
+            dispatches,
+            choice: Some((problem, method)),
+        })
     }
 }
 
@@ -193,25 +255,19 @@ impl Op for GramBackward {
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[1];
         let plane = x.shape.plane() as u32;
+        let problem = problem(Direction::Backward, x.shape);
+        let method = VARIANTS.choose(&problem, capabilities);
+        let kernel = kernel(method, Direction::Backward);
         // Pixels and outputs of a workgroup.
-        let (kernel, pixels, outputs) = match () {
-            () if capabilities.wants_naive() => {
-                (&kernels::gram_backward_naive, kernels::gram_backward_naive.workgroup, 1)
-            }
-            () if capabilities.allows(&kernels::gram_backward_subgroup) => {
-                let kernel = &kernels::gram_backward_subgroup;
-                (kernel, kernel.tile("PIXELS") * kernel.workgroup, kernel.tile("OUTPUTS"))
-            }
-            () => (
-                &kernels::gram_backward_tile,
-                kernels::gram_backward_tile.tile("BLOCK"),
-                kernels::gram_backward_tile.tile("BLOCK"),
-            ),
+        let [pixels, outputs] = match method {
+            SUBGROUP => [kernel.tile("PIXELS") * kernel.workgroup, kernel.tile("OUTPUTS")],
+            TILE => [kernel.tile("BLOCK"); 2],
+            _ => [kernel.workgroup, 1],
         };
         let pixel_groups = plane.div_ceil(pixels);
         let gate = self.epilogue.gate_operand(2, io)?;
         // The subgroup kernel reads dY + dYᵀ in blocks, made for each piece of the output.
-        let is_prepared = std::ptr::eq(kernel, &kernels::gram_backward_subgroup);
+        let is_prepared = method == SUBGROUP;
         let prepared_elements = |count: u32| {
             u64::from(count.next_multiple_of(kernels::gram_backward_weights.tile("BLOCK")))
                 * u64::from(x.shape.c)
@@ -236,7 +292,7 @@ impl Op for GramBackward {
             };
             for (in_piece, input) in x.pieces.iter().enumerate() {
                 let params = GramBackwardParams {
-                    h: x.shape.h,
+                    h: x.shape.rows(),
                     w: x.shape.w,
                     channels: x.shape.c,
                     in_first: input.start,
@@ -256,7 +312,7 @@ impl Op for GramBackward {
         Ok(Lowered {
             scratch: is_prepared.then_some(scratch).into_iter().collect(),
             dispatches,
-            ..Lowered::default()
+            choice: Some((problem, method)),
         })
     }
 }

@@ -11,7 +11,7 @@ const DECLARED: &[&[&Kernel]] = &[
     texels::kernels::ALL,
     resample::kernels::ALL,
     mix::kernels::ALL,
-    conv::kernels::ALL,
+    conv::tiling::kernels::ALL,
     conv::gemm::kernels::ALL,
     conv::winograd::kernels::ALL,
     relu::kernels::ALL,

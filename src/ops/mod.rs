@@ -2,7 +2,9 @@
 //! becomes dispatches of our kernels. One file an op; [`KERNELS`] lists every kernel.
 
 use std::any::Any;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use crate::gpu::{AdapterSummary, Kernel};
 
 pub mod adam;
 pub mod add;
+pub mod choose;
 pub mod conv;
 mod epilogue;
 pub mod gram;
@@ -25,19 +28,23 @@ pub mod squared_error;
 pub mod texels;
 pub mod weighted_sum;
 
+pub use choose::{Algorithm, Direction, Method, MethodRequest, MethodTable, Problem, Variants};
 pub use epilogue::Epilogue;
 pub(crate) use kernels::kernels;
 pub use kernels::{KERNELS, kernels_digest};
 
-/// Output channels of a register tile, and of a run of arranged convolution weights.
-pub(crate) const TILE: u32 = 16;
+/// The ops that can be done by several methods. What a file says of methods is looked up here.
+pub static VARIANTS: [&Variants; 2] = [&conv::VARIANTS, &gram::VARIANTS];
 
-/// A tensor's shape (C, H, W), f32, planar. Matrices are (1, rows, columns), scalars (1, 1, 1).
+/// A tensor's shape (C, D, H, W), f32, planar; a picture's planes have a depth D of 1. Matrices are (1, rows, columns),
+/// scalars (1, 1, 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Channels.
     pub c: u32,
-    /// Rows.
+    /// Planes of a channel, one after the other.
+    pub d: u32,
+    /// Rows of a plane.
     pub h: u32,
     /// Columns.
     pub w: u32,
@@ -45,21 +52,31 @@ pub struct Shape {
 
 impl Shape {
     /// One number.
-    pub const SCALAR: Self = Self { c: 1, h: 1, w: 1 };
+    pub const SCALAR: Self = Self::new(1, 1, 1);
 
     /// A shape (C, H, W).
     pub const fn new(c: u32, h: u32, w: u32) -> Self {
-        Self { c, h, w }
+        Self::volume(c, 1, h, w)
+    }
+
+    /// A shape (C, D, H, W).
+    pub const fn volume(c: u32, d: u32, h: u32, w: u32) -> Self {
+        Self { c, d, h, w }
     }
 
     /// A row of `n` numbers: (1, 1, n).
     pub const fn row(n: u32) -> Self {
-        Self { c: 1, h: 1, w: n }
+        Self::new(1, 1, n)
+    }
+
+    /// Rows of one channel, D·H: what kernels that do not look beyond a row take for its height.
+    pub const fn rows(self) -> u32 {
+        self.d * self.h
     }
 
     /// Elements of one channel.
     pub const fn plane(self) -> u64 {
-        self.h as u64 * self.w as u64
+        self.d as u64 * self.h as u64 * self.w as u64
     }
 
     /// All elements.
@@ -75,7 +92,8 @@ impl Shape {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}×{}×{}", self.c, self.h, self.w)
+        let Self { c, d, h, w } = self;
+        if *d == 1 { write!(f, "{c}×{h}×{w}") } else { write!(f, "{c}×{d}×{h}×{w}") }
     }
 }
 
@@ -89,6 +107,10 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Pieces that are smaller than their tensor hold whole multiples of this many channels, where that many fit: no
+    /// register tile of a kernel is cut in two.
+    pub const WHOLE_CHANNELS: u32 = 16;
+
     /// Cuts `shape` into the fewest channel groups of at most `max_bytes`.
     ///
     /// # Errors
@@ -104,8 +126,8 @@ impl Layout {
                 remedy: Remedy::SmallerSize(None),
             });
         }
-        // Whole register tiles a piece, so that no tile is cut in two.
-        let group = if fits >= TILE && fits < shape.c { fits - fits % TILE } else { fits };
+        let cut = fits >= Self::WHOLE_CHANNELS && fits < shape.c;
+        let group = if cut { fits - fits % Self::WHOLE_CHANNELS } else { fits };
         let pieces =
             (0..shape.c.div_ceil(group)).map(|i| i * group..((i + 1) * group).min(shape.c)).collect();
         Ok(Self { shape, pieces })
@@ -128,32 +150,56 @@ impl Layout {
     }
 }
 
-/// In which arrangement a kernel wants a constant; the owner of the constant makes it (see
-/// [`conv::arrange`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Form {
-    /// As it is: for convolution weights (out, in, ky, kx).
-    Plain,
-    /// (out / 16, in, ky, kx, 16), padded to whole tiles of 16 outputs.
-    Forward,
-    /// The flipped and transposed kernel in the arrangement of `Forward`: backward-data is a forward
-    /// convolution with it.
-    Backward,
-    /// Transformed, (36, out / 32, in, 32), padded to whole blocks of 32 outputs: see [`conv`]. Serves both directions.
-    Winograd,
-    /// The same in f16, rounded to the nearest.
-    WinogradHalf,
+/// In which arrangement a kernel wants a constant. The op that has such kernels makes the arrangement; for everybody
+/// else it is a name with two functions, and equal where the names are.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// Its name, which no other form has.
+    pub name: &'static str,
+    /// Words of 32 bits that a tensor of a shape takes in it.
+    pub words: fn(Shape) -> u64,
+    /// The words of a tensor with these values and this shape.
+    pub arrange: fn(&[f32], Shape) -> Vec<u32>,
 }
 
 impl Form {
-    /// Words of 32 bits that a tensor of `shape` takes in this arrangement.
-    pub fn elements(self, shape: Shape) -> u64 {
-        match self {
-            Self::Plain => shape.elements(),
-            Self::Forward | Self::Backward | Self::Winograd | Self::WinogradHalf => {
-                conv::arranged_elements(self, shape.h, shape.c)
-            }
-        }
+    /// As the tensor is: the bits of its numbers.
+    pub const PLAIN: Self = Self {
+        name: "plain",
+        words: Shape::elements,
+        arrange: |values, _| values.iter().map(|value| value.to_bits()).collect(),
+    };
+}
+
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Form {}
+
+impl PartialOrd for Form {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Form {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(other.name)
+    }
+}
+
+impl Hash for Form {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 
@@ -188,7 +234,7 @@ pub enum Operand {
 impl Operand {
     /// An input's piece as it is.
     pub const fn input(index: usize, piece: usize) -> Self {
-        Self::Input { index, piece, form: Form::Plain }
+        Self::Input { index, piece, form: Form::PLAIN }
     }
 
     /// The main output's piece.
@@ -234,8 +280,8 @@ pub struct Lowered {
     pub scratch: Vec<u64>,
     /// The dispatches in order.
     pub dispatches: Vec<Dispatch>,
-    /// Which convolution this is and how it is done, where it is one.
-    pub convolution: Option<(conv::Layer, conv::Method)>,
+    /// What was to be done and by which method it is, where there are several.
+    pub choice: Option<(Problem, Method)>,
 }
 
 /// Layouts around one op while it is lowered.
@@ -252,18 +298,6 @@ impl Io<'_> {
     pub fn output(&self) -> &Layout {
         &self.outputs[0]
     }
-}
-
-/// Which of several methods for a convolution is taken. Where the one asked for cannot do a layer, the usual one does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum KernelChoice {
-    /// The one that was measured to be the fastest, or the usual one.
-    #[default]
-    Auto,
-    /// The usual one of an algorithm.
-    Algorithm(conv::Algorithm),
-    /// This one.
-    Method(conv::Method),
 }
 
 /// What is usually fast on a device.
@@ -322,11 +356,11 @@ pub struct Capabilities {
     /// What is usually fast.
     pub class: DeviceClass,
     /// Which methods may be taken.
-    pub choice: KernelChoice,
+    pub request: MethodRequest,
     /// The methods that were measured to be the fastest.
-    pub choices: Arc<conv::Choices>,
+    pub methods: Arc<MethodTable>,
     /// Whether to take time rather than memory: transformed weights are made anew before each use, workspaces are
-    /// small, and the method for a convolution is the usual one, whatever was measured.
+    /// small, and the method for an op is the usual one, whatever was measured.
     pub low_memory: bool,
     /// How the large operands of convolutions are stored.
     pub precision: Precision,
@@ -343,8 +377,8 @@ impl Capabilities {
             max_binding_bytes: adapter.max_binding_bytes.min(Self::COUNTABLE_BYTES),
             subgroups: adapter.subgroups,
             class: DeviceClass::of(adapter),
-            choice: KernelChoice::Auto,
-            choices: Arc::default(),
+            request: MethodRequest::Auto,
+            methods: Arc::default(),
             low_memory: false,
             precision: Precision::F32,
         }
@@ -357,14 +391,6 @@ impl Capabilities {
             (Some((smallest, largest)), Some((min, max))) => min >= smallest && max <= largest,
             (Some(_), None) => false,
         }
-    }
-
-    /// Whether plain loops were asked for, also of ops that have no other choice of methods.
-    pub(crate) fn wants_naive(&self) -> bool {
-        matches!(
-            self.choice,
-            KernelChoice::Algorithm(conv::Algorithm::Naive) | KernelChoice::Method(conv::Method::Naive)
-        )
     }
 }
 
@@ -431,6 +457,14 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         None
     }
 
+    /// The same from the other side: the op that does `previous` and then this one, which reads the output of
+    /// `previous` as its input `slot`. For pairs of which only this op knows the other; asked where
+    /// [`Op::fuse`] of `previous` answers `None`.
+    fn fuse_after(&self, previous: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        let _ = (previous, slot);
+        None
+    }
+
     /// The op that makes the main output once more from the same inputs, to the same bits and without the side
     /// outputs, where that is cheaper than to keep it. `None` elsewhere.
     fn repeat(&self, inputs: &[Shape]) -> Option<Arc<dyn Op>> {
@@ -460,11 +494,13 @@ impl dyn Op {
 
 /// An [`Error::Shape`] for `op` unless `fits`.
 pub(crate) fn expect_shapes(op: &'static str, fits: bool, rule: &str, inputs: &[Shape]) -> Result<()> {
-    if fits {
-        return Ok(());
-    }
+    if fits { Ok(()) } else { Err(unfit_shapes(op, rule, inputs)) }
+}
+
+/// The [`Error::Shape`] of `op` for `inputs` that do not keep to its `rule`.
+pub(crate) fn unfit_shapes(op: &'static str, rule: &str, inputs: &[Shape]) -> Error {
     let found = inputs.iter().map(Shape::to_string).collect::<Vec<_>>().join(", ");
-    Err(Error::Shape { op, expected: rule.to_owned(), found })
+    Error::Shape { op, expected: rule.to_owned(), found }
 }
 
 /// Kernels whose threads each handle one element: one dispatch a piece of the output.

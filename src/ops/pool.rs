@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::conv::{ConvBackward, ConvPoolBackward};
 use super::relu::{expect_whole_mask, mask_shape, whole_mask};
 use super::{
     Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
@@ -79,7 +78,9 @@ impl Op for Pool {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        expect_shapes(self.name(), inputs.len() == 1, "one tensor", inputs)?;
+        // Windows of one plane: those of a volume would be of three dimensions.
+        let fits = inputs.len() == 1 && inputs[0].d == 1;
+        expect_shapes(self.name(), fits, "one tensor C×H×W", inputs)?;
         Ok(pooled(inputs[0]))
     }
 
@@ -164,12 +165,6 @@ impl Op for PoolBackward {
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
-        let behind_relu = self.epilogue == Epilogue { gate: true, ..Epilogue::default() };
-        // The merged op takes the mean.
-        let merges = self.kind == PoolKind::Mean && behind_relu && slot == 0;
-        if let Some(ConvBackward { epilogue }) = next.downcast::<ConvBackward>().filter(|_| merges) {
-            return Some(Arc::new(ConvPoolBackward { pooled: self.x, epilogue: *epilogue }));
-        }
         let epilogue = self.epilogue.absorb(next, slot)?;
         Some(Arc::new(Self { epilogue, ..*self }))
     }

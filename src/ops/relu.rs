@@ -34,18 +34,19 @@ pub const MASK_COLUMNS: u32 = 8;
 /// Rows of a mask's word.
 pub const MASK_ROWS: u32 = 4;
 
-/// Shape in 32-bit words of the mask of activations (C, H, W): (C, ⌈H/4⌉, ⌈W/8⌉).
+/// Shape in 32-bit words of the mask of activations (C, H, W): (C, ⌈H/4⌉, ⌈W/8⌉). The rows of the planes of a volume
+/// are counted through: H is [`Shape::rows`].
 ///
 /// A word holds 4 rows × 8 columns of a channel: bit (row mod 4)·8 + (column mod 8) is set where the ReLU's output
 /// is positive. Bits outside the picture are 0. Kernels that cover pixels in rows or in squares thus find the bits
 /// of neighbours in one word.
 pub fn mask_shape(y: Shape) -> Shape {
-    Shape { h: y.h.div_ceil(MASK_ROWS), w: y.w.div_ceil(MASK_COLUMNS), ..y }
+    Shape::new(y.c, y.rows().div_ceil(MASK_ROWS), y.w.div_ceil(MASK_COLUMNS))
 }
 
 /// Threads that each own one line of a mask's word: 8 columns of a row.
 pub(crate) fn mask_lines(y: Shape) -> u64 {
-    u64::from(y.c) * u64::from(y.h) * u64::from(y.w.div_ceil(MASK_COLUMNS))
+    u64::from(y.c) * u64::from(y.rows()) * u64::from(y.w.div_ceil(MASK_COLUMNS))
 }
 
 /// A mask is never cut: it has a 32nd of the bytes of the activations, whose pieces begin anywhere in it.
@@ -77,8 +78,8 @@ pub(crate) fn lower_mask(io: &Io<'_>) -> Result<Vec<Dispatch>> {
 }
 
 fn mask_params(y: &Layout, piece: usize) -> MaskParams {
-    let Shape { c, h, w } = y.piece_shape(piece);
-    MaskParams { channels: c, h, w, first: y.pieces[piece].start }
+    let shape = y.piece_shape(piece);
+    MaskParams { channels: shape.c, h: shape.rows(), w: shape.w, first: y.pieces[piece].start }
 }
 
 /// y = max(x, 0); input (C, H, W), output (C, H, W), and the mask of y where asked for.

@@ -58,7 +58,7 @@ impl Op for Resample {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let size = |side: u32| (1..=Self::LONGEST_SIDE).contains(&side);
         let fits = inputs.len() == 1
-            && inputs[0].c == 1
+            && (inputs[0].c, inputs[0].d) == (1, 1)
             && [inputs[0].h, inputs[0].w, self.height, self.width].into_iter().all(size);
         let rule = format!(
             "an RGBA picture 1×H×W, to be {}×{}, with sides of 1 to {}",

@@ -144,8 +144,9 @@ impl Op for SquaredErrorBackward {
         let flags = self.epilogue.flags(0, 1);
         let gate = self.epilogue.gate_operand(3, io)?;
         let params = |piece| {
-            let Shape { c, h, w } = dx.piece_shape(piece);
-            BackwardParams { channels: c, h, w, first: dx.pieces[piece].start, scale, flags }
+            let shape = dx.piece_shape(piece);
+            let first = dx.pieces[piece].start;
+            BackwardParams { channels: shape.c, h: shape.rows(), w: shape.w, first, scale, flags }
         };
         let operands = |piece| {
             vec![

@@ -61,7 +61,7 @@ impl Op for DecodeTexels {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let fits = inputs.len() == 1
-            && inputs[0].c == 1
+            && (inputs[0].c, inputs[0].d) == (1, 1)
             && inputs[0].h > 0
             && self.format.fits(self.width, inputs[0].w);
         let rule = format!("1×H×pitch words that hold rows of {} texels ({:?})", self.width, self.format);
@@ -100,7 +100,7 @@ impl Op for EncodeTexels {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let fits = inputs.len() == 1
-            && inputs[0].c == 1
+            && (inputs[0].c, inputs[0].d) == (1, 1)
             && inputs[0].h > 0
             && self.format.fits(inputs[0].w, self.pitch);
         let rule = format!("an RGBA picture 1×H×W whose rows ({:?}) fit {} words", self.format, self.pitch);

@@ -22,13 +22,12 @@ use super::planning::name;
 use crate::error::{Error, OptionName, Remedy, Result, Words};
 use crate::nn::Weights;
 use crate::ops::adam::STATE;
-use crate::ops::conv::Choices;
-use crate::ops::{KernelChoice, kernels_digest};
+use crate::ops::{MethodRequest, MethodTable, kernels_digest};
 use crate::picture::Picture;
 use crate::tensors::{digest, read_header, shortened};
 
 /// Version of the format that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The key of the metadata.
 const KEY: &str = "impasto";
 /// The tensors with their names, in the order in which they are hashed.
@@ -96,7 +95,7 @@ pub(super) struct MadeBy {
     algorithm: String,
     precision: String,
     low_memory: bool,
-    methods: Choices,
+    methods: MethodTable,
 }
 
 /// Something that is otherwise than when a checkpoint was made, and may change a picture's last bits.
@@ -258,7 +257,7 @@ impl Recipe {
 }
 
 impl MadeBy {
-    fn of(engine: &Engine, methods: Choices) -> Self {
+    fn of(engine: &Engine, methods: MethodTable) -> Self {
         let adapter = engine.gpu().summary();
         let options = engine.options();
         Self {
@@ -268,9 +267,9 @@ impl MadeBy {
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
             algorithm: match options.kernels {
-                KernelChoice::Auto => "auto",
-                KernelChoice::Algorithm(algorithm) => algorithm.name(),
-                KernelChoice::Method(method) => method.name(),
+                MethodRequest::Auto => "auto",
+                MethodRequest::Algorithm(algorithm) => algorithm.name(),
+                MethodRequest::Method(method) => method.name,
             }
             .into(),
             precision: options.precision.name().into(),
@@ -295,7 +294,7 @@ impl MadeBy {
 }
 
 impl Checkpoint {
-    pub(super) fn new(recipe: Recipe, engine: &Engine, methods: Choices, state: State) -> Self {
+    pub(super) fn new(recipe: Recipe, engine: &Engine, methods: MethodTable, state: State) -> Self {
         // Whole numbers in f32 are exact far beyond any run.
         let step = state.adam[2] as u32;
         Self { about: About { step, recipe, made_by: MadeBy::of(engine, methods) }, state }
@@ -313,7 +312,7 @@ impl Checkpoint {
 
     /// How the convolutions were done. An engine that is to go on bit by bit as before takes the same ones: see
     /// [`super::EngineOptions::choices`].
-    pub fn methods(&self) -> &Choices {
+    pub fn methods(&self) -> &MethodTable {
         &self.about.made_by.methods
     }
 
@@ -361,7 +360,7 @@ impl Checkpoint {
             low_memory,
             methods: _,
         } = &self.about.made_by;
-        let now = MadeBy::of(engine, Choices::default());
+        let now = MadeBy::of(engine, MethodTable::default());
         let on = |low: bool| if low { "on" } else { "off" };
         let surroundings = [
             ("impasto", version, &now.version),
@@ -388,7 +387,7 @@ impl Checkpoint {
 
     /// Whether an engine on `engine`'s device that takes [`Checkpoint::methods`] goes on bit by bit.
     pub fn fits(&self, engine: &Engine) -> bool {
-        self.about.made_by.same_arithmetic(&MadeBy::of(engine, Choices::default()))
+        self.about.made_by.same_arithmetic(&MadeBy::of(engine, MethodTable::default()))
     }
 
     /// The file's bytes.

@@ -1,21 +1,21 @@
 //! A device with its compiled kernels and the network's weights, shared by any number of transfers.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::host::Receipt;
 use super::pace::{Allowance, Pace, UnderWay};
-use super::requirements;
+use super::planning::Plan;
+use super::{requirements, tuning};
 use crate::error::Result;
 use crate::gpu::{Gpu, Patience, Pipelines, Staging};
 use crate::graph::{Executable, External, Externals, Limits, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
-use crate::ops::conv::Choices;
-use crate::ops::{Form, KernelChoice, Precision, conv};
+use crate::ops::{Form, MethodRequest, MethodTable, Precision, Problem};
 
 /// Most work of a slice (see [`Limits::slice_work`]) where nothing else is asked for: what a slow adapter of the
 /// kind does in a tenth of a second.
@@ -42,13 +42,13 @@ const STAGED_A_SECOND: f64 = 2e9;
 #[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
     /// Which methods may do a convolution.
-    pub kernels: KernelChoice,
+    pub kernels: MethodRequest,
     /// In what numbers the large operands of convolutions are stored: [`Precision::F16`] halves the transformed
     /// weights and what the forward direction's products read.
     pub precision: Precision,
     /// The fastest methods, as an earlier [`Engine::measure`] found them on this adapter: with
-    /// [`KernelChoice::Auto`] they are taken. Where there are none, a fixed table by the kind of adapter counts.
-    pub choices: Arc<Choices>,
+    /// [`MethodRequest::Auto`] they are taken. Where there are none, a fixed table by the kind of adapter counts.
+    pub choices: Arc<MethodTable>,
     /// Whether to take time rather than memory: weights on the device in one arrangement, small workspaces.
     /// `choices` do not count then.
     pub low_memory: bool,
@@ -108,14 +108,10 @@ impl Uploads {
             Some((name, read)) if name == layer => read,
             _ => weights.convolution(layer)?,
         };
-        let ConvolutionWeights { kernel, bias, input_channels, output_channels } = &read;
-        let arranged = if upload.external.name == bias_name(layer) {
-            bytemuck::cast_slice(bias).to_vec()
-        } else {
-            let arranged = conv::arrange(upload.external.form, kernel, *input_channels, *output_channels);
-            bytemuck::cast_slice(&arranged).to_vec()
-        };
-        upload.bytes = Some(arranged);
+        let External { name, form, shape, .. } = &upload.external;
+        let plain = if *name == bias_name(layer) { &read.bias } else { &read.kernel };
+        let arranged = (form.arrange)(plain, *shape);
+        upload.bytes = Some(bytemuck::cast_slice(&arranged).to_vec());
         self.read = Some((layer.to_owned(), read));
         Ok(())
     }
@@ -179,13 +175,13 @@ impl Engine {
 
     /// This engine with other choices: device, kernels and weights are shared, and plans that are made with it
     /// take the methods in `choices`.
-    pub fn with_choices(&self, choices: Choices) -> Self {
+    pub fn with_choices(&self, choices: MethodTable) -> Self {
         let options = EngineOptions { choices: Arc::new(choices), ..self.options.clone() };
         Self { shared: Arc::clone(&self.shared), options }
     }
 
     /// This engine with other methods for convolutions; device, kernels and weights are shared.
-    pub fn with_kernels(&self, kernels: KernelChoice) -> Self {
+    pub fn with_kernels(&self, kernels: MethodRequest) -> Self {
         let options = EngineOptions { kernels, ..self.options.clone() };
         Self { shared: Arc::clone(&self.shared), options }
     }
@@ -234,11 +230,30 @@ impl Engine {
         let &EngineOptions { kernels, ref choices, low_memory, precision, slice_work, memory_bytes } =
             &self.options;
         let mut limits = Limits::of(self.gpu(), slice_work.unwrap_or_else(|| usual_slice_work(self.gpu())));
-        limits.capabilities.choice = kernels;
-        limits.capabilities.choices = Arc::clone(choices);
+        limits.capabilities.request = kernels;
+        limits.capabilities.methods = Arc::clone(choices);
         limits.capabilities.low_memory = low_memory;
         limits.capabilities.precision = precision;
         Limits { memory_bytes, ..limits }
+    }
+
+    /// What a plan's step does that [`EngineOptions::choices`] say nothing of, and that there is a choice of methods
+    /// for. None where methods were asked for, or where memory is short and the usual ones are taken.
+    pub fn unmeasured(&self, plan: &Plan) -> BTreeSet<Problem> {
+        tuning::unmeasured(&plan.step.program, &self.limits())
+    }
+
+    /// The engine's choices together with the fastest methods for what was not measured yet of `plan`'s step: each
+    /// method that can be the fastest runs for some milliseconds. Takes a second or two on a software adapter, less on
+    /// a GPU; kernels that are compiled for it stay compiled. Give the result to [`Engine::with_choices`], plan again,
+    /// and keep it for the next time: it fits this adapter and driver only.
+    ///
+    /// The targets, whose pictures may have another size, are always made by the methods of the step.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub async fn measure(&self, plan: &Plan) -> Result<MethodTable> {
+        tuning::measure(self.gpu(), self.pipelines(), &self.limits(), &plan.step.program).await
     }
 
     /// The buffers of all weights that a program wants, uploaded where they are not yet on the device.

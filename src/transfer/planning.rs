@@ -219,7 +219,7 @@ pub(super) fn plan_part(
     // The methods of the step's planes nearest in size: then the targets need no arrangement of the weights that the
     // step does not need, and the same step always has the same targets.
     let mut like_step = limits.clone();
-    like_step.capabilities.choices = Arc::new(step.convolutions());
+    like_step.capabilities.methods = Arc::new(step.methods());
     let fitted = options.size.fit(layout.size.0, layout.size.1);
     let mut passages =
         vec![(Passage::Target(part), plan_target(network, options, part, mean, fitted, &like_step)?)];
@@ -405,7 +405,7 @@ mod tests {
     use super::*;
 
     use crate::nn::{PoolKind, vgg19};
-    use crate::ops::{Capabilities, DeviceClass, KernelChoice, Precision};
+    use crate::ops::{Capabilities, DeviceClass, MethodRequest, Precision};
     use crate::transfer::Preset;
 
     #[test]
@@ -414,8 +414,8 @@ mod tests {
             max_binding_bytes: 128 << 20,
             subgroups: Some((8, 8)),
             class: DeviceClass::Software,
-            choice: KernelChoice::Auto,
-            choices: Arc::default(),
+            request: MethodRequest::Auto,
+            methods: Arc::default(),
             low_memory: false,
             precision: Precision::F32,
         };

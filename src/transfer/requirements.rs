@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{FOLD, Kernel};
 use crate::graph::Limits;
 use crate::nn::{PoolKind, vgg19};
-use crate::ops::{Capabilities, DeviceClass, KERNELS, KernelChoice, Precision};
+use crate::ops::{Capabilities, DeviceClass, KERNELS, MethodRequest, Precision};
 use crate::picture::Size;
 
 /// Bytes of workgroup memory that WebGPU promises everywhere, which is what kernels are written for.
@@ -58,8 +58,8 @@ fn fits(size: (u32, u32), binding: u64) -> bool {
             max_binding_bytes: binding,
             subgroups: (class == DeviceClass::Software).then_some((8, 8)),
             class,
-            choice: KernelChoice::Auto,
-            choices: Arc::default(),
+            request: MethodRequest::Auto,
+            methods: Arc::default(),
             low_memory: false,
             precision: Precision::F32,
         };

@@ -396,7 +396,7 @@ impl Transfer {
         self.recipe.check_complete()?;
         let [pixels, m, v, adam] = self.read_externals([name::PIXELS, name::M, name::V, name::STATE]).await?;
         let state = State { pixels, m, v, adam: [adam[0], adam[1], adam[2]] };
-        Ok(Checkpoint::new(self.recipe.clone(), &self.engine, self.program().convolutions(), state))
+        Ok(Checkpoint::new(self.recipe.clone(), &self.engine, self.program().methods(), state))
     }
 
     /// Reads tensors from outside back, all of one moment.

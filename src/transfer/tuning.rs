@@ -1,22 +1,23 @@
-//! Which method is the fastest for a convolution: found out by trying them on the device.
+//! Which method is the fastest: found out by trying them on the device.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::engine::Engine;
-use super::planning::Plan;
 use crate::error::Result;
-use crate::graph::{Executable, Externals, Limits, Program, Role, Tape, plan};
-use crate::ops::conv::{Choices, Conv, ConvBackward, Direction, Layer, Method, weights_shape};
-use crate::ops::{DeviceClass, Epilogue, KernelChoice, Shape};
+use crate::gpu::{Gpu, Pipelines};
+use crate::graph::{Executable, Externals, Limits, Phase, Program, Role, Tape, plan};
+use crate::ops::choose::Trial;
+use crate::ops::{Algorithm, DeviceClass, Method, MethodRequest, MethodTable, Problem, Variants};
 
 /// Trials that every method gets, after one that only warms up, and those that the better ones get.
 const QUALIFYING: usize = 2;
 const REPEATS: usize = 3;
-/// A method that is by so much slower than the best one at first sight is not tried again.
-const HOPELESS: f64 = 1.25;
+/// A method that is slower than the best one by this factor at first sight is not tried again.
+const CUTOFF: f64 = 1.25;
 /// Times that differ by less than this share are equal: then the usual order decides, and not chance.
 const EQUAL: f64 = 0.03;
+/// Rows that a trial's plane has at least.
+const LEAST_ROWS: u32 = 8;
 
 /// How much is tried on a kind of device.
 struct Sample {
@@ -25,7 +26,7 @@ struct Sample {
     seconds: f64,
     /// FLOP of a slice, the smallest part of a dispatch that is run.
     slice_work: u64,
-    /// Most bytes of the layer's larger tensor: planes are cut down in height to this. They need to fill the
+    /// Most bytes of the op's larger tensor: planes are cut down in height to this. They need to fill the
     /// device, and no more, because fresh memory takes time too.
     tensor_bytes: u64,
 }
@@ -43,70 +44,70 @@ impl Sample {
             }
         }
     }
+
+    /// The problem on a plane that is cut down in height.
+    fn cut(&self, problem: &Problem) -> Problem {
+        let row =
+            4 * u64::from(problem.inputs.max(problem.outputs)) * u64::from(problem.d) * u64::from(problem.w);
+        let rows = self.tensor_bytes / row.max(1);
+        let rows = rows.clamp(LEAST_ROWS.into(), problem.h.max(LEAST_ROWS).into()) as u32;
+        Problem { h: rows.min(problem.h), ..*problem }
+    }
 }
 
 /// Whether a method can be the fastest on a class of devices. Plain loops never are. Workgroup memory is what the
 /// software adapter is slowest at: tiles take it 5 to 20 times as long, and seconds to find that out.
-fn promises(method: Method, class: DeviceClass) -> bool {
-    match method {
-        Method::Naive => false,
-        Method::WinogradSubgroup | Method::DirectSubgroup | Method::Direct => true,
-        _ => class != DeviceClass::Software,
-    }
-}
-
-impl Engine {
-    /// Convolutions of a plan's step that [`super::EngineOptions::choices`] say nothing of, and that there is a
-    /// choice for. None where methods were asked for, or where memory is short and the usual ones are taken.
-    pub fn unmeasured(&self, plan: &Plan) -> BTreeSet<Layer> {
-        let limits = self.limits();
-        let capabilities = &limits.capabilities;
-        if capabilities.choice != KernelChoice::Auto || capabilities.low_memory {
-            return BTreeSet::new();
-        }
-        let layers = plan.step.program.convolutions().0.into_keys();
-        layers
-            .filter(|layer| {
-                !capabilities.choices.0.contains_key(layer) && candidates(*layer, &limits).len() > 1
-            })
-            .collect()
-    }
-
-    /// The engine's choices together with the fastest methods for those convolutions of `plan`'s step that were
-    /// not measured yet: each method that promises something runs for some milliseconds. Takes a second or two on
-    /// a software adapter, less on a GPU; kernels that are compiled for it stay compiled. Give the result to
-    /// [`Engine::with_choices`], plan again, and keep it for the next time: it fits this adapter and driver only.
-    ///
-    /// The targets, whose pictures may have another size, are always made by the methods of the step.
-    ///
-    /// # Errors
-    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
-    pub async fn measure(&self, plan: &Plan) -> Result<Choices> {
-        let mut choices = Choices::clone(&self.options().choices);
-        let layers = self.unmeasured(plan);
-        if layers.is_empty() {
-            return Ok(choices);
-        }
-        let trials = Trials::new(self, &layers).await?;
-        for layer in layers {
-            if let Some(method) = trials.fastest(layer).await? {
-                choices.0.insert(layer, method);
-            }
-        }
-        Ok(choices)
-    }
+fn worth_trying(method: Method, class: DeviceClass) -> bool {
+    method.algorithm != Algorithm::Naive && !(method.shares_memory && class == DeviceClass::Software)
 }
 
 /// The methods worth trying, the usual one first.
-fn candidates(layer: Layer, limits: &Limits) -> Vec<Method> {
+fn candidates(problem: &Problem, limits: &Limits) -> Vec<Method> {
     let capabilities = &limits.capabilities;
-    let methods = layer.methods(capabilities).into_iter();
-    methods.filter(|method| promises(*method, capabilities.class)).collect()
+    let methods = problem.methods(capabilities).into_iter();
+    methods.filter(|method| worth_trying(*method, capabilities.class)).collect()
 }
 
-/// The trials of an engine's device.
+/// What `program` does that [`crate::ops::Capabilities::methods`] say nothing of, and that there is a choice for. None
+/// where methods were asked for, or where memory is short and the usual ones are taken.
+pub(super) fn unmeasured(program: &Program, limits: &Limits) -> BTreeSet<Problem> {
+    let capabilities = &limits.capabilities;
+    if capabilities.request != MethodRequest::Auto || capabilities.low_memory {
+        return BTreeSet::new();
+    }
+    let problems = program.methods().0.into_keys();
+    problems
+        .filter(|problem| {
+            !capabilities.methods.0.contains_key(problem) && candidates(problem, limits).len() > 1
+        })
+        .collect()
+}
+
+/// The methods that are known in `limits` together with the fastest ones for what is [`unmeasured`] of `program`.
+pub(super) async fn measure(
+    gpu: &Gpu,
+    pipelines: &Pipelines,
+    limits: &Limits,
+    program: &Program,
+) -> Result<MethodTable> {
+    let mut table = MethodTable::clone(&limits.capabilities.methods);
+    let problems = unmeasured(program, limits);
+    if problems.is_empty() {
+        return Ok(table);
+    }
+    let trials = Trials::new(gpu, pipelines, limits, &problems).await?;
+    for problem in problems {
+        if let Some(method) = trials.fastest(&problem).await? {
+            table.0.insert(problem, method);
+        }
+    }
+    Ok(table)
+}
+
+/// The trials on a device.
 struct Trials<'a> {
-    engine: &'a Engine,
+    gpu: &'a Gpu,
+    pipelines: &'a Pipelines,
     limits: Limits,
     sample: Sample,
     /// Stands for pictures, weights and biases alike: values do not matter, and no kernel writes to them.
@@ -114,36 +115,39 @@ struct Trials<'a> {
 }
 
 impl<'a> Trials<'a> {
-    async fn new(engine: &'a Engine, layers: &BTreeSet<Layer>) -> Result<Self> {
-        let mut limits = engine.limits();
+    async fn new(
+        gpu: &'a Gpu,
+        pipelines: &'a Pipelines,
+        limits: &Limits,
+        problems: &BTreeSet<Problem>,
+    ) -> Result<Self> {
         let sample = Sample::of(limits.capabilities.class);
-        limits.slice_work = sample.slice_work;
         // A trial is far smaller than the transfer that is bounded.
-        limits.memory_bytes = None;
+        let limits = Limits { slice_work: sample.slice_work, memory_bytes: None, ..limits.clone() };
         let mut most = 4;
-        for layer in layers {
-            for method in candidates(*layer, &limits) {
-                let program = program(*layer, method, &limits, &sample)?;
+        for problem in problems {
+            for method in candidates(problem, &limits) {
+                let program = program(&sample.cut(problem), method, &limits)?;
                 most = program.externals.iter().map(|external| external.bytes).fold(most, u64::max);
             }
         }
         // Fresh memory is zero.
-        let zeros = engine.gpu().buffer("impasto.trial", most, wgpu::BufferUsages::STORAGE).await?;
-        Ok(Self { engine, limits, sample, zeros: Arc::new(zeros) })
+        let zeros = gpu.buffer("impasto.trial", most, wgpu::BufferUsages::STORAGE).await?;
+        Ok(Self { gpu, pipelines, limits, sample, zeros: Arc::new(zeros) })
     }
 
-    /// The fastest method for a layer; `None` where there is none to try.
-    async fn fastest(&self, layer: Layer) -> Result<Option<Method>> {
+    /// The fastest method for a problem; `None` where there is none to try.
+    async fn fastest(&self, problem: &Problem) -> Result<Option<Method>> {
         let mut contest = Vec::new();
-        for method in candidates(layer, &self.limits) {
-            let mut contestant = Contestant::new(method, self.executable(layer, method).await?);
+        for method in candidates(problem, &self.limits) {
+            let mut contestant = Contestant::new(method, self.executable(problem, method).await?);
             for _ in 0..QUALIFYING {
                 contestant.run(self).await?;
             }
             contest.push(contestant);
         }
         let best = contest.iter().map(Contestant::least).fold(f64::INFINITY, f64::min);
-        contest.retain(|contestant| contestant.least() <= HOPELESS * best);
+        contest.retain(|contestant| contestant.least() <= CUTOFF * best);
         // In turns, so that what else the machine does meets all alike.
         for _ in QUALIFYING..REPEATS {
             if contest.len() > 1 {
@@ -158,16 +162,15 @@ impl<'a> Trials<'a> {
     }
 
     /// A method on the device, warmed up.
-    async fn executable(&self, layer: Layer, method: Method) -> Result<Executable> {
-        let gpu = self.engine.gpu();
-        let program = program(layer, method, &self.limits, &self.sample)?;
+    async fn executable(&self, problem: &Problem, method: Method) -> Result<Executable> {
+        let program = program(&self.sample.cut(problem), method, &self.limits)?;
         let mut externals = Externals::default();
         for external in &program.externals {
             externals.insert(external, Arc::clone(&self.zeros));
         }
-        let executable = Executable::new(gpu, self.engine.pipelines(), program, externals).await?;
+        let executable = Executable::new(self.gpu, self.pipelines, program, externals).await?;
         // One slice of each dispatch: drivers compile and clear memory at first use.
-        executable.estimate(gpu, 0.0).await?;
+        executable.estimate(self.gpu, 0.0).await?;
         Ok(executable)
     }
 }
@@ -185,7 +188,7 @@ impl Contestant {
     }
 
     async fn run(&mut self, trials: &Trials<'_>) -> Result<()> {
-        let seconds = self.executable.estimate(trials.engine.gpu(), trials.sample.seconds).await?;
+        let seconds = self.executable.estimate(trials.gpu, trials.sample.seconds).await?;
         self.seconds.push(seconds.iter().sum());
         Ok(())
     }
@@ -201,28 +204,20 @@ impl Contestant {
     }
 }
 
-/// One convolution on a plane that is cut down in height.
-fn program(layer: Layer, method: Method, limits: &Limits, sample: &Sample) -> Result<Program> {
-    let Layer { direction, inputs, outputs, h, w } = layer;
-    let row = 4 * u64::from(inputs.max(outputs)) * u64::from(w);
-    let rows = (sample.tensor_bytes / row).clamp(8, u64::from(h.max(8))) as u32;
+/// What is timed: the trial of a problem by one method.
+fn program(problem: &Problem, method: Method, limits: &Limits) -> Result<Program> {
     let mut tape = Tape::new();
-    let x = tape.external("x", Shape::new(inputs, rows.min(h), w), Role::Workspace);
-    let y = match direction {
-        Direction::Forward => {
-            let w = tape.external("w", weights_shape(inputs, outputs), Role::Weights);
-            let b = tape.external("b", Shape::row(outputs), Role::Weights);
-            // As a step has it.
-            tape.record(Conv { relu: true, mask: true }, &[x, w, b], "trial")?
-        }
-        Direction::Backward => {
-            let w = tape.external("w", weights_shape(outputs, inputs), Role::Weights);
-            tape.record(ConvBackward { epilogue: Epilogue::default() }, &[x, w], "trial")?
-        }
-    };
-    tape.keep(y);
+    if let Some(variants) = Variants::of(problem.op) {
+        let Trial { op, inputs, weights } = (variants.trial)(problem);
+        let inputs = inputs.into_iter().map(|shape| (shape, Role::Workspace));
+        let weights = weights.into_iter().map(|shape| (shape, Role::Weights));
+        let external = |(index, (shape, role))| tape.external(format!("input.{index}"), shape, role);
+        let reads: Vec<_> = inputs.chain(weights).enumerate().map(external).collect();
+        let output = tape.push(op, &reads, "trial", Phase::Forward)?;
+        tape.keep(output);
+    }
     let mut limits = limits.clone();
-    limits.capabilities.choice = KernelChoice::Method(method);
+    limits.capabilities.request = MethodRequest::Method(method);
     plan(&tape, &limits)
 }
 
@@ -235,20 +230,20 @@ fn first_of_the_fastest(measured: &[(Method, f64)]) -> Option<Method> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, WINOGRAD_SUBGROUP};
 
     #[test]
     fn equal_times_go_to_the_usual_method() {
-        use Method::{DirectSubgroup, GemmTile, WinogradSubgroup};
         let fastest = |times: [f64; 3]| {
             first_of_the_fastest(&[
-                (WinogradSubgroup, times[0]),
-                (DirectSubgroup, times[1]),
-                (GemmTile, times[2]),
+                (WINOGRAD_SUBGROUP, times[0]),
+                (DIRECT_SUBGROUP, times[1]),
+                (GEMM_TILE, times[2]),
             ])
         };
-        assert_eq!(fastest([1.02, 1.0, 3.0]), Some(WinogradSubgroup));
-        assert_eq!(fastest([1.04, 1.0, 3.0]), Some(DirectSubgroup));
-        assert_eq!(fastest([1.04, 1.02, 1.0]), Some(DirectSubgroup));
+        assert_eq!(fastest([1.02, 1.0, 3.0]), Some(WINOGRAD_SUBGROUP));
+        assert_eq!(fastest([1.04, 1.0, 3.0]), Some(DIRECT_SUBGROUP));
+        assert_eq!(fastest([1.04, 1.02, 1.0]), Some(DIRECT_SUBGROUP));
         assert_eq!(first_of_the_fastest(&[]), None);
     }
 }

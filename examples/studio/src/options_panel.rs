@@ -7,8 +7,8 @@ use eframe::egui::{
     SliderClamping, ThemePreference, Ui, Widget, emath::Numeric,
 };
 use impasto::OptionName;
-use impasto::ops::conv::{Algorithm, Method};
-use impasto::ops::{KernelChoice, Precision};
+use impasto::ops::conv::methods::METHODS;
+use impasto::ops::{Algorithm, MethodRequest, Precision};
 
 use crate::app::Action;
 use crate::labels::label;
@@ -379,21 +379,21 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
     });
 }
 
-fn kernels(ui: &mut Ui, choice: &mut KernelChoice) {
+fn kernels(ui: &mut Ui, choice: &mut MethodRequest) {
     let text = match *choice {
-        KernelChoice::Auto => "automatic",
-        KernelChoice::Algorithm(algorithm) => algorithm.name(),
-        KernelChoice::Method(method) => method.name(),
+        MethodRequest::Auto => "automatic",
+        MethodRequest::Algorithm(algorithm) => algorithm.name(),
+        MethodRequest::Method(method) => method.name,
     };
     ComboBox::from_id_salt("kernels").selected_text(text).show_ui(ui, |ui| {
-        ui.selectable_value(choice, KernelChoice::Auto, "automatic");
+        ui.selectable_value(choice, MethodRequest::Auto, "automatic");
         ui.label(RichText::new("algorithms").weak());
         for (name, algorithm) in Algorithm::ALL {
-            ui.selectable_value(choice, KernelChoice::Algorithm(algorithm), name);
+            ui.selectable_value(choice, MethodRequest::Algorithm(algorithm), name);
         }
         ui.label(RichText::new("single methods").weak());
-        for method in Method::ALL {
-            ui.selectable_value(choice, KernelChoice::Method(method), method.name());
+        for method in METHODS {
+            ui.selectable_value(choice, MethodRequest::Method(method), method.name);
         }
     });
 }

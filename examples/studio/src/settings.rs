@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use impasto::OptionName;
 use impasto::nn::{Convolution, PoolKind, vgg19};
-use impasto::ops::{KernelChoice, Precision};
+use impasto::ops::{MethodRequest, Precision};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{EngineOptions, Init, Options, Preset, StyleLayer};
 
@@ -38,7 +38,7 @@ pub struct StyleChoice {
 /// What is asked of the engine, which is made anew for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    pub kernels: KernelChoice,
+    pub kernels: MethodRequest,
     pub precision: Precision,
     pub low_memory: bool,
     /// Most memory of a painting in MiB; `None`: what the driver gives.
@@ -265,7 +265,7 @@ impl Settings {
 impl EngineSettings {
     /// What the library takes unless it is asked for something else.
     const USUAL: Self = Self {
-        kernels: KernelChoice::Auto,
+        kernels: MethodRequest::Auto,
         precision: Precision::F32,
         low_memory: false,
         memory_limit: None,

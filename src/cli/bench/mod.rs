@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use impasto::gpu::Gpu;
 use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
-use impasto::ops::conv::Choices;
+use impasto::ops::{MethodTable, conv};
 use impasto::picture::{Extent, Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 
@@ -235,14 +235,20 @@ async fn step(engine: &Engine, size: Extent) -> Result<Step> {
         seconds.remove(0);
     }
     let step = Step::new(size, Seconds::of(seconds).median);
-    Ok(Step { methods: methods(&transfer.program().convolutions()), ..step })
+    Ok(Step { methods: methods(&transfer.program().methods()), ..step })
 }
 
-/// The methods of a step's convolutions, each with how often it was the fastest.
-fn methods(choices: &Choices) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for method in choices.0.values() {
-        *counts.entry(method.name()).or_default() += 1;
+/// The methods of a step, each with how often it was the fastest; those of other ops than convolutions with the op.
+fn methods(table: &MethodTable) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for method in table.0.values() {
+        let is_of_a_convolution = method.op == conv::VARIANTS.op;
+        let name = if is_of_a_convolution {
+            method.name.to_owned()
+        } else {
+            format!("{} {}", method.op, method.name)
+        };
+        *counts.entry(name).or_default() += 1;
     }
     counts.iter().map(|(name, count)| format!("{name} of {count}")).collect::<Vec<_>>().join(", ")
 }

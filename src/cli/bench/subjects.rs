@@ -7,9 +7,8 @@ use impasto::cases::{Case, Dimensions};
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
 use impasto::nn::{Network, PoolKind, vgg19};
-use impasto::ops::conv::Method;
 use impasto::ops::preprocess::{Postprocess, Preprocess};
-use impasto::ops::{KernelChoice, Shape};
+use impasto::ops::{Algorithm, MethodRequest, Shape, VARIANTS};
 use impasto::picture::Extent;
 use impasto::transfer::{Options, Preset, record_step};
 
@@ -68,12 +67,13 @@ impl Trial {
 
 /// Every way in which this device can run an op; `naive`: plain loops as well.
 fn variants(limits: &Limits, naive: bool) -> Vec<Limits> {
-    let methods = Method::ALL.into_iter().filter(|method| naive || *method != Method::Naive);
-    let choices = [KernelChoice::Auto].into_iter().chain(methods.map(KernelChoice::Method));
-    let mut variants: Vec<Limits> = choices
-        .map(|choice| {
+    let methods = VARIANTS.iter().flat_map(|variants| variants.methods.iter().copied());
+    let methods = methods.filter(|method| naive || method.algorithm != Algorithm::Naive);
+    let requests = [MethodRequest::Auto].into_iter().chain(methods.map(MethodRequest::Method));
+    let mut variants: Vec<Limits> = requests
+        .map(|request| {
             let mut limits = limits.clone();
-            limits.capabilities.choice = choice;
+            limits.capabilities.request = request;
             limits
         })
         .collect();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use impasto::gpu::{Gpu, Kernel};
 use impasto::graph::Limits;
 use impasto::nn::{PoolKind, vgg19};
-use impasto::ops::{Capabilities, DeviceClass, KERNELS};
+use impasto::ops::{Capabilities, DeviceClass, KERNELS, conv};
 use impasto::transfer::{Options, Preset, plan_transfer};
 use serde::Serialize;
 
@@ -57,10 +57,12 @@ impl Variants {
         match plan_transfer(&network, &Options::preset(Preset::Course), SIZE, SIZE, [0.0; 3], &limits) {
             Ok(plan) => {
                 for dispatch in &plan.step.program.dispatches {
-                    if let Some((layer, method)) = dispatch.convolution {
-                        let direction = format!("{:?}", layer.direction).to_lowercase();
+                    if let Some((problem, method)) = dispatch.choice
+                        && problem.op == conv::VARIANTS.op
+                    {
+                        let direction = format!("{:?}", problem.direction).to_lowercase();
                         let name = format!("{} {direction}", dispatch.layer);
-                        variants.convolutions.insert(name, method.name());
+                        variants.convolutions.insert(name, method.name);
                     }
                     if !variants.kernels.contains(&dispatch.kernel.name) {
                         variants.kernels.push(dispatch.kernel.name);

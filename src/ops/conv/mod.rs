@@ -1,92 +1,54 @@
-//! Convolution 3×3, stride 1, zero padding 1, with bias; forward and backward with respect to the data (the
-//! weights are frozen).
+//! Convolution with bias, in one to three dimensions and any geometry; forward and backward with respect to the data (the
+//! weights are frozen). The methods for the usual geometry, 3×3 with stride 1 and zero padding 1, are in [`methods`].
 //!
-//! Backward-data is itself a forward convolution with the flipped and transposed kernel, so the GEMM kernels
-//! serve both directions and differ only in the [`super::Form`] of the weights and in the epilogue flags.
+//! Backward-data of such a convolution is itself a forward convolution with the flipped and transposed kernel, so the
+//! GEMM kernels serve both directions and differ only in the [`super::Form`] of the weights and in the epilogue flags.
 
 use std::sync::Arc;
 
-use super::pool::{Pool, PoolKind};
+use super::choose::Trial;
+use super::pool::{Pool, PoolBackward, PoolKind};
 use super::relu::{Relu, lower_mask, mask_shape, whole_mask};
-use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes};
+use super::{
+    Capabilities, Direction, Epilogue, Io, Lowered, Op, Operand, Problem, Rule, Shape, Variants, Wire,
+    expect_shapes, unfit_shapes,
+};
 use crate::error::Result;
-use crate::gpu::params;
 
-mod arrange;
-mod choose;
+pub(super) mod arrange;
 pub mod gemm;
+mod geometry;
+pub mod methods;
 mod pooled;
+pub(crate) mod tiling;
 pub(crate) mod winograd;
 
-pub use arrange::{arrange, arranged_elements};
-use choose::Tiling;
-pub use choose::{Algorithm, Choice, Choices, Direction, Layer, Method, choose};
+pub use arrange::{TILED, TILED_TRANSPOSED};
+pub use geometry::{ConvGeometry, Padding, PaddingMode};
 pub use pooled::{ConvPool, ConvPoolBackward};
+use tiling::Summed;
 use winograd::Winograd;
+pub use winograd::{WINOGRAD, WINOGRAD_HALF};
 
-params! {
-    /// Uniforms of every convolution kernel. The input piece holds `in_count` channels from `in_first` on, of
-    /// `in_total`; the output piece `out_count` from `out_first` on. Arranged weights have
-    /// `out_padded` outputs.
-    ConvParams {
-        h: u32,
-        w: u32,
-        in_first: u32,
-        in_count: u32,
-        in_total: u32,
-        out_first: u32,
-        out_count: u32,
-        out_total: u32,
-        out_padded: u32,
-        pixel_groups: u32,
-        flags: u32,
-    }
-}
-
-super::kernels! {
-    folder: "conv";
-    conv_forward_naive(ConvParams) { workgroup: 64, bindings: [read x, read w, read b, read gate, write y] }
-    conv_forward_direct(ConvParams) {
-        workgroup: 64,
-        bindings: [read x, read w, read b, read gate, write y],
-        tile: [CHANNELS = 3, PIXELS = 4],
-    }
-    conv_gemm_tile(ConvParams) {
-        workgroup: 64,
-        bindings: [read x, read w, read b, read gate, write y],
-        tile: [BLOCK = 32, RUN = crate::ops::TILE],
-    }
-    conv_gemm_tile8(ConvParams) {
-        workgroup: 64,
-        bindings: [read x, read w, read b, read gate, write y],
-        tile: [BLOCK = 64, RUN = crate::ops::TILE],
-    }
-    conv_gemm_subgroup(ConvParams) {
-        workgroup: 32,
-        subgroup: (8, 8),
-        bindings: [read x, read w, read b, read gate, write y],
-        tile: [PIXELS = 8, OUTPUTS = crate::ops::TILE],
-    }
-    conv_backward_naive(ConvParams) { workgroup: 64, bindings: [read dy, read w, read gate, write d_x] }
-    conv_backward_direct(ConvParams) {
-        workgroup: 64,
-        bindings: [read dy, read w, read gate, write d_x],
-        tile: [CHANNELS = 3, PIXELS = 4],
-    }
-}
+/// Convolutions and their gradients by several methods.
+pub static VARIANTS: Variants = Variants {
+    op: methods::OP,
+    methods: &methods::METHODS,
+    naive: methods::NAIVE,
+    usual: methods::usual,
+    fits: methods::fits,
+    trial,
+};
 
 /// Most input channels of a convolution that is done again rather than kept.
 const PICTURE_CHANNELS: u32 = 3;
 
-/// Elements of the weights of a convolution, (out, in, 3, 3) whatever their arrangement.
-pub fn weights_shape(input_channels: u32, output_channels: u32) -> Shape {
-    Shape::new(output_channels, input_channels, 9)
-}
-
-/// y = w ∗ x + b, with ReLU when merged. Inputs x (C_in, H, W), w (C_out, C_in, 9), b (1, 1, C_out); output
-/// (C_out, H, W), and the ReLU's mask where asked for.
-#[derive(Debug, Default)]
+/// y = w ∗ x + b, with ReLU when merged. Inputs x (C_in, D, H, W), w (C_out, C_in / groups, taps), b (1, 1, C_out);
+/// output (C_out, D', H', W'), and the ReLU's mask where asked for.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Conv {
+    /// Which inputs an output is made of.
+    pub geometry: ConvGeometry,
     /// Whether ReLU follows in the same kernel.
     pub relu: bool,
     /// Whether the ReLU's mask is made, too.
@@ -99,30 +61,35 @@ impl Op for Conv {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() == 3
-            && inputs[1] == weights_shape(inputs[0].c, inputs[1].c)
-            && inputs[2] == Shape::row(inputs[1].c);
-        expect_shapes(self.name(), fits, "x C×H×W, weights K×C×9, bias 1×1×K", inputs)?;
-        Ok(Shape { c: inputs[1].c, ..inputs[0] })
+        let rule = "x C×H×W, weights K×(C/groups)×taps, bias 1×1×K";
+        let &[x, weights, bias] = inputs else {
+            return Err(unfit_shapes(self.name(), rule, inputs));
+        };
+        let y = self.geometry.output_shape(self.name(), x, weights.c)?;
+        let fits = weights == self.geometry.weights_shape(x.c, weights.c) && bias == Shape::row(weights.c);
+        expect_shapes(self.name(), fits, rule, inputs)?;
+        Ok(y)
     }
 
-    fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
-        let op = ConvBackward { epilogue: Epilogue::default() };
-        (input == 0 && !self.relu).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
+    fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
+        let reaches = input == 0 && !self.relu;
+        let x = *shapes.first().filter(|_| reaches)?;
+        let op = ConvBackward { geometry: self.geometry, x, epilogue: Epilogue::default() };
+        Some(Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
     }
 
     fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        let y = Shape { c: inputs[1].c, ..inputs[0] };
-        self.mask.then(|| mask_shape(y)).into_iter().collect()
+        let y = self.output_shape(inputs).ok().filter(|_| self.mask);
+        y.map(mask_shape).into_iter().collect()
     }
 
     fn fuse(&self, next: &dyn Op, _slot: usize) -> Option<Arc<dyn Op>> {
         if let (false, Some(relu)) = (self.relu, next.downcast::<Relu>()) {
-            return Some(Arc::new(Self { relu: true, mask: relu.mask }));
+            return Some(Arc::new(Self { relu: true, mask: relu.mask, ..*self }));
         }
         // The merged op takes the mean.
         let is_pooled = self.relu && next.downcast::<Pool>().is_some_and(|pool| pool.kind == PoolKind::Mean);
-        is_pooled.then(|| Arc::new(ConvPool { conv: Self { ..*self } }) as _)
+        is_pooled.then(|| Arc::new(ConvPool { conv: *self }) as _)
     }
 
     /// From a picture's few channels: 0.2 % of a step's work at VGG's first layer, whose output has twenty times the
@@ -133,39 +100,47 @@ impl Op for Conv {
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let finish = Epilogue::BIAS | if self.relu { Epilogue::RELU } else { 0 };
-        let layer = layer(Direction::Forward, io.inputs[0].shape.c, io.output().shape);
-        let method = choose(layer, capabilities);
-        let convolution = Some((layer, method));
-        let Some(tiling) = Tiling::of(method, Direction::Forward) else {
-            let mask = if self.mask { whole_mask(io)? } else { Operand::Unused };
-            let operands = [Operand::input(2, 0), Operand::Unused, mask];
-            return Ok(winograd(method, Direction::Forward, (io, 1, io.output().shape), finish, operands)
-                .lower(capabilities));
-        };
-        let mut dispatches = pieces(io, |index, count, x_piece, y_piece, params| {
-            let params = ConvParams {
-                flags: Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 },
-                ..params
+        let (x, y) = (&io.inputs[0], io.output());
+        let problem = problem(&self.geometry, Direction::Forward, x.shape, y.shape.c);
+        let method = VARIANTS.choose(&problem, capabilities);
+        let choice = Some((problem, method));
+        let Some(tiling) = methods::tiling(method, &problem) else {
+            let winograd = Winograd {
+                products: methods::products_kernel(method, Direction::Forward, capabilities.precision),
+                direction: Direction::Forward,
+                x,
+                unpool: None,
+                y,
+                weights: 1,
+                weights_shape: io.inputs[1].shape,
+                plane: y.shape,
+                flags: finish,
+                bias: Operand::input(2, 0),
+                gate: Operand::Unused,
+                mask: if self.mask { whole_mask(io)? } else { Operand::Unused },
             };
-            let operands = vec![
-                Operand::input(0, x_piece),
-                Operand::Input { index: 1, piece: 0, form: tiling.form },
-                Operand::input(2, 0),
-                Operand::Unused,
-                Operand::output(y_piece),
-            ];
-            tiling.dispatch(params, operands)
+            return Ok(Lowered { choice, ..winograd.lower(capabilities) });
+        };
+        let sum =
+            Summed { io, geometry: &self.geometry, x, y, bias: Operand::input(2, 0), gate: Operand::Unused };
+        let mut dispatches = tiling.dispatches(&sum, |index, count| {
+            Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 }
         });
         if self.mask {
             dispatches.extend(lower_mask(io)?);
         }
-        Ok(Lowered { dispatches, convolution, ..Lowered::default() })
+        Ok(Lowered { dispatches, choice, ..Lowered::default() })
     }
 }
 
-/// dx = flipped, transposed w ∗ dy. Inputs dy (C_out, H, W), w (C_out, C_in, 9); output (C_in, H, W).
-#[derive(Debug)]
+/// dx = the transpose of [`Conv`] applied to dy. Inputs dy (C_out, D', H', W'), w (C_out, C_in / groups, taps); output
+/// (C_in, D, H, W).
+#[derive(Clone, Copy, Debug)]
 pub struct ConvBackward {
+    /// The convolution's.
+    pub geometry: ConvGeometry,
+    /// Shape of x: where the stride is not 1, several have an output of the shape of dy.
+    pub x: Shape,
     /// Merged work.
     pub epilogue: Epilogue,
 }
@@ -176,13 +151,26 @@ impl Op for ConvBackward {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() >= 2 && inputs[1] == weights_shape(inputs[1].h, inputs[0].c);
-        expect_shapes(self.name(), fits, "dy K×H×W and weights K×C×9", inputs)?;
-        Ok(Shape { c: inputs[1].h, ..inputs[0] })
+        let rule = "dy K×H'×W' of the output's shape and weights K×(C/groups)×taps";
+        let &[dy, weights, ..] = inputs else {
+            return Err(unfit_shapes(self.name(), rule, inputs));
+        };
+        let fits = dy == self.geometry.output_shape(self.name(), self.x, dy.c)?
+            && weights == self.geometry.weights_shape(self.x.c, dy.c);
+        expect_shapes(self.name(), fits, rule, inputs)?;
+        Ok(self.x)
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
+    }
+
+    fn fuse_after(&self, previous: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        let pool = previous.downcast::<PoolBackward>().filter(|_| slot == 0)?;
+        let is_gated = pool.epilogue == Epilogue { gate: true, ..Epilogue::default() };
+        // The merged op takes the mean, after a convolution with its ReLU.
+        (is_gated && pool.kind == PoolKind::Mean)
+            .then(|| Arc::new(ConvPoolBackward { pooled: pool.x, conv: *self }) as _)
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -190,85 +178,64 @@ impl Op for ConvBackward {
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let layer = layer(Direction::Backward, io.inputs[0].shape.c, io.output().shape);
-        let method = choose(layer, capabilities);
-        let convolution = Some((layer, method));
+        let (dy, dx) = (&io.inputs[0], io.output());
+        let problem = problem(&self.geometry, Direction::Backward, dx.shape, dy.shape.c);
+        let method = VARIANTS.choose(&problem, capabilities);
+        let choice = Some((problem, method));
         let gate = self.epilogue.gate_operand(2, io)?;
-        let Some(tiling) = Tiling::of(method, Direction::Backward) else {
-            let operands = [Operand::Unused, gate, Operand::Unused];
-            let flags = self.epilogue.flags(0, 1);
-            return Ok(winograd(method, Direction::Backward, (io, 1, io.output().shape), flags, operands)
-                .lower(capabilities));
+        let Some(tiling) = methods::tiling(method, &problem) else {
+            let winograd = Winograd {
+                products: methods::products_kernel(method, Direction::Backward, capabilities.precision),
+                direction: Direction::Backward,
+                x: dy,
+                unpool: None,
+                y: dx,
+                weights: 1,
+                weights_shape: io.inputs[1].shape,
+                plane: dx.shape,
+                flags: self.epilogue.flags(0, 1),
+                bias: Operand::Unused,
+                gate,
+                mask: Operand::Unused,
+            };
+            return Ok(Lowered { choice, ..winograd.lower(capabilities) });
         };
-        let dispatches = pieces(io, |index, count, dy_piece, dx_piece, params| {
-            let params = ConvParams { flags: self.epilogue.flags(index, count), ..params };
-            let dy = Operand::input(0, dy_piece);
-            let w = Operand::Input { index: 1, piece: 0, form: tiling.form };
-            let dx = Operand::output(dx_piece);
-            let operands = if tiling.kernel.bindings.len() == 5 {
-                vec![dy, w, Operand::Unused, gate, dx]
-            } else {
-                vec![dy, w, gate, dx]
-            };
-            tiling.dispatch(params, operands)
-        });
-        Ok(Lowered { dispatches, convolution, ..Lowered::default() })
+        let sum = Summed { io, geometry: &self.geometry, x: dx, y: dy, bias: Operand::Unused, gate };
+        let dispatches = tiling.dispatches(&sum, |index, count| self.epilogue.flags(index, count));
+        Ok(Lowered { dispatches, choice, ..Lowered::default() })
     }
 }
 
-/// What the choice of a method depends on: a convolution from `inputs` channels to `output`.
-fn layer(direction: Direction, inputs: u32, output: Shape) -> Layer {
-    Layer { direction, inputs, outputs: output.c, h: output.h, w: output.w }
+/// What the choice of a method depends on, for a convolution from `x` to `outputs` channels.
+fn problem(geometry: &ConvGeometry, direction: Direction, x: Shape, outputs: u32) -> Problem {
+    let Shape { c, d, h, w } = x;
+    let (inputs, outputs) = match direction {
+        Direction::Forward => (c, outputs),
+        Direction::Backward => (outputs, c),
+    };
+    Problem { op: methods::OP, direction, inputs, outputs, d, h, w, geometry: Some(*geometry) }
 }
 
-/// A convolution by Winograd, with the input that the weights are and the plane of the convolution; `operands` are
-/// bias, gate and mask.
-fn winograd<'a>(
-    method: Method,
-    direction: Direction,
-    (io, weights, plane): (&'a Io<'_>, usize, Shape),
-    flags: u32,
-    [bias, gate, mask]: [Operand; 3],
-) -> Winograd<'a> {
-    Winograd {
-        method,
-        x: &io.inputs[0],
-        y: io.output(),
-        unpool: None,
-        weights: (io.inputs[weights].shape, weights),
-        plane,
-        direction,
-        flags,
-        bias,
-        gate,
-        mask,
-    }
-}
-
-/// One dispatch for each output piece and each input piece: the first begins the sum, the others add to it.
-fn pieces(
-    io: &Io<'_>,
-    dispatch: impl Fn(usize, usize, usize, usize, ConvParams) -> Dispatch,
-) -> Vec<Dispatch> {
-    let (x, y) = (&io.inputs[0], io.output());
-    let mut dispatches = Vec::new();
-    for (y_piece, out) in y.pieces.iter().enumerate() {
-        for (x_piece, input) in x.pieces.iter().enumerate() {
-            let params = ConvParams {
-                h: y.shape.h,
-                w: y.shape.w,
-                in_first: input.start,
-                in_count: input.end - input.start,
-                in_total: x.shape.c,
-                out_first: out.start,
-                out_count: out.end - out.start,
-                out_total: y.shape.c,
-                out_padded: arrange::padded(y.shape.c),
-                pixel_groups: 0,
-                flags: 0,
-            };
-            dispatches.push(dispatch(x_piece, x.pieces.len(), x_piece, y_piece, params));
+/// What stands for a problem while its methods are timed: forward as a step has it.
+fn trial(problem: &Problem) -> Trial {
+    let &Problem { direction, inputs, outputs, d, h, w, geometry, .. } = problem;
+    let geometry = geometry.unwrap_or_default();
+    let x = |channels| Shape::volume(channels, d, h, w);
+    match direction {
+        Direction::Forward => Trial {
+            op: Arc::new(Conv { geometry, relu: true, mask: true }),
+            inputs: vec![x(inputs)],
+            weights: vec![geometry.weights_shape(inputs, outputs), Shape::row(outputs)],
+        },
+        Direction::Backward => {
+            let op = ConvBackward { geometry, x: x(outputs), epilogue: Epilogue::default() };
+            // Where the geometry does not fit, planning the trial says so.
+            let dy = geometry.output_shape(op.name(), op.x, inputs).unwrap_or(x(inputs));
+            Trial {
+                op: Arc::new(op),
+                inputs: vec![dy],
+                weights: vec![geometry.weights_shape(outputs, inputs)],
+            }
         }
     }
-    dispatches
 }

@@ -1,17 +1,17 @@
-//! A convolution merged with the average pool behind it, and the gradient through both: what lies between them is
+//! A convolution merged with the average pool that follows, and the gradient through both: what lies between them is
 //! the largest tensor of its block, and where Winograd does the convolution it never is in memory.
 
 use std::sync::Arc;
 
-use super::choose::{Direction, Tiling, choose};
-use super::{Conv, ConvBackward, layer, winograd};
+use super::winograd::Winograd;
+use super::{Conv, ConvBackward, VARIANTS, methods, problem};
 use crate::error::Result;
 use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::{expect_whole_mask, whole_mask};
-use crate::ops::{Capabilities, Epilogue, Io, Layout, Lowered, Op, Operand, Shape};
+use crate::ops::{Algorithm, Capabilities, Direction, Epilogue, Io, Layout, Lowered, Op, Operand, Shape};
 
-/// y = pool(relu(w ∗ x + b)). Inputs x (C_in, H, W), w (C_out, C_in, 9), b (1, 1, C_out); output (C_out, ⌈H/2⌉,
-/// ⌈W/2⌉), and the ReLU's mask where asked for.
+/// y = pool(relu(w ∗ x + b)). Inputs as those of [`Conv`], whose output is (C_out, H, W); output (C_out, ⌈H/2⌉, ⌈W/2⌉),
+/// and the ReLU's mask where asked for.
 #[derive(Debug)]
 pub struct ConvPool {
     /// The convolution, with its ReLU.
@@ -34,12 +34,24 @@ impl Op for ConvPool {
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let shapes: Vec<Shape> = io.inputs.iter().map(|input| input.shape).collect();
         let y = self.conv.output_shape(&shapes)?;
-        let method = choose(layer(Direction::Forward, shapes[0].c, y), capabilities);
-        if Tiling::of(method, Direction::Forward).is_none() {
-            let mask = if self.conv.mask { whole_mask(io)? } else { Operand::Unused };
-            let operands = [Operand::input(2, 0), Operand::Unused, mask];
-            let flags = Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL;
-            return Ok(winograd(method, Direction::Forward, (io, 1, y), flags, operands).lower(capabilities));
+        let problem = problem(&self.conv.geometry, Direction::Forward, shapes[0], y.c);
+        let method = VARIANTS.choose(&problem, capabilities);
+        if method.algorithm == Algorithm::Winograd {
+            let winograd = Winograd {
+                products: methods::products_kernel(method, Direction::Forward, capabilities.precision),
+                direction: Direction::Forward,
+                x: &io.inputs[0],
+                unpool: None,
+                y: io.output(),
+                weights: 1,
+                weights_shape: shapes[1],
+                plane: y,
+                flags: Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL,
+                bias: Operand::input(2, 0),
+                gate: Operand::Unused,
+                mask: if self.conv.mask { whole_mask(io)? } else { Operand::Unused },
+            };
+            return Ok(Lowered { choice: Some((problem, method)), ..winograd.lower(capabilities) });
         }
         let between = [Layout::new(y, capabilities.max_binding_bytes)?];
         let outputs: Vec<Layout> = between.iter().chain(&io.outputs[1..]).cloned().collect();
@@ -49,14 +61,15 @@ impl Op for ConvPool {
     }
 }
 
-/// dx of [`ConvPool`] without the ReLU's mask of x: dx = flipped, transposed w ∗ gate(unpool(dy)). Inputs dy (C_out,
-/// ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, w (C_out, C_in, 9); output (C_in, H, W).
+/// dx of [`ConvPool`] without the ReLU's mask of x: the transpose of the convolution applied to gate(unpool(dy)). Inputs
+/// dy (C_out, ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, and the weights as [`ConvBackward`] reads them; output that of
+/// [`ConvBackward`].
 #[derive(Debug)]
 pub struct ConvPoolBackward {
     /// Shape of what was pooled.
     pub pooled: Shape,
-    /// Merged work.
-    pub epilogue: Epilogue,
+    /// The gradient of the convolution, with the merged work.
+    pub conv: ConvBackward,
 }
 
 impl ConvPoolBackward {
@@ -66,10 +79,6 @@ impl ConvPoolBackward {
     fn unpool(&self) -> PoolBackward {
         let epilogue = Epilogue { gate: true, ..Epilogue::default() };
         PoolBackward { kind: PoolKind::Mean, x: self.pooled, epilogue }
-    }
-
-    fn conv(&self) -> ConvBackward {
-        ConvBackward { epilogue: self.epilogue }
     }
 }
 
@@ -81,33 +90,44 @@ impl Op for ConvPoolBackward {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let dy = self.unpool().output_shape(&inputs[..2.min(inputs.len())])?;
         let rest = inputs.get(2..).unwrap_or_default();
-        self.conv().output_shape(&[&[dy], rest].concat())
+        self.conv.output_shape(&[&[dy], rest].concat())
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
+        let epilogue = self.conv.epilogue.absorb(next, slot)?;
+        Some(Arc::new(Self { conv: ConvBackward { epilogue, ..self.conv }, ..*self }))
     }
 
     fn in_place(&self) -> Option<usize> {
-        self.epilogue.in_place(Self::OWN)
+        self.conv.epilogue.in_place(Self::OWN)
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
-        let dx = io.output().shape;
-        let method = choose(layer(Direction::Backward, self.pooled.c, dx), capabilities);
-        if Tiling::of(method, Direction::Backward).is_none() {
+        let problem = problem(&self.conv.geometry, Direction::Backward, io.output().shape, self.pooled.c);
+        let method = VARIANTS.choose(&problem, capabilities);
+        if method.algorithm == Algorithm::Winograd {
             expect_whole_mask(&io.inputs[1])?;
-            let operands = [Operand::Unused, self.epilogue.gate_operand(Self::OWN, io)?, Operand::Unused];
-            let flags = self.epilogue.flags(0, 1);
-            let mut conv = winograd(method, Direction::Backward, (io, 2, dx), flags, operands);
-            conv.unpool = Some(Operand::input(1, 0));
-            return Ok(conv.lower(capabilities));
+            let winograd = Winograd {
+                products: methods::products_kernel(method, Direction::Backward, capabilities.precision),
+                direction: Direction::Backward,
+                x: &io.inputs[0],
+                unpool: Some(Operand::input(1, 0)),
+                y: io.output(),
+                weights: 2,
+                weights_shape: io.inputs[2].shape,
+                plane: io.output().shape,
+                flags: self.conv.epilogue.flags(0, 1),
+                bias: Operand::Unused,
+                gate: self.conv.epilogue.gate_operand(Self::OWN, io)?,
+                mask: Operand::Unused,
+            };
+            return Ok(Lowered { choice: Some((problem, method)), ..winograd.lower(capabilities) });
         }
         let between = Layout::new(self.pooled, capabilities.max_binding_bytes)?;
         let own = std::slice::from_ref(&between);
         let unpool = self.unpool().lower(&Io { inputs: &io.inputs[..2], outputs: own }, capabilities)?;
         let inputs: Vec<Layout> = own.iter().chain(&io.inputs[2..]).cloned().collect();
-        let conv = self.conv().lower(&Io { inputs: &inputs, outputs: io.outputs }, capabilities)?;
+        let conv = self.conv.lower(&Io { inputs: &inputs, outputs: io.outputs }, capabilities)?;
         Ok(sequence(unpool, conv, &between, 2))
     }
 }
@@ -137,7 +157,7 @@ fn sequence(first: Lowered, next: Lowered, between: &Layout, inputs: usize) -> L
         }
         dispatches.push(dispatch);
     }
-    // Of the two, one is a convolution.
-    let convolution = first.convolution.or(next.convolution);
-    Lowered { scratch, dispatches, convolution }
+    // Of the two, only the convolution has several methods.
+    let choice = first.choice.or(next.choice);
+    Lowered { scratch, dispatches, choice }
 }

@@ -5,11 +5,15 @@
 //! bias, ReLU, mask and gate. Between them lie v and m, 2¼ times as large as the tensors; bands of tile rows keep them
 //! in a workspace of a fixed size.
 
-use super::choose::{Direction, Layer, Method};
+use std::ops::Range;
+
+use half::f16;
+
 use super::gemm::{COMPONENTS, WinogradGemm};
-use super::{layer, weights_shape};
-use crate::gpu::params;
-use crate::ops::{Capabilities, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Precision, Shape};
+use crate::gpu::{Kernel, params};
+use crate::ops::{
+    Capabilities, Direction, Dispatch, Epilogue, Form, Layout, Lowered, Operand, Precision, Problem, Shape,
+};
 
 params! {
     /// Uniforms of the input transform: the piece holds `count` channels of `channels`, from `first` on.
@@ -90,13 +94,35 @@ const G: [[f64; 3]; 6] = [
     [0.0, 0.0, 1.0],
 ];
 
+/// Transformed weights, (36, out / 32, in, 32), padded to whole blocks of 32 outputs. Serves both directions.
+pub const WINOGRAD: Form = Form {
+    name: "winograd",
+    words: |shape| weights_elements(shape.h, shape.c),
+    arrange: |plain, shape| {
+        transform_weights(plain, shape.h, shape.c).iter().map(|value| value.to_bits()).collect()
+    },
+};
+
+/// The same in f16, rounded to the nearest: two in a word, the first in the lower half.
+pub const WINOGRAD_HALF: Form = Form {
+    name: "winograd-half",
+    words: |shape| weights_elements(shape.h, shape.c) / 2,
+    arrange: |plain, shape| halves(&transform_weights(plain, shape.h, shape.c)),
+};
+
+/// Pairs of numbers, each rounded to the nearest f16.
+fn halves(values: &[f32]) -> Vec<u32> {
+    let bits = |value: f32| u32::from(f16::from_f32(value).to_bits());
+    values.chunks_exact(2).map(|pair| bits(pair[0]) | bits(pair[1]) << 16).collect()
+}
+
 /// Elements of the transformed weights: (36, ⌈outputs/32⌉, inputs, 32).
-pub(super) fn weights_elements(inputs: u32, outputs: u32) -> u64 {
+fn weights_elements(inputs: u32, outputs: u32) -> u64 {
     u64::from(COMPONENTS) * u64::from(inputs) * u64::from(outputs.next_multiple_of(WEIGHTS_BLOCK))
 }
 
 /// Transforms `plain` weights (outputs, inputs, ky, kx) in f64.
-pub(super) fn transform_weights(plain: &[f32], inputs: u32, outputs: u32) -> Vec<f32> {
+fn transform_weights(plain: &[f32], inputs: u32, outputs: u32) -> Vec<f32> {
     let (block, blocks) = (WEIGHTS_BLOCK as usize, outputs.div_ceil(WEIGHTS_BLOCK) as usize);
     let mut u = vec![0.0; weights_elements(inputs, outputs) as usize];
     let inputs = inputs as usize;
@@ -117,12 +143,12 @@ pub(super) fn transform_weights(plain: &[f32], inputs: u32, outputs: u32) -> Vec
 }
 
 /// Whether the device can bind the weights and a row of tiles.
-pub(super) fn fits(layer: Layer, capabilities: &Capabilities) -> bool {
-    let widest = u64::from(layer.inputs.max(layer.outputs));
-    let row = 4 * u64::from(COMPONENTS) * widest * 4 * u64::from(stride4(layer.w.div_ceil(TILE)));
+pub(super) fn fits(problem: &Problem, capabilities: &Capabilities) -> bool {
+    let &Problem { inputs, outputs, w, .. } = problem;
+    let widest = u64::from(inputs.max(outputs));
+    let row = 4 * u64::from(COMPONENTS) * widest * 4 * u64::from(stride4(w.div_ceil(TILE)));
     // Either direction's weights: padding rounds up the layer's outputs, which may be `inputs` here.
-    let weights =
-        4 * weights_elements(layer.inputs, layer.outputs).max(weights_elements(layer.outputs, layer.inputs));
+    let weights = 4 * weights_elements(inputs, outputs).max(weights_elements(outputs, inputs));
     row.max(weights) <= capabilities.max_binding_bytes
 }
 
@@ -134,7 +160,8 @@ fn stride4(tiles: u32) -> u32 {
 
 /// A convolution, or the gradient of one, to be lowered.
 pub(super) struct Winograd<'a> {
-    pub(super) method: Method,
+    /// The kernel of the products.
+    pub(super) products: &'static Kernel,
     pub(super) direction: Direction,
     /// What is read: input 0.
     pub(super) x: &'a Layout,
@@ -142,9 +169,11 @@ pub(super) struct Winograd<'a> {
     pub(super) unpool: Option<Operand>,
     /// What is written: output 0.
     pub(super) y: &'a Layout,
-    /// Shape of the weights, and which input they are.
-    pub(super) weights: (Shape, usize),
-    /// Height and width of the convolution.
+    /// Which input the weights are.
+    pub(super) weights: usize,
+    /// Shape of the weights.
+    pub(super) weights_shape: Shape,
+    /// Height and width of the convolution: what is written may be pooled, what is read may be a pool's gradient.
     pub(super) plane: Shape,
     pub(super) flags: u32,
     pub(super) bias: Operand,
@@ -152,110 +181,138 @@ pub(super) struct Winograd<'a> {
     pub(super) mask: Operand,
 }
 
+/// Rows of tiles that go through the workspace together.
+struct Band {
+    first_row: u32,
+    /// Tiles of a row.
+    tiles_w: u32,
+    tiles: u32,
+    /// Vec4s between two rows of v and m.
+    stride4: u32,
+}
+
+impl Band {
+    fn rows(&self) -> u32 {
+        self.tiles / self.tiles_w
+    }
+}
+
+/// v and m.
+const V: Operand = Operand::Scratch { index: 0 };
+const M: Operand = Operand::Scratch { index: 1 };
+/// u, where the weights are transformed before each use.
+const U: Operand = Operand::Scratch { index: 2 };
+
 impl Winograd<'_> {
+    /// The dispatches with their workspaces; which method it is, the op says.
     pub(super) fn lower(&self, capabilities: &Capabilities) -> Lowered {
-        let (depth, outputs) = (self.x.shape.c, self.y.shape.c);
-        // Of the convolution: what is written may be pooled, what is read may be a pool's gradient.
-        let Shape { h, w, .. } = self.plane;
-        let (weights, weights_input) = self.weights;
-        let (tiles_w, tiles_h) = (w.div_ceil(TILE), h.div_ceil(TILE));
+        let (tiles_w, tiles_h) = (self.plane.w.div_ceil(TILE), self.plane.h.div_ceil(TILE));
         // Gradients are of unknown size, so their v stays in single precision.
         let half_weights = capabilities.precision == Precision::F16;
         let half_values = half_weights && self.direction == Direction::Forward;
-        let band = self.band(tiles_w, tiles_h, capabilities);
-        let rows = u64::from(COMPONENTS) * 4 * u64::from(stride4(band * tiles_w));
-        let values = rows * u64::from(depth);
+        let band_rows = self.band_rows(tiles_w, tiles_h, capabilities);
+        let row = u64::from(COMPONENTS) * 4 * u64::from(stride4(band_rows * tiles_w));
+        let values = row * u64::from(self.x.shape.c);
         let values_words = if half_values { values / 2 } else { values };
-        let mut scratch = vec![values_words, rows * u64::from(outputs)];
-        let (v, m) = (Operand::Scratch { index: 0 }, Operand::Scratch { index: 1 });
+        let mut scratch = vec![values_words, row * u64::from(self.y.shape.c)];
         let mut dispatches = Vec::new();
+        let form = if half_weights { WINOGRAD_HALF } else { WINOGRAD };
         let u = if capabilities.low_memory {
-            let elements = weights_elements(weights.h, weights.c);
-            scratch.push(if half_weights { elements / 2 } else { elements });
-            let u = Operand::Scratch { index: 2 };
-            dispatches.push(self.transform_weights(u, half_weights));
-            u
+            scratch.push((form.words)(self.weights_shape));
+            dispatches.push(self.transform_weights(half_weights));
+            U
         } else {
-            let form = if half_weights { Form::WinogradHalf } else { Form::Winograd };
-            Operand::Input { index: weights_input, piece: 0, form }
+            Operand::Input { index: self.weights, piece: 0, form }
         };
-        let gemm_kernel = if half_weights {
-            self.method.half_kernel(self.direction)
-        } else {
-            self.method.kernel(self.direction)
-        };
-        for first_row in (0..tiles_h).step_by(band as usize) {
-            let tile_rows = band.min(tiles_h - first_row);
-            let tiles = tile_rows * tiles_w;
-            let stride4 = stride4(tiles);
-            for (piece, channels) in self.x.pieces.iter().enumerate() {
-                let count = channels.end - channels.start;
-                let params = InputParams {
-                    h,
-                    w,
-                    channels: depth,
-                    first: channels.start,
-                    count,
-                    tiles_w,
-                    first_row,
-                    tiles,
-                    stride: 4 * stride4,
-                };
-                let x = Operand::input(0, piece);
-                let all = u64::from(count) * u64::from(tiles);
-                let (kernel, operands, threads) = match self.unpool {
-                    Some(gate) => (&kernels::winograd_input_unpooled, vec![x, gate, v], all),
-                    None if half_values => {
-                        // Two halves share a word, so a thread owns two tiles.
-                        let pairs = u64::from(count) * u64::from(tiles.div_ceil(2));
-                        (&kernels::winograd_input_half, vec![x, v], pairs)
-                    }
-                    None => (&kernels::winograd_input, vec![x, v], all),
-                };
-                let flops = 12 * TRANSFORM_FLOPS[0] * all;
-                let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
-                dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
-            }
-            let gemm = WinogradGemm {
-                depth,
-                outputs,
-                tiles4: tiles.div_ceil(4),
-                stride4,
-                weight_rows: weights.h,
-                weight_blocks: weights.c.div_ceil(WEIGHTS_BLOCK),
-                transposed: self.direction == Direction::Backward,
-            };
-            dispatches.push(gemm.dispatch(gemm_kernel, vec![u, v, m]));
-            for (piece, channels) in self.y.pieces.iter().enumerate() {
-                let count = channels.end - channels.start;
-                let pairs = tile_rows * tiles_w.div_ceil(2);
-                let mask = if self.mask == Operand::Unused { 0 } else { Epilogue::MASK };
-                let params = OutputParams {
-                    h,
-                    w,
-                    outputs,
-                    first: channels.start,
-                    count,
-                    tiles_w,
-                    first_row,
-                    pairs,
-                    stride: 4 * stride4,
-                    flags: self.flags | mask,
-                };
-                let kernel = &kernels::winograd_output;
-                let threads = u64::from(count) * u64::from(pairs);
-                let flops = 10 * TRANSFORM_FLOPS[1] * u64::from(count) * u64::from(tiles);
-                let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
-                let operands = vec![m, self.bias, self.gate, Operand::output(piece), self.mask];
-                dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));
-            }
+        for first_row in (0..tiles_h).step_by(band_rows as usize) {
+            let tiles = band_rows.min(tiles_h - first_row) * tiles_w;
+            let band = Band { first_row, tiles_w, tiles, stride4: stride4(tiles) };
+            dispatches.extend(self.transform_input(&band, half_values));
+            dispatches.push(self.multiply(&band, u));
+            dispatches.extend(self.transform_output(&band));
         }
-        let layer = layer(self.direction, depth, Shape { c: outputs, ..self.plane });
-        Lowered { scratch, dispatches, convolution: Some((layer, self.method)) }
+        Lowered { scratch, dispatches, ..Lowered::default() }
+    }
+
+    /// From x to v, one dispatch a piece of x.
+    fn transform_input(&self, band: &Band, half_values: bool) -> Vec<Dispatch> {
+        let pieces = self.x.pieces.iter().enumerate();
+        let dispatch = |(piece, channels): (usize, &Range<u32>)| {
+            let count = channels.end - channels.start;
+            let params = InputParams {
+                h: self.plane.h,
+                w: self.plane.w,
+                channels: self.x.shape.c,
+                first: channels.start,
+                count,
+                tiles_w: band.tiles_w,
+                first_row: band.first_row,
+                tiles: band.tiles,
+                stride: 4 * band.stride4,
+            };
+            let x = Operand::input(0, piece);
+            let all = u64::from(count) * u64::from(band.tiles);
+            let (kernel, operands, threads) = match self.unpool {
+                Some(gate) => (&kernels::winograd_input_unpooled, vec![x, gate, V], all),
+                None if half_values => {
+                    // Two halves share a word, so a thread owns two tiles.
+                    let pairs = u64::from(count) * u64::from(band.tiles.div_ceil(2));
+                    (&kernels::winograd_input_half, vec![x, V], pairs)
+                }
+                None => (&kernels::winograd_input, vec![x, V], all),
+            };
+            let flops = 12 * TRANSFORM_FLOPS[0] * all;
+            let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
+            Dispatch::new(kernel, params, operands, groups, flops)
+        };
+        pieces.map(dispatch).collect()
+    }
+
+    /// From v to m.
+    fn multiply(&self, band: &Band, u: Operand) -> Dispatch {
+        let gemm = WinogradGemm {
+            depth: self.x.shape.c,
+            outputs: self.y.shape.c,
+            tiles4: band.tiles.div_ceil(4),
+            stride4: band.stride4,
+            weight_rows: self.weights_shape.h,
+            weight_blocks: self.weights_shape.c.div_ceil(WEIGHTS_BLOCK),
+            transposed: self.direction == Direction::Backward,
+        };
+        gemm.dispatch(self.products, vec![u, V, M])
+    }
+
+    /// From m to y, one dispatch a piece of y.
+    fn transform_output(&self, band: &Band) -> Vec<Dispatch> {
+        let pieces = self.y.pieces.iter().enumerate();
+        let dispatch = |(piece, channels): (usize, &Range<u32>)| {
+            let count = channels.end - channels.start;
+            let pairs = band.rows() * band.tiles_w.div_ceil(2);
+            let mask = if self.mask == Operand::Unused { 0 } else { Epilogue::MASK };
+            let params = OutputParams {
+                h: self.plane.h,
+                w: self.plane.w,
+                outputs: self.y.shape.c,
+                first: channels.start,
+                count,
+                tiles_w: band.tiles_w,
+                first_row: band.first_row,
+                pairs,
+                stride: 4 * band.stride4,
+                flags: self.flags | mask,
+            };
+            let kernel = &kernels::winograd_output;
+            let threads = u64::from(count) * u64::from(pairs);
+            let flops = 10 * TRANSFORM_FLOPS[1] * u64::from(count) * u64::from(band.tiles);
+            let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
+            let operands = vec![M, self.bias, self.gate, Operand::output(piece), self.mask];
+            Dispatch::new(kernel, params, operands, groups, flops)
+        };
+        pieces.map(dispatch).collect()
     }
 
     /// Rows of tiles whose v and m fit the workspace: bands of nearly equal height.
-    fn band(&self, tiles_w: u32, tiles_h: u32, capabilities: &Capabilities) -> u32 {
+    fn band_rows(&self, tiles_w: u32, tiles_h: u32, capabilities: &Capabilities) -> u32 {
         let workspace = if capabilities.low_memory { SMALL_WORKSPACE_BYTES } else { WORKSPACE_BYTES };
         let component_row = |channels: u32| 4 * u64::from(COMPONENTS) * u64::from(channels);
         let (depth, outputs) = (component_row(self.x.shape.c), component_row(self.y.shape.c));
@@ -268,20 +325,19 @@ impl Winograd<'_> {
         tiles_h.div_ceil(tiles_h.div_ceil(most))
     }
 
-    /// The dispatch that transforms the weights into `u`.
-    fn transform_weights(&self, u: Operand, half: bool) -> Dispatch {
-        let (Shape { c: outputs, h: inputs, .. }, index) = self.weights;
-        let kernels = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
+    /// The dispatch that transforms the weights into u.
+    fn transform_weights(&self, half: bool) -> Dispatch {
+        let Shape { c: outputs, h: inputs, .. } = self.weights_shape;
+        let count = inputs * outputs.next_multiple_of(WEIGHTS_BLOCK);
         // Two halves share a word, so a thread owns two outputs.
         let (kernel, threads) = if half {
-            (&kernels::winograd_weights_half, kernels / 2)
+            (&kernels::winograd_weights_half, count / 2)
         } else {
-            (&kernels::winograd_weights, kernels)
+            (&kernels::winograd_weights, count)
         };
-        let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(kernels);
-        let operands = vec![Operand::input(index, 0), u];
+        let flops = 9 * TRANSFORM_FLOPS[2] * u64::from(count);
+        let operands = vec![Operand::input(self.weights, 0), U];
         let params = WeightsParams { inputs, outputs };
-        debug_assert_eq!(self.weights.0, weights_shape(inputs, outputs));
         Dispatch::new(kernel, params, operands, threads.div_ceil(kernel.workgroup), flops)
     }
 }
