@@ -1,10 +1,10 @@
 //! The smallest host: a device of its own, frames without a window, and a painting that grows by some milliseconds a
 //! frame. `cargo run --release --example offscreen -- CONTENT STYLE OUT.png [MILLISECONDS]`
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Engine, Options, Preset, Transfer};
+use impasto::transfer::{Budget, Engine, Options, Preset, StepCosts, Transfer};
 use impasto::wgpu;
 use pollster::block_on;
 
@@ -13,12 +13,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [content, style, out, rest @ ..] = &arguments[..] else {
         return Err("usage: offscreen CONTENT STYLE OUT.png [MILLISECONDS]".into());
     };
-    let budget = rest.first().map_or(Ok(4.0), |milliseconds| milliseconds.parse())?;
+    let budget = rest.first().map_or(Ok(4), |milliseconds| milliseconds.parse())?;
     let read = |path: &String| -> Result<Picture, Box<dyn std::error::Error>> {
         Ok(Picture::decode(&std::fs::read(path)?, path)?)
     };
     let (content, style) = (read(content)?, read(style)?);
-    let options = Options { steps: 20, ..Options::preset(Preset::Course) };
+    let options = Options::preset(Preset::Course).with(|options| options.steps = 20);
 
     // A host opens its device as it always does, with what impasto wants besides.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
@@ -30,17 +30,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..wgpu::DeviceDescriptor::default()
     }))?;
     let engine = Engine::from_device(&device, &queue)?;
-    let mut transfer = block_on(Transfer::create(&engine, &content, &style, &options))?;
+    let mut transfer = block_on(Transfer::create(&engine, (&content, &style), &options))?;
     let mut frames: Vec<f64> = Vec::new();
     loop {
         let begin = Instant::now();
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let recorded = transfer.record(&mut encoder, Budget::Milliseconds(budget))?;
+        let recorded = transfer.record(&mut encoder, Budget::Time(Duration::from_millis(budget)))?;
         // Here a renderer records its scene.
         queue.submit([encoder.finish()]);
         device.poll(wgpu::PollType::wait_indefinitely())?;
         frames.push(1e3 * begin.elapsed().as_secs_f64());
-        if let Some((steps, costs)) = transfer.try_cost() {
+        if let Some(StepCosts { steps, costs, .. }) = transfer.try_cost() {
             println!("{steps:3} steps, frame {:5}: cost {:.4e}", frames.len(), costs.total);
         }
         if !recorded.work_remains {

@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 
 use impasto::gpu::Gpu;
-use impasto::nn::Weights;
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
 use impasto::wgpu;
@@ -92,7 +91,7 @@ fn soak(rounds: usize) -> Result<bool, Failure> {
     }
     {
         let gpu = Gpu::from_parts(host.device().clone(), host.queue().clone());
-        let engine = Engine::with_options(gpu, Weights::embedded()?, options());
+        let engine = Engine::builder(gpu).options(options()).build()?;
         let _held = block_on(prepare(&engine))?;
         if Left::on(host.device(), host.queue()) == fresh {
             return Err("wgpu's counters do not see a transfer that is still there".into());
@@ -114,11 +113,11 @@ fn soak(rounds: usize) -> Result<bool, Failure> {
         let (device, queue) = if own {
             let gpu = block_on(Gpu::open(None))?;
             let (device, queue) = (gpu.device().clone(), gpu.queue().clone());
-            play(kind, polls, Engine::with_options(gpu, Weights::embedded()?, options()))?;
+            play(kind, polls, Engine::builder(gpu).options(options()).build()?)?;
             (device, queue)
         } else {
             let gpu = Gpu::from_parts(host.device().clone(), host.queue().clone());
-            play(kind, polls, Engine::with_options(gpu, Weights::embedded()?, options()))?;
+            play(kind, polls, Engine::builder(gpu).options(options()).build()?)?;
             (host.device().clone(), host.queue().clone())
         };
         let left = Left::on(&device, &queue);
@@ -145,7 +144,7 @@ fn soak(rounds: usize) -> Result<bool, Failure> {
 
 /// Small slices, so that a step has many places to be dropped at.
 fn options() -> EngineOptions {
-    EngineOptions { slice_work: Some(200_000), ..EngineOptions::default() }
+    EngineOptions::default().with(|options| options.slice_work = Some(200_000))
 }
 
 fn picture(width: u32, height: u32) -> impasto::Result<Picture> {
@@ -153,13 +152,12 @@ fn picture(width: u32, height: u32) -> impasto::Result<Picture> {
 }
 
 async fn prepare(engine: &Engine) -> impasto::Result<Transfer> {
-    let options = Options {
-        content_layer: "conv2_1".into(),
-        style_layers: vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }],
-        init: Init::Content,
-        ..Options::preset(Preset::Course)
-    };
-    Transfer::prepare(engine, &picture(32, 24)?, &picture(20, 28)?, &options).await
+    let options = Options::preset(Preset::Course).with(|options| {
+        options.content_layer = "conv2_1".into();
+        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.init = Init::Content;
+    });
+    Transfer::prepare(engine, (&picture(32, 24)?, &picture(20, 28)?), &options).await
 }
 
 /// Polls a future so often, or to its end, and drops it.

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use impasto::gpu::Gpu;
-use impasto::nn::Weights;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::Picture;
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
@@ -25,14 +24,16 @@ fn what_is_allocated_is_what_was_planned() {
     ] {
         pollster::block_on(async {
             let gpu = Gpu::open(None).await.unwrap();
-            let engine = Engine::with_options(
-                gpu,
-                Weights::embedded().unwrap(),
-                EngineOptions { kernels, precision, ..EngineOptions::default() },
-            );
+            let engine = Engine::builder(gpu)
+                .options(EngineOptions::default().with(|options| {
+                    options.methods = kernels;
+                    options.precision = precision;
+                }))
+                .build()
+                .unwrap();
             let options = Options::preset(Preset::Course);
-            let planned = Transfer::plan(&engine, (37, 23), (18, 41), &options).unwrap();
-            let mut transfer = Transfer::prepare(&engine, &content, &style, &options).await.unwrap();
+            let planned = Transfer::plan(&engine, ((37, 23), (18, 41)), &options).unwrap();
+            let mut transfer = Transfer::prepare(&engine, (&content, &style), &options).await.unwrap();
             let bytes = transfer.bytes();
             assert_eq!(planned.bytes, bytes);
             assert_eq!(transfer.allocated_bytes(), bytes.total);
@@ -43,7 +44,7 @@ fn what_is_allocated_is_what_was_planned() {
             transfer.picture().await.unwrap();
             assert_eq!(transfer.allocated_bytes(), bytes.total);
             // A second transfer shares the weights, and says so of each.
-            let second = Transfer::prepare(&engine, &style, &content, &options).await.unwrap();
+            let second = Transfer::prepare(&engine, (&style, &content), &options).await.unwrap();
             assert_eq!(second.bytes().weights, bytes.weights);
             weights.push(bytes.weights);
         });

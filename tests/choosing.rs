@@ -16,7 +16,7 @@ use impasto::ops::{
     VARIANTS, gram,
 };
 use impasto::picture::Size;
-use impasto::transfer::{Options, Plan, Preset, plan_transfer};
+use impasto::transfer::{Options, Plan, Preset};
 
 /// Smallest and largest subgroup.
 type Range = (u32, u32);
@@ -122,8 +122,8 @@ fn table<'a>(programs: impl Iterator<Item = &'a Program>, method: Method) -> Arc
 }
 
 fn transfer(size: (u32, u32), limits: &Limits) -> Plan {
-    let options = Options { size: Size::LongerSide(size.0), ..Options::preset(Preset::Course) };
-    plan_transfer(&vgg19(PoolKind::Mean), &options, size, size, [0.0; 3], limits).unwrap()
+    let options = Options::preset(Preset::Course).with(|options| options.size = Size::LongerSide(size.0));
+    Plan::new(&vgg19(PoolKind::Mean), &options, (size, size), [0.0; 3], limits).unwrap()
 }
 
 /// Whatever is asked of a device, and the tables of every method.

@@ -40,11 +40,19 @@ fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
     let entries = studio.json_lines("trace.jsonl");
     assert_eq!(entries.len(), 6);
     for (step, entry) in entries.iter().enumerate() {
-        assert_eq!(keys(entry), sorted(["step", "total", "content", "style", "seconds"]));
+        assert_eq!(keys(entry), sorted(["step", "total", "content", "style", "terms", "seconds"]));
         assert_eq!(entry["step"], step);
         let [total, content, style, seconds] =
             ["total", "content", "style", "seconds"].map(|key| entry[key].as_f64().unwrap());
         assert!((total - (10.0 * content + 40.0 * style)).abs() <= 1e-5 * total, "{entry}");
+        let terms = entry["terms"].as_object().unwrap();
+        let sum = |group: &str| {
+            let terms = terms.iter().filter(|(name, _)| name.starts_with(group));
+            terms.map(|(_, cost)| cost.as_f64().unwrap()).sum::<f64>()
+        };
+        assert_eq!(sum("content."), content, "{entry}");
+        // Each of the two style layers counts for a half.
+        assert!((0.5 * sum("style.") - style).abs() <= 1e-5 * style, "{entry}");
         assert_eq!(seconds == 0.0, step == 0, "{entry}");
     }
     assert!(entries[5]["total"].as_f64().unwrap() < entries[0]["total"].as_f64().unwrap());

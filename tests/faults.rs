@@ -323,7 +323,7 @@ fn a_destroyed_device_is_an_error() {
     let (engine, _device) = block_on(engine_of_a_host());
     let kept = Checkpoint::from_bytes(&kept, "kept").unwrap();
     let (content, style, options) = (picture(40, 30), picture(16, 16), options());
-    let mut resumed = block_on(Transfer::resume(&engine, &content, &style, &options, &kept)).unwrap();
+    let mut resumed = block_on(Transfer::resume(&engine, (&content, &style), &options, &kept)).unwrap();
     let rest: Vec<f32> = (2..5).map(|_| block_on(resumed.step()).unwrap().total).collect();
     assert_eq!(rest, whole[2..]);
     assert_eq!(block_on(resumed.pixels()).unwrap(), pixels);
@@ -337,15 +337,14 @@ async fn engine_of_a_host() -> (Engine, wgpu::Device) {
 }
 
 fn options() -> Options {
-    Options {
-        content_layer: "conv1_2".into(),
-        style_layers: vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }],
-        ..Options::preset(Preset::Course)
-    }
+    Options::preset(Preset::Course).with(|options| {
+        options.content_layer = "conv1_2".into();
+        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+    })
 }
 
 async fn prepare(engine: &Engine) -> Result<Transfer> {
-    Transfer::prepare(engine, &picture(40, 30), &picture(16, 16), &options()).await
+    Transfer::prepare(engine, (&picture(40, 30), &picture(16, 16)), &options()).await
 }
 
 /// What comes of all that can be asked.

@@ -28,15 +28,15 @@ fn engine() -> Engine {
 }
 
 fn engine_with(options: EngineOptions) -> Engine {
-    Engine::with_options(block_on(Gpu::open(None)).unwrap(), Weights::embedded().unwrap(), options)
+    Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
 }
 
 fn forced(kernels: MethodRequest) -> Engine {
-    engine_with(EngineOptions { kernels, ..EngineOptions::default() })
+    engine_with(EngineOptions::default().with(|options| options.methods = kernels))
 }
 
 fn engine_in(precision: Precision) -> Engine {
-    engine_with(EngineOptions { precision, ..EngineOptions::default() })
+    engine_with(EngineOptions::default().with(|options| options.precision = precision))
 }
 
 /// Runs a tape once, as it is planned for this device, and returns what it keeps.
@@ -94,7 +94,7 @@ fn all_by_plain_loops_is_golden() {
 
 #[test]
 fn with_low_memory_all_is_golden() {
-    let engine = engine_with(EngineOptions { low_memory: true, ..EngineOptions::default() });
+    let engine = engine_with(EngineOptions::default().with(|options| options.low_memory = true));
     let path = Path { layers: false, ..Path::named("auto") };
     let reason = "the weights are transformed in f32. Their rounding lets one ReLU of block 2 or 3 fall to the other \
                   side of 0 in the second step, and the pixels that it sees, 13 by 14, differ by a tenth of a level; \

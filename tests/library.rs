@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 
 use impasto::error::LowMemoryFit;
 use impasto::gpu::Gpu;
-use impasto::nn::Weights;
 use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
 use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
@@ -24,16 +23,15 @@ fn picture(width: u32, height: u32) -> Picture {
 }
 
 fn small() -> Options {
-    Options {
-        content_layer: "conv1_2".into(),
-        style_layers: vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }],
-        init: Init::Content,
-        ..Options::preset(Preset::Course)
-    }
+    Options::preset(Preset::Course).with(|options| {
+        options.content_layer = "conv1_2".into();
+        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.init = Init::Content;
+    })
 }
 
 fn engine(options: EngineOptions) -> Engine {
-    Engine::with_options(block_on(Gpu::open(None)).unwrap(), Weights::embedded().unwrap(), options)
+    Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
 }
 
 #[test]
@@ -42,7 +40,7 @@ fn engines_transfers_and_steps_can_be_sent() {
     let engine = engine(EngineOptions::default());
     sent(&engine);
     let mut transfer =
-        block_on(Transfer::prepare(&engine, &picture(20, 15), &picture(16, 16), &small())).unwrap();
+        block_on(Transfer::prepare(&engine, (&picture(20, 15), &picture(16, 16)), &small())).unwrap();
     sent(&transfer);
     sent(&transfer.step());
 }
@@ -51,9 +49,9 @@ fn engines_transfers_and_steps_can_be_sent() {
 #[test]
 fn a_dropped_step_does_no_harm() {
     // Many small submissions, so that there are many places to drop at.
-    let engine = engine(EngineOptions { slice_work: Some(200_000), ..EngineOptions::default() });
+    let engine = engine(EngineOptions::default().with(|options| options.slice_work = Some(200_000)));
     let prepare =
-        || block_on(Transfer::prepare(&engine, &picture(40, 30), &picture(16, 16), &small())).unwrap();
+        || block_on(Transfer::prepare(&engine, (&picture(40, 30), &picture(16, 16)), &small())).unwrap();
     let mut whole = prepare();
     let mut after: Vec<Vec<f32>> = vec![block_on(whole.pixels()).unwrap()];
     // One more than the dropped steps that may have come to their end.
@@ -91,9 +89,9 @@ fn a_dropped_step_does_no_harm() {
 #[test]
 fn slices_do_not_change_a_bit() {
     let run = |slice_work| {
-        let engine = engine(EngineOptions { slice_work, ..EngineOptions::default() });
+        let engine = engine(EngineOptions::default().with(|options| options.slice_work = slice_work));
         let mut transfer =
-            block_on(Transfer::prepare(&engine, &picture(33, 21), &picture(16, 16), &small())).unwrap();
+            block_on(Transfer::prepare(&engine, (&picture(33, 21), &picture(16, 16)), &small())).unwrap();
         let costs = block_on(transfer.step()).unwrap();
         (costs, block_on(transfer.pixels()).unwrap(), transfer.program().slices.len())
     };
@@ -104,13 +102,16 @@ fn slices_do_not_change_a_bit() {
 }
 
 fn limited(memory_bytes: Option<u64>, low_memory: bool) -> Engine {
-    engine(EngineOptions { memory_bytes, low_memory, ..EngineOptions::default() })
+    engine(EngineOptions::default().with(|options| {
+        options.memory_bytes = memory_bytes;
+        options.low_memory = low_memory;
+    }))
 }
 
 #[test]
 fn low_memory_keeps_the_weights_once() {
     let options = Options::preset(Preset::Course);
-    let plan = |low| Transfer::plan(&limited(None, low), (400, 300), (400, 300), &options).unwrap();
+    let plan = |low| Transfer::plan(&limited(None, low), ((400, 300), (400, 300)), &options).unwrap();
     let (usual, low) = (plan(false), plan(true));
     assert!(low.bytes.weights <= 90 << 20, "{} bytes of weights", low.bytes.weights);
     assert!(low.bytes.total < usual.bytes.total, "{:?} {:?}", low.bytes, usual.bytes);
@@ -119,8 +120,9 @@ fn low_memory_keeps_the_weights_once() {
 #[test]
 fn too_little_memory_is_told_with_what_fits() {
     let (content, style) = ((2000, 1500), (400, 300));
-    let options = |size| Options { size: Size::LongerSide(size), ..Options::preset(Preset::Course) };
-    let plan = |bytes, low, size| Transfer::plan(&limited(bytes, low), content, style, &options(size));
+    let options =
+        |size| Options::preset(Preset::Course).with(|options| options.size = Size::LongerSide(size));
+    let plan = |bytes, low, size| Transfer::plan(&limited(bytes, low), (content, style), &options(size));
     let refused = |bytes, low, size| match plan(Some(bytes), low, size) {
         Err(Error::Memory { needed, available, remedy, .. }) => {
             assert!(needed > available && available == bytes, "{needed} {available}");
@@ -158,7 +160,7 @@ fn too_little_memory_is_told_with_what_fits() {
 fn measured_choices_are_the_same_as_given_ones() {
     let (content, style) = (picture(60, 45), picture(40, 40));
     let usual = engine(EngineOptions::default());
-    let planned = |engine: &Engine| Transfer::plan(engine, (60, 45), (40, 40), &small()).unwrap();
+    let planned = |engine: &Engine| Transfer::plan(engine, ((60, 45), (40, 40)), &small()).unwrap();
     let plan = planned(&usual);
     let missing = usual.unmeasured(&plan);
     assert!(!missing.is_empty());
@@ -166,14 +168,14 @@ fn measured_choices_are_the_same_as_given_ones() {
     let choices = block_on(usual.measure(&plan)).unwrap();
     println!("{} problems measured in {:?}", missing.len(), begin.elapsed());
     assert!(choices.0.keys().eq(&missing));
-    let measured = usual.with_choices(choices.clone());
+    let measured = usual.reconfigured(|options| options.method_table = Arc::new(choices.clone()));
     assert!(measured.unmeasured(&planned(&measured)).is_empty());
     let json = serde_json::to_string(&choices).unwrap();
     let kept: MethodTable = serde_json::from_str(&json).unwrap();
     assert_eq!(kept, choices, "{json}");
-    let given = engine(EngineOptions { choices: Arc::new(kept), ..EngineOptions::default() });
+    let given = engine(EngineOptions::default().with(|options| options.method_table = Arc::new(kept)));
     let painted = [&measured, &given].map(|engine| {
-        let mut transfer = block_on(Transfer::prepare(engine, &content, &style, &small())).unwrap();
+        let mut transfer = block_on(Transfer::prepare(engine, (&content, &style), &small())).unwrap();
         let methods = transfer.program().methods();
         assert!(choices.0.iter().all(|(problem, method)| methods.0[problem] == *method), "{methods:?}");
         let costs: Vec<_> = (0..3).map(|_| block_on(transfer.step()).unwrap()).collect();
@@ -197,9 +199,9 @@ fn choices_hold_for_the_nearest_plane() {
     };
     let choices = [(layer(64, 40), NAIVE), (layer(64, 400), GEMM_TILE)];
     let mut options =
-        EngineOptions { choices: Arc::new(MethodTable(choices.into())), ..EngineOptions::default() };
+        EngineOptions::default().with(|options| options.method_table = Arc::new(MethodTable(choices.into())));
     let method = |options: &EngineOptions, layer: Problem| {
-        let plan = Transfer::plan(&engine(options.clone()), (60, 45), (40, 40), &small()).unwrap();
+        let plan = Transfer::plan(&engine(options.clone()), ((60, 45), (40, 40)), &small()).unwrap();
         plan.step.program.methods().0[&layer]
     };
     assert_eq!(method(&options, layer(64, 45)), NAIVE);
@@ -207,6 +209,6 @@ fn choices_hold_for_the_nearest_plane() {
     options.low_memory = true;
     assert_ne!(method(&options, layer(64, 45)), NAIVE);
     options.low_memory = false;
-    options.kernels = MethodRequest::Algorithm(Algorithm::Gemm);
+    options.methods = MethodRequest::Algorithm(Algorithm::Gemm);
     assert_eq!(method(&options, layer(64, 45)).algorithm, Algorithm::Gemm);
 }

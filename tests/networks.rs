@@ -23,8 +23,8 @@ use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 
 fn engine(weights: Weights, kernels: MethodRequest) -> Engine {
-    let options = EngineOptions { kernels, ..EngineOptions::default() };
-    Engine::with_options(block_on(Gpu::open(None)).unwrap(), weights, options)
+    let options = EngineOptions::default().with(|options| options.methods = kernels);
+    Engine::builder(block_on(Gpu::open(None)).unwrap()).weights(weights).options(options).build().unwrap()
 }
 
 /// A whole file of `network` with random weights that neither raise nor lower the size of activations.
@@ -63,12 +63,12 @@ fn picture(width: u32, height: u32, seed: u64) -> Picture {
 #[test]
 fn a_transfer_by_vgg16_runs() {
     let (content, style) = (picture(32, 32, 1), picture(32, 28, 2));
-    let options = Options { size: Size::LongerSide(32), ..Options::preset(Preset::Course) };
+    let options = Options::preset(Preset::Course).with(|options| options.size = Size::LongerSide(32));
     let mut totals = Vec::new();
     for (kind, pooling) in [(PoolKind::Mean, "mean"), (PoolKind::Max, "max")] {
         let engine = engine(made(&vgg16(PoolKind::Mean), pooling), MethodRequest::Auto);
         assert_eq!(engine.weights().network(), &vgg16(kind));
-        let mut transfer = block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap();
+        let mut transfer = block_on(Transfer::prepare(&engine, (&content, &style), &options)).unwrap();
         let dispatches = &transfer.program().dispatches;
         let layers: BTreeSet<&str> = dispatches.iter().map(|dispatch| &dispatch.layer[..]).collect();
         assert!(layers.contains("conv3_3") && layers.contains("conv5_1") && !layers.contains("conv3_4"));
@@ -82,9 +82,9 @@ fn a_transfer_by_vgg16_runs() {
         assert!(costs[5] < costs[0], "{costs:?}");
         totals.push(costs[0]);
         // What VGG-19 has is not offered.
-        let options = Options { content_layer: "conv3_4".into(), ..options.clone() };
+        let options = options.clone().with(|options| options.content_layer = "conv3_4".into());
         let refused =
-            block_on(Transfer::prepare(&engine, &content, &style, &options)).unwrap_err().to_string();
+            block_on(Transfer::prepare(&engine, (&content, &style), &options)).unwrap_err().to_string();
         assert!(refused.contains("VGG-16 has no layer \"conv3_4\""), "{refused}");
         assert!(refused.contains("did you mean one of conv3_"), "{refused}");
     }

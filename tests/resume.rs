@@ -361,7 +361,7 @@ mod unix {
             let bytes = studio.read("c");
             Checkpoint::from_bytes(&bytes, "c").unwrap();
             let about: Value = serde_json::from_str(&about(&bytes)).unwrap();
-            seen[about["recipe"]["seed"].as_u64().unwrap() as usize - 1] += 1;
+            seen[about["recipe"]["options"]["seed"].as_u64().unwrap() as usize - 1] += 1;
         }
         for ((child, stderr), seed) in runs.into_iter().zip(["1", "2"]) {
             let (code, said) = end(child, stderr, &["INT"]);

@@ -609,7 +609,7 @@ fn texels_of_8_bits_are_laid_over_white_by_hand() {
     // Opaque red-ish, half transparent, nothing there, and two words that are padding; then a row of the same.
     let row = [0xff0a_c801, 0x800a_c801, 0x0012_3456, 0xdead_beef, 0x1234_5678];
     let x = [row, row].concat();
-    let y: Vec<f64> = decode_texels(&x, (2, 3), 5, 1);
+    let y: Vec<f64> = decode_texels(&x, (2, 3), 5, 1, false);
     // 255 − (255 − value)·128/255.
     let half = [1.0, 200.0, 10.0].map(|value| 255.0 - (255.0 - value) * 128.0 / 255.0);
     let row = [1.0, 200.0, 10.0, 255.0, half[0], half[1], half[2], 255.0, 255.0, 255.0, 255.0, 255.0];
@@ -629,9 +629,9 @@ fn texels_of_8_bits_are_what_a_png_gives() {
     let picture = Picture::decode(file.get_ref(), "").unwrap();
     let (words, _) = pixels.as_raw().as_chunks();
     let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    let y: Vec<f64> = decode_texels(&words, (256, 256), 256, 1);
+    let y: Vec<f64> = decode_texels(&words, (256, 256), 256, 1, false);
     assert!(rounded(&y) == picture.to_rgba());
-    let y: Vec<f32> = decode_texels(&words, (256, 256), 256, 1);
+    let y: Vec<f32> = decode_texels(&words, (256, 256), 256, 1, false);
     assert!(rounded(&y.into_iter().map(f64::from).collect::<Vec<_>>()) == picture.to_rgba());
 }
 
@@ -655,7 +655,7 @@ fn texels_of_half_precision_give_hand_computed_numbers() {
     // Three texels a row, and a word behind them.
     x.insert(6, 0x7e00_7e00);
     x.push(0x7e00_7e00);
-    let y: Vec<f64> = decode_texels(&x, (2, 3), 7, 2);
+    let y: Vec<f64> = decode_texels(&x, (2, 3), 7, 2, false);
     // 255·(1.055·½^(1/2.4) − 0.055) and the same of ¼, worked out to 20 digits; 0x1819 is (1024 + 25)·2⁻¹⁹.
     let [half, quarter] = [187.516_030_678_374_62, 136.960_176_273_214_53];
     let small = 255.0 * 12.92 * 1049.0 / 524_288.0;
@@ -676,9 +676,9 @@ fn texels_of_half_precision_give_hand_computed_numbers() {
 fn pictures_become_texels_by_hand() {
     let rgba = [255, 0, 128, 255, 10, 11, 1, 255];
     // Rows of one pixel, then of two, with a word of padding.
-    let y: Vec<f64> = encode_texels(&rgba, (2, 1), 2, 1);
+    let y: Vec<f64> = encode_texels(&rgba, (2, 1), 2, 1, false);
     assert_eq!(rounded(&y), [255, 0, 128, 255, 0, 0, 0, 0, 10, 11, 1, 255, 0, 0, 0, 0]);
-    let y: Vec<f64> = encode_texels(&rgba, (1, 2), 5, 2);
+    let y: Vec<f64> = encode_texels(&rgba, (1, 2), 5, 2, false);
     // ((128/255 + 0.055)/1.055)^2.4 and of 11, the first above the foot, to 20 digits; 10 and 1 are below.
     let linear = |byte: f64| byte / 255.0 / 12.92;
     let [middle, eleven] = [0.215_860_500_113_899_16, 0.003_346_535_763_899_158_5];
@@ -691,10 +691,10 @@ fn pictures_become_texels_by_hand() {
 #[test]
 fn a_picture_survives_the_way_out_to_texels_and_in_again() {
     let rgba: Vec<u8> = (0..=255_u8).flat_map(|level| [level, 255 - level, level ^ 0x55, 255]).collect();
-    let y: Vec<f64> = encode_texels(&rgba, (16, 16), 33, 2);
+    let y: Vec<f64> = encode_texels(&rgba, (16, 16), 33, 2, false);
     let half = |value: f64| u32::from(half::f16::from_f64(value).to_bits());
     let words: Vec<u32> = y.chunks_exact(2).map(|pair| half(pair[0]) | half(pair[1]) << 16).collect();
-    assert_eq!(rounded(&decode_texels(&words, (16, 16), 33, 2)), rgba);
+    assert_eq!(rounded(&decode_texels(&words, (16, 16), 33, 2, false)), rgba);
 }
 
 #[test]

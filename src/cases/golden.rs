@@ -231,7 +231,7 @@ impl Path {
         }
         let golden = Numbers::golden();
         let mut transfer =
-            Transfer::prepare(engine, &content()?, &style()?, &Options::preset(Preset::Course)).await?;
+            Transfer::prepare(engine, (content()?, style()?), &Options::preset(Preset::Course)).await?;
         let init = relative_in_norm(&transfer.pixels().await?, &golden.f64("init"));
         report("start", vec![Comparison::of_figure("start in norm", init, 1e-7).because(START)]);
         let mut done = 0;

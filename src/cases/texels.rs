@@ -17,10 +17,15 @@ pub(super) static DECODE: Family = Family {
         let DecodeTexels { format, width } = *op.downcast()?;
         let Shape { h, w: pitch, .. } = shapes[0];
         let size = (h as usize, width as usize);
-        let y: Vec<f64> =
-            reference::decode_texels(&words(inputs[0]), size, pitch as usize, format.words() as usize);
+        let y: Vec<f64> = reference::decode_texels(
+            &words(inputs[0]),
+            size,
+            pitch as usize,
+            format.words() as usize,
+            format == TexelFormat::Bgra8,
+        );
         Some(match format {
-            TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
+            TexelFormat::Rgba8 | TexelFormat::Bgra8 => Twin::new(as_words(&rounded(&y))),
             TexelFormat::Rgba16Float => Twin::bytes(y),
         })
     },
@@ -42,9 +47,10 @@ pub(super) static ENCODE: Family = Family {
     twin: |op, inputs, shapes| {
         let EncodeTexels { format, pitch } = *op.downcast()?;
         let (pitch, words) = (pitch as usize, format.words() as usize);
-        let y: Vec<f64> = reference::encode_texels(&bytes(inputs[0]), plane(shapes[0]), pitch, words);
+        let bgra = format == TexelFormat::Bgra8;
+        let y: Vec<f64> = reference::encode_texels(&bytes(inputs[0]), plane(shapes[0]), pitch, words, bgra);
         Some(match format {
-            TexelFormat::Rgba8 => Twin::new(as_words(&rounded(&y))),
+            TexelFormat::Rgba8 | TexelFormat::Bgra8 => Twin::new(as_words(&rounded(&y))),
             TexelFormat::Rgba16Float => {
                 let bits = y.iter().flat_map(|value| f16::from_f64(*value).to_le_bytes());
                 let words = as_words(&bits.collect::<Vec<u8>>());
@@ -65,7 +71,7 @@ pub(super) static ENCODE: Family = Family {
 
 fn decode_tolerance(format: TexelFormat) -> Tolerance {
     match format {
-        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba8 | TexelFormat::Bgra8 => Tolerance::EXACT,
         TexelFormat::Rgba16Float => Tolerance {
             atol: 0.5 + 255.0 * 16.0 * EPSILON,
             rtol: 0.0,
@@ -78,7 +84,7 @@ fn decode_tolerance(format: TexelFormat) -> Tolerance {
 
 fn encode_tolerance(format: TexelFormat) -> Tolerance {
     match format {
-        TexelFormat::Rgba8 => Tolerance::EXACT,
+        TexelFormat::Rgba8 | TexelFormat::Bgra8 => Tolerance::EXACT,
         TexelFormat::Rgba16Float => Tolerance {
             atol: 0.0,
             rtol: 1.0 / 2048.0 + 32.0 * EPSILON,
@@ -91,24 +97,26 @@ fn encode_tolerance(format: TexelFormat) -> Tolerance {
 /// A texture's rows, padding included, in words.
 fn texels(format: TexelFormat, h: u32, pitch: u32) -> Input {
     let fill = match format {
-        TexelFormat::Rgba8 => Fill::Rgba,
+        TexelFormat::Rgba8 | TexelFormat::Bgra8 => Fill::Rgba,
         TexelFormat::Rgba16Float => Fill::Halves,
     };
     input(Shape::new(1, h, pitch), fill)
 }
 
 const RGBA8: TexelFormat = TexelFormat::Rgba8;
+const BGRA8: TexelFormat = TexelFormat::Bgra8;
 const RGBA16: TexelFormat = TexelFormat::Rgba16Float;
 
 /// A texture's format and extent, and the words from one row to the next.
 type Texture = (TexelFormat, Extent, u32);
 
 /// Without padding, with a copy's (64 words), and with one that puts the texels of two words at odd places.
-const SIZES: [Texture; 9] = [
+const SIZES: [Texture; 10] = [
     (RGBA8, Extent::new(1, 1), 1),
     (RGBA8, Extent::new(7, 5), 64),
     (RGBA8, Extent::new(61, 67), 64),
     (RGBA8, Extent::new(97, 29), 98),
+    (BGRA8, Extent::new(31, 23), 64),
     (RGBA16, Extent::new(1, 1), 2),
     (RGBA16, Extent::new(5, 7), 64),
     (RGBA16, Extent::new(64, 1), 128),

@@ -90,7 +90,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Paint {
     #[command(flatten)]
-    pub(super) choices: Choices,
+    pub(super) arguments: PaintArguments,
     /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
     /// the painting is done.
     #[arg(short, long, value_name = "OUT", required = true)]
@@ -101,7 +101,7 @@ pub(super) struct Paint {
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     #[command(flatten)]
-    pub(super) choices: Choices,
+    pub(super) arguments: PaintArguments,
     /// Accepted, so that the arguments of a run can be given as they are; nothing is written there.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
@@ -109,7 +109,7 @@ pub(super) struct Explain {
 
 /// Everything but the output. What is not given is the preset's, so nothing has a default here.
 #[derive(Debug, Args)]
-pub(super) struct Choices {
+pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
     /// The photograph to paint: a PNG or JPEG file.
     #[arg(value_name = "CONTENT", required = true)]
@@ -161,8 +161,8 @@ pub(super) struct Choices {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     pub(super) save_every: Option<u32>,
-    /// Write the costs after every step, one JSON object a line: step, total, content, style, and seconds
-    /// since the step before.
+    /// Write the costs after every step, one JSON object a line: step, total, content, style, every term by
+    /// its name, and seconds since the step before.
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
     pub(super) trace: Option<PathBuf>,
     /// Keep the state of the run in FILE, so that --resume can go on from it: after every 50 steps, at the end, and on
@@ -312,7 +312,7 @@ impl Bench {
     }
 }
 
-impl Choices {
+impl PaintArguments {
     /// Steps between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> u32 {
         self.checkpoint_every.unwrap_or(50)
@@ -335,7 +335,7 @@ impl Choices {
         named.map_or(Precision::F32, |(_, precision)| *precision)
     }
 
-    /// The options, checked. A picture to start from is not read yet: the content stands for it.
+    /// The options, checked.
     pub(super) fn options(&self) -> Result<Options> {
         let preset =
             Preset::ALL.iter().find(|(name, _)| *name == self.preset).map_or(Preset::ALL[0].1, |(_, it)| *it);
@@ -361,7 +361,11 @@ impl Choices {
             options.style_layers = style_layers(layers)?;
         }
         if let Some(init) = &self.init {
-            options.init = if init.as_os_str() == "noise" { Init::Noise } else { Init::Content };
+            options.init = match init.to_str() {
+                Some("noise") => Init::Noise,
+                Some("content") => Init::Content,
+                _ => Init::Picture,
+            };
         }
         Ok(options)
     }
@@ -406,7 +410,7 @@ mod tests {
     #[test]
     fn the_defaults_told_are_the_presets() {
         let given = ["impasto", "a.png", "b.png", "-o", "c.png"];
-        let options = Arguments::try_parse_from(given).unwrap().paint.choices.options().unwrap();
+        let options = Arguments::try_parse_from(given).unwrap().paint.arguments.options().unwrap();
         assert_eq!(options, Options::preset(Preset::Course));
         let mut command = Arguments::command();
         let help = command.render_long_help().to_string();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use impasto::transfer::Transfer;
 
-use super::args::Choices;
+use super::args::PaintArguments;
 use super::output::{self, Output};
 use super::{Failure, Result};
 
@@ -22,12 +22,12 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// For a run that goes on after `begun` steps, or begins.
-    pub(super) fn new(choices: &Choices, output: &Output, begun: u32) -> Self {
+    pub(super) fn new(arguments: &PaintArguments, output: &Output, begun: u32) -> Self {
         Self {
-            path: choices.checkpoint.clone(),
-            every: choices.checkpoint_every(),
+            path: arguments.checkpoint.clone(),
+            every: arguments.checkpoint_every(),
             interrupted: interrupted_path(output),
-            last: choices.resume.clone().map(|path| (begun, path)),
+            last: arguments.resume.clone().map(|path| (begun, path)),
         }
     }
 

@@ -5,20 +5,21 @@ use std::fmt::Write;
 use impasto::graph::Bytes;
 
 use super::args::Explain;
-use super::job::{Job, Order};
+use super::job::Job;
+use super::request::{PaintRequest, Purpose};
 use super::table::table;
-use super::{Result, plan, print};
+use super::{Result, plan_file, print};
 
 const MIB: f64 = (1_u64 << 20) as f64;
 
 /// Prints the program, and writes it where `--plan` says. Nothing runs.
 pub(super) fn explain(arguments: &Explain) -> Result<()> {
-    let choices = &arguments.choices;
-    let order = Order::new(choices, arguments.output.as_deref())?;
-    order.check_files(false)?;
-    let job = pollster::block_on(order.plan(false))?;
-    if let Some(path) = &choices.plan {
-        plan::write(path, &job, choices)?;
+    let paint = &arguments.arguments;
+    let request = PaintRequest::new(paint, arguments.output.as_deref())?;
+    request.check_files(Purpose::Explain)?;
+    let job = pollster::block_on(request.open(Purpose::Explain))?;
+    if let Some(path) = &paint.plan {
+        plan_file::write(path, &job, paint)?;
     }
     print(&text(&job))
 }
@@ -45,8 +46,8 @@ fn text(job: &Job) -> String {
         .iter()
         .enumerate()
         .map(|(index, dispatch)| {
-            let written = plan::written(program, dispatch);
-            let (buffer, offset) = plan::place(program, written);
+            let written = plan_file::written(program, dispatch);
+            let (buffer, offset) = plan_file::place(program, written);
             // The first input is what the op is about; the others follow from it.
             let inputs = dispatch.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let [first, last] = written.live;
@@ -80,7 +81,7 @@ fn text(job: &Job) -> String {
                   a buffer of its own;\nlive names the first and the last dispatch that touch it.";
     // Writing to a String does not fail.
     let _ = writeln!(text, "\n{legend}\n");
-    let _ = writeln!(text, "Methods    {}", job.decided.text());
+    let _ = writeln!(text, "Methods    {}", job.method_source.text());
     let _ = writeln!(text, "Work       {gflop:.2} GFLOP a step, in {slices} slices");
     let Bytes { activations, gradients, optimiser, workspace, weights, total } = job.plan.bytes;
     let parts = [

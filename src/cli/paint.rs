@@ -6,14 +6,15 @@ use std::time::Instant;
 use impasto::picture::Picture;
 use impasto::transfer::{Costs, Transfer};
 
-use super::args::{Choices, Paint};
+use super::args::{Paint, PaintArguments};
 use super::checkpoints::Checkpoints;
-use super::job::{Job, Order};
+use super::job::Job;
 use super::output::Output;
 use super::progress::{Progress, duration};
+use super::request::{PaintRequest, Purpose};
 use super::signals::Signals;
 use super::trace::Trace;
-use super::{Failure, Result, plan, say};
+use super::{Failure, Result, plan_file, say};
 
 /// What a software adapter on a desktop does in a second, for a first guess at the time.
 const SOFTWARE_FLOPS: f64 = 30e9;
@@ -21,33 +22,40 @@ const SOFTWARE_FLOPS: f64 = 30e9;
 /// Paints, and writes the painting.
 pub(super) fn paint(arguments: &Paint) -> Result<()> {
     let begin = Instant::now();
-    let order = Order::new(&arguments.choices, arguments.output.as_deref())?;
-    order.check_files(true)?;
+    let request = PaintRequest::new(&arguments.arguments, arguments.output.as_deref())?;
+    request.check_files(Purpose::Paint)?;
     let signals = Signals::catch()?;
-    pollster::block_on(run(order, &arguments.choices, &signals, begin))
+    pollster::block_on(run(request, &arguments.arguments, &signals, begin))
 }
 
-async fn run(order: Order<'_>, choices: &Choices, signals: &Signals, begin: Instant) -> Result<()> {
-    let mut job = order.plan(true).await?;
+async fn run(
+    request: PaintRequest<'_>,
+    arguments: &PaintArguments,
+    signals: &Signals,
+    begin: Instant,
+) -> Result<()> {
+    let mut job = request.open(Purpose::Paint).await?;
     let Some(output) = job.output.clone() else { return Ok(()) };
-    if !choices.quiet && choices.device.is_none() {
+    if !arguments.quiet && arguments.device.is_none() {
         warn_of_software(&job);
     }
     let begun = job.begun();
-    let progress = Progress::new(begun, job.options.steps, choices.quiet);
-    let transfer = job.prepare(choices).await?;
+    let progress = Progress::new(begun, job.options.steps, arguments.quiet);
+    let transfer = job.prepare(arguments).await?;
+    // The checkpoint is on the device now.
     job.checkpoint = None;
-    if let Some(path) = &choices.plan {
-        plan::write(path, &job, choices)?;
+    if let Some(path) = &arguments.plan {
+        plan_file::write(path, &job, arguments)?;
     }
-    let open = |path| if choices.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
-    let trace = choices.trace.as_deref().map(open).transpose()?;
+    let open =
+        |path| if arguments.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
+    let trace = arguments.trace.as_deref().map(open).transpose()?;
     signals.hold();
     progress.begin();
     let run = Run {
         steps: begun..job.options.steps,
-        save_every: choices.save_every,
-        checkpoints: Checkpoints::new(choices, &output, begun),
+        save_every: arguments.save_every,
+        checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
         report: Report { progress, trace, clock: Clock::start(), trouble: None },

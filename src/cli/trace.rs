@@ -1,5 +1,6 @@
 //! `--trace`: the costs, one JSON object a line.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,12 +15,14 @@ const LONGEST_LINE: u64 = 1 << 16;
 
 /// A line of the trace.
 #[derive(serde::Serialize)]
-struct Entry {
+struct Entry<'a> {
     /// Steps that the picture has had.
     step: u32,
     total: f32,
     content: f32,
     style: f32,
+    /// Every term without its weights, by its name.
+    terms: BTreeMap<&'a str, f32>,
     /// Wall time from the step before to this one; 0 at step 0.
     seconds: f64,
 }
@@ -78,10 +81,11 @@ impl Trace {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Writes the costs of the picture after `step` steps. A cost that is no finite number becomes null.
+    /// Writes the costs of the picture after `step` steps. A cost that is not finite becomes null.
     pub(super) fn write(&mut self, step: u32, costs: &Costs, seconds: f64) -> Result<()> {
         let &Costs { total, content, style, .. } = costs;
-        let line = serde_json::to_string(&Entry { step, total, content, style, seconds });
+        let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
+        let line = serde_json::to_string(&Entry { step, total, content, style, terms, seconds });
         // One write a line: whoever follows the file never sees half of one.
         let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
         written.map_err(|error| failure(&self.path, &error))

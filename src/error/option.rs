@@ -55,8 +55,8 @@ options! {
     NoiseRatio = "noise_ratio",
     /// [`Options::seed`](crate::transfer::Options::seed).
     Seed = "seed",
-    /// [`EngineOptions::kernels`](crate::transfer::EngineOptions::kernels): which methods may do a convolution.
-    Methods = "kernels",
+    /// [`EngineOptions::methods`](crate::transfer::EngineOptions::kernels): which methods may do a convolution.
+    Methods = "methods",
     /// [`EngineOptions::precision`](crate::transfer::EngineOptions::precision).
     Precision = "precision",
     /// [`EngineOptions::low_memory`](crate::transfer::EngineOptions::low_memory).

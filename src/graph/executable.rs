@@ -13,7 +13,7 @@ use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Lap, Pipeline, Pipelines, R
 const SUBMISSION_SECONDS: f64 = 0.05;
 
 /// The buffers behind [`Program::externals`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Externals(HashMap<(String, usize, crate::ops::Form), Arc<wgpu::Buffer>>);
 
 impl Externals {
@@ -36,6 +36,11 @@ impl Externals {
             }
         }
         shared
+    }
+
+    /// Whether there is a buffer of the right size for an external tensor's piece.
+    pub fn holds(&self, external: &External) -> bool {
+        self.get(external).is_some_and(|buffer| buffer.size() == external.bytes)
     }
 
     /// Bytes of all buffers.

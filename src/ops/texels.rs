@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::gpu::params;
 
 params! {
-    /// Uniforms of both kernels: pictures of (h, w) pixels, texels of `words` words in rows `pitch` words apart.
-    TexelsParams { h: u32, w: u32, pitch: u32, words: u32 }
+    /// Uniforms of both kernels: pictures of (h, w) pixels, texels of `words` words in rows `pitch` words apart; `bgra` is 1
+    /// where blue is in the lowest byte.
+    TexelsParams { h: u32, w: u32, pitch: u32, words: u32, bgra: u32 }
 }
 
 super::kernels! {
@@ -17,11 +18,13 @@ super::kernels! {
 
 /// How a texture's texels lie in a buffer, as `copy_texture_to_buffer` leaves them and `copy_buffer_to_texture` takes
 /// them. Alpha is straight, not premultiplied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TexelFormat {
     /// 8 bits a channel, sRGB-encoded: `Rgba8Unorm` and `Rgba8UnormSrgb`, which differ in how shaders read them and
     /// not in their bytes.
     Rgba8,
+    /// The same with red and blue exchanged: `Bgra8Unorm` and `Bgra8UnormSrgb`.
+    Bgra8,
     /// Half precision, linear light with sRGB's primaries: `Rgba16Float`.
     Rgba16Float,
 }
@@ -30,9 +33,15 @@ impl TexelFormat {
     /// 32-bit words of a texel.
     pub const fn words(self) -> u32 {
         match self {
-            Self::Rgba8 => 1,
+            Self::Rgba8 | Self::Bgra8 => 1,
             Self::Rgba16Float => 2,
         }
+    }
+
+    /// The uniforms for a picture of this shape (1, H, W) with texels in rows `pitch` words apart.
+    fn params(self, picture: Shape, pitch: u32) -> TexelsParams {
+        let bgra = u32::from(self == Self::Bgra8);
+        TexelsParams { h: picture.h, w: picture.w, pitch, words: self.words(), bgra }
     }
 
     /// Whether rows of `width` texels fit rows that begin `pitch` words apart.
@@ -71,10 +80,10 @@ impl Op for DecodeTexels {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let (x, y) = (io.inputs[0].shape, io.output().shape);
-        let params = |_| TexelsParams { h: y.h, w: y.w, pitch: x.w, words: self.format.words() };
+        let params = |_| self.format.params(y, x.w);
         let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
         let flops = match self.format {
-            TexelFormat::Rgba8 => 12,
+            TexelFormat::Rgba8 | TexelFormat::Bgra8 => 12,
             TexelFormat::Rgba16Float => 60,
         };
         let dispatches = elementwise(&kernels::decode_texels, io.output(), flops, params, operands);
@@ -110,10 +119,10 @@ impl Op for EncodeTexels {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = io.inputs[0].shape;
-        let params = |_| TexelsParams { h: x.h, w: x.w, pitch: self.pitch, words: self.format.words() };
+        let params = |_| self.format.params(x, self.pitch);
         let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
         let flops = match self.format {
-            TexelFormat::Rgba8 => 0,
+            TexelFormat::Rgba8 | TexelFormat::Bgra8 => 0,
             TexelFormat::Rgba16Float => 30,
         };
         let dispatches = elementwise(&kernels::encode_texels, io.output(), flops, params, operands);

@@ -11,6 +11,7 @@ mod size;
 mod testing;
 
 use std::fmt;
+use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
@@ -39,13 +40,24 @@ const READABLE: &str = "PNG and JPEG are read: open it in an image editor and sa
 const DAMAGED: &str =
     "the file is damaged or cut short: fetch it again, or save it anew from an image editor";
 
-/// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel.
-#[derive(Clone, PartialEq, Eq)]
+/// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel. Cheap to clone: clones share the pixels.
+#[derive(Clone)]
 pub struct Picture {
     width: u32,
     height: u32,
-    rgb: Vec<u8>,
+    rgb: Arc<Vec<u8>>,
+    /// The digest of the picture that this is a smaller copy of.
+    origin: Option<Arc<str>>,
 }
+
+/// Pictures are equal where their pixels are.
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, self.height, &self.rgb) == (other.width, other.height, &other.rgb)
+    }
+}
+
+impl Eq for Picture {}
 
 /// The file formats that are written, and read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +89,7 @@ impl Picture {
     /// [`Error::Shape`] if a side is zero or the length is another.
     pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
         check_length("Picture::from_rgb", width, height, 3, rgb.len())?;
-        Ok(Self { width, height, rgb })
+        Ok(Self::of_pixels(width, height, rgb))
     }
 
     /// A picture from interleaved RGBA of `width` × `height` × 4 bytes; alpha is dropped, not composited.
@@ -88,7 +100,11 @@ impl Picture {
         check_length("Picture::from_rgba", width, height, 4, rgba.len())?;
         let rgb =
             rgba.as_chunks::<4>().0.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect();
-        Ok(Self { width, height, rgb })
+        Ok(Self::of_pixels(width, height, rgb))
+    }
+
+    fn of_pixels(width: u32, height: u32, rgb: Vec<u8>) -> Self {
+        Self { width, height, rgb: Arc::new(rgb), origin: None }
     }
 
     /// Reads a PNG or a JPEG, told apart by their content; `name` is what messages call it.
@@ -164,9 +180,32 @@ impl Picture {
         match view {
             Some(view) if (width, height) != (self.width, self.height) => {
                 let rgb = imageops::resize(&view, width, height, FilterType::Lanczos3).into_raw();
-                Self { width, height, rgb }
+                Self::of_pixels(width, height, rgb)
             }
             _ => self.clone(),
+        }
+    }
+
+    /// The same picture at another size, in place of this one: [`Picture::digest`] stays what it was. See
+    /// [`Picture::resized`].
+    #[must_use]
+    pub fn into_size(self, width: u32, height: u32) -> Self {
+        if (width, height) == (self.width, self.height) {
+            return self;
+        }
+        let origin = Some(self.digest().into());
+        Self { origin, ..self.resized(width, height) }
+    }
+
+    /// SHA-256 of sides and pixels in hexadecimal digits: which picture this is, whatever size
+    /// [`Picture::into_size`] has given it.
+    pub fn digest(&self) -> String {
+        match &self.origin {
+            Some(origin) => origin.to_string(),
+            None => {
+                let sides = [self.width.to_le_bytes(), self.height.to_le_bytes()];
+                crate::tensors::digest([&sides[0][..], &sides[1][..], &self.rgb[..]])
+            }
         }
     }
 

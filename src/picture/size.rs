@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Error, OptionName, Result};
 
 /// Width and height of a picture or of a plane of a tensor.
@@ -102,6 +105,19 @@ impl FromStr for Size {
             Some((width, height)) => Ok(Self::Within { width: side(width)?, height: side(height)? }),
             None => Ok(Self::LongerSide(side(text)?)),
         }
+    }
+}
+
+/// As text, such as `640x480`.
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|error: Error| D::Error::custom(error.reason()))
     }
 }
 

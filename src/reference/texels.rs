@@ -5,13 +5,15 @@ use half::f16;
 use super::{Real, expect_len};
 
 /// Turns rows of texels `x` (H, pitch), `words` words each, into interleaved RGBA (H, W, 4) in 0..255, which is still to
-/// be rounded, alpha 255. One word is 8 bits a channel, sRGB-encoded; two are four halves of linear light, clamped to
+/// be rounded, alpha 255. One word is 8 bits a channel, sRGB-encoded,
+/// with blue first for `bgra`; two are four halves of linear light, clamped to
 /// 0..1 (a NaN becomes 0) and encoded. Alpha is straight, and what is behind it is white.
 pub fn decode_texels<T: Real>(
     x: &[u32],
     (height, width): (usize, usize),
     pitch: usize,
     words: usize,
+    bgra: bool,
 ) -> Vec<T> {
     expect_len("x", x, height * pitch);
     let number = |value: f64| T::from(value).expect("an f64 converts to a float");
@@ -32,7 +34,9 @@ pub fn decode_texels<T: Real>(
                 }
                 _ => panic!("texels of {words} words"),
             };
-            y.extend(colours.map(|value| white * (value * alpha + T::one() - alpha)));
+            let over_white = colours.map(|value| white * (value * alpha + T::one() - alpha));
+            let [first, green, last] = over_white;
+            y.extend(if bgra { [last, green, first] } else { over_white });
             y.push(white);
         }
     }
@@ -40,13 +44,14 @@ pub fn decode_texels<T: Real>(
 }
 
 /// Turns interleaved bytes `rgba` (H, W, 4) into rows of texels (H, pitch), `words` words each, and zeros behind them.
-/// For one word returns four numbers a word of the rows, 0..255; for two words two, which are still to be rounded to
+/// For one word returns four numbers a word of the rows, 0..255, with blue first for `bgra`; for two words two, which are still to be rounded to
 /// half precision: linear light, with alpha 1.
 pub fn encode_texels<T: Real>(
     rgba: &[u8],
     (height, width): (usize, usize),
     pitch: usize,
     words: usize,
+    bgra: bool,
 ) -> Vec<T> {
     expect_len("rgba", rgba, height * width * 4);
     let number = |byte: u8| T::from(byte).expect("a byte converts to a float");
@@ -54,6 +59,7 @@ pub fn encode_texels<T: Real>(
     for (row, pixels) in rgba.chunks_exact(4 * width).enumerate() {
         for pixel in pixels.chunks_exact(4) {
             match words {
+                1 if bgra => y.extend([2, 1, 0, 3].map(|channel| number(pixel[channel]))),
                 1 => y.extend(pixel.iter().map(|&byte| number(byte))),
                 2 => {
                     y.extend(pixel[..3].iter().map(|&byte| srgb_decoded(number(byte) / number(u8::MAX))));

@@ -1,242 +1,223 @@
 //! What has to be done before the next step: the weights' way to the device, targets, the start, changes of options. All
 //! of it is recorded, in pieces of any size, and never in the middle of a step, whose memory it uses.
 
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::pace::{Allowance, Pace};
-use super::planning::{Part, Passage, name};
-use super::session::{Transfer, allocate};
+use super::engine::Engine;
+use super::pace::Allowance;
+use super::planning::{ProgramId, picture_name, texels_name};
+use super::programs::Programs;
 use super::source::Source;
+use super::sources::SourceId;
+use super::staging;
 use crate::error::Result;
 use crate::gpu::Lap;
-use crate::graph::{Executable, Externals, Program};
 
 /// Bytes that a GPU copies in a second from a texture or buffer of its own: what a slow one does.
-const COPIED_A_SECOND: f64 = 10e9;
-
-/// A program that runs between steps.
-#[derive(Debug)]
-pub(super) struct Runner {
-    executable: Executable,
-    pace: Pace,
-    /// Bytes that it does not share.
-    own_bytes: u64,
-}
-
-impl Runner {
-    pub(super) fn allocated_bytes(&self) -> u64 {
-        self.own_bytes
-    }
-
-    pub(super) fn program(&self) -> &Program {
-        self.executable.program()
-    }
-
-    /// `slices` took `seconds`.
-    pub(super) fn learn(&mut self, slices: Range<usize>, seconds: f64) {
-        self.pace.learn(self.executable.program(), slices, seconds);
-    }
-}
+const COPIED_BYTES_PER_SECOND: f64 = 10e9;
 
 /// A picture on its way to the device.
 #[derive(Debug)]
-pub(super) enum Taken {
-    /// Of the right size, one word a pixel.
-    Words(Vec<u8>),
+enum Upload {
+    /// Of the right size, one word a pixel, copied from byte `done` on.
+    Words {
+        bytes: Vec<u8>,
+        done: usize,
+    },
     Texture(wgpu::Texture),
     Buffer(wgpu::Buffer),
 }
 
-impl Taken {
-    /// `source` as it goes on the agenda; a picture was fitted before.
-    pub(super) fn of(source: Source) -> Self {
-        match source {
-            Source::Picture(picture) => Self::Words(picture.to_rgba()),
-            Source::Texture(texture) => Self::Texture(texture),
-            Source::Buffer { buffer, .. } => Self::Buffer(buffer),
-        }
-    }
-}
-
 /// One thing to do.
 #[derive(Debug)]
-pub(super) enum Task {
+enum Task {
     /// Weights to the device.
     Weights,
-    /// A picture to the device, and what is made of it.
-    Source(Part, Taken),
-    /// A picture that is copied from the processor's memory, from byte `done` on.
-    Words { part: Part, bytes: Vec<u8>, done: usize },
-    /// A program from a slice on, and where its results go.
-    Run { passage: Passage, slice: usize },
-    /// Values of the step's program to their pieces, from byte `done` on.
+    /// A source's picture to the device.
+    Upload(SourceId, Upload),
+    /// A program from a slice on, and its results to where they belong.
+    Run { program: ProgramId, slice: usize },
+    /// Values to the pieces of a tensor from outside, from byte `done` on.
     Write { to: &'static str, bytes: Vec<u8>, done: usize },
-    /// The options that can change, as they are when this is recorded.
-    Settings,
 }
 
 impl Task {
-    /// All values of one of the step's tensors from outside.
-    pub(super) fn write(to: &'static str, values: &[f32]) -> Self {
-        Self::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 }
-    }
-
-    /// A program from its beginning.
-    pub(super) fn run(passage: Passage) -> Self {
-        Self::Run { passage, slice: 0 }
-    }
-
-    /// Whether a new picture for `part` makes this superfluous.
-    fn serves(&self, part: Part) -> bool {
+    /// Whether a new picture for `source` makes this superfluous.
+    fn serves(&self, source: SourceId) -> bool {
         match self {
-            Self::Source(of, _) | Self::Words { part: of, .. } => *of == part,
-            Self::Run { passage: Passage::Intake(of) | Passage::Target(of), .. } => *of == part,
-            _ => false,
+            Self::Upload(of, _) => *of == source,
+            Self::Run { program, .. } => program.serves(source),
+            Self::Weights | Self::Write { .. } => false,
         }
     }
 }
 
-impl Transfer {
-    /// A program on the device that shares the step's memory.
-    pub(super) async fn runner(&self, passage: Passage, program: Program) -> Result<Runner> {
-        let (gpu, pipelines) = (self.engine.gpu(), self.engine.pipelines());
-        let mut externals = Externals::default();
-        self.engine.reserve_weights(&program, &mut externals).await?;
-        let mut shared = externals.allocated_bytes();
-        for external in &program.externals {
-            let buffer = match &external.name[..] {
-                name::PIXELS => self.step.externals().get(external).cloned(),
-                // The content's; that of a target is its own.
-                name::PICTURE if passage == Passage::Start => self.picture_of(Part::Content),
-                _ => None,
-            };
-            if let Some(buffer) = buffer {
-                shared += buffer.size();
-                externals.insert(external, buffer);
-            }
+/// What a task is recorded with.
+pub(super) struct Recording<'a, 'lap> {
+    pub(super) engine: &'a Engine,
+    pub(super) programs: &'a Programs,
+    pub(super) encoder: &'a mut wgpu::CommandEncoder,
+    pub(super) allowance: &'a mut Allowance,
+    pub(super) lap: &'a mut Lap<'lap, ProgramId>,
+}
+
+/// The tasks, in order.
+#[derive(Debug, Default)]
+pub(super) struct Agenda(VecDeque<Task>);
+
+impl Agenda {
+    /// What begins a transfer: the weights.
+    pub(super) fn new() -> Self {
+        Self(VecDeque::from([Task::Weights]))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the weights come next.
+    pub(super) fn begins_with_weights(&self) -> bool {
+        matches!(self.0.front(), Some(Task::Weights))
+    }
+
+    /// Puts a picture on it, which was fitted before, with what is made of it: after the weights, and before everything
+    /// else. What an earlier picture of this source wanted is taken off.
+    pub(super) fn take_source(&mut self, id: SourceId, source: Source, programs: &Programs) {
+        self.0.retain(|task| !task.serves(id));
+        let upload = match source {
+            Source::Picture(picture) => Upload::Words { bytes: picture.to_rgba(), done: 0 },
+            Source::Texture(texture) => Upload::Texture(texture),
+            Source::Buffer { buffer, .. } => Upload::Buffer(buffer),
+        };
+        let mut tasks = vec![Task::Upload(id, upload)];
+        if !matches!(tasks[..], [Task::Upload(_, Upload::Words { .. })]) {
+            tasks.push(Task::Run { program: ProgramId::Intake(id), slice: 0 });
         }
-        allocate(&self.engine, &program, &mut externals).await?;
-        let own_externals = externals.allocated_bytes() - shared;
-        // A larger picture than at first gets memory of its own.
-        let executable = if self.arenas.hold(&program) {
-            Executable::sharing(gpu, pipelines, program, externals, &self.arenas).await?
-        } else {
-            Executable::new(gpu, pipelines, program, externals).await?
-        };
-        let own_bytes = executable.allocated_bytes() + own_externals;
-        let pace = self.engine.pace(executable.program());
-        Ok(Runner { executable, pace, own_bytes })
-    }
-
-    /// The buffer of a part's 8-bit picture.
-    fn picture_of(&self, part: Part) -> Option<Arc<wgpu::Buffer>> {
-        let target = self.runners.get(&Passage::Target(part))?;
-        target.executable.externals().pieces(name::PICTURE).into_iter().next()
-    }
-
-    /// Tells checkpoints what a part is.
-    pub(super) fn name_source(&mut self, part: Part, source: &Source) {
-        let picture = match source {
-            Source::Picture(picture) => Some(picture),
-            Source::Texture(_) | Source::Buffer { .. } => None,
-        };
-        let (width, height) = self.layouts[&part].size;
-        let fitted = self.options.size.fit(width, height);
-        match part {
-            Part::Content => self.recipe.set_content(picture, fitted),
-            Part::Style => self.recipe.set_style(picture, fitted),
+        if programs.get(ProgramId::Target(id)).is_some() {
+            tasks.push(Task::Run { program: ProgramId::Target(id), slice: 0 });
+        }
+        let at = usize::from(self.begins_with_weights());
+        for (index, task) in tasks.into_iter().enumerate() {
+            self.0.insert(at + index, task);
         }
     }
 
-    /// Puts another picture on the agenda, before everything but the weights, and takes off what the one before it
-    /// wanted.
-    pub(super) fn retake(&mut self, part: Part, source: Taken) {
-        self.cancel(part);
-        let at = self
-            .agenda
-            .iter()
-            .position(|task| matches!(task, Task::Weights))
-            .map_or(0, |weights| weights + 1);
-        self.agenda.insert(at, Task::Source(part, source));
+    /// Puts a program at the end.
+    pub(super) fn run(&mut self, program: ProgramId) {
+        self.0.push_back(Task::Run { program, slice: 0 });
     }
 
-    /// Takes off the agenda what a part's picture wanted.
-    pub(super) fn cancel(&mut self, part: Part) {
-        self.agenda.retain(|task| !task.serves(part));
+    /// Puts values for one of the step's tensors from outside at the end. Values for the same one that were not recorded
+    /// yet are dropped.
+    pub(super) fn write(&mut self, to: &'static str, values: &[f32]) {
+        self.0.retain(|task| !matches!(task, Task::Write { to: other, done: 0, .. } if *other == to));
+        self.0.push_back(Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 });
     }
 
-    /// Records what is on the agenda as far as allowance and staging memory have room, and returns whether all is.
-    pub(super) fn record_agenda(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        allowance: &mut Allowance,
-        lap: &mut Lap<'_, Passage>,
-    ) -> Result<bool> {
-        while let Some(mut task) = self.agenda.pop_front() {
-            let outcome = self.record_task(&mut task, encoder, allowance, lap);
-            let Ok(Some(next)) = outcome else {
-                // It stays on the agenda, whatever stood against it.
-                self.agenda.push_front(task);
-                return outcome.map(|_| false);
-            };
-            for task in next.into_iter().rev() {
-                self.agenda.push_front(task);
+    /// Records what is on it as far as allowance and staging memory have room, and returns whether all is.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] from the file, [`crate::Error::Gpu`] where the device is lost.
+    pub(super) fn record(&mut self, recording: &mut Recording<'_, '_>) -> Result<bool> {
+        // A task stays until it is done, whatever goes wrong.
+        while let Some(task) = self.0.front_mut() {
+            if !recording.record(task)? {
+                return Ok(false);
             }
+            self.0.pop_front();
         }
         Ok(true)
     }
+}
 
-    /// Records one task as far as allowance and staging memory have room. Where it is done, returns what it wants done
-    /// next.
-    fn record_task(
-        &self,
-        task: &mut Task,
-        encoder: &mut wgpu::CommandEncoder,
-        allowance: &mut Allowance,
-        lap: &mut Lap<'_, Passage>,
-    ) -> Result<Option<Vec<Task>>> {
-        let done = match task {
-            Task::Weights => self.engine.record_weights(encoder, allowance)?,
-            Task::Write { to, bytes, done } => self.write_pieces(encoder, to, bytes, done, allowance)?,
-            Task::Words { part, bytes, done } => match self.picture_of(*part) {
-                Some(picture) => self.engine.write(encoder, &picture, bytes, done, allowance)?,
-                None => true,
-            },
-            Task::Run { passage, slice } => self.run_passage(encoder, *passage, slice, allowance, lap),
-            Task::Settings => return Ok(Some(self.settings().into())),
-            Task::Source(part, taken) => {
-                let part = *part;
-                let picture = match taken {
-                    Taken::Words(bytes) => Task::Words { part, bytes: std::mem::take(bytes), done: 0 },
-                    Taken::Texture(_) | Taken::Buffer(_) => {
-                        if !self.take(encoder, part, taken, allowance) {
-                            return Ok(None);
-                        }
-                        Task::run(Passage::Intake(part))
-                    }
-                };
-                return Ok(Some(vec![picture, Task::run(Passage::Target(part))]));
+impl Recording<'_, '_> {
+    /// Records one task as far as there is room, and returns whether it is done.
+    fn record(&mut self, task: &mut Task) -> Result<bool> {
+        match task {
+            Task::Weights => {
+                self.engine.weights_store().record(self.engine.gpu(), self.encoder, self.allowance)
             }
-        };
-        Ok(done.then(Vec::new))
+            Task::Upload(source, upload) => self.upload(*source, upload),
+            Task::Run { program, slice } => Ok(self.run(*program, slice)),
+            Task::Write { to, bytes, done } => self.write_pieces(to, bytes, done),
+        }
     }
 
-    /// Records copies to the pieces of one of the step's tensors from outside; returns whether all is recorded.
-    fn write_pieces(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        to: &str,
-        bytes: &[u8],
-        done: &mut usize,
-        allowance: &mut Allowance,
-    ) -> Result<bool> {
+    fn upload(&mut self, source: SourceId, upload: &mut Upload) -> Result<bool> {
+        match upload {
+            Upload::Words { bytes, done } => match self.programs.pieces(&picture_name(source)).first() {
+                Some(picture) => self.write(picture, bytes, done),
+                // Nothing reads it.
+                None => Ok(true),
+            },
+            Upload::Texture(texture) => {
+                let (width, height) = (texture.width(), texture.height());
+                Ok(self.copy_texels(source, |encoder, texels| {
+                    encoder.copy_texture_to_buffer(
+                        texture.as_image_copy(),
+                        wgpu::TexelCopyBufferInfo {
+                            buffer: texels,
+                            layout: wgpu::TexelCopyBufferLayout {
+                                offset: 0,
+                                bytes_per_row: Some((texels.size() / u64::from(height)) as u32),
+                                rows_per_image: None,
+                            },
+                        },
+                        wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+                    );
+                }))
+            }
+            Upload::Buffer(buffer) => Ok(self.copy_texels(source, |encoder, texels| {
+                encoder.copy_buffer_to_buffer(buffer, 0, texels, 0, texels.size());
+            })),
+        }
+    }
+
+    /// Records a copy of a host's texels, where the allowance has room for it.
+    fn copy_texels(
+        &mut self,
+        source: SourceId,
+        copy: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
+    ) -> bool {
+        let Some(texels) = self.programs.pieces(&texels_name(source)).into_iter().next() else { return true };
+        let seconds = texels.size() as f64 / COPIED_BYTES_PER_SECOND;
+        if !self.allowance.allows(seconds) {
+            return false;
+        }
+        self.allowance.spend(seconds);
+        copy(self.encoder, &texels);
+        true
+    }
+
+    /// Records slices of a program, and after the last one the copies of its results; returns whether that was.
+    fn run(&mut self, id: ProgramId, slice: &mut usize) -> bool {
+        let Some(program) = self.programs.get(id) else { return true };
+        let end = program.admit(*slice, self.allowance);
+        if *slice < end {
+            program.record(id, self.encoder, *slice..end, self.lap);
+            *slice = end;
+        }
+        if end < program.slices() {
+            return false;
+        }
+        for (kept, name) in program.results().iter().enumerate() {
+            let to = self.programs.pieces(name);
+            for ((from, offset, bytes), to) in program.executable().kept(kept).into_iter().zip(to) {
+                self.encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
+            }
+        }
+        true
+    }
+
+    /// Records copies to the pieces of a tensor from outside; returns whether all is recorded.
+    fn write_pieces(&mut self, to: &str, bytes: &[u8], done: &mut usize) -> Result<bool> {
         let mut first = 0;
-        for piece in self.step.externals().pieces(to) {
+        for piece in self.programs.pieces(to) {
             let end = bytes.len().min(first + piece.size() as usize);
             if *done < end {
                 let mut within = *done - first;
-                let all = self.engine.write(encoder, &piece, &bytes[first..end], &mut within, allowance)?;
+                let all = self.write(&piece, &bytes[first..end], &mut within)?;
                 *done = first + within;
                 if !all {
                     return Ok(false);
@@ -247,77 +228,7 @@ impl Transfer {
         Ok(true)
     }
 
-    /// Records the copy of a host's texture or buffer, where the allowance has room for it.
-    fn take(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        part: Part,
-        taken: &Taken,
-        allowance: &mut Allowance,
-    ) -> bool {
-        let Some(intake) = self.runners.get(&Passage::Intake(part)) else { return true };
-        let Some(texels) = intake.executable.externals().pieces(name::TEXELS).into_iter().next() else {
-            return true;
-        };
-        let seconds = texels.size() as f64 / COPIED_A_SECOND;
-        if !allowance.allows(seconds) {
-            return false;
-        }
-        allowance.spend(seconds);
-        let (width, height) = self.layouts[&part].size;
-        match taken {
-            Taken::Texture(texture) => encoder.copy_texture_to_buffer(
-                texture.as_image_copy(),
-                wgpu::TexelCopyBufferInfo {
-                    buffer: &texels,
-                    layout: wgpu::TexelCopyBufferLayout {
-                        offset: 0,
-                        bytes_per_row: Some((texels.size() / u64::from(height)) as u32),
-                        rows_per_image: None,
-                    },
-                },
-                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-            ),
-            Taken::Buffer(buffer) => encoder.copy_buffer_to_buffer(buffer, 0, &texels, 0, texels.size()),
-            Taken::Words(_) => {}
-        }
-        true
-    }
-
-    /// Records slices of a passage, and behind the last one where its results go; returns whether that was.
-    fn run_passage(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        passage: Passage,
-        slice: &mut usize,
-        allowance: &mut Allowance,
-        lap: &mut Lap<'_, Passage>,
-    ) -> bool {
-        let Some(Runner { executable, pace, .. }) = self.runners.get(&passage) else { return true };
-        let slices = executable.program().slices.len();
-        let end = pace.end(executable.program(), *slice..slices, allowance);
-        if *slice < end {
-            executable.record_timed(encoder, *slice..end, lap, passage);
-            *slice = end;
-        }
-        if end < slices {
-            return false;
-        }
-        let step = self.step.externals();
-        let destinations: Vec<Vec<Arc<wgpu::Buffer>>> = match passage {
-            Passage::Intake(part) => vec![self.picture_of(part).into_iter().collect()],
-            Passage::Target(Part::Content) => vec![step.pieces(name::CONTENT_TARGET)],
-            Passage::Target(Part::Style) => {
-                self.style_layers.iter().map(|layer| step.pieces(&name::style_target(layer))).collect()
-            }
-            Passage::Start => vec![step.pieces(name::PIXELS)],
-            Passage::Step => Vec::new(),
-        };
-        for (kept, destination) in destinations.iter().enumerate() {
-            for ((from, offset, bytes), to) in executable.kept(kept).into_iter().zip(destination) {
-                encoder.copy_buffer_to_buffer(from, offset, to, 0, bytes);
-            }
-        }
-        true
+    fn write(&mut self, buffer: &Arc<wgpu::Buffer>, bytes: &[u8], done: &mut usize) -> Result<bool> {
+        staging::write(self.engine.gpu(), self.encoder, buffer, bytes, done, self.allowance)
     }
 }

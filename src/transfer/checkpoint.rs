@@ -6,87 +6,119 @@
 //! |---|---|---|
 //! | `pixels` | (3, H, W) | RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped |
 //! | `adam.m`, `adam.v` | (3, H, W) | Adam's first and second moment |
-//! | `adam.state` | (3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
+//! | `adam.state` | (1, 1, 3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
 //!
 //! The metadata's only key, `impasto`, holds JSON: the version of this format, what the run was made of, and a SHA-256
-//! over that and the tensors.
+//! over that and the tensors. What the run was made of is a list of options by name and one of pictures by name, so that
+//! a new option or another kind of picture needs no new version: an option that a file does not have was not there when
+//! it was written, and had the value that it has in [`Preset::Course`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, Metadata, TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::engine::Engine;
-use super::options::{Init, Options};
-use super::planning::name;
+use super::optimiser::Optimiser;
+use super::option_table::OPTIONS;
+use super::options::{Options, Preset};
+use super::planning::PIXELS;
+use super::source::Source;
+use super::sources::{SourceId, Sources};
 use crate::error::{Error, OptionName, Remedy, Result, Words};
 use crate::nn::Weights;
-use crate::ops::adam::STATE;
-use crate::ops::{MethodRequest, MethodTable, kernels_digest};
-use crate::picture::Picture;
+use crate::ops::{MethodRequest, MethodTable, Shape, kernels_digest};
 use crate::tensors::{digest, read_header, shortened};
 
 /// Version of the format that is written, and the only one that is read.
 const VERSION: u32 = 2;
 /// The key of the metadata.
 const KEY: &str = "impasto";
-/// The tensors with their names, in the order in which they are hashed.
-const TENSORS: [&str; 4] = [name::PIXELS, name::M, name::V, name::STATE];
+/// What messages call a checkpoint that is no file yet.
+const NAME: &str = "the checkpoint";
 
 /// The state of a transfer between two steps, with what it was made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    pub(super) about: About,
-    pub(super) state: State,
+    about: About,
+    state: State,
 }
 
-/// What steps change.
+/// What steps change: tensors by their names among a step's externals.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct State {
-    /// (3, H, W).
-    pub(super) pixels: Vec<f32>,
-    /// (3, H, W).
-    pub(super) m: Vec<f32>,
-    /// (3, H, W).
-    pub(super) v: Vec<f32>,
-    /// 1 − β₁ᵗ, 1 − β₂ᵗ, t.
-    pub(super) adam: [f32; STATE as usize],
+pub(super) struct State(Vec<StateTensor>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct StateTensor {
+    name: &'static str,
+    shape: Shape,
+    values: Vec<f32>,
+}
+
+impl State {
+    /// Names and shapes of the tensors: the pixels, of shape (3, H, W), and what the optimiser keeps.
+    pub(super) fn tensors_of(optimiser: Optimiser, pixels: Shape) -> Vec<(&'static str, Shape)> {
+        let own = optimiser.state(pixels).into_iter().map(|tensor| (tensor.name, tensor.shape));
+        std::iter::once((PIXELS, pixels)).chain(own).collect()
+    }
+
+    /// A state from values in the order of [`State::tensors_of`].
+    pub(super) fn new(tensors: Vec<(&'static str, Shape)>, values: Vec<Vec<f32>>) -> Self {
+        let named = tensors.into_iter().zip(values);
+        Self(named.map(|((name, shape), values)| StateTensor { name, shape, values }).collect())
+    }
+
+    /// Every tensor with its name.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
+        self.0.iter().map(|tensor| (tensor.name, &tensor.values[..]))
+    }
+
+    /// Steps that it has had.
+    pub(super) fn steps(&self, optimiser: Optimiser) -> u32 {
+        let own: Vec<&[f32]> = self.0.iter().skip(1).map(|tensor| &tensor.values[..]).collect();
+        optimiser.steps(&own).unwrap_or(0)
+    }
 }
 
 /// What a checkpoint says of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct About {
+struct About {
     /// Steps taken.
     step: u32,
     recipe: Recipe,
     made_by: MadeBy,
 }
 
-/// Inputs and options that decide which picture comes out; of large ones a SHA-256.
+/// Inputs and options that decide which picture comes out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Recipe {
-    content: String,
-    style: String,
+    /// Those that the table of options says are recorded, by name.
+    options: BTreeMap<String, Value>,
+    /// The pictures by the name of their source.
+    sources: BTreeMap<String, SourceRecord>,
+    /// SHA-256 of the weights file.
     weights: String,
-    /// Width and height of the content and of the style as they were fitted.
-    sizes: [(u32, u32); 2],
-    alpha: f32,
-    beta: f32,
-    learning_rate: f32,
-    content_layer: String,
-    style_layers: Vec<(String, f32)>,
-    /// `noise`, `content`, or the digest of a picture.
-    init: String,
-    noise_ratio: f32,
-    seed: u32,
+}
+
+/// What is recorded of a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceRecord {
+    /// SHA-256 of the picture before it was fitted; `None` for what cannot be told from others later.
+    pub(super) digest: Option<String>,
+    /// Width and height at which it is used.
+    pub(super) size: (u32, u32),
+    /// The weight of a style.
+    pub(super) weight: Option<f32>,
 }
 
 /// What the picture's last bits depend on besides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct MadeBy {
+struct MadeBy {
     version: String,
     kernels: String,
     adapter: String,
@@ -102,7 +134,7 @@ pub(super) struct MadeBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {
-    /// Something that nobody chooses with an option.
+    /// Something that no option chooses.
     Surroundings {
         /// What it is, such as "the driver".
         what: &'static str,
@@ -149,60 +181,75 @@ struct AnyHead {
     checkpoint: u32,
 }
 
-pub(super) fn picture_digest(picture: &Picture) -> String {
-    let sides = [picture.width().to_le_bytes(), picture.height().to_le_bytes()];
-    digest([&sides[0][..], &sides[1][..], picture.rgb()])
+impl SourceRecord {
+    /// Of a source that is used at `size`.
+    pub(super) fn new(source: &Source, size: (u32, u32), weight: Option<f32>) -> Self {
+        let digest = match source {
+            Source::Picture(picture) => Some(picture.digest()),
+            Source::Texture(_) | Source::Buffer { .. } => None,
+        };
+        Self { digest, size, weight }
+    }
 }
 
 impl Recipe {
-    /// Without the pictures, which [`Recipe::set_content`] and [`Recipe::set_style`] tell.
-    pub(super) fn of(options: &Options, weights: &Weights) -> Self {
-        Self {
-            content: String::new(),
-            style: String::new(),
-            weights: weights.digest().to_owned(),
-            sizes: [(0, 0); 2],
-            alpha: options.alpha,
-            beta: options.beta,
-            learning_rate: options.learning_rate,
-            content_layer: options.content_layer.clone(),
-            style_layers: options
-                .style_layers
-                .iter()
-                .map(|layer| (layer.name.clone(), layer.weight))
-                .collect(),
-            init: match &options.init {
-                Init::Noise => "noise".into(),
-                Init::Content => "content".into(),
-                Init::Picture(picture) => picture_digest(picture),
-            },
-            noise_ratio: options.noise_ratio(),
-            seed: options.seed,
+    /// Without the sources, which [`Recipe::set_source`] adds.
+    pub(super) fn new(options: &Options, weights: &Weights) -> Self {
+        let mut recipe =
+            Self { options: BTreeMap::new(), sources: BTreeMap::new(), weights: weights.digest().to_owned() };
+        recipe.set_options(options);
+        recipe
+    }
+
+    /// With all sources.
+    ///
+    /// # Errors
+    /// As [`Sources::layouts`].
+    fn of(sources: &Sources, options: &Options, weights: &Weights) -> Result<Self> {
+        let mut recipe = Self::new(options, weights);
+        let layouts = sources.layouts()?;
+        for (id, source, weight) in sources.list() {
+            let size = layouts.fitted(id, options.size);
+            recipe.set_source(id, SourceRecord::new(source, size, weight));
         }
+        Ok(recipe)
     }
 
-    /// Another content; none for one that nobody can tell from others later.
-    pub(super) fn set_content(&mut self, content: Option<&Picture>, fitted: (u32, u32)) {
-        (self.content, self.sizes[0]) = (content.map(picture_digest).unwrap_or_default(), fitted);
-    }
-
-    /// Another style; none for one that nobody can tell from others later.
-    pub(super) fn set_style(&mut self, style: Option<&Picture>, fitted: (u32, u32)) {
-        (self.style, self.sizes[1]) = (style.map(picture_digest).unwrap_or_default(), fitted);
+    /// Another picture.
+    pub(super) fn set_source(&mut self, id: SourceId, record: SourceRecord) {
+        self.sources.insert(id.to_string(), record);
     }
 
     /// Other options of the same transfer.
-    pub(super) fn set_options(&mut self, options: &Options, weights: &Weights) {
-        let Self { content, style, sizes, .. } = self;
-        let (content, style, sizes) = (std::mem::take(content), std::mem::take(style), *sizes);
-        *self = Self { content, style, sizes, ..Self::of(options, weights) };
+    pub(super) fn set_options(&mut self, options: &Options) {
+        let recorded = OPTIONS.iter().filter(|entry| entry.recorded);
+        self.options = recorded.map(|entry| (entry.name.to_string(), entry.get(options))).collect();
+    }
+
+    /// The recorded options, the others as in a preset.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for values of the wrong kind.
+    fn options(&self) -> Result<Options> {
+        let mut options = Options::preset(Preset::Course);
+        for entry in OPTIONS.iter().filter(|entry| entry.recorded) {
+            if let Some(value) = self.options.get(entry.name.name()) {
+                entry.set(&mut options, value.clone())?;
+            }
+        }
+        Ok(options)
+    }
+
+    /// Width and height of the painting.
+    fn size(&self) -> (u32, u32) {
+        self.sources.get(&SourceId::Content.to_string()).map_or((0, 0), |content| content.size)
     }
 
     /// Fails where a picture is not known.
     pub(super) fn check_complete(&self) -> Result<()> {
-        if self.content.is_empty() || self.style.is_empty() {
+        if self.sources.values().any(|source| source.digest.is_none()) {
             return Err(Error::Checkpoint {
-                name: "the checkpoint".into(),
+                name: NAME.into(),
                 reason: "a picture came from a texture or a buffer, and would not be known again".into(),
                 remedy: "give pictures (impasto::picture::Picture) where checkpoints are wanted".into(),
             });
@@ -210,46 +257,55 @@ impl Recipe {
         Ok(())
     }
 
+    /// Fails where this was made by a program with options that this one does not have.
+    fn check_known(&self) -> Result<(), String> {
+        let is_known = |name: &&String| OPTIONS.iter().any(|entry| entry.name.name() == **name);
+        match self.options.keys().find(|name| !is_known(name)) {
+            Some(name) => {
+                Err(format!("made with the option {}, which this version does not have", shortened(name)))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Fails at the first thing that `now` has otherwise.
     fn refuse_other(&self, now: &Self) -> Result<()> {
         let other = |option: OptionName, reason: String, first: String| {
             Err(Error::Option { option, reason, remedy: Remedy::WithoutCheckpoint { first } })
         };
-        for (input, was, is) in [
-            (OptionName::Content, &self.content, &now.content),
-            (OptionName::Style, &self.style, &now.style),
-            (OptionName::Weights, &self.weights, &now.weights),
-            (OptionName::Init, &self.init, &now.init),
-        ] {
-            if was != is {
-                return other(
-                    input,
-                    "not the same as when the checkpoint was made".into(),
-                    "give the same".into(),
-                );
+        let not_the_same = |option| {
+            other(option, "not the same as when the checkpoint was made".into(), "give the same".into())
+        };
+        let ids = [SourceId::Content, SourceId::Initial];
+        let styles = self.sources.len().max(now.sources.len());
+        for id in ids.into_iter().chain((0..styles).map(SourceId::Style)) {
+            let of =
+                |recipe: &Self| recipe.sources.get(&id.to_string()).map(|it| (it.digest.clone(), it.weight));
+            if of(self) != of(now) {
+                return not_the_same(id.option());
             }
         }
-        let layers = |recipe: &Self| {
-            let spelled = recipe.style_layers.iter().map(|(name, weight)| format!("{name}={weight}"));
-            spelled.collect::<Vec<_>>().join(",")
+        if self.weights != now.weights {
+            return not_the_same(OptionName::Weights);
+        }
+        let differ = |was: String, is: String, option| {
+            let reason = format!("the checkpoint was made with {was}, and this is {is}");
+            other(option, reason, format!("give {was}"))
         };
         let sizes = |recipe: &Self| {
-            let [content, style] = recipe.sizes;
-            format!("{}x{} with a style of {}x{}", content.0, content.1, style.0, style.1)
+            let (width, height) = recipe.size();
+            let styles = recipe.sources.iter().filter(|(name, _)| name.starts_with("style"));
+            let styles =
+                styles.map(|(_, style)| format!(" with a style of {}x{}", style.size.0, style.size.1));
+            format!("{width}x{height}{}", styles.collect::<String>())
         };
-        for (option, was, is) in [
-            (OptionName::Size, sizes(self), sizes(now)),
-            (OptionName::Alpha, self.alpha.to_string(), now.alpha.to_string()),
-            (OptionName::Beta, self.beta.to_string(), now.beta.to_string()),
-            (OptionName::LearningRate, self.learning_rate.to_string(), now.learning_rate.to_string()),
-            (OptionName::ContentLayer, self.content_layer.clone(), now.content_layer.clone()),
-            (OptionName::StyleLayers, layers(self), layers(now)),
-            (OptionName::NoiseRatio, self.noise_ratio.to_string(), now.noise_ratio.to_string()),
-            (OptionName::Seed, self.seed.to_string(), now.seed.to_string()),
-        ] {
-            if was != is {
-                let reason = format!("the checkpoint was made with {was}, and this is {is}");
-                return other(option, reason, format!("give {was}"));
+        if sizes(self) != sizes(now) {
+            return differ(sizes(self), sizes(now), OptionName::Size);
+        }
+        let (was, is) = (self.options()?, now.options()?);
+        for entry in OPTIONS.iter().filter(|entry| entry.recorded) {
+            if entry.get(&was) != entry.get(&is) {
+                return differ(entry.text(&was), entry.text(&is), entry.name);
             }
         }
         Ok(())
@@ -266,7 +322,7 @@ impl MadeBy {
             adapter: adapter.name.clone(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),
-            algorithm: match options.kernels {
+            algorithm: match options.methods {
                 MethodRequest::Auto => "auto",
                 MethodRequest::Algorithm(algorithm) => algorithm.name(),
                 MethodRequest::Method(method) => method.name,
@@ -294,10 +350,19 @@ impl MadeBy {
 }
 
 impl Checkpoint {
-    pub(super) fn new(recipe: Recipe, engine: &Engine, methods: MethodTable, state: State) -> Self {
-        // Whole numbers in f32 are exact far beyond any run.
-        let step = state.adam[2] as u32;
+    pub(super) fn new(
+        recipe: Recipe,
+        options: &Options,
+        engine: &Engine,
+        methods: MethodTable,
+        state: State,
+    ) -> Self {
+        let step = state.steps(Optimiser::of(options));
         Self { about: About { step, recipe, made_by: MadeBy::of(engine, methods) }, state }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Steps that the picture has had.
@@ -307,11 +372,20 @@ impl Checkpoint {
 
     /// Width and height of the picture.
     pub fn size(&self) -> (u32, u32) {
-        self.about.recipe.sizes[0]
+        self.about.recipe.size()
+    }
+
+    /// The options that it was made with, as far as they decide which picture comes out; the others as in
+    /// [`Preset::Course`].
+    ///
+    /// # Errors
+    /// [`Error::Option`] for values of the wrong kind, in a file that was made by hand.
+    pub fn options(&self) -> Result<Options> {
+        self.about.recipe.options()
     }
 
     /// How the convolutions were done. An engine that is to go on bit by bit as before takes the same ones: see
-    /// [`super::EngineOptions::choices`].
+    /// [`super::EngineOptions::method_table`].
     pub fn methods(&self) -> &MethodTable {
         &self.about.made_by.methods
     }
@@ -320,18 +394,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Option`] that names the first difference.
-    pub fn check(
-        &self,
-        content: &Picture,
-        style: &Picture,
-        options: &Options,
-        weights: &Weights,
-    ) -> Result<()> {
-        let mut now = Recipe::of(options, weights);
-        let fit = |picture: &Picture| options.size.fit(picture.width(), picture.height());
-        now.set_content(Some(content), fit(content));
-        now.set_style(Some(style), fit(style));
-        self.about.recipe.refuse_other(&now)?;
+    pub fn check(&self, sources: &Sources, options: &Options, weights: &Weights) -> Result<()> {
+        self.about.recipe.refuse_other(&Recipe::of(sources, options, weights)?)?;
         if options.steps < self.step() {
             return Err(Error::Option {
                 option: OptionName::Steps,
@@ -395,15 +459,17 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] where the state holds a number that is not finite: nothing good would come of it.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        const NAME: &str = "the checkpoint";
         self.refuse_not_finite(NAME)?;
         let fail = |reason: String| checkpoint_error(NAME, reason, "report this as a bug");
         let head = Head { checkpoint: VERSION, sha256: self.digest()?, about: self.about.clone() };
         let head = serde_json::to_string(&head).map_err(|error| fail(error.to_string()))?;
-        let views = self.tensors().map(|(name, shape, values)| {
-            TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
+        let views = self.state.0.iter().map(|tensor| {
+            let Shape { c, h, w, .. } = tensor.shape;
+            let shape = [c, h, w].map(|side| side as usize).to_vec();
+            let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&tensor.values));
+            view.map(|view| (tensor.name, view))
         });
-        let views = views.into_iter().collect::<Result<Vec<_>, _>>();
+        let views = views.collect::<Result<Vec<_>, _>>();
         let metadata = HashMap::from([(KEY.to_owned(), head)]);
         views
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
@@ -430,61 +496,48 @@ impl Checkpoint {
             damaged(format!("its description has a fault: {}", shortened(&error.to_string())))
         };
         let AnyHead { checkpoint } = serde_json::from_str(head).map_err(fault)?;
+        let other_version = "go on with the impasto that wrote it";
         if checkpoint != VERSION {
             let reason =
                 format!("a checkpoint of version {checkpoint}, and this program reads version {VERSION}");
-            return Err(checkpoint_error(name, reason, "go on with the impasto that wrote it"));
+            return Err(checkpoint_error(name, reason, other_version));
         }
         let Head { sha256, about, .. } = serde_json::from_str(head).map_err(fault)?;
-        let (width, height) = about.recipe.sizes[0];
+        about.recipe.check_known().map_err(|reason| checkpoint_error(name, reason, other_version))?;
+        let options = about.recipe.options().map_err(|error| damaged(error.reason()))?;
+        let (width, height) = about.recipe.size();
         let plane = u64::from(width) * u64::from(height);
-        let elements = plane
-            .checked_mul(3)
-            .ok_or_else(|| damaged(format!("a picture of {width}x{height} cannot be")))?;
-        let read =
-            |tensor: &str, elements: u64| floats(bytes, start, &header, tensor, elements).map_err(damaged);
-        let state = read(name::STATE, u64::from(STATE))?;
-        let state = State {
-            pixels: read(name::PIXELS, elements)?,
-            m: read(name::M, elements)?,
-            v: read(name::V, elements)?,
-            adam: [state[0], state[1], state[2]],
-        };
-        let checkpoint = Self { about, state };
+        // Twelve bytes a pixel must not overflow.
+        if plane == 0 || plane > bytes.len() as u64 {
+            return Err(damaged(format!("it does not hold a picture of {width}x{height}")));
+        }
+        let optimiser = Optimiser::of(&options);
+        let tensors = State::tensors_of(optimiser, Shape::new(3, height, width));
+        let values = tensors
+            .iter()
+            .map(|(tensor, shape)| floats(bytes, start, &header, tensor, shape.elements()).map_err(damaged));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        let checkpoint = Self { about, state: State::new(tensors, values) };
         if checkpoint.digest()? != sha256 {
             return Err(damaged("its checksum is not that of its contents".into()));
         }
         checkpoint.refuse_not_finite(name)?;
-        if checkpoint.state.adam[2] != checkpoint.about.step as f32 {
+        if checkpoint.state.steps(optimiser) != checkpoint.about.step {
             return Err(damaged("it contradicts itself in its number of steps".into()));
         }
         Ok(checkpoint)
     }
 
-    fn tensors(&self) -> [(&'static str, Vec<usize>, &[f32]); 4] {
-        let (width, height) = self.size();
-        let picture = vec![3, height as usize, width as usize];
-        let State { pixels, m, v, adam } = &self.state;
-        let [name_pixels, name_m, name_v, name_state] = TENSORS;
-        [
-            (name_pixels, picture.clone(), pixels),
-            (name_m, picture.clone(), m),
-            (name_v, picture, v),
-            (name_state, vec![adam.len()], adam),
-        ]
-    }
-
     /// Over the description and the tensors.
     fn digest(&self) -> Result<String> {
         let about = serde_json::to_vec(&self.about)
-            .map_err(|error| checkpoint_error("the checkpoint", error.to_string(), "report this as a bug"))?;
-        let tensors = self.tensors();
-        let values = tensors.iter().map(|(_, _, values)| bytemuck::cast_slice(values));
+            .map_err(|error| checkpoint_error(NAME, error.to_string(), "report this as a bug"))?;
+        let values = self.state.tensors().map(|(_, values)| bytemuck::cast_slice(values));
         Ok(digest([&*about].into_iter().chain(values)))
     }
 
     fn refuse_not_finite(&self, file: &str) -> Result<()> {
-        for (tensor, _, values) in self.tensors() {
+        for (tensor, values) in self.state.tensors() {
             if let Some(place) = values.iter().position(|value| !value.is_finite()) {
                 let reason = format!("{tensor} holds {} at place {place}", values[place]);
                 return Err(checkpoint_error(file, reason, "go on from an older checkpoint"));
@@ -494,7 +547,7 @@ impl Checkpoint {
     }
 }
 
-/// The numbers of a tensor that must be there as f32 with so many elements.
+/// The numbers of a tensor that must be there as f32 with this many elements.
 fn floats(
     bytes: &[u8],
     start: usize,

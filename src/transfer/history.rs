@@ -1,4 +1,5 @@
-//! The pixels that the last steps began with: what is left when a step's costs turn out to be no finite numbers.
+//! The pixels that the last steps began with: what is left when a step's costs are not
+//! finite.
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl History {
     }
 
     /// The costs of the pixels in a slot are known.
-    pub(super) fn judge(&mut self, slot: usize, finite: bool) {
+    pub(super) fn record_outcome(&mut self, slot: usize, finite: bool) {
         self.last = Some(slot);
         if finite {
             self.good = Some(slot);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
 use web_time::Instant;
 
@@ -16,13 +17,31 @@ const SUBMISSIONS_UNDER_WAY: usize = 2;
 /// How far one measurement may move an estimate: the first run of a kernel may include its compilation.
 const LARGEST_CORRECTION: f64 = 4.0;
 
+/// Most work of a slice (see [`crate::graph::Limits::slice_work`]) where nothing else is asked for: what a slow adapter
+/// of the kind does in a tenth of a second.
+pub(super) fn usual_slice_work(gpu: &Gpu) -> u64 {
+    match gpu.summary().device_type {
+        wgpu::DeviceType::DiscreteGpu => 10_000_000_000,
+        wgpu::DeviceType::Cpu => 500_000_000,
+        _ => 2_000_000_000,
+    }
+}
+
+/// Most work of a slice in a host's frames, which have milliseconds where submissions of ours have a tenth of a second. A
+/// processor's kernels differ most, so it gets the smallest slices.
+pub(super) fn slice_work_for_frames(gpu: &Gpu) -> u64 {
+    let pieces = if gpu.summary().is_software() { 30 } else { 10 };
+    usual_slice_work(gpu) / pieces
+}
+
 /// How much one call of [`super::Transfer::record`] may record. At least one slice always is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Budget {
-    /// Work for so many milliseconds of the GPU's time, by what was measured while earlier work ran (where the device
-    /// has timestamps; else by [`super::Transfer::step`], or a guess by the kind of adapter).
-    Milliseconds(f64),
-    /// So many dispatches and copies.
+    /// Work for this much of the GPU's time, by what was measured while earlier work ran (where the device has
+    /// timestamps; else by [`super::Transfer::step`], or a guess by the kind of adapter).
+    Time(Duration),
+    /// This many dispatches and copies.
     Dispatches(u32),
     /// Whatever is left of the step, and what has to come before it.
     Step,
@@ -33,7 +52,9 @@ pub enum Budget {
 pub(super) struct Allowance {
     seconds: f64,
     dispatches: u32,
-    /// What was recorded takes so long, as far as is known.
+    /// Whether the end of a step ends it.
+    one_step: bool,
+    /// Seconds that what was recorded takes, as far as is known.
     pub(super) spent: f64,
     /// Dispatches and copies that were recorded.
     pub(super) recorded: u32,
@@ -42,17 +63,21 @@ pub(super) struct Allowance {
 impl Allowance {
     pub(super) fn new(budget: Budget) -> Self {
         let (seconds, dispatches) = match budget {
-            // A number that is none allows as little as 0.
-            Budget::Milliseconds(milliseconds) => ((milliseconds * 1e-3).max(0.0), u32::MAX),
+            Budget::Time(time) => (time.as_secs_f64(), u32::MAX),
             Budget::Dispatches(dispatches) => (f64::INFINITY, dispatches),
             Budget::Step => (f64::INFINITY, u32::MAX),
         };
-        Self { seconds, dispatches, spent: 0.0, recorded: 0 }
+        Self { seconds, dispatches, one_step: budget == Budget::Step, spent: 0.0, recorded: 0 }
     }
 
     /// One submission of ours.
     pub(super) fn submission() -> Self {
-        Self::new(Budget::Milliseconds(1e3 * SUBMISSION_SECONDS))
+        Self::new(Budget::Time(Duration::from_secs_f64(SUBMISSION_SECONDS)))
+    }
+
+    /// Whether the end of a step uses it up.
+    pub(super) fn ends_with_step(&self) -> bool {
+        self.one_step
     }
 
     /// Whether work of `seconds` may be recorded. The first always may, or nothing would ever be done.
@@ -70,17 +95,18 @@ impl Allowance {
 /// Seconds that a unit of work takes, for each dispatch of one program: kernels differ tenfold.
 #[derive(Debug)]
 pub(super) struct Pace {
-    seconds_a_work: Vec<f64>,
+    seconds_per_work: Vec<f64>,
 }
 
 impl Pace {
-    /// A first guess: `work` takes as long as a submission should.
-    pub(super) fn new(program: &Program, work: u64) -> Self {
-        Self { seconds_a_work: vec![SUBMISSION_SECONDS / work as f64; program.dispatches.len()] }
+    /// A first guess: a slice of the usual work takes as long as a submission should.
+    pub(super) fn new(gpu: &Gpu, program: &Program) -> Self {
+        let seconds = SUBMISSION_SECONDS / usual_slice_work(gpu) as f64;
+        Self { seconds_per_work: vec![seconds; program.dispatches.len()] }
     }
 
     /// One past the last of `slices` that the allowance covers, which is charged for them.
-    pub(super) fn end(&self, program: &Program, slices: Range<usize>, allowance: &mut Allowance) -> usize {
+    pub(super) fn admit(&self, program: &Program, slices: Range<usize>, allowance: &mut Allowance) -> usize {
         let update = program.update_slices();
         for index in slices.clone() {
             let seconds = self.seconds(program, index);
@@ -95,7 +121,7 @@ impl Pace {
 
     fn seconds(&self, program: &Program, slice: usize) -> f64 {
         let slice = &program.slices[slice];
-        slice.work as f64 * self.seconds_a_work[slice.dispatch as usize]
+        slice.work as f64 * self.seconds_per_work[slice.dispatch as usize]
     }
 
     /// `slices` took `seconds`.
@@ -105,8 +131,8 @@ impl Pace {
         let dispatches = &program.slices[slices];
         let first = dispatches.first().map_or(0, |slice| slice.dispatch as usize);
         let last = dispatches.last().map_or(0, |slice| slice.dispatch as usize + 1);
-        for seconds_a_work in &mut self.seconds_a_work[first..last] {
-            *seconds_a_work *= correction;
+        for seconds_per_work in &mut self.seconds_per_work[first..last] {
+            *seconds_per_work *= correction;
         }
     }
 }
@@ -126,7 +152,7 @@ impl<'a> UnderWay<'a> {
 
     /// One past the last slice of the submission that begins with the first of `slices`.
     pub(super) fn submission_end(&self, slices: Range<usize>) -> usize {
-        self.pace.end(self.program, slices, &mut Allowance::submission())
+        self.pace.admit(self.program, slices, &mut Allowance::submission())
     }
 
     /// The slices were just submitted: waits until there is room for more.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::options::{Options, Preset};
-use super::planning::plan_transfer;
+use super::planning::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::{FOLD, Kernel};
 use crate::graph::Limits;
@@ -72,7 +72,7 @@ fn fits(size: (u32, u32), binding: u64) -> bool {
             slice_work: 1 << 40,
             timestamps: true,
         };
-        plan_transfer(&vgg19(PoolKind::Mean), &options, size, size, [0.0; 3], &limits).is_ok()
+        Plan::new(&vgg19(PoolKind::Mean), &options, (size, size), [0.0; 3], &limits).is_ok()
     })
 }
 

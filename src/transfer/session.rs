@@ -1,121 +1,125 @@
 //! A transfer under way: targets, pixels, and the steps that optimise them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::agenda::{Runner, Taken, Task};
-use super::checkpoint::{Checkpoint, Recipe, State};
+use super::agenda::{Agenda, Recording};
+use super::checkpoint::{Checkpoint, Recipe, SourceRecord, State};
+use super::costs::{CostReader, Costs};
+use super::diagnosis::{Diagnosis, first_not_finite};
 use super::engine::Engine;
 use super::history::History;
 use super::noise::uniform_noise;
-use super::options::{Init, Options};
-use super::pace::{Allowance, Pace};
+use super::objective::{COST_WEIGHTS, Objective};
+use super::optimiser::Optimiser;
+use super::option_table::OPTIONS;
+use super::options::Options;
+use super::pace::{Allowance, Budget};
 use super::planning::{
-    COST_MAILS, COST_SLOTS, PICTURE_SLOTS, Part, Passage, Plan, StepPlan, cost_bytes, name, picture_bytes,
-    plan_transfer,
+    COST_MAILS, COST_SLOTS, PICTURE_SLOTS, PIXELS, Plan, Planner, ProgramId, SEED, cost_bytes, picture_bytes,
 };
-use super::source::{Source, SourceLayout};
-use crate::error::{Error, Result};
-use crate::gpu::{Lap, Mailbox, Patience, Readback, Staging, Stopwatch};
-use crate::graph::{Arenas, Bytes, Executable, Externals, Program, Role};
-use crate::ops::adam::hyper;
+use super::programs::Programs;
+use super::requirements;
+use super::source::{Source, SourceLayout, checked, pitch, require};
+use super::sources::{SourceId, SourceLayouts, Sources};
+use crate::error::{Error, OptionName, Remedy, Result};
+use crate::gpu::{Lap, Mailbox, Patience, Readback, Receipt, Staging, Stopwatch, now};
+use crate::graph::{Bytes, Executable, Program};
+use crate::ops::Shape;
 use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
-/// Adam's β₁, β₂ and ε.
-const ADAM: [f32; 3] = [0.9, 0.999, 1e-8];
+const IN_A_FRAME: &str = "painting in a host's frame";
 
-/// The costs of a picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Costs {
-    /// J = α·content + β·style.
-    pub total: f32,
-    /// The content cost.
-    pub content: f32,
-    /// The style cost: Σ λ·(cost of a layer).
-    pub style: f32,
-    /// The cost of each style layer without its λ, in the network's order.
-    pub layers: Vec<f32>,
-}
-
-impl Costs {
-    /// From what the program of a step keeps.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        match bytemuck::pod_collect_to_vec(bytes)[..] {
-            [total, content, style, ref layers @ ..] => {
-                Some(Self { total, content, style, layers: layers.to_vec() })
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether all of them are finite. Costs that are not never become so again: [`Transfer::diagnose`] says where it
-    /// began.
-    pub fn are_finite(&self) -> bool {
-        let Self { total, content, style, layers } = self;
-        [total, content, style].into_iter().chain(layers).all(|cost| cost.is_finite())
-    }
-}
-
-/// One picture being painted in the style of another.
+/// One picture being painted in the style of others.
 ///
 /// In a program of its own, [`Transfer::prepare`] and [`Transfer::step`] do everything and wait for it. A host that
 /// renders frames uses [`Transfer::create`] and [`Transfer::record`] instead, which record into the host's encoders and
 /// neither submit nor wait.
 #[derive(Debug)]
 pub struct Transfer {
-    pub(super) engine: Engine,
-    pub(super) options: Options,
-    pub(super) step: Executable,
-    pub(super) step_pace: Pace,
-    pub(super) picture: Executable,
-    picture_pace: Pace,
-    /// What runs between steps, in the memory of a step.
-    pub(super) runners: HashMap<Passage, Runner>,
-    pub(super) arenas: Arenas,
-    /// The ways out to textures of a host, by format.
-    pub(super) outlets: HashMap<TexelFormat, Executable>,
+    engine: Engine,
+    options: Options,
+    objective: Objective,
+    style_weights: Vec<f32>,
+    layouts: SourceLayouts,
+    recipe: Recipe,
+    programs: Programs,
     /// What has to be done before the next step.
-    pub(super) agenda: VecDeque<Task>,
+    agenda: Agenda,
     /// Slices of the step under way that were recorded into a host's encoders.
-    pub(super) cursor: usize,
+    cursor: usize,
     /// Steps that the pixels have had, or will have had when what was recorded has run.
-    pub(super) steps: u32,
-    costs: Readback,
-    pixels: Readback,
+    steps: u32,
+    cost_reader: CostReader,
+    cost_readback: Readback,
+    picture_readback: Readback,
     /// Costs on their way to a host, by the steps before them.
-    pub(super) mailbox: Mailbox<u32>,
-    pub(super) stopwatch: Option<Stopwatch<Passage>>,
-    pub(super) history: History,
+    mailbox: Mailbox<u32>,
+    stopwatch: Option<Stopwatch<ProgramId>>,
+    history: History,
     /// The steps before the pixels in a slot of the history whose costs are still on their way to a host.
-    pub(super) judging: Option<(u32, usize)>,
-    pub(super) recipe: Recipe,
-    pub(super) layouts: HashMap<Part, SourceLayout>,
+    awaited: Option<(u32, usize)>,
     /// Whether an encoder that something was recorded into was dropped: work of this transfer, weights that it uses.
-    pub(super) discarded: Arc<AtomicBool>,
-    pub(super) weights_discarded: Arc<AtomicBool>,
-    pub(super) deepest: usize,
-    pub(super) style_layers: Vec<String>,
-    pub(super) size: (u32, u32),
+    discarded: Arc<AtomicBool>,
+    weights_discarded: Arc<AtomicBool>,
+    size: (u32, u32),
     bytes: Bytes,
 }
 
+/// What a call of [`Transfer::record`] recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// Steps that the picture will have had in all when this has run.
+    pub steps: u32,
+    /// Steps that this call completed.
+    pub completed: u32,
+    /// Whether there is more to record: steps up to [`Options::steps`], or changes.
+    pub work_remains: bool,
+    /// What comes next.
+    pub phase: TransferPhase,
+    /// Dispatches and copies that were recorded. None, where all staging memory is under way: the next frame has some.
+    pub dispatches: u32,
+    /// Time of the GPU that they take, by what is known so far.
+    pub time: std::time::Duration,
+}
+
+/// Where a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransferPhase {
+    /// Weights are on their way to the device.
+    Weights,
+    /// Targets, the start, or changes are being made.
+    Targets,
+    /// Steps are being taken.
+    Steps,
+    /// All steps are recorded.
+    Done,
+}
+
+/// Costs that came back to a host.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepCosts {
+    /// Steps that the picture had had whose costs these are.
+    pub steps: u32,
+    /// Its costs.
+    pub costs: Costs,
+}
+
 impl Transfer {
-    /// Fits both pictures to the options' size, computes the targets, and puts the start on the device: when this is
+    /// Fits all pictures to the options' size, computes the targets, and puts the start on the device: when this is
     /// done, so is that. Submits and waits.
     ///
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
     /// [`crate::Error::Picture`] for textures that cannot be read, [`crate::Error::Memory`], [`crate::Error::Limit`] and
     /// [`crate::Error::Gpu`] from the device.
-    pub async fn prepare(
-        engine: &Engine,
-        content: impl Into<Source>,
-        style: impl Into<Source>,
-        options: &Options,
-    ) -> Result<Self> {
-        let mut transfer = Self::begin(engine, content.into(), style.into(), options, None).await?;
+    pub async fn prepare(engine: &Engine, sources: impl Into<Sources>, options: &Options) -> Result<Self> {
+        let mut transfer = Self::begin(engine, sources.into(), options, None).await?;
         transfer.settle().await?;
         Ok(transfer)
     }
@@ -129,14 +133,13 @@ impl Transfer {
     /// [`crate::Error::Option`] that names what is not the same; otherwise as [`Transfer::prepare`].
     pub async fn resume(
         engine: &Engine,
-        content: &Picture,
-        style: &Picture,
+        sources: impl Into<Sources>,
         options: &Options,
         checkpoint: &Checkpoint,
     ) -> Result<Self> {
-        checkpoint.check(content, style, options, engine.weights())?;
-        let mut transfer =
-            Self::begin(engine, content.into(), style.into(), options, Some(&checkpoint.state)).await?;
+        let sources = sources.into();
+        checkpoint.check(&sources, options, engine.weights())?;
+        let mut transfer = Self::begin(engine, sources, options, Some(checkpoint.state())).await?;
         transfer.settle().await?;
         Ok(transfer)
     }
@@ -149,166 +152,10 @@ impl Transfer {
     ///
     /// # Errors
     /// As [`Transfer::prepare`].
-    pub async fn create(
-        engine: &Engine,
-        content: impl Into<Source>,
-        style: impl Into<Source>,
-        options: &Options,
-    ) -> Result<Self> {
-        let transfer = Self::begin(engine, content.into(), style.into(), options, None).await?;
-        engine.arrange_weights()?;
+    pub async fn create(engine: &Engine, sources: impl Into<Sources>, options: &Options) -> Result<Self> {
+        let transfer = Self::begin(engine, sources.into(), options, None).await?;
+        engine.weights_store().arrange()?;
         Ok(transfer)
-    }
-
-    async fn begin(
-        engine: &Engine,
-        content: Source,
-        style: Source,
-        options: &Options,
-        state: Option<&State>,
-    ) -> Result<Self> {
-        let layouts = [SourceLayout::try_from(&content)?, SourceLayout::try_from(&style)?];
-        let plan = Self::plan(engine, layouts[0], layouts[1], options)?;
-        let (size, total) = (plan.step.size, plan.bytes.total);
-        Self::put_on_device(engine, content, style, options, state, plan, layouts)
-            .await
-            .map_err(|error| short_of_memory(error, size, total))
-    }
-
-    async fn put_on_device(
-        engine: &Engine,
-        content: Source,
-        style: Source,
-        options: &Options,
-        state: Option<&State>,
-        plan: Plan,
-        layouts: [SourceLayout; 2],
-    ) -> Result<Self> {
-        let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
-        let arenas =
-            Arenas::new(gpu, plan.passages.iter().map(|(_, program)| program).chain([&plan.step.program]))
-                .await?;
-        let Plan { step, bytes, picture: picture_program, passages } = plan;
-        let StepPlan { program, size, style_layers } = step;
-        let mut externals = Externals::default();
-        let weights_discarded = engine.reserve_weights(&program, &mut externals).await?;
-        allocate(engine, &program, &mut externals).await?;
-        let picture_externals = externals.of(&picture_program);
-        let picture = Executable::new(gpu, pipelines, picture_program, picture_externals).await?;
-        let costs = Readback::new(gpu, cost_bytes(&program), COST_SLOTS).await?;
-        let pixels = Readback::new(gpu, picture_bytes(size), PICTURE_SLOTS).await?;
-        let mailbox = Mailbox::new(gpu, cost_bytes(&program), COST_MAILS).await?;
-        let stopwatch = Stopwatch::new(gpu).await?;
-        let history = History::new(gpu, &externals.pieces(name::PIXELS)).await?;
-        let step = Executable::sharing(gpu, pipelines, program, externals, &arenas).await?;
-        let (step_pace, picture_pace) = (engine.pace(step.program()), engine.pace(picture.program()));
-        let mut transfer = Self {
-            engine: engine.clone(),
-            options: options.clone(),
-            step,
-            step_pace,
-            picture,
-            picture_pace,
-            runners: HashMap::new(),
-            arenas,
-            outlets: HashMap::new(),
-            agenda: VecDeque::new(),
-            cursor: 0,
-            steps: state.map_or(0, |state| state.adam[2] as u32),
-            costs,
-            pixels,
-            mailbox,
-            stopwatch,
-            history,
-            judging: None,
-            recipe: Recipe::of(options, engine.weights()),
-            layouts: HashMap::from([(Part::Content, layouts[0]), (Part::Style, layouts[1])]),
-            discarded: Arc::default(),
-            weights_discarded,
-            deepest: options.deepest(engine.weights().network())?,
-            style_layers,
-            size,
-            bytes,
-        };
-        for (passage, program) in passages {
-            let runner = transfer.runner(passage, program).await?;
-            transfer.runners.insert(passage, runner);
-        }
-        transfer.name_source(Part::Content, &content);
-        transfer.name_source(Part::Style, &style);
-        let (content, style) = (content.fitted(options), style.fitted(options));
-        let start = transfer.start(&content, state);
-        transfer.agenda.push_back(Task::Weights);
-        transfer.agenda.push_back(Task::Source(Part::Style, Taken::of(style)));
-        transfer.agenda.push_back(Task::Source(Part::Content, Taken::of(content)));
-        transfer.agenda.extend(start);
-        transfer.agenda.push_back(Task::Settings);
-        transfer.agenda.push_back(Task::write(name::SEED, &[1.0]));
-        Ok(transfer)
-    }
-
-    /// What puts the start, or the state that is gone on from, on the device. What is not written is zero, which is what
-    /// wgpu gives and what Adam starts from.
-    fn start(&self, content: &Source, state: Option<&State>) -> Vec<Task> {
-        if let Some(State { pixels, m, v, adam }) = state {
-            return vec![
-                Task::write(name::PIXELS, pixels),
-                Task::write(name::M, m),
-                Task::write(name::V, v),
-                Task::write(name::STATE, adam),
-            ];
-        }
-        let (options, mean) = (&self.options, self.engine.weights().mean());
-        let (width, height) = self.size;
-        let from = |picture: &Picture| vec![Task::write(name::PIXELS, &start_pixels(picture, options, mean))];
-        match (content, &options.init) {
-            (Source::Picture(content), _) => from(content),
-            (_, Init::Picture(init)) => from(&init.resized(width, height)),
-            (_, Init::Noise | Init::Content) if options.noise_ratio() > 0.0 => {
-                let noise = uniform_noise(options.seed, width, height);
-                vec![Task::write(name::PIXELS, &noise), Task::run(Passage::Start)]
-            }
-            (_, Init::Noise | Init::Content) => vec![Task::run(Passage::Start)],
-        }
-    }
-
-    /// The cost weights and the optimiser's constants as the options have them now.
-    pub(super) fn settings(&self) -> [Task; 2] {
-        let options = &self.options;
-        let lambda = |layer: &String| {
-            options.style_layers.iter().find(|style| style.name == *layer).map_or(0.0, |style| style.weight)
-        };
-        let cost_weights: Vec<f32> =
-            self.style_layers.iter().map(lambda).chain([options.alpha, options.beta]).collect();
-        let hyper = hyper(options.learning_rate, ADAM);
-        [Task::write(name::HYPER, &hyper), Task::write(name::COST_WEIGHTS, &cost_weights)]
-    }
-
-    /// Does everything that is on the agenda, and waits for it.
-    pub(super) async fn settle(&mut self) -> Result<()> {
-        self.check_submitted()?;
-        // A step of which a part was recorded begins again: its pixels are as they were.
-        self.cursor = 0;
-        let engine = self.engine.clone();
-        let gpu = engine.gpu();
-        let (mut patience, mut under_way) = (Patience::default(), VecDeque::new());
-        while !self.agenda.is_empty() {
-            let mut encoder = gpu.encoder("impasto");
-            let mut allowance = Allowance::submission();
-            self.record_agenda(&mut encoder, &mut allowance, &mut Lap::begin(None))?;
-            gpu.queue().submit([encoder.finish()]);
-            under_way.push_back(gpu.submitted());
-            patience.submitted(gpu, allowance.recorded > 0).await?;
-            if under_way.len() > 1
-                && let Some(first) = under_way.pop_front()
-            {
-                first.wait(gpu, "preparing").await?;
-            }
-        }
-        for last in under_way {
-            last.wait(gpu, "preparing").await?;
-        }
-        gpu.check("preparing")
     }
 
     /// What [`Transfer::prepare`] would run and allocate for pictures of these sides (width, height), or that lie on the
@@ -317,19 +164,146 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] where a layer is missing,
     /// [`crate::Error::Memory`] and [`crate::Error::Limit`] where the device is too small.
-    pub fn plan(
-        engine: &Engine,
-        content: impl Into<SourceLayout>,
-        style: impl Into<SourceLayout>,
-        options: &Options,
-    ) -> Result<Plan> {
-        super::requirements::check(engine.gpu().limits())?;
+    pub fn plan(engine: &Engine, sources: impl Into<SourceLayouts>, options: &Options) -> Result<Plan> {
+        requirements::check(engine.gpu().limits())?;
         let network = engine.weights().network();
-        engine.weights().check(options.deepest(network)?)?;
-        plan_transfer(network, options, content, style, engine.weights().mean(), &engine.limits())
+        options.validate(network)?;
+        Objective::of(network, options, &[1.0]).check_weights(engine.weights())?;
+        Plan::new(network, options, sources, engine.weights().mean(), &engine.limits())
     }
 
-    /// Takes one step and returns the costs of the picture before it.
+    async fn begin(
+        engine: &Engine,
+        sources: Sources,
+        options: &Options,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let layouts = sources.layouts()?;
+        let plan = Self::plan(engine, layouts.clone(), options)?;
+        let (size, total) = (plan.step.size, plan.bytes.total);
+        let mut transfer = Self::allocate(engine, layouts, sources.style_weights(), options, plan)
+            .await
+            .map_err(|error| short_of_memory(error, size, total))?;
+        for (id, source) in sources.into_list().into_iter().rev() {
+            transfer.take_source(id, source);
+        }
+        transfer.take_start(state);
+        transfer.take_settings();
+        transfer.agenda.write(SEED, &[1.0]);
+        Ok(transfer)
+    }
+
+    /// Everything on the device, with nothing in it.
+    async fn allocate(
+        engine: &Engine,
+        layouts: SourceLayouts,
+        style_weights: Vec<f32>,
+        options: &Options,
+        plan: Plan,
+    ) -> Result<Self> {
+        let gpu = engine.gpu();
+        let (size, bytes) = (plan.step.size, plan.bytes);
+        let costs = cost_bytes(&plan.step.program);
+        let objective = Objective::of(engine.weights().network(), options, &style_weights);
+        let (programs, weights_discarded) = Programs::new(engine, plan).await?;
+        Ok(Self {
+            cost_reader: CostReader::new(&objective),
+            cost_readback: Readback::new(gpu, costs, COST_SLOTS).await?,
+            picture_readback: Readback::new(gpu, picture_bytes(size), PICTURE_SLOTS).await?,
+            mailbox: Mailbox::new(gpu, costs, COST_MAILS).await?,
+            stopwatch: Stopwatch::new(gpu).await?,
+            history: History::new(gpu, &programs.pieces(PIXELS)).await?,
+            recipe: Recipe::new(options, engine.weights()),
+            engine: engine.clone(),
+            options: options.clone(),
+            objective,
+            style_weights,
+            layouts,
+            programs,
+            agenda: Agenda::new(),
+            cursor: 0,
+            steps: 0,
+            awaited: None,
+            discarded: Arc::default(),
+            weights_discarded,
+            size,
+            bytes,
+        })
+    }
+
+    /// Puts a picture on the agenda, and what it is into the recipe.
+    fn take_source(&mut self, id: SourceId, source: Source) {
+        let fitted = self.layouts.fitted(id, self.options.size);
+        let weight = match id {
+            SourceId::Style(index) => self.style_weights.get(index).copied(),
+            SourceId::Content | SourceId::Initial => None,
+        };
+        self.recipe.set_source(id, SourceRecord::new(&source, fitted, weight));
+        self.agenda.take_source(id, source.resized(fitted), &self.programs);
+    }
+
+    /// Puts the start, or the state that is gone on from, on the agenda. What is not written is zero, which is what wgpu
+    /// gives and what optimisers start from.
+    fn take_start(&mut self, state: Option<&State>) {
+        if let Some(state) = state {
+            self.steps = state.steps(Optimiser::of(&self.options));
+            for (name, values) in state.tensors() {
+                self.agenda.write(name, values);
+            }
+            return;
+        }
+        let (width, height) = self.size;
+        if self.options.noise_ratio() > 0.0 {
+            self.agenda.write(PIXELS, &uniform_noise(self.options.seed, width, height));
+        }
+        self.agenda.run(ProgramId::Start);
+    }
+
+    /// Puts the cost weights and the optimiser's constants, as the options have them now, on the agenda.
+    fn take_settings(&mut self) {
+        for (name, values) in Optimiser::of(&self.options).settings() {
+            self.agenda.write(name, &values);
+        }
+        self.agenda.write(COST_WEIGHTS, &self.objective.cost_weights());
+    }
+
+    /// Does everything that is on the agenda, and waits for it.
+    async fn settle(&mut self) -> Result<()> {
+        const WHAT: &str = "preparing";
+        self.check_submitted()?;
+        // A step of which a part was recorded begins again: its pixels are as they were.
+        self.cursor = 0;
+        let Self { engine, programs, agenda, .. } = self;
+        let gpu = engine.gpu();
+        let (mut patience, mut under_way) = (Patience::default(), VecDeque::new());
+        while !agenda.is_empty() {
+            let mut encoder = gpu.encoder("impasto");
+            let mut allowance = Allowance::submission();
+            let mut recording = Recording {
+                engine,
+                programs,
+                encoder: &mut encoder,
+                allowance: &mut allowance,
+                lap: &mut Lap::begin(None),
+            };
+            agenda.record(&mut recording)?;
+            gpu.queue().submit([encoder.finish()]);
+            under_way.push_back(gpu.submitted());
+            patience.submitted(gpu, allowance.recorded > 0).await?;
+            if under_way.len() > 1
+                && let Some(first) = under_way.pop_front()
+            {
+                first.wait(gpu, WHAT).await?;
+            }
+        }
+        for last in under_way {
+            last.wait(gpu, WHAT).await?;
+        }
+        gpu.check(WHAT)
+    }
+
+    /// Takes one step and returns the costs of the picture before it. While the device works, the future sleeps for a
+    /// fraction of a millisecond at a time on the thread that polls it.
     ///
     /// Dropping the future before it is done leaves the pixels as they were, or as they are after the step.
     ///
@@ -337,11 +311,11 @@ impl Transfer {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn step(&mut self) -> Result<Costs> {
         self.settle().await?;
-        let slices = 0..self.step.program().slices.len();
+        let slices = 0..self.programs.step.slices();
         let slot = self.history.next();
         let costs = self.run(slices, Some(slot)).await?;
-        self.history.judge(slot, costs.are_finite());
-        self.judging = None;
+        self.history.record_outcome(slot, costs.are_finite());
+        self.awaited = None;
         self.steps += 1;
         Ok(costs)
     }
@@ -352,8 +326,23 @@ impl Transfer {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn cost(&mut self) -> Result<Costs> {
         self.settle().await?;
-        let slices = 0..self.step.program().forward_slices();
+        let slices = 0..self.programs.step.program().forward_slices();
         self.run(slices, None).await
+    }
+
+    /// Runs slices of a step; `slot` is where the history keeps the pixels in front of it.
+    async fn run(&mut self, slices: std::ops::Range<usize>, slot: Option<usize>) -> Result<Costs> {
+        let Self { engine, programs, cost_readback, history, .. } = self;
+        let pixels = programs.pieces(PIXELS);
+        let keep_pixels = |encoder: &mut wgpu::CommandEncoder| {
+            if let Some(slot) = slot {
+                history.record(encoder, slot, &pixels);
+            }
+        };
+        let gpu = engine.gpu();
+        let bytes = programs.step.run_and_read(gpu, slices, keep_pixels, cost_readback).await?;
+        let costs = self.cost_reader.read(&bytes);
+        costs.ok_or_else(|| gpu.fault("reading the costs", "too few values came back".into()))
     }
 
     /// The picture as it is, in 8 bits: mean added, clamped, truncated.
@@ -361,19 +350,9 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn picture(&mut self) -> Result<Picture> {
-        let Self { engine, picture, picture_pace, pixels, size, .. } = self;
-        let mut ticket = None;
-        let slices = 0..picture.program().slices.len();
-        engine
-            .run(
-                picture,
-                picture_pace,
-                slices,
-                |_| (),
-                |encoder| ticket = Some(pixels.copy(encoder, &picture.kept(0))),
-            )
-            .await?;
-        let rgba = read(engine, pixels, ticket).await?;
+        let Self { engine, programs, picture_readback, size, .. } = self;
+        let slices = 0..programs.picture.slices();
+        let rgba = programs.picture.run_and_read(engine.gpu(), slices, |_| (), picture_readback).await?;
         Picture::from_rgba(size.0, size.1, &rgba)
     }
 
@@ -382,8 +361,7 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn pixels(&self) -> Result<Vec<f32>> {
-        let [pixels] = self.read_externals([name::PIXELS]).await?;
-        Ok(pixels)
+        Ok(self.read_externals(&[PIXELS]).await?.pop().unwrap_or_default())
     }
 
     /// The state as it is, to go on from later: see [`Transfer::resume`]. Takes memory on the device for the time of
@@ -394,28 +372,416 @@ impl Transfer {
     /// it is the same; [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
         self.recipe.check_complete()?;
-        let [pixels, m, v, adam] = self.read_externals([name::PIXELS, name::M, name::V, name::STATE]).await?;
-        let state = State { pixels, m, v, adam: [adam[0], adam[1], adam[2]] };
-        Ok(Checkpoint::new(self.recipe.clone(), &self.engine, self.program().methods(), state))
+        let (width, height) = self.size;
+        let tensors = State::tensors_of(Optimiser::of(&self.options), Shape::new(3, height, width));
+        let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+        let state = State::new(tensors, self.read_externals(&names).await?);
+        let methods = self.program().methods();
+        Ok(Checkpoint::new(self.recipe.clone(), &self.options, &self.engine, methods, state))
     }
 
     /// Reads tensors from outside back, all of one moment.
-    async fn read_externals<const N: usize>(&self, names: [&str; N]) -> Result<[Vec<f32>; N]> {
+    async fn read_externals(&self, names: &[&str]) -> Result<Vec<Vec<f32>>> {
         let gpu = self.engine.gpu();
-        let tensors = names.map(|name| self.step.externals().pieces(name));
-        let bytes = tensors.each_ref().map(|pieces| pieces.iter().map(|piece| piece.size()).sum::<u64>());
+        let tensors: Vec<_> = names.iter().map(|name| self.programs.pieces(name)).collect();
         let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&**piece, 0, piece.size())).collect();
-        let mut readback = Readback::new(gpu, bytes.iter().sum(), 1).await?;
+        let bytes = ranges.iter().map(|(_, _, bytes)| bytes).sum();
+        let mut readback = Readback::new(gpu, bytes, 1).await?;
         let mut encoder = gpu.encoder("impasto");
         let ticket = readback.copy(&mut encoder, &ranges);
         gpu.queue().submit([encoder.finish()]);
         let values = readback.read(gpu, ticket).await?;
         let mut rest = &values[..];
-        Ok(bytes.map(|bytes| {
-            let (own, behind) = rest.split_at(bytes as usize);
-            rest = behind;
+        let own = |pieces: &Vec<Arc<wgpu::Buffer>>| {
+            let bytes = pieces.iter().map(|piece| piece.size()).sum::<u64>();
+            let (own, others) = rest.split_at(bytes as usize);
+            rest = others;
             bytemuck::pod_collect_to_vec(own)
-        }))
+        };
+        Ok(tensors.iter().map(own).collect())
+    }
+
+    /// Finds out, after costs that were not finite, where that began, and what the last good picture is. `costs` are
+    /// those that were returned. Runs the network again layer by layer.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    pub async fn diagnose(mut self, costs: &Costs) -> Result<Diagnosis> {
+        if let Some(bad) = self.history.bad() {
+            self.put_back(bad);
+        }
+        let network = self.engine.weights().network();
+        let (pixels, deepest) = (self.pixels().await?, self.objective.deepest(network, None));
+        let externals = self.programs.externals();
+        let place = match first_not_finite(&self.engine, &pixels, externals, deepest, self.size).await? {
+            Some(place) => place,
+            None => costs.first_not_finite(self.objective.names_in_order(network)),
+        };
+        let last_good = match self.history.good() {
+            Some(good) => {
+                self.put_back(good);
+                Some(self.picture().await?)
+            }
+            None => None,
+        };
+        Ok(Diagnosis { place, last_good })
+    }
+
+    fn put_back(&self, pixels: &[wgpu::Buffer]) {
+        let gpu = self.engine.gpu();
+        let mut encoder = gpu.encoder("impasto");
+        for (from, to) in pixels.iter().zip(self.programs.pieces(PIXELS)) {
+            encoder.copy_buffer_to_buffer(from, 0, &to, 0, from.size());
+        }
+        gpu.queue().submit([encoder.finish()]);
+    }
+
+    /// Records as much of the work as `budget` allows, at least one dispatch, into a host's encoder, and goes on there at
+    /// the next call. Submits, polls and waits for nothing, allocates nothing, and maps only through the encoder: values
+    /// come back with the host's own submissions.
+    ///
+    /// Encoders must be submitted in the order in which they were recorded, those of other transfers of the same engine
+    /// included. One that is dropped instead ends the transfer.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped. Nothing is recorded then, and the host's device
+    /// has not been touched.
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, budget: Budget) -> Result<Recorded> {
+        self.engine.gpu().check_alive(IN_A_FRAME)?;
+        self.check_submitted()?;
+        self.learn();
+        let before = self.steps;
+        let mut allowance = Allowance::new(budget);
+        let mut stopwatch = self.stopwatch.take();
+        let mut lap = Lap::begin(stopwatch.as_mut());
+        let outcome = self.record_within(encoder, &mut allowance, &mut lap);
+        lap.end(encoder);
+        self.stopwatch = stopwatch;
+        outcome?;
+        if allowance.recorded > 0 {
+            Receipt::attach(encoder, &self.discarded);
+        }
+        let phase = self.phase();
+        Ok(Recorded {
+            steps: self.steps,
+            completed: self.steps - before,
+            work_remains: phase != TransferPhase::Done,
+            phase,
+            dispatches: allowance.recorded,
+            time: std::time::Duration::from_secs_f64(allowance.spent),
+        })
+    }
+
+    fn record_within(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        allowance: &mut Allowance,
+        lap: &mut Lap<'_, ProgramId>,
+    ) -> Result<()> {
+        loop {
+            // Changes take effect between steps.
+            if self.cursor == 0 {
+                let (engine, programs) = (&self.engine, &self.programs);
+                let mut recording = Recording { engine, programs, encoder, allowance, lap };
+                if !self.agenda.record(&mut recording)? || self.steps >= self.options.steps {
+                    return Ok(());
+                }
+            }
+            let step = &self.programs.step;
+            let end = step.admit(self.cursor, allowance);
+            if end == self.cursor {
+                return Ok(());
+            }
+            if self.cursor == 0 && self.awaited.is_none() {
+                let slot = self.history.next();
+                self.history.record(encoder, slot, &self.programs.pieces(PIXELS));
+                self.awaited = Some((self.steps, slot));
+            }
+            step.record(ProgramId::Step, encoder, self.cursor..end, lap);
+            self.cursor = end;
+            if end < step.slices() {
+                return Ok(());
+            }
+            self.mailbox.post(encoder, &step.kept(), self.steps);
+            self.cursor = 0;
+            self.steps += 1;
+            if allowance.ends_with_step() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fails where an encoder with work in it was dropped: what was recorded after it relies on work that never ran.
+    fn check_submitted(&self) -> Result<()> {
+        if [&self.discarded, &self.weights_discarded].into_iter().any(|it| it.load(Ordering::Relaxed)) {
+            return Err(Error::Gpu {
+                what: IN_A_FRAME.into(),
+                reason: "a command encoder that was recorded into was dropped, and never submitted".into(),
+                remedy: "submit every encoder, in the order of recording; create the transfer anew".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes what the GPU's clock has measured of earlier encoders.
+    fn learn(&mut self) {
+        let Self { stopwatch, programs, .. } = self;
+        while let Some(times) = stopwatch.as_mut().and_then(Stopwatch::collect) {
+            for (id, slices, seconds) in times {
+                programs.learn(id, slices, seconds);
+            }
+        }
+    }
+
+    /// What comes next.
+    pub fn phase(&self) -> TransferPhase {
+        if self.agenda.begins_with_weights() {
+            TransferPhase::Weights
+        } else if !self.agenda.is_empty() {
+            TransferPhase::Targets
+        } else if self.cursor > 0 || self.steps < self.options.steps {
+            TransferPhase::Steps
+        } else {
+            TransferPhase::Done
+        }
+    }
+
+    /// Steps that the picture has had, or will have had when what was recorded has run.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The newest costs that have come back since the last call. They come with the host's submissions, some frames late;
+    /// where a host takes steps faster than they come, some are left out. Costs that are not finite never become so
+    /// again: take a smaller learning rate and begin anew.
+    pub fn try_cost(&mut self) -> Option<StepCosts> {
+        let mut newest = None;
+        while let Some((steps, bytes)) = self.mailbox.collect() {
+            let Some(costs) = self.cost_reader.read(&bytes) else { continue };
+            if let Some((awaited, slot)) = self.awaited.filter(|(awaited, _)| *awaited <= steps) {
+                // Where its own costs were left out, finite ones of a later step speak for it.
+                if awaited == steps || costs.are_finite() {
+                    self.history.record_outcome(slot, costs.are_finite());
+                }
+                self.awaited = None;
+            }
+            newest = Some(StepCosts { steps, costs });
+        }
+        newest
+    }
+
+    /// The options as they are.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Changes what can change while the transfer runs: the options that are live in [`OPTIONS`]. Takes effect with the
+    /// next step that begins; nothing is allocated or compiled.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for options that do not make sense, or that need a transfer of their own.
+    pub fn set_options(&mut self, options: &Options) -> Result<()> {
+        let network = self.engine.weights().network();
+        options.validate(network)?;
+        let objective = Objective::of(network, options, &self.style_weights);
+        let has_same_terms = objective.has_terms_of(&self.objective);
+        for entry in &OPTIONS {
+            let changes = entry.get(options) != entry.get(&self.options);
+            // A live option may still ask for a term that there is no program for.
+            let shapes_terms = entry.name == OptionName::StyleLayers;
+            if changes && !(entry.live && (has_same_terms || !shapes_terms)) {
+                return Err(Error::Option {
+                    option: entry.name,
+                    reason: "it cannot change while a transfer runs".into(),
+                    remedy: Remedy::NewTransfer,
+                });
+            }
+        }
+        self.options = options.clone();
+        self.objective = objective;
+        self.recipe.set_options(options);
+        self.take_settings();
+        Ok(())
+    }
+
+    /// Changes the style; where there are several, the first: see [`Transfer::set_source`].
+    ///
+    /// # Errors
+    /// As [`Transfer::set_source`].
+    pub async fn set_style(&mut self, style: impl Into<Source>) -> Result<()> {
+        self.set_source(SourceId::Style(0), style).await
+    }
+
+    /// Changes the content; the pixels stay as they are and change from there: see [`Transfer::set_source`].
+    ///
+    /// # Errors
+    /// As [`Transfer::set_source`].
+    pub async fn set_content(&mut self, content: impl Into<Source>) -> Result<()> {
+        self.set_source(SourceId::Content, content).await
+    }
+
+    /// Changes the content or a style. Takes effect with the next step that begins, after [`Transfer::record`] has
+    /// recorded its targets. Where the new one has the size and the format of the one before, nothing is allocated. A
+    /// content must fit to the same size as the one before.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a content of another size, and for a source that the transfer does not have or that only
+    /// its start used; [`Error::Picture`] for a texture that cannot be read, [`Error::Memory`] and [`Error::Gpu`] from the
+    /// device where something has to be allocated.
+    pub async fn set_source(&mut self, id: SourceId, source: impl Into<Source>) -> Result<()> {
+        let source = source.into();
+        let layout = SourceLayout::try_from(&source)?;
+        let mut layouts = self.layouts.clone();
+        match layouts.get_mut(id) {
+            Some(known) if id != SourceId::Initial => *known = layout,
+            _ => {
+                return Err(Error::Option {
+                    option: id.option(),
+                    reason: format!("the transfer reads no {id} while it runs"),
+                    remedy: Remedy::NewTransfer,
+                });
+            }
+        }
+        let fitted = layouts.fitted(id, self.options.size);
+        if id == SourceId::Content && fitted != self.size {
+            return Err(Error::Option {
+                option: OptionName::Content,
+                reason: format!(
+                    "it would be painted at {}x{}, and the painting has {}x{}",
+                    fitted.0, fitted.1, self.size.0, self.size.1
+                ),
+                remedy: "give one of the same size, or create a new transfer".into(),
+            });
+        }
+        let same_target = fitted == self.layouts.fitted(id, self.options.size);
+        if layouts != self.layouts || !same_target {
+            let (engine, limits) = (self.engine.clone(), self.engine.limits());
+            let planner = Planner::new(
+                engine.weights().network(),
+                &self.options,
+                &layouts,
+                engine.weights().mean(),
+                &limits,
+            )?;
+            let mut programs: BTreeMap<_, _> =
+                planner.source(id, self.programs.step.program())?.into_iter().collect();
+            if same_target {
+                programs.remove(&ProgramId::Target(id));
+            }
+            self.programs.replace(&engine, programs.into_iter().collect()).await?;
+        }
+        self.layouts = layouts;
+        self.take_source(id, source);
+        Ok(())
+    }
+
+    /// Makes ready that [`Transfer::record_picture`] writes into textures of this format. Without it, the first such call
+    /// allocates and compiles, which a browser cannot do at once.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] for a format that cannot be written, [`Error::Memory`] and [`Error::Gpu`] from the device.
+    pub async fn prepare_output(&mut self, format: wgpu::TextureFormat) -> Result<()> {
+        self.prepare_texels(super::source::texel_format(format)?).await
+    }
+
+    async fn prepare_texels(&mut self, format: TexelFormat) -> Result<()> {
+        let id = ProgramId::Output(format);
+        if self.programs.get(id).is_none() {
+            let limits = self.engine.limits();
+            let (network, mean) = (self.engine.weights().network(), self.engine.weights().mean());
+            let planner = Planner::new(network, &self.options, &self.layouts, mean, &limits)?;
+            let planned = planner.output(format, pitch(format, self.size.0))?;
+            self.programs.add(&self.engine, id, planned).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the picture as it is into a texture of its size ([`Transfer::size`]) with the usage `COPY_DST`.
+    ///
+    /// | format | written |
+    /// |---|---|
+    /// | `Rgba8Unorm`, `Rgba8UnormSrgb` | the bytes that a file has: 8-bit levels in sRGB. Sampled as `Rgba8UnormSrgb`, they become linear light |
+    /// | `Bgra8Unorm`, `Bgra8UnormSrgb` | the same with red and blue exchanged |
+    /// | `Rgba16Float` | the same levels as linear light |
+    ///
+    /// Alpha is 1. May be recorded between any two calls of [`Transfer::record`]. The first call for a format that
+    /// [`Transfer::prepare_output`] was not called for allocates and may compile a kernel.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] for a texture of another size, format or usage, [`Error::Memory`] and [`Error::Gpu`] from the
+    /// device.
+    pub fn record_picture(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        texture: &wgpu::Texture,
+    ) -> Result<()> {
+        self.engine.gpu().check_alive(IN_A_FRAME)?;
+        let format = checked(texture, wgpu::TextureUsages::COPY_DST, "COPY_DST")?;
+        let (width, height) = self.size;
+        if (texture.width(), texture.height()) != self.size {
+            return Err(Error::Picture {
+                name: "the texture".into(),
+                reason: format!(
+                    "it has {}x{} texels, and the painting {width}x{height}",
+                    texture.width(),
+                    texture.height()
+                ),
+                remedy: "create it with the transfer's size".into(),
+            });
+        }
+        now(self.prepare_texels(format)).ok_or_else(|| Error::Gpu {
+            what: IN_A_FRAME.into(),
+            reason: "this device compiles kernels later".into(),
+            remedy: "call Transfer::prepare_output for the format before".into(),
+        })??;
+        let Some(output) = self.programs.get(ProgramId::Output(format)) else { return Ok(()) };
+        let output = output.executable();
+        output.record(encoder, 0..output.program().slices.len());
+        for (buffer, offset, _) in output.kept(0) {
+            encoder.copy_buffer_to_texture(
+                wgpu::TexelCopyBufferInfo {
+                    buffer,
+                    layout: wgpu::TexelCopyBufferLayout {
+                        offset,
+                        bytes_per_row: Some(4 * pitch(format, width)),
+                        rows_per_image: None,
+                    },
+                },
+                texture.as_image_copy(),
+                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            );
+        }
+        Ok(())
+    }
+
+    /// Records the picture as it is into a buffer with the usage `COPY_DST`, from its beginning: width × height words of
+    /// 8-bit RGBA in sRGB, red in the lowest byte, row by row without gaps. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] for a buffer that is too small, [`Error::Picture`] for one without the usage, [`Error::Gpu`] where
+    /// the device is lost. Nothing is recorded then.
+    pub fn record_picture_words(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+    ) -> Result<()> {
+        self.engine.gpu().check_alive(IN_A_FRAME)?;
+        require(buffer.usage().contains(wgpu::BufferUsages::COPY_DST), "buffer", "COPY_DST")?;
+        let needed = picture_bytes(self.size);
+        if buffer.size() < needed {
+            return Err(Error::Memory {
+                what: "a picture in a buffer".into(),
+                needed,
+                available: buffer.size(),
+                remedy: "give a buffer of 4 bytes a pixel".into(),
+            });
+        }
+        let picture = self.programs.picture.executable();
+        picture.record(encoder, 0..picture.program().slices.len());
+        for (from, offset, bytes) in picture.kept(0) {
+            encoder.copy_buffer_to_buffer(from, offset, buffer, 0, bytes);
+        }
+        Ok(())
     }
 
     /// Width and height of the picture.
@@ -423,15 +789,20 @@ impl Transfer {
         self.size
     }
 
+    /// What is minimised.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
     /// The program of a step.
     pub fn program(&self) -> &Program {
-        self.step.program()
+        self.programs.step.program()
     }
 
     /// The step's program on the device, for hosts that record its slices themselves and for those who time
     /// it dispatch by dispatch. A step is all slices in order; see [`Executable::record`].
     pub fn executable(&self) -> &Executable {
-        &self.step
+        self.programs.step.executable()
     }
 
     /// The account of memory.
@@ -442,36 +813,9 @@ impl Transfer {
     /// Bytes of the buffers that were really created, weights and the engine's staging memory included: the total of
     /// [`Transfer::bytes`], counted again, with what textures and other sizes asked for later.
     pub fn allocated_bytes(&self) -> u64 {
-        let own = self.step.allocated_bytes() + self.picture.allocated_bytes() + self.arenas.bytes();
-        let runners = self.runners.values().map(Runner::allocated_bytes).sum::<u64>();
-        let outlets = self.outlets.values().map(Executable::allocated_bytes).sum::<u64>();
         let stopwatch = self.stopwatch.as_ref().map_or(0, Stopwatch::bytes);
-        let readback = self.costs.bytes() + self.pixels.bytes() + self.mailbox.bytes();
-        own + runners
-            + outlets
-            + self.step.externals().allocated_bytes()
-            + readback
-            + stopwatch
-            + self.history.bytes()
-            + Staging::BYTES
-    }
-
-    /// Runs slices of a step; `slot` is where the history keeps the pixels in front of it.
-    async fn run(&mut self, slices: std::ops::Range<usize>, slot: Option<usize>) -> Result<Costs> {
-        let Self { engine, step, step_pace, costs, history, .. } = self;
-        let mut ticket = None;
-        let kept: Vec<_> = (0..step.program().kept.len()).flat_map(|kept| step.kept(kept)).collect();
-        let pixels = step.externals().pieces(name::PIXELS);
-        let first = |encoder: &mut wgpu::CommandEncoder| {
-            if let Some(slot) = slot {
-                history.record(encoder, slot, &pixels);
-            }
-        };
-        let last = |encoder: &mut wgpu::CommandEncoder| ticket = Some(costs.copy(encoder, &kept));
-        engine.run(step, step_pace, slices, first, last).await?;
-        let bytes = read(engine, costs, ticket).await?;
-        Costs::of(&bytes)
-            .ok_or_else(|| engine.gpu().fault("reading the costs", "too few values came back".into()))
+        let readback = self.cost_readback.bytes() + self.picture_readback.bytes() + self.mailbox.bytes();
+        self.programs.allocated_bytes() + readback + stopwatch + self.history.bytes() + Staging::BYTES
     }
 }
 
@@ -486,53 +830,4 @@ fn short_of_memory(error: Error, (width, height): (u32, u32), total: u64) -> Err
         },
         other => other,
     }
-}
-
-pub(super) async fn read(
-    engine: &Engine,
-    readback: &Readback,
-    ticket: Option<crate::gpu::Ticket>,
-) -> Result<Vec<u8>> {
-    match ticket {
-        Some(ticket) => readback.read(engine.gpu(), ticket).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-/// R·noise + (1 − R)·(picture − mean), (3, H, W).
-fn start_pixels(content: &Picture, options: &Options, mean: [f32; 3]) -> Vec<f32> {
-    let (width, height) = (content.width(), content.height());
-    let stretched;
-    let picture = match &options.init {
-        Init::Noise | Init::Content => content,
-        Init::Picture(picture) => {
-            stretched = picture.resized(width, height);
-            &stretched
-        }
-    };
-    let ratio = f64::from(options.noise_ratio());
-    let plane = width as usize * height as usize;
-    let mut pixels: Vec<f32> = Vec::with_capacity(3 * plane);
-    for (channel, mean) in mean.into_iter().enumerate() {
-        let values = picture.rgb().iter().skip(channel).step_by(3);
-        pixels.extend(values.map(|value| ((1.0 - ratio) * (f64::from(*value) - f64::from(mean))) as f32));
-    }
-    if ratio > 0.0 {
-        for (pixel, noise) in pixels.iter_mut().zip(uniform_noise(options.seed, width, height)) {
-            *pixel = (ratio * f64::from(noise) + f64::from(*pixel)) as f32;
-        }
-    }
-    pixels
-}
-
-/// Allocates everything that `program` takes from outside and that is not there yet.
-pub(super) async fn allocate(engine: &Engine, program: &Program, externals: &mut Externals) -> Result<()> {
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    for external in &program.externals {
-        if external.role != Role::Weights && externals.get(external).is_none() {
-            let label = format!("impasto.{}", external.name);
-            externals.insert(external, Arc::new(engine.gpu().buffer(&label, external.bytes, usage).await?));
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,5 @@
 //! Where pictures come from: decoded files, or textures and buffers that a host has on its device.
 
-use super::options::Options;
 use crate::error::{Error, Result};
 use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
@@ -8,7 +7,7 @@ use crate::picture::Picture;
 /// Words of 32 bits that rows of texels are padded to, because textures are copied in rows of whole 256 bytes.
 const PITCH_WORDS: u32 = 64;
 
-/// A picture to paint, or to paint like.
+/// A picture to paint, to paint like, or to start from.
 ///
 /// Textures are copied when the work that needs them is recorded ([`super::Transfer::record`]), in the encoder that it is
 /// recorded into, and are not read afterwards. They are two-dimensional, of one sample, have the usage `COPY_SRC`, and
@@ -17,6 +16,7 @@ const PITCH_WORDS: u32 = 64;
 /// | format | read as |
 /// |---|---|
 /// | `Rgba8Unorm`, `Rgba8UnormSrgb` | 8-bit levels in sRGB, as a file has them: the bytes as they are |
+/// | `Bgra8Unorm`, `Bgra8UnormSrgb` | the same with red and blue exchanged |
 /// | `Rgba16Float` | linear light; clamped to 0..1, encoded as sRGB, rounded to 8 bits |
 ///
 /// Alpha is straight, and laid over white as with files. Sizes need not be those of the painting: what is larger is made
@@ -38,15 +38,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// A picture in the processor's memory at the size that `options` give it; what is on the device as it is.
-    pub(super) fn fitted(self, options: &Options) -> Self {
+    /// A picture in the processor's memory at this size (width, height); what is on the device as it is.
+    pub(super) fn resized(self, (width, height): (u32, u32)) -> Self {
         match self {
-            Self::Picture(picture) => {
-                let (width, height) = options.size.fit(picture.width(), picture.height());
-                let same = (width, height) == (picture.width(), picture.height());
-                Self::Picture(if same { picture } else { picture.resized(width, height) })
-            }
-            Self::Texture(_) | Self::Buffer { .. } => self,
+            Self::Picture(picture) => Self::Picture(picture.into_size(width, height)),
+            other => other,
         }
     }
 }
@@ -143,13 +139,25 @@ pub(super) fn checked(
         return refused(reason, "give a two-dimensional one of one sample; resolve it first");
     }
     require(texture.usage().contains(usage), "texture", usage_name)?;
-    match texture.format() {
+    texel_format(texture.format())
+}
+
+/// How the texels of a texture format lie in a buffer.
+///
+/// # Errors
+/// [`Error::Picture`] for formats that are neither read nor written.
+pub(super) fn texel_format(format: wgpu::TextureFormat) -> Result<TexelFormat> {
+    match format {
         wgpu::TextureFormat::Rgba8Unorm | wgpu::TextureFormat::Rgba8UnormSrgb => Ok(TexelFormat::Rgba8),
+        wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Bgra8UnormSrgb => Ok(TexelFormat::Bgra8),
         wgpu::TextureFormat::Rgba16Float => Ok(TexelFormat::Rgba16Float),
-        other => refused(
-            format!("its format is {other:?}"),
-            "give Rgba8Unorm, Rgba8UnormSrgb or Rgba16Float; copy it to one of these first",
-        ),
+        other => Err(Error::Picture {
+            name: "the texture".into(),
+            reason: format!("its format is {other:?}"),
+            remedy:
+                "give Rgba8Unorm, Bgra8Unorm, their sRGB forms, or Rgba16Float; copy it to one of these first"
+                    .into(),
+        }),
     }
 }
 
@@ -159,7 +167,7 @@ pub(super) fn require(has: bool, what: &str, usage: &str) -> Result<()> {
     }
     Err(Error::Picture {
         name: format!("the {what}"),
-        reason: format!("it has not the usage {usage}"),
+        reason: format!("it lacks the usage {usage}"),
         remedy: format!("create it with {usage} among its usages").into(),
     })
 }

@@ -25,21 +25,26 @@ struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
 
+// shared: gradient_store
+// The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-fn store(at: u32, gradient: f32, won: bool, open: bool) {
-    var value = select(0.0, gradient, won);
+fn store(at: u32, gradient: f32, open: bool) {
+    var value = gradient;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += d_x[at];
     }
     d_x[at] = select(0.0, value, open);
 }
+// end
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
     let i = group * WORKGROUP + lane;
+    // shared: pool_window
+    // The window of element i of the pooled tensor: its first cell in x, and whether there is one to the right and below.
     let h = (params.h + 1u) / 2u;
     let w = (params.w + 1u) / 2u;
     if (group >= slice.end || i >= params.channels * h * w) {
@@ -51,6 +56,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let corner = ((params.x_first + channel) * params.h + row) * params.w + col;
     let right = col + 1u < params.w;
     let below = row + 1u < params.h;
+    // end
     let gradient = dy[params.y_first * w * h + i];
     // The cells lie in one word of the winners, and in one of the gate.
     let word_row = (params.gate_first + channel) * ((params.h + 3u) / 4u) + row / 4u;
@@ -61,14 +67,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if ((params.flags & GATE) != 0u) {
         open = gate[word] >> first_bit;
     }
-    store(corner, gradient, (won & 1u) != 0u, (open & 1u) != 0u);
+    store(corner, select(0.0, gradient, (won & 1u) != 0u), (open & 1u) != 0u);
     if (right) {
-        store(corner + 1u, gradient, (won & 2u) != 0u, (open & 2u) != 0u);
+        store(corner + 1u, select(0.0, gradient, (won & 2u) != 0u), (open & 2u) != 0u);
     }
     if (below) {
-        store(corner + params.w, gradient, (won & 0x100u) != 0u, (open & 0x100u) != 0u);
+        store(corner + params.w, select(0.0, gradient, (won & 0x100u) != 0u), (open & 0x100u) != 0u);
     }
     if (right && below) {
-        store(corner + params.w + 1u, gradient, (won & 0x200u) != 0u, (open & 0x200u) != 0u);
+        store(corner + params.w + 1u, select(0.0, gradient, (won & 0x200u) != 0u), (open & 0x200u) != 0u);
     }
 }

@@ -42,6 +42,8 @@ fn store(at: u32, gradient: f32, open: bool) {
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
     let i = group * WORKGROUP + lane;
+    // shared: pool_window
+    // The window of element i of the pooled tensor: its first cell in x, and whether there is one to the right and below.
     let h = (params.h + 1u) / 2u;
     let w = (params.w + 1u) / 2u;
     if (group >= slice.end || i >= params.channels * h * w) {
@@ -53,6 +55,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let corner = ((params.x_first + channel) * params.h + row) * params.w + col;
     let right = col + 1u < params.w;
     let below = row + 1u < params.h;
+    // end
     let gradient = dy[params.y_first * w * h + i] / (select(1.0, 2.0, right) * select(1.0, 2.0, below));
     // The cells lie in one word of the gate.
     var open = 0xffffffffu;

@@ -1,6 +1,6 @@
 // byte(channel) = round(255·(e·alpha + 1 − alpha)), alpha 255, with e the sRGB-encoded colour: texels x (H, pitch), one
 // or two words a texel, to an RGBA picture y (H, W), one word a pixel with red in the lowest byte. Texels of one word
-// are encoded already: 8 bits a channel, and all arithmetic is of integers. Texels of two are four halves of linear
+// are encoded already: 8 bits a channel, red or (bgra) blue in the lowest byte, and all arithmetic is of integers. Texels of two are four halves of linear
 // light: e = 12.92·c up to 0.0031308, 1.055·c^(1/2.4) − 0.055 above (IEC 61966-2-1).
 // Threads: one a pixel of y, workgroups in one line. Bandwidth bound: no tile.
 
@@ -17,7 +17,7 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { h: u32, w: u32, pitch: u32, words: u32 }
+struct Params { h: u32, w: u32, pitch: u32, words: u32, bgra: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<u32>;
@@ -62,6 +62,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         let alpha = texel.x >> 24u;
         let colour = (texel >> vec3<u32>(0u, 8u, 16u)) & vec3<u32>(255u);
         bytes = (colour * alpha + 255u * (255u - alpha) + 127u) / vec3<u32>(255u);
+        bytes = select(bytes, bytes.zyx, params.bgra == 1u);
     } else {
         let red_green = units(x[at]);
         let blue_alpha = units(x[at + 1u]);

@@ -1,5 +1,6 @@
 // An RGBA picture x (H, W), one word a pixel with red in the lowest byte, to texels y (H, pitch), one or two words a
-// texel, behind each row zeros. Texels of one word are the pixels. Texels of two are four halves: red, green and blue as
+// texel, behind each row zeros. Texels of one word are the pixels, with red and blue exchanged where
+// bgra is 1. Texels of two are four halves: red, green and blue as
 // linear light c = e/12.92 for e = byte/255 up to 0.04045, ((e + 0.055)/1.055)^2.4 above (IEC 61966-2-1), and 1.
 // Threads: one a word of y, so that rows are written whole, workgroups in one line. Bandwidth bound: no tile.
 
@@ -16,7 +17,7 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { h: u32, w: u32, pitch: u32, words: u32 }
+struct Params { h: u32, w: u32, pitch: u32, words: u32, bgra: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<u32>;
@@ -47,7 +48,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (column < params.w) {
         let pixel = x[i / params.pitch * params.w + column];
         if (params.words == 1u) {
-            word = pixel;
+            let exchanged = (pixel & 0xff00ff00u) | ((pixel >> 16u) & 255u) | ((pixel & 255u) << 16u);
+            word = select(pixel, exchanged, params.bgra == 1u);
         } else if (i % params.pitch % 2u == 0u) {
             word = as_half(decoded(pixel & 255u)) | (as_half(decoded((pixel >> 8u) & 255u)) << 16u);
         } else {

@@ -68,15 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = Size::LongerSide(arguments.size);
     let side = size.fit(content.width(), content.height());
     let layers = [("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)];
-    let options = Options {
-        size,
-        steps: arguments.steps,
-        init: Init::Content,
-        learning_rate: 4.0,
-        content_layer: "conv3_2".into(),
-        style_layers: layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec(),
-        ..Options::preset(Preset::Course)
-    };
+    let options = Options::preset(Preset::Course).with(|options| { options.size = size; options.steps = arguments.steps; options.init = Init::Content; options.learning_rate = 4.0; options.content_layer = "conv3_2".into(); options.style_layers = layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec(); });
     let progress = Progress::default();
 
     let mut app = App::new();
@@ -86,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let windows = WindowPlugin { primary_window: Some(window), ..default() };
     app.add_plugins(DefaultPlugins.set(windows).set(render));
     let canvas = scene::build(&mut app, side, arguments.still);
-    let budget = Budget::Milliseconds(arguments.budget);
+    let budget = Budget::Time(Duration::from_secs_f64(1e-3 * arguments.budget));
     app.add_plugins(PaintingPlugin { canvas, content, style, options, budget, progress: progress.clone() });
     app.insert_resource(progress);
     app.insert_resource(FrameTimes::new(arguments.seconds.map(Duration::from_secs_f64)));

@@ -72,7 +72,7 @@ fn prepare(mut commands: Commands, device: Res<RenderDevice>, queue: Res<RenderQ
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let transfer = Engine::from_device(&device, &queue)
-            .and_then(|engine| pollster::block_on(Transfer::create(&engine, &content, &style, &options)));
+            .and_then(|engine| pollster::block_on(Transfer::create(&engine, (&content, &style), &options)));
         // Nobody listens when the window was closed in the meantime.
         let _ = sender.send(transfer);
     });

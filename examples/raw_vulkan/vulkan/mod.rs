@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Costs, Engine, Options, Preset, Transfer};
+use impasto::transfer::{Budget, Costs, Engine, Options, Preset, StepCosts, Transfer};
 use impasto::wgpu;
 
 use import::{Exposed, Imported};
@@ -17,7 +17,7 @@ const CONTENT: &[u8] = include_bytes!("../../../tests/fixtures/content-97x75.png
 const STYLE: &[u8] = include_bytes!("../../../tests/fixtures/style-90x64.png");
 const STEPS: u32 = 5;
 /// Of a frame, for painting.
-const BUDGET: Budget = Budget::Milliseconds(8.0);
+const BUDGET: Budget = Budget::Time(Duration::from_millis(8));
 /// A GPU that takes longer for a frame hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -80,9 +80,9 @@ fn paint(
 ) -> Result<(), Box<dyn Error>> {
     let Imported { device, queue, .. } = imported;
     let engine = Engine::from_device(device, queue)?;
-    let options = Options { steps: STEPS, ..Options::preset(Preset::Course) };
+    let options = Options::preset(Preset::Course).with(|options| options.steps = STEPS);
     // Takes a second or two: an engine does this on a thread of its own.
-    let mut transfer = pollster::block_on(Transfer::create(&engine, source, style, &options))?;
+    let mut transfer = pollster::block_on(Transfer::create(&engine, (source, style), &options))?;
 
     // The frames of the engine, one of them ahead of the GPU.
     let (mut frames, mut in_flight) = (0, None);
@@ -95,7 +95,7 @@ fn paint(
         if let Some(earlier) = in_flight.replace(submitted) {
             device.poll(wgpu::PollType::Wait { submission_index: Some(earlier), timeout: Some(PATIENCE) })?;
         }
-        while let Some((steps, costs)) = transfer.try_cost() {
+        while let Some(StepCosts { steps, costs, .. }) = transfer.try_cost() {
             report(steps, &costs);
         }
         if !recorded.work_remains {
@@ -111,7 +111,7 @@ fn paint(
     encoder.transition_resources(std::iter::empty(), std::iter::once(back));
     queue.submit([encoder.finish()]);
     device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) })?;
-    while let Some((steps, costs)) = transfer.try_cost() {
+    while let Some(StepCosts { steps, costs, .. }) = transfer.try_cost() {
         report(steps, &costs);
     }
     println!("{STEPS} steps in {frames} frames");

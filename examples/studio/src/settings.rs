@@ -110,18 +110,11 @@ pub const RECIPES: [Recipe; 3] = [
 
 /// What painted the picture in the project's README.
 fn brush_strokes() -> Options {
-    Options {
-        steps: 80,
-        init: Init::Content,
-        learning_rate: 4.0,
-        content_layer: "conv3_2".into(),
-        style_layers: style_layers([("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)]),
-        ..Options::preset(Preset::Course)
-    }
+    Options::preset(Preset::Course).with(|options| { options.steps = 80; options.init = Init::Content; options.learning_rate = 4.0; options.content_layer = "conv3_2".into(); options.style_layers = style_layers([("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)]); })
 }
 
 fn free() -> Options {
-    Options { steps: 200, init: Init::Noise, ..brush_strokes() }
+    brush_strokes().with(|options| { options.steps = 200; options.init = Init::Noise; })
 }
 
 fn style_layers<const N: usize>(layers: [(&str, f32); N]) -> Vec<StyleLayer> {
@@ -278,14 +271,7 @@ impl EngineSettings {
 
     /// The library's options.
     pub fn options(&self) -> EngineOptions {
-        EngineOptions {
-            kernels: self.kernels,
-            precision: self.precision,
-            low_memory: self.low_memory,
-            memory_bytes: self.memory_limit.map(|mebibytes| u64::from(mebibytes) << 20),
-            slice_work: self.slice_work.map(|mega| u64::from(mega) * 1_000_000),
-            ..EngineOptions::default()
-        }
+        EngineOptions::default().with(|options| { options.methods = self.kernels; options.precision = self.precision; options.low_memory = self.low_memory; options.memory_bytes = self.memory_limit.map(|mebibytes| u64::from(mebibytes) << 20); options.slice_work = self.slice_work.map(|mega| u64::from(mega) * 1_000_000); })
     }
 }
 

@@ -10,6 +10,7 @@ mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use impasto::gpu::Gpu;
@@ -20,7 +21,7 @@ use impasto::transfer::{Engine, Options, Preset, Transfer};
 
 use super::busy::Busy;
 use super::files::Named;
-use super::{Failure, Result, args, files, job, output, print};
+use super::{Failure, Result, args, files, inputs, output, print};
 use changed::Changed;
 use compare::Comparison;
 use report::{Peak, Report, Row, Step};
@@ -47,11 +48,11 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     outputs.iter().try_for_each(|(_, path)| output::check(path))?;
     let old = compare.as_deref().map(Report::read).transpose()?;
     let changed = kernel.as_deref().map(Changed::read).transpose()?;
-    let weights = job::read_weights(weights.as_deref())?;
+    let weights = inputs::read_weights(weights.as_deref())?;
     let busy = Busy::new(arguments.quiet);
     let filter = arguments.filter.as_deref();
     let report = pollster::block_on(async {
-        let engine = job::engine(Gpu::open(arguments.device.as_deref()).await?, weights);
+        let engine = inputs::engine(Gpu::open(arguments.device.as_deref()).await?, weights)?;
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
         if let Some(changed) = &changed {
             let trials = subjects::trials(size, &engine.limits(), naive || changed.is_naive())?;
@@ -220,9 +221,10 @@ async fn step(engine: &Engine, size: Extent) -> Result<Step> {
     options.size = Size::Within { width, height };
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
     // As a first run does: by the methods that are the fastest here.
-    let plan = Transfer::plan(engine, size.sides(), size.sides(), &options)?;
-    let engine = &engine.with_choices(engine.measure(&plan).await?);
-    let mut transfer = Transfer::prepare(engine, &content, &style, &options).await?;
+    let plan = Transfer::plan(engine, (size.sides(), size.sides()), &options)?;
+    let measured = Arc::new(engine.measure(&plan).await?);
+    let engine = &engine.reconfigured(|options| options.method_table = measured);
+    let mut transfer = Transfer::prepare(engine, (&content, &style), &options).await?;
     let mut seconds = Vec::new();
     let begin = Instant::now();
     while seconds.len() <= MOST_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS {

@@ -10,7 +10,7 @@ use impasto::nn::{Network, PoolKind, vgg19};
 use impasto::ops::preprocess::{Postprocess, Preprocess};
 use impasto::ops::{Algorithm, MethodRequest, Shape, VARIANTS};
 use impasto::picture::Extent;
-use impasto::transfer::{Options, Preset, record_step};
+use impasto::transfer::{Options, Preset, step_tape};
 
 use crate::cli::Result;
 
@@ -158,7 +158,7 @@ fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
 }
 
 fn tapes(network: &Network, size: Extent) -> Result<[Tape; 3]> {
-    let step = record_step(network, &Options::preset(Preset::Course), size.sides())?;
+    let step = step_tape(network, &Options::preset(Preset::Course), size.sides())?;
     let mut pictures = Tape::new();
     let mean = [128.0; 3];
     let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);

@@ -15,7 +15,7 @@ use impasto::picture::Extent;
 use impasto::transfer::{Engine, Options, Preset, Transfer};
 
 use super::busy::Busy;
-use super::{Failure, Result, args, files, job, output, print, words};
+use super::{Failure, Result, args, files, inputs, output, print, words};
 use report::{GoldenCheck, GoldenRun, Report};
 
 /// What `--filter` calls the golden run; the name of an algorithm may follow.
@@ -30,7 +30,7 @@ pub(super) fn doctor(arguments: &args::Doctor) -> Result<()> {
         files::refuse_overlap(&inputs, &[("--json", path)])?;
         output::check(path)?;
     }
-    let weights = (!wanted.golden.is_empty()).then(|| job::read_weights(weights)).transpose()?;
+    let weights = (!wanted.golden.is_empty()).then(|| inputs::read_weights(weights)).transpose()?;
     let request = if arguments.portable { DeviceRequest::Portable } else { DeviceRequest::Full };
     let report = pollster::block_on(async {
         let gpu = Gpu::open_with(arguments.device.as_deref(), request).await?;
@@ -111,7 +111,7 @@ async fn report(
     let (reports, golden) = match weights {
         // One engine for both, so that no kernel is compiled twice: some compilers take minutes.
         Some(weights) => {
-            let engine = job::engine(gpu, weights);
+            let engine = inputs::engine(gpu, weights)?;
             let reports = kernels(engine.gpu(), engine.pipelines(), &cases, &usable, busy).await;
             (reports, golden(&engine, &wanted.golden, busy).await)
         }
@@ -146,7 +146,7 @@ async fn golden(engine: &Engine, paths: &[Path], busy: &Busy) -> Vec<GoldenRun> 
     let mut runs: Vec<(Vec<&str>, &Path, GoldenRun)> = Vec::new();
     for path in paths {
         busy.stage(&format!("golden run, {}", path.name));
-        let engine = engine.with_kernels(path.kernels);
+        let engine = engine.reconfigured(|options| options.methods = path.kernels);
         let kernels = golden_kernels(&engine).unwrap_or_default();
         let same = runs.iter().find(|(known, further, _)| {
             !kernels.is_empty() && *known == kernels && further.steps >= path.steps
@@ -165,7 +165,7 @@ async fn golden(engine: &Engine, paths: &[Path], busy: &Busy) -> Vec<GoldenRun> 
 /// What a step of the golden run is made of.
 fn golden_kernels(engine: &Engine) -> Result<Vec<&'static str>> {
     let [content, style] = cases::golden::SIZES.map(Extent::sides);
-    let plan = Transfer::plan(engine, content, style, &Options::preset(Preset::Course))?;
+    let plan = Transfer::plan(engine, (content, style), &Options::preset(Preset::Course))?;
     Ok(plan.step.program.dispatches.iter().map(|dispatch| dispatch.kernel.name).collect())
 }
 

@@ -6,7 +6,7 @@ use impasto::gpu::{Gpu, Kernel};
 use impasto::graph::Limits;
 use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::{Capabilities, DeviceClass, KERNELS, conv};
-use impasto::transfer::{Options, Preset, plan_transfer};
+use impasto::transfer::{Options, Plan, Preset};
 use serde::Serialize;
 
 use crate::cli::{table::table, words};
@@ -54,7 +54,7 @@ impl Variants {
         };
         // The plan does not depend on what is subtracted from the pixels.
         let network = vgg19(PoolKind::Mean);
-        match plan_transfer(&network, &Options::preset(Preset::Course), SIZE, SIZE, [0.0; 3], &limits) {
+        match Plan::new(&network, &Options::preset(Preset::Course), (SIZE, SIZE), [0.0; 3], &limits) {
             Ok(plan) => {
                 for dispatch in &plan.step.program.dispatches {
                     if let Some((problem, method)) = dispatch.choice

@@ -35,7 +35,7 @@ impl Engines {
                     usual
                 } else {
                     let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
-                    Engine::with_options(gpu, Weights::embedded()?, settings.options())
+                    Engine::builder(gpu).options(settings.options()).build()?
                 };
                 *last = Some((*settings, engine.clone()));
                 Ok(engine)

@@ -39,7 +39,7 @@ pub(super) fn create(engines: &Engines, settings: &EngineSettings, errand: Erran
     };
     let created = engines
         .get(settings)
-        .and_then(|engine| block_on(Transfer::create(&engine, &*content, &*style, &options)));
+        .and_then(|engine| block_on(Transfer::create(&engine, (&*content, &*style), &options)));
     match created {
         Ok(transfer) => Returned { transfer: Some(Box::new(transfer)), outcome: Ok(Outcome::Created) },
         Err(error) => {

@@ -73,7 +73,7 @@ fn needs(engines: &Engines, question: &Question) -> Needs {
     // What the pixels start from takes no memory of its own.
     let options: Options = settings.options(None);
     let planned =
-        engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, *content, *style, &options));
+        engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, (*content, *style), &options));
     match planned {
         Ok(plan) => Ok((plan.step.size, plan.bytes.total)),
         Err(error) => Err(Notice::of("It cannot start like this", &error)),

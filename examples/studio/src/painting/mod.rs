@@ -162,7 +162,7 @@ impl Painting {
             options: options.clone(),
             size,
             steps: 0,
-            phase: Phase::Weights,
+            phase: TransferPhase::Weights,
             work_remains: true,
             paused: false,
             saved_at: None,
@@ -250,7 +250,7 @@ impl Painting {
             Hand::Away(Errand::Save(..), _) => Status::Saving,
             Hand::Here(_) if run.paused => Status::Paused,
             Hand::Here(_) if !run.work_remains => Status::Done,
-            Hand::Here(_) if run.phase == Phase::Steps => Status::Painting,
+            Hand::Here(_) if run.phase == TransferPhase::Steps => Status::Painting,
             Hand::Here(_) => Status::Measuring,
         }
     }
@@ -376,12 +376,12 @@ impl Painting {
             .render
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio painting") });
-        let recorded = transfer.record(&mut encoder, Budget::Milliseconds(milliseconds));
+        let recorded = transfer.record(&mut encoder, Budget::Time(Duration::from_secs_f64(1e-3 * milliseconds)));
         let shown = match (&recorded, &self.canvas) {
             // The start is put on the device last of all that comes before the steps.
             (Ok(recorded), Some(canvas))
                 if recorded.completed > 0
-                    || (!run.shown && matches!(recorded.phase, Phase::Steps | Phase::Done)) =>
+                    || (!run.shown && matches!(recorded.phase, TransferPhase::Steps | TransferPhase::Done)) =>
             {
                 run.shown = true;
                 transfer.record_picture(&mut encoder, canvas.texture())

@@ -7,7 +7,7 @@ use impasto::graph::{Bytes, Place, PlannedDispatch, Program, Resource};
 use impasto::ops::Shape;
 use impasto::transfer::{Plan, StepPlan};
 
-use super::args::Choices;
+use super::args::PaintArguments;
 use super::job::Job;
 use super::{Failure, Result, output};
 
@@ -49,12 +49,12 @@ struct DispatchEntry<'a> {
 }
 
 /// Writes the plan of a job to `path`.
-pub(super) fn write(path: &Path, job: &Job, choices: &Choices) -> Result<()> {
-    let Plan { step: StepPlan { program, size, .. }, bytes, .. } = &job.plan;
+pub(super) fn write(path: &Path, job: &Job, arguments: &PaintArguments) -> Result<()> {
+    let Plan { step: StepPlan { program, size }, bytes, .. } = &job.plan;
     let convolutions = Convolutions {
-        algorithm: &choices.algorithm,
-        low_memory: choices.low_memory,
-        chosen: job.decided.name(),
+        algorithm: &arguments.algorithm,
+        low_memory: arguments.low_memory,
+        chosen: job.method_source.name(),
     };
     let dispatches = program.dispatches.iter().enumerate();
     let dispatches = dispatches.map(|(index, dispatch)| entry(program, index, dispatch)).collect();

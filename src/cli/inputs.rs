@@ -1,0 +1,68 @@
+//! What a command reads: pictures, weights, checkpoints; and the engine that takes no more memory than there is.
+
+use std::path::Path;
+
+use impasto::gpu::Gpu;
+use impasto::nn::Weights;
+use impasto::picture::{MEMORY_LIMIT, Picture};
+use impasto::transfer::{Checkpoint, Engine, EngineOptions};
+
+#[cfg(not(feature = "embedded-weights"))]
+use super::Failure;
+use super::{Result, files};
+
+/// Far more than VGG-19 takes in any form.
+const WEIGHTS_LIMIT: u64 = 1 << 30;
+/// More than the state of any picture takes that a GPU can paint.
+const CHECKPOINT_LIMIT: u64 = 8 << 30;
+
+/// An engine that does not take more memory than there is.
+pub(super) fn engine(gpu: Gpu, weights: Weights) -> Result<Engine> {
+    engine_with(gpu, weights, EngineOptions::default())
+}
+
+/// The same with options.
+pub(super) fn engine_with(gpu: Gpu, weights: Weights, options: EngineOptions) -> Result<Engine> {
+    // A software adapter takes what the system has, and the system ends a program that takes more.
+    let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
+    let options = options.with(|options| options.memory_bytes = memory_bytes);
+    Ok(Engine::builder(gpu).weights(weights).options(options).build()?)
+}
+
+/// Bytes of memory that are free for programs, where the system says.
+fn available_memory() -> Option<u64> {
+    let kind = sysinfo::MemoryRefreshKind::nothing().with_ram();
+    let system = sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(kind));
+    Some(system.available_memory()).filter(|bytes| *bytes > 0)
+}
+
+/// A picture in a file; `hint` says what to do where there is none.
+pub(super) fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
+    // A file of more bytes than its picture may take in memory is none of the kind.
+    let bytes = files::read(path, MEMORY_LIMIT, hint)?;
+    Ok(Picture::decode(&bytes, &path.display().to_string())?)
+}
+
+/// The checkpoint in a file.
+pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    let hint = "give --resume a file that --checkpoint or Ctrl-C wrote";
+    let bytes = files::read(path, CHECKPOINT_LIMIT, hint)?;
+    Ok(Checkpoint::from_bytes(&bytes, &path.display().to_string())?)
+}
+
+/// The weights in a file, or those in the program.
+pub(super) fn read_weights(path: Option<&Path>) -> Result<Weights> {
+    let Some(path) = path else { return embedded_weights() };
+    let bytes = files::read(path, WEIGHTS_LIMIT, "check the path given with --weights")?;
+    Ok(Weights::from_bytes(bytes, &path.display().to_string())?)
+}
+
+#[cfg(feature = "embedded-weights")]
+fn embedded_weights() -> Result<Weights> {
+    Ok(Weights::embedded()?)
+}
+
+#[cfg(not(feature = "embedded-weights"))]
+fn embedded_weights() -> Result<Weights> {
+    Err(Failure::Usage("--weights: this program was built without weights; name a file".into()))
+}

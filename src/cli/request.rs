@@ -1,0 +1,228 @@
+//! What a run and `explain` have in common: the arguments checked, the files read, the device open, the work planned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use impasto::gpu::{DeviceRequest, Gpu};
+use impasto::nn::Weights;
+use impasto::ops::MethodRequest;
+use impasto::transfer::{
+    Checkpoint, Engine, EngineOptions, Init, Objective, Options, Plan, Sources, Transfer,
+};
+use impasto::{Error, OptionName};
+
+use super::args::PaintArguments;
+use super::checkpoints::interrupted_path;
+use super::files::{self, Named};
+use super::inputs::{engine_with, read_checkpoint, read_picture, read_weights};
+use super::job::{Job, MethodSource, warn_of_shortage};
+use super::output::{self, Output};
+use super::remembered::Remembered;
+use super::words::{CommandLine, argument};
+use super::{Failure, Result, say};
+
+/// What a request is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To paint: files are written, and methods that were never measured are measured.
+    Paint,
+    /// To print the plan: nothing runs.
+    Explain,
+}
+
+/// What was asked for, before any file is opened.
+pub(super) struct PaintRequest<'a> {
+    arguments: &'a PaintArguments,
+    content: &'a Path,
+    style: &'a Path,
+    options: Options,
+    output: Option<Output>,
+}
+
+impl<'a> PaintRequest<'a> {
+    /// Checks the arguments themselves.
+    pub(super) fn new(arguments: &'a PaintArguments, output: Option<&Path>) -> Result<Self> {
+        let (Some(content), Some(style)) = (&arguments.content, &arguments.style) else {
+            return Err(Failure::Usage("a content and a style picture are needed".into()));
+        };
+        let options = arguments.options()?;
+        let output = output.map(Output::new).transpose()?;
+        if arguments.weights.is_none() && cfg!(not(feature = "embedded-weights")) {
+            let message =
+                "--weights: this program was built without weights; name a safetensors file of VGG-19";
+            return Err(Failure::Usage(message.into()));
+        }
+        Ok(Self { arguments, content, style, options, output })
+    }
+
+    /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
+    pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
+        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, .. } = self.arguments;
+        fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
+            path.map(|path| (name, path))
+        }
+        let init = self.arguments.init_file().map(|path| path.as_path());
+        let inputs: Vec<Named<'_>> = [
+            (OptionName::Content, Some(self.content)),
+            (OptionName::Style, Some(self.style)),
+            (OptionName::Init, init),
+            (OptionName::Weights, weights.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(option, path)| named(argument(option), path))
+        .collect();
+        let plan = named("--plan", plan.as_deref());
+        let output = named("--output", self.output.as_ref().map(Output::path));
+        let trace = named("--trace", trace.as_deref());
+        let mut outputs: Vec<Named<'_>> = output.into_iter().chain(trace).chain(plan).collect();
+        // Only a checkpoint may be written over the one that is resumed.
+        files::refuse_overlap(
+            named(argument(OptionName::Checkpoint), resume.as_deref()).as_slice(),
+            &outputs,
+        )?;
+        outputs.extend(named("--checkpoint", checkpoint.as_deref()));
+        files::refuse_overlap(&inputs, &outputs)?;
+        if let Some(output) = &self.output {
+            files::refuse_overlap(&inputs, &[("the checkpoint of Ctrl-C", &interrupted_path(output))])?;
+        }
+        if let (Some(output), Some(every)) = (&self.output, save_every) {
+            let others: Vec<Named<'_>> = inputs.iter().copied().chain(trace).chain(plan).collect();
+            output.refuse_snapshot_overlap(*every, self.options.steps, &others)?;
+        }
+        let written = if purpose == Purpose::Paint { outputs } else { plan.into_iter().collect() };
+        written.iter().try_for_each(|(_, path)| output::check(path))
+    }
+
+    /// Reads the pictures and the weights, opens the device and plans; to paint it also measures which methods are the
+    /// fastest, where that is not remembered.
+    pub(super) async fn open(self, purpose: Purpose) -> Result<Job> {
+        let weights = read_weights(self.arguments.weights.as_deref())?;
+        self.options.validate(weights.network())?;
+        let sources = self.read_sources()?;
+        let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
+        let checkpoint = resume.map(read_checkpoint).transpose()?;
+        // Before the device is opened, which takes longer.
+        Objective::of(weights.network(), &self.options, &[1.0]).check_weights(&weights)?;
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.check(&sources, &self.options, &weights)?;
+        }
+        let (mut engine, remembered) = self.open_engine(weights).await?;
+        // Bit by bit as before, whatever was measured since.
+        let as_before = checkpoint.as_ref().filter(|checkpoint| checkpoint.fits(&engine));
+        if let Some(checkpoint) = as_before {
+            let methods = Arc::new(checkpoint.methods().clone());
+            engine = engine.reconfigured(|options| options.method_table = methods);
+        }
+        let is_as_before = as_before.is_some();
+        let plan = self.plan(&mut engine, &sources)?;
+        let (plan, method_source) =
+            self.choose_methods(purpose, &mut engine, plan, &sources, &remembered, is_as_before).await?;
+        if let Some(checkpoint) = &checkpoint {
+            self.warn_of_differences(checkpoint, &engine);
+        }
+        let Self { options, output, .. } = self;
+        Ok(Job { options, output, sources, engine, plan, method_source, checkpoint })
+    }
+
+    /// Decodes every picture and fits it at once, so that of a large photograph only the small copy is kept.
+    fn read_sources(&self) -> Result<Sources> {
+        let size = self.options.size;
+        let fitted = |path, hint: &str| -> Result<_> {
+            let picture = read_picture(path, hint)?;
+            let (width, height) = size.fit(picture.width(), picture.height());
+            Ok(picture.into_size(width, height))
+        };
+        let content = fitted(self.content, "check the path of CONTENT")?;
+        let (width, height) = (content.width(), content.height());
+        let sources = Sources::new(content, fitted(self.style, "check the path of STYLE")?);
+        match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
+            Some(path) => {
+                let initial = read_picture(path, "--init takes noise, content or a picture's path")?;
+                Ok(sources.with_initial(initial.into_size(width, height)))
+            }
+            None => Ok(sources),
+        }
+    }
+
+    /// The device, with the methods that are remembered of it.
+    async fn open_engine(&self, weights: Weights) -> Result<(Engine, Remembered)> {
+        let arguments = self.arguments;
+        let request = if arguments.portable { DeviceRequest::Portable } else { DeviceRequest::Full };
+        let gpu = Gpu::open_with(arguments.device.as_deref(), request).await?;
+        // What is fastest with everything that the adapter has is not what is fastest with little of it.
+        let remembered = if arguments.portable {
+            Remembered::nothing(gpu.summary())
+        } else {
+            Remembered::of(gpu.summary())
+        };
+        let options = EngineOptions::default().with(|options| {
+            options.methods = arguments.kernels();
+            options.method_table = Arc::new(remembered.choices());
+            options.low_memory = arguments.low_memory;
+            options.precision = arguments.precision();
+        });
+        Ok((engine_with(gpu, weights, options)?, remembered))
+    }
+
+    /// Plans; where memory is short, for an engine that takes less.
+    fn plan(&self, engine: &mut Engine, sources: &Sources) -> Result<Plan> {
+        let layouts = sources.layouts()?;
+        let planned = |engine: &Engine| Transfer::plan(engine, layouts.clone(), &self.options);
+        match planned(engine) {
+            Err(shortage @ Error::Memory { .. }) if !engine.options().low_memory => {
+                let smaller = engine.reconfigured(|options| options.low_memory = true);
+                // Where that does not fit either, the first error says what would.
+                let Ok(plan) = planned(&smaller) else { return Err(shortage.into()) };
+                warn_of_shortage(&shortage, &plan, self.arguments);
+                *engine = smaller;
+                Ok(plan)
+            }
+            planned => Ok(planned?),
+        }
+    }
+
+    /// Decides which methods do the step's convolutions: where nothing else says, and to paint, they are measured, and
+    /// the plan is made anew.
+    async fn choose_methods(
+        &self,
+        purpose: Purpose,
+        engine: &mut Engine,
+        plan: Plan,
+        sources: &Sources,
+        remembered: &Remembered,
+        is_as_before: bool,
+    ) -> Result<(Plan, MethodSource)> {
+        let missing = engine.unmeasured(&plan).len();
+        let source = match self.arguments.kernels() {
+            _ if engine.options().low_memory => MethodSource::LowMemory,
+            MethodRequest::Algorithm(_) | MethodRequest::Method(_) => MethodSource::Asked,
+            MethodRequest::Auto if is_as_before && missing == 0 => MethodSource::Resumed,
+            MethodRequest::Auto if missing == 0 => MethodSource::Remembered,
+            MethodRequest::Auto if !remembered.can_be_kept() => MethodSource::FixedTable,
+            MethodRequest::Auto if purpose == Purpose::Explain => MethodSource::NotYet { missing },
+            MethodRequest::Auto => MethodSource::Measured,
+        };
+        if source != MethodSource::Measured {
+            return Ok((plan, source));
+        }
+        if !self.arguments.quiet {
+            say("measuring which kernels are the fastest here, once");
+        }
+        let measured = engine.measure(&plan).await?;
+        remembered.keep(&measured);
+        *engine = engine.reconfigured(|options| options.method_table = Arc::new(measured));
+        Ok((Transfer::plan(engine, sources.layouts()?, &self.options)?, source))
+    }
+
+    fn warn_of_differences(&self, checkpoint: &Checkpoint, engine: &Engine) {
+        if self.arguments.quiet {
+            return;
+        }
+        for difference in checkpoint.differences(engine) {
+            let difference = difference.spelled(&CommandLine);
+            say(format_args!(
+                "warning: since the checkpoint {difference}: the last bits of the picture may differ"
+            ));
+        }
+    }
+}

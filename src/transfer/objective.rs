@@ -1,0 +1,283 @@
+//! What is minimised: a list of terms. From it follow the tape of a step, the programs that make targets, the weights'
+//! row, the names of the costs, and what a trace and a diagnosis say.
+
+use std::fmt;
+
+use super::options::Options;
+use super::sources::SourceId;
+use crate::error::Result;
+use crate::graph::{Role, Tape, TensorId};
+use crate::nn::{Network, Weights};
+use crate::ops::Shape;
+use crate::ops::gram::Gram;
+use crate::ops::squared_error::SquaredError;
+use crate::ops::weighted_sum::WeightedSum;
+
+/// Name of the row of weights among a program's externals.
+pub(super) const COST_WEIGHTS: &str = "cost.weights";
+
+/// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Group {
+    /// What keeps the picture like the content: weight α.
+    Content,
+    /// What makes it like the styles: weight β.
+    Style,
+}
+
+impl Group {
+    /// Whether its terms have weights of their own, and are summed; otherwise it has one term, whose cost is the group's.
+    fn is_summed(self) -> bool {
+        self == Self::Style
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Content => "content",
+            Self::Style => "style",
+        })
+    }
+}
+
+/// What is compared, or measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TermKind {
+    /// Activations with those of the source: Gatys et al., arXiv 1508.06576, equation 1.
+    Activations,
+    /// Gram matrices with those of the source: equation 4.
+    Gram,
+}
+
+impl TermKind {
+    /// Records what is compared of a layer's activations (C, H, W).
+    fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
+        match self {
+            Self::Activations => Ok(activations),
+            Self::Gram => tape.record(Gram, &[activations], layer),
+        }
+    }
+
+    fn cost(self) -> SquaredError {
+        match self {
+            Self::Activations => SquaredError::content_cost(),
+            Self::Gram => SquaredError::style_cost(),
+        }
+    }
+}
+
+/// One cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// Its name, such as `content.conv4_2`: unique in an objective.
+    pub name: String,
+    /// What it belongs to.
+    pub group: Group,
+    /// What is compared.
+    pub kind: TermKind,
+    /// The layer whose activations are looked at.
+    pub layer: String,
+    /// Its weight within the group.
+    pub weight: f32,
+    /// The picture that it is compared with.
+    pub target: SourceId,
+}
+
+impl Term {
+    /// Name of its target among a step's externals.
+    pub(super) fn target_name(&self) -> String {
+        format!("target.{}", self.name)
+    }
+}
+
+/// A sum of terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// The terms: group by group, and in the network's order within a group.
+    pub terms: Vec<Term>,
+    /// The weight of each group.
+    pub weights: Vec<(Group, f32)>,
+}
+
+/// A value that a step's program keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The total cost.
+    Total,
+    /// The cost of a group whose terms are summed.
+    Group(Group),
+    /// The cost of the term of this number.
+    Term(usize),
+}
+
+impl Objective {
+    /// The terms that `options` ask for of `network`, with styles of these weights.
+    pub fn of(network: &Network, options: &Options, style_weights: &[f32]) -> Self {
+        let content = network.convolution(&options.content_layer).map(|layer| Term {
+            name: format!("{}.{}", Group::Content, layer.name),
+            group: Group::Content,
+            kind: TermKind::Activations,
+            layer: layer.name.clone(),
+            weight: 1.0,
+            target: SourceId::Content,
+        });
+        let style = network.convolutions().flat_map(|layer| {
+            let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
+            asked.into_iter().flat_map(|asked| {
+                style_weights.iter().enumerate().map(|(index, weight)| {
+                    let target = SourceId::Style(index);
+                    Term {
+                        name: format!("{target}.{}", asked.name),
+                        group: Group::Style,
+                        kind: TermKind::Gram,
+                        layer: asked.name.clone(),
+                        weight: asked.weight * weight,
+                        target,
+                    }
+                })
+            })
+        });
+        Self {
+            terms: content.into_iter().chain(style).collect(),
+            weights: vec![(Group::Content, options.alpha), (Group::Style, options.beta)],
+        }
+    }
+
+    /// Sees that a weights file holds every layer that the terms look at, without reading its values.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] that names the first tensor at fault.
+    pub fn check_weights(&self, weights: &Weights) -> Result<()> {
+        weights.check(self.deepest(weights.network(), None))
+    }
+
+    /// Whether a program for one can compute the other: the terms are the same, whatever their weights.
+    pub(super) fn has_terms_of(&self, other: &Self) -> bool {
+        let alike = |a: &Term, b: &Term| {
+            (&a.name, a.group, a.kind, &a.layer, a.target) == (&b.name, b.group, b.kind, &b.layer, b.target)
+        };
+        self.terms.len() == other.terms.len() && self.terms.iter().zip(&other.terms).all(|(a, b)| alike(a, b))
+    }
+
+    fn members(&self, group: Group) -> Vec<usize> {
+        (0..self.terms.len()).filter(|term| self.terms[*term].group == group).collect()
+    }
+
+    /// The row of weights that a step reads: those of the terms of every summed group, then those of the groups.
+    pub(super) fn cost_weights(&self) -> Vec<f32> {
+        let summed = self.weights.iter().filter(|(group, _)| group.is_summed());
+        let terms = summed.flat_map(|(group, _)| self.members(*group)).map(|term| self.terms[term].weight);
+        terms.chain(self.weights.iter().map(|(_, weight)| *weight)).collect()
+    }
+
+    /// What a step's program keeps, in order.
+    pub(super) fn kept(&self) -> Vec<Kept> {
+        let groups = self.weights.iter().flat_map(|(group, _)| {
+            let sum = group.is_summed().then_some(Kept::Group(*group));
+            sum.into_iter().chain(self.members(*group).into_iter().map(Kept::Term))
+        });
+        std::iter::once(Kept::Total).chain(groups).collect()
+    }
+
+    /// Index in [`Network::layers`] of the deepest layer that a term looks at, among those with this target; of all for
+    /// `None`.
+    pub(super) fn deepest(&self, network: &Network, target: Option<SourceId>) -> usize {
+        let terms = self.terms.iter().filter(|term| target.is_none_or(|target| term.target == target));
+        terms.filter_map(|term| network.index_of(&term.layer)).max().unwrap_or(0)
+    }
+
+    /// Names of the terms in the order in which a step computes them.
+    pub(super) fn names_in_order(&self, network: &Network) -> Vec<&str> {
+        let mut terms: Vec<&Term> = self.terms.iter().collect();
+        terms.sort_by_key(|term| network.index_of(&term.layer));
+        terms.into_iter().map(|term| &*term.name).collect()
+    }
+
+    /// Records the network on `pixels` (3, H, W), every cost, and the total cost, which is returned. Keeps what
+    /// [`Objective::kept`] lists.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record(&self, network: &Network, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
+        let mut costs: Vec<Option<TensorId>> = vec![None; self.terms.len()];
+        network.record(tape, pixels, self.deepest(network, None), true, |tape, layer, activations| {
+            // Styles share the statistic of a layer.
+            let mut statistics: Vec<(TermKind, TensorId)> = Vec::new();
+            for (term, cost) in self.terms.iter().zip(&mut costs).filter(|(term, _)| term.layer == layer) {
+                let known = statistics.iter().find(|(kind, _)| *kind == term.kind).map(|(_, known)| *known);
+                let statistic = match known {
+                    Some(statistic) => statistic,
+                    None => {
+                        let statistic = term.kind.record_statistic(tape, activations, layer)?;
+                        statistics.push((term.kind, statistic));
+                        statistic
+                    }
+                };
+                let target = tape.external(term.target_name(), tape.shape(statistic), Role::Workspace);
+                *cost = Some(tape.record(term.kind.cost(), &[statistic, target], layer)?);
+            }
+            Ok(())
+        })?;
+        let row = Shape::row(self.cost_weights().len() as u32);
+        let weights = tape.external(COST_WEIGHTS, row, Role::Workspace);
+        let mut first = 0;
+        let mut sums: Vec<TensorId> = Vec::new();
+        for (group, _) in &self.weights {
+            let members: Vec<TensorId> =
+                self.members(*group).into_iter().filter_map(|term| costs[term]).collect();
+            if group.is_summed() {
+                let inputs: Vec<TensorId> = [weights].into_iter().chain(members.iter().copied()).collect();
+                sums.push(tape.record(WeightedSum { first }, &inputs, &format!("{group}_cost"))?);
+                first += members.len() as u32;
+            } else {
+                sums.extend(members);
+            }
+        }
+        let inputs: Vec<TensorId> = [weights].into_iter().chain(sums.iter().copied()).collect();
+        let total = tape.record(WeightedSum { first }, &inputs, "total_cost")?;
+        for kept in self.kept() {
+            match kept {
+                Kept::Total => tape.keep(total),
+                Kept::Group(group) => {
+                    let place = self.weights.iter().position(|(known, _)| *known == group);
+                    place.into_iter().for_each(|place| tape.keep(sums[place]));
+                }
+                Kept::Term(term) => costs[term].into_iter().for_each(|cost| tape.keep(cost)),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Records the network on the picture `pixels` (3, H, W), and keeps the target of every term that is compared with
+    /// `source`. Returns the names of these terms' targets, in the order in which they are kept.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record_targets(
+        &self,
+        network: &Network,
+        tape: &mut Tape,
+        pixels: TensorId,
+        source: SourceId,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        network.record(
+            tape,
+            pixels,
+            self.deepest(network, Some(source)),
+            false,
+            |tape, layer, activations| {
+                for term in self.terms.iter().filter(|term| term.target == source && term.layer == layer) {
+                    let target = term.kind.record_statistic(tape, activations, layer)?;
+                    tape.keep(target);
+                    names.push(term.target_name());
+                }
+                Ok(())
+            },
+        )?;
+        Ok(names)
+    }
+}

@@ -1,0 +1,230 @@
+//! The one table of a transfer's options: how each is read, set, checked and written out, whether it can change while a
+//! transfer runs, and whether it decides which picture comes out. Validation, [`super::Transfer::set_options`], checkpoints
+//! and their resuming follow from it, and so do clients that show options by name.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::options::{Options, StyleLayer};
+use crate::error::{Error, OptionName, Result};
+use crate::nn::Network;
+
+/// One option of a transfer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OptionEntry {
+    /// Its name.
+    pub name: OptionName,
+    /// Whether it can change while a transfer runs.
+    pub live: bool,
+    /// Whether it decides which picture comes out, so that a checkpoint holds it, and is resumed only with the same.
+    pub recorded: bool,
+    get: fn(&Options) -> Value,
+    set: fn(&mut Options, Value) -> serde_json::Result<()>,
+    check: fn(&Options, &Network) -> Result<()>,
+    text: fn(&Options) -> String,
+}
+
+/// An entry for a field of [`Options`] whose value is written out by `Display`.
+macro_rules! option {
+    ($name:ident, $field:ident, live: $live:literal, recorded: $recorded:literal, $check:expr) => {
+        option!($name, $field, live: $live, recorded: $recorded, $check, |options| options.$field.to_string())
+    };
+    ($name:ident, $field:ident, live: $live:literal, recorded: $recorded:literal, $check:expr, $text:expr) => {
+        OptionEntry {
+            name: OptionName::$name,
+            live: $live,
+            recorded: $recorded,
+            get: |options| json(&options.$field),
+            set: |options, value| set(&mut options.$field, value),
+            check: $check,
+            text: $text,
+        }
+    };
+}
+
+/// Every option, in the order in which they are checked.
+pub static OPTIONS: [OptionEntry; 10] = [
+    option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
+    option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
+    option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
+        let rate = options.learning_rate;
+        require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
+            (format!("{rate} is not a learning rate"), "give a finite number above 0; the course's is 2".into())
+        })
+    }),
+    OptionEntry {
+        name: OptionName::NoiseRatio,
+        live: false,
+        recorded: true,
+        // What counts is the ratio that `init` leads to.
+        get: |options| json(&options.noise_ratio()),
+        set: |options, value| set(&mut options.noise_ratio, value),
+        check: |options, _| {
+            let ratio = options.noise_ratio();
+            require((0.0..=1.0).contains(&ratio), OptionName::NoiseRatio, || {
+                (format!("{ratio} is out of range"), "give a number from 0 to 1".into())
+            })
+        },
+        text: |options| options.noise_ratio().to_string(),
+    },
+    option!(ContentLayer, content_layer, live: false, recorded: true, |options, network| {
+        known_layer(network, OptionName::ContentLayer, &options.content_layer)
+    }),
+    option!(
+        StyleLayers,
+        style_layers,
+        live: true,
+        recorded: true,
+        |options, network| check_style_layers(network, &options.style_layers),
+        |options| {
+            let layers = options.style_layers.iter();
+            layers.map(|layer| format!("{}={}", layer.name, layer.weight)).collect::<Vec<_>>().join(",")
+        }
+    ),
+    option!(
+        Init,
+        init,
+        live: false,
+        recorded: true,
+        |_, _| Ok(()),
+        |options| json(&options.init).as_str().unwrap_or_default().to_owned()
+    ),
+    option!(Seed, seed, live: false, recorded: true, |_, _| Ok(())),
+    // A checkpoint holds the sizes that it led to.
+    option!(Size, size, live: false, recorded: false, |_, _| Ok(())),
+    option!(Steps, steps, live: true, recorded: false, |_, _| Ok(())),
+];
+
+impl OptionEntry {
+    /// The entry of an option; `None` for what is no option of a transfer, such as its pictures.
+    pub fn of(name: OptionName) -> Option<&'static Self> {
+        OPTIONS.iter().find(|entry| entry.name == name)
+    }
+
+    /// The value as JSON.
+    pub fn get(&self, options: &Options) -> Value {
+        (self.get)(options)
+    }
+
+    /// The value in words, as messages show it.
+    pub fn text(&self, options: &Options) -> String {
+        (self.text)(options)
+    }
+
+    /// Sets the value from JSON; it is not checked.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for JSON of another kind.
+    pub fn set(&self, options: &mut Options, value: Value) -> Result<()> {
+        (self.set)(options, value).map_err(|error| Error::Option {
+            option: self.name,
+            reason: error.to_string(),
+            remedy: "give a value of the kind that the option has".into(),
+        })
+    }
+
+    /// Checks the value, as it is among the others, for a transfer by `network`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] with its name.
+    pub fn check(&self, options: &Options, network: &Network) -> Result<()> {
+        (self.check)(options, network)
+    }
+}
+
+impl Options {
+    /// Checks every value, for a transfer by `network`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for the first that does not make sense.
+    pub fn validate(&self, network: &Network) -> Result<()> {
+        OPTIONS.iter().try_for_each(|entry| entry.check(self, network))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    // Numbers, texts and lists of them; what is no finite number is null.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn set<T: DeserializeOwned>(field: &mut T, value: Value) -> serde_json::Result<()> {
+    *field = serde_json::from_value(value)?;
+    Ok(())
+}
+
+/// An error about `option`, with the reason and the remedy that `words` give, unless `fits`.
+fn require(fits: bool, option: OptionName, words: impl FnOnce() -> (String, String)) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    let (reason, remedy) = words();
+    Err(Error::Option { option, reason, remedy: remedy.into() })
+}
+
+fn weight(option: OptionName, value: f32) -> Result<()> {
+    require(value.is_finite() && value >= 0.0, option, || {
+        (format!("{value} is not a weight"), "give a finite number, 0 or more".into())
+    })
+}
+
+fn known_layer(network: &Network, option: OptionName, name: &str) -> Result<()> {
+    require(network.index_of(name).is_some(), option, || {
+        let nearest = network.nearest_names(name).join(", ");
+        (format!("{} has no layer {name:?}", network.name()), format!("did you mean one of {nearest}?"))
+    })
+}
+
+fn check_style_layers(network: &Network, layers: &[StyleLayer]) -> Result<()> {
+    const NAME: OptionName = OptionName::StyleLayers;
+    require(!layers.is_empty(), NAME, || {
+        ("no layer is named".into(), "name one at least, such as conv3_1".into())
+    })?;
+    for (index, layer) in layers.iter().enumerate() {
+        known_layer(network, NAME, &layer.name)?;
+        require(layer.weight.is_finite() && layer.weight >= 0.0, NAME, || {
+            (
+                format!("{} is not a weight for {}", layer.weight, layer.name),
+                "give a finite number, 0 or more".into(),
+            )
+        })?;
+        let is_new = layers[..index].iter().all(|earlier| earlier.name != layer.name);
+        require(is_new, NAME, || (format!("{} is named twice", layer.name), "name each layer once".into()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Every field of [`Options`] is an entry, and the other way round.
+    #[test]
+    fn the_table_has_every_option() {
+        let fields = serde_json::to_value(Options::default()).unwrap();
+        let mut fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut entries: Vec<&str> = OPTIONS.iter().map(|entry| entry.name.name()).collect();
+        fields.sort_unstable();
+        entries.sort_unstable();
+        assert_eq!(entries, fields);
+    }
+
+    #[test]
+    fn what_is_got_can_be_set() {
+        let options = Options::default().with(|options| {
+            options.alpha = 0.1;
+            options.style_layers.truncate(2);
+            options.noise_ratio = Some(0.3);
+            options.size = crate::picture::Size::Within { width: 3, height: 5 };
+        });
+        let mut copy = Options::default();
+        for entry in &OPTIONS {
+            entry.set(&mut copy, entry.get(&options)).unwrap();
+            assert_eq!(entry.text(&copy), entry.text(&options), "{}", entry.name);
+        }
+        assert_eq!(copy, options);
+        let error = OPTIONS[0].set(&mut copy, Value::from("much")).unwrap_err();
+        assert!(matches!(error, Error::Option { option: OptionName::Alpha, .. }), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! The pictures that a transfer works from: the content, any number of styles, and the picture to start from.
+
+use std::fmt;
+
+use super::options::{Init, Options};
+use super::source::{Source, SourceLayout};
+use crate::error::{Error, OptionName, Result};
+use crate::picture::Size;
+
+/// Which of a transfer's pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum SourceId {
+    /// What is painted.
+    Content,
+    /// How it is painted: the style of this number, from 0.
+    Style(usize),
+    /// What the pixels start from.
+    Initial,
+}
+
+impl SourceId {
+    /// The input that a message about it names.
+    pub(super) fn option(self) -> OptionName {
+        match self {
+            Self::Content => OptionName::Content,
+            Self::Style(_) => OptionName::Style,
+            Self::Initial => OptionName::Initial,
+        }
+    }
+}
+
+impl fmt::Display for SourceId {
+    /// `content`, `style`, `style2` and so on, `initial`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content => formatter.write_str("content"),
+            Self::Style(0) => formatter.write_str("style"),
+            Self::Style(index) => write!(formatter, "style{}", index + 1),
+            Self::Initial => formatter.write_str("initial"),
+        }
+    }
+}
+
+/// A style with its share.
+#[derive(Clone, Debug)]
+pub struct StyleSource {
+    /// The picture.
+    pub source: Source,
+    /// What its costs are multiplied by, beside the weights of the layers and of the style cost.
+    pub weight: f32,
+}
+
+/// All pictures of a transfer. A pair of a content and a style is one, too: `(content, style).into()`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Sources {
+    /// What is painted. The painting has its size, as [`super::Options::size`] fits it.
+    pub content: Source,
+    /// How it is painted: one at least.
+    pub styles: Vec<StyleSource>,
+    /// What the pixels start from with [`super::Init::Picture`], stretched to the size of the painting.
+    pub initial: Option<Source>,
+}
+
+impl Sources {
+    /// A content and a style.
+    pub fn new(content: impl Into<Source>, style: impl Into<Source>) -> Self {
+        let styles = vec![StyleSource { source: style.into(), weight: 1.0 }];
+        Self { content: content.into(), styles, initial: None }
+    }
+
+    /// With one more style, whose costs are multiplied by `weight`.
+    #[must_use]
+    pub fn with_style(mut self, style: impl Into<Source>, weight: f32) -> Self {
+        self.styles.push(StyleSource { source: style.into(), weight });
+        self
+    }
+
+    /// With a picture to start from, for [`super::Init::Picture`].
+    #[must_use]
+    pub fn with_initial(mut self, initial: impl Into<Source>) -> Self {
+        self.initial = Some(initial.into());
+        self
+    }
+
+    /// What a plan must know of them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Picture`] and [`crate::Error::Memory`] for textures and buffers that cannot be read.
+    pub fn layouts(&self) -> Result<SourceLayouts> {
+        Ok(SourceLayouts {
+            content: SourceLayout::try_from(&self.content)?,
+            styles: self
+                .styles
+                .iter()
+                .map(|style| SourceLayout::try_from(&style.source))
+                .collect::<Result<_>>()?,
+            initial: self.initial.as_ref().map(SourceLayout::try_from).transpose()?,
+        })
+    }
+
+    /// The same with every picture in the processor's memory at the size at which it is used: what was larger is not
+    /// held any longer. What is on the device stays as it is.
+    ///
+    /// # Errors
+    /// As [`Sources::layouts`].
+    pub fn fitted(self, size: Size) -> Result<Self> {
+        let layouts = self.layouts()?;
+        let fit = |id, source: Source| source.resized(layouts.fitted(id, size));
+        let styles = self.styles.into_iter().enumerate();
+        Ok(Self {
+            content: fit(SourceId::Content, self.content),
+            styles: styles
+                .map(|(index, style)| StyleSource {
+                    source: fit(SourceId::Style(index), style.source),
+                    ..style
+                })
+                .collect(),
+            initial: self.initial.map(|initial| fit(SourceId::Initial, initial)),
+        })
+    }
+
+    /// The weights of the styles.
+    pub(super) fn style_weights(&self) -> Vec<f32> {
+        self.styles.iter().map(|style| style.weight).collect()
+    }
+
+    /// Each with its name, and the weight of a style.
+    pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source, Option<f32>)> {
+        let styles = self.styles.iter().enumerate();
+        let styles = styles.map(|(index, style)| (SourceId::Style(index), &style.source, Some(style.weight)));
+        let initial = self.initial.iter().map(|initial| (SourceId::Initial, initial, None));
+        std::iter::once((SourceId::Content, &self.content, None)).chain(styles).chain(initial)
+    }
+
+    /// Each with its name, the styles first: they need the most memory while they are prepared.
+    pub(super) fn into_list(self) -> Vec<(SourceId, Source)> {
+        let styles = self.styles.into_iter().enumerate();
+        let mut list: Vec<_> = styles.map(|(index, style)| (SourceId::Style(index), style.source)).collect();
+        list.push((SourceId::Content, self.content));
+        list.extend(self.initial.map(|initial| (SourceId::Initial, initial)));
+        list
+    }
+}
+
+impl<C: Into<Source>, S: Into<Source>> From<(C, S)> for Sources {
+    fn from((content, style): (C, S)) -> Self {
+        Self::new(content, style)
+    }
+}
+
+/// What a plan must know of all pictures. A pair of the layouts of a content and a style is one, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceLayouts {
+    /// Of the content.
+    pub content: SourceLayout,
+    /// Of the styles.
+    pub styles: Vec<SourceLayout>,
+    /// Of the picture to start from.
+    pub initial: Option<SourceLayout>,
+}
+
+impl SourceLayouts {
+    /// Width and height at which a source is used: pictures are fitted into `size`, each on its own sides, and the
+    /// picture to start from is stretched over the content's.
+    pub fn fitted(&self, id: SourceId, size: Size) -> (u32, u32) {
+        let layout = match id {
+            SourceId::Style(index) => self.styles.get(index).unwrap_or(&self.content),
+            SourceId::Content | SourceId::Initial => &self.content,
+        };
+        size.fit(layout.size.0, layout.size.1)
+    }
+
+    /// Whether they are all that `options` need.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for what is missing.
+    pub(super) fn validate(&self, options: &Options) -> Result<()> {
+        let missing = |option, reason: &str, remedy: &str| {
+            Err(Error::Option { option, reason: reason.into(), remedy: remedy.into() })
+        };
+        if self.styles.is_empty() {
+            return missing(OptionName::Style, "there is none", "give one style at least");
+        }
+        if options.init == Init::Picture && self.initial.is_none() {
+            return missing(OptionName::Initial, "there is none to start from", "give it among the sources");
+        }
+        Ok(())
+    }
+
+    /// The layout of one source, where there is one.
+    pub fn get(&self, id: SourceId) -> Option<&SourceLayout> {
+        match id {
+            SourceId::Content => Some(&self.content),
+            SourceId::Style(index) => self.styles.get(index),
+            SourceId::Initial => self.initial.as_ref(),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, id: SourceId) -> Option<&mut SourceLayout> {
+        match id {
+            SourceId::Content => Some(&mut self.content),
+            SourceId::Style(index) => self.styles.get_mut(index),
+            SourceId::Initial => self.initial.as_mut(),
+        }
+    }
+
+    /// Every source that there is, the styles first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        let initial = self.initial.map(|_| SourceId::Initial);
+        (0..self.styles.len()).map(SourceId::Style).chain([SourceId::Content]).chain(initial)
+    }
+}
+
+impl<C: Into<SourceLayout>, S: Into<SourceLayout>> From<(C, S)> for SourceLayouts {
+    fn from((content, style): (C, S)) -> Self {
+        Self { content: content.into(), styles: vec![style.into()], initial: None }
+    }
+}
