@@ -83,7 +83,11 @@ impl ConvGeometry {
     /// Shape of the weights between these channels: (outputs, inputs / groups, taps), the taps in the order depth,
     /// height, width. The bias is (1, 1, outputs).
     pub const fn weights_shape(&self, inputs: u32, outputs: u32) -> Shape {
-        let of_a_group = if self.groups == 0 { inputs } else { inputs / self.groups };
+        // No groups at all are refused by `output_shape`.
+        let of_a_group = match inputs.checked_div(self.groups) {
+            Some(channels) => channels,
+            None => inputs,
+        };
         Shape::new(outputs, of_a_group, self.taps())
     }
 
@@ -123,6 +127,7 @@ impl ConvGeometry {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn output(geometry: ConvGeometry, x: Shape) -> Shape {
