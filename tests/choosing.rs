@@ -123,7 +123,7 @@ fn table<'a>(programs: impl Iterator<Item = &'a Program>, method: Method) -> Arc
 
 fn transfer(size: (u32, u32), limits: &Limits) -> Plan {
     let options = Options::preset(Preset::Course).with(|options| options.size = Size::LongerSide(size.0));
-    Plan::new(&vgg19(PoolKind::Mean), &options, (size, size), [0.0; 3], limits).unwrap()
+    Plan::new(&vgg19(PoolKind::Mean), &options, (size, size), limits).unwrap()
 }
 
 /// Whatever is asked of a device, and the tables of every method.

@@ -247,7 +247,7 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
         "relu_forward",
         "accumulate",
         "add",
-        "mix",
+        "start",
         "preprocess",
         "decode_texels",
         "encode_texels",

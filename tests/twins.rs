@@ -754,10 +754,26 @@ fn resample_is_what_image_does() {
 }
 
 #[test]
-fn mix_gives_hand_computed_numbers() {
-    assert_eq!(mix(&[4.0, -8.0, 0.0], &[0.0, 4.0, 3.0], 0.25), [1.0, 1.0, 2.25]);
-    assert_eq!(mix(&[4.0, f64::MAX], &[1.0, 2.0], 0.0), [1.0, 2.0]);
-    assert_eq!(mix(&[4.0, 5.0], &[1.0, 2.0], 1.0), [4.0, 5.0]);
+fn start_gives_hand_computed_numbers() {
+    // Levels that say their channel and level: red 0…255, green 1000…1255, blue 2000…2255.
+    let levels: Vec<f64> =
+        (0..3).flat_map(|channel| (0..256).map(move |level| f64::from(1000 * channel + level))).collect();
+    let rgba = [1, 2, 3, 255, 4, 5, 255, 255];
+    let noise = [4.0, -8.0, 0.0, 2.0, 1.0, -4.0];
+    let y = start(&noise, &rgba, &levels, (1, 2), 0.25);
+    assert_eq!(y, [2.0, 2.0, 1002.0, 1005.5, 2003.25, 2254.0]);
+}
+
+/// What the optimisation begins with, and what levels are, to the bit as f64 has it.
+#[test]
+fn levels_of_the_start_are_rounded_once() {
+    let levels = impasto::ops::start::levels(0.6, MEAN.map(|mean| mean as f32));
+    assert_eq!(levels.len(), 3 * 256);
+    for (at, level) in [(0, 0_u8), (256 + 7, 7), (512 + 255, 255)] {
+        let mean = f64::from(MEAN[at / 256] as f32);
+        let want = (1.0 - f64::from(0.6_f32)) * (f64::from(level) - mean);
+        assert_eq!(levels[at], want as f32);
+    }
 }
 
 // ---- f32 against f64, with a canary for every function ----
@@ -818,8 +834,12 @@ fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
     let want = weighted_sum_backward(&[0.75], &wide_dy);
     check_rounding("weighted_sum_backward", &weighted_sum_backward(&[0.75], &dy), &want, 1, 1);
     check_rounding("add", &add(&x, &target), &add(&wide_x, &wide_target), 1, 1);
-    let want = mix(&wide_x, &wide_target, 0.625);
-    check_rounding("mix", &mix(&x, &target, 0.625), &want, 2, 1);
+    let rgba: Vec<u8> = (0..=255).cycle().take(4 * 35).collect();
+    let (noise, wide_noise) = (&x[..105], &wide_x[..105]);
+    let levels: Vec<f32> = random.vec_f32(3 * 256);
+    let wide_levels: Vec<f64> = levels.iter().map(|level| f64::from(*level)).collect();
+    let want = start(wide_noise, &rgba, &wide_levels, (5, 7), 0.625);
+    check_rounding("start", &start(noise, &rgba, &levels, (5, 7), 0.625), &want, 2, 1);
 }
 
 // ---- The comparison itself ----

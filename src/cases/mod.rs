@@ -19,13 +19,13 @@ mod adam;
 mod add;
 mod conv;
 mod gram;
-mod mix;
 mod pool;
 mod preprocess;
 mod probe;
 mod relu;
 mod resample;
 mod squared_error;
+mod start;
 mod texels;
 mod weighted_sum;
 
@@ -65,7 +65,7 @@ pub static FAMILIES: &[&Family] = &[
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,
     &adam::STEP,
-    &mix::FORWARD,
+    &start::FORWARD,
     &preprocess::PREPROCESS,
     &preprocess::POSTPROCESS,
     &texels::DECODE,

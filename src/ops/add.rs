@@ -68,7 +68,7 @@ impl Op for Accumulate {
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let params = |piece| AddParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(1, piece), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::add, io.output(), 1, params, operands);
+        let dispatches = elementwise(&kernels::accumulate, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -1,7 +1,8 @@
 //! How an op declares its kernels, and the list of all of them.
 
 use super::{
-    adam, add, conv, gram, mix, pool, preprocess, probe, relu, resample, squared_error, texels, weighted_sum,
+    adam, add, conv, gram, pool, preprocess, probe, relu, resample, squared_error, start, texels,
+    weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -10,7 +11,7 @@ const DECLARED: &[&[&Kernel]] = &[
     preprocess::kernels::ALL,
     texels::kernels::ALL,
     resample::kernels::ALL,
-    mix::kernels::ALL,
+    start::kernels::ALL,
     conv::tiling::kernels::ALL,
     conv::gemm::kernels::ALL,
     conv::winograd::kernels::ALL,

@@ -18,13 +18,13 @@ pub mod conv;
 mod epilogue;
 pub mod gram;
 mod kernels;
-pub mod mix;
 pub mod pool;
 pub mod preprocess;
 pub mod probe;
 pub mod relu;
 pub mod resample;
 pub mod squared_error;
+pub mod start;
 pub mod texels;
 pub mod weighted_sum;
 

@@ -1,4 +1,5 @@
-//! 8-bit pictures to planar floats and back.
+//! 8-bit pictures to planar floats and back. The network's mean is an input of both, so that a program does not depend on
+//! its values.
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
@@ -6,35 +7,26 @@ use crate::gpu::params;
 
 params! {
     /// Uniforms of both kernels: `channels` channels from `channel` on are in the piece.
-    PreprocessParams { plane: u32, channel: u32, channels: u32, mean_r: f32, mean_g: f32, mean_b: f32 }
+    PreprocessParams { plane: u32, channel: u32, channels: u32 }
 }
 
 super::kernels! {
     folder: "preprocess";
-    preprocess(PreprocessParams) { workgroup: 64, bindings: [read x, write y] }
-    postprocess(PreprocessParams) { workgroup: 64, bindings: [read x, write y] }
+    preprocess(PreprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
+    postprocess(PreprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
 }
 
-fn block(mean: [f32; 3], plane: u64, channels: &std::ops::Range<u32>) -> PreprocessParams {
-    let [mean_r, mean_g, mean_b] = mean;
-    let channel = channels.start;
-    PreprocessParams {
-        plane: plane as u32,
-        channel,
-        channels: channels.end - channel,
-        mean_r,
-        mean_g,
-        mean_b,
-    }
+/// Shape of the mean: (R, G, B) in 0..255.
+pub const MEAN_SHAPE: Shape = Shape::row(3);
+
+fn block(plane: u64, channels: &std::ops::Range<u32>) -> PreprocessParams {
+    PreprocessParams { plane: plane as u32, channel: channels.start, channels: channels.end - channels.start }
 }
 
-/// Input: an RGBA picture (1, H, W), one 32-bit word a pixel, red in the lowest byte. Output (3, H, W): red,
-/// green and blue 0..255 minus the mean.
+/// Inputs: an RGBA picture (1, H, W), one 32-bit word a pixel, red in the lowest byte, and the mean (1, 1, 3). Output
+/// (3, H, W): red, green and blue 0..255 minus the mean.
 #[derive(Debug)]
-pub struct Preprocess {
-    /// Subtracted from (R, G, B), in 0..255.
-    pub mean: [f32; 3],
-}
+pub struct Preprocess;
 
 impl Op for Preprocess {
     fn name(&self) -> &'static str {
@@ -42,26 +34,24 @@ impl Op for Preprocess {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        expect_shapes(self.name(), inputs.len() == 1 && inputs[0].c == 1, "an RGBA picture 1×H×W", inputs)?;
+        let fits = inputs.len() == 2 && inputs[0].c == 1 && inputs[1] == MEAN_SHAPE;
+        expect_shapes(self.name(), fits, "an RGBA picture 1×H×W and the mean 1×1×3", inputs)?;
         Ok(Shape { c: 3, ..inputs[0] })
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let plane = io.output().shape.plane();
-        let params = |piece: usize| block(self.mean, plane, &io.output().pieces[piece]);
-        let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
+        let params = |piece: usize| block(plane, &io.output().pieces[piece]);
+        let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
         let dispatches = elementwise(&kernels::preprocess, io.output(), 1, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
 
-/// The way back: adds the mean, clamps to 0..255, truncates to 8 bits, alpha 255. Input (3, H, W), output
-/// (1, H, W) words.
+/// The way back: adds the mean, clamps to 0..255, truncates to 8 bits, alpha 255. Inputs (3, H, W) and the mean
+/// (1, 1, 3), output (1, H, W) words.
 #[derive(Debug)]
-pub struct Postprocess {
-    /// Added to (R, G, B), in 0..255.
-    pub mean: [f32; 3],
-}
+pub struct Postprocess;
 
 impl Op for Postprocess {
     fn name(&self) -> &'static str {
@@ -69,7 +59,8 @@ impl Op for Postprocess {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        expect_shapes(self.name(), inputs.len() == 1 && inputs[0].c == 3, "a picture 3×H×W", inputs)?;
+        let fits = inputs.len() == 2 && inputs[0].c == 3 && inputs[1] == MEAN_SHAPE;
+        expect_shapes(self.name(), fits, "a picture 3×H×W and the mean 1×1×3", inputs)?;
         Ok(Shape { c: 1, ..inputs[0] })
     }
 
@@ -81,8 +72,8 @@ impl Op for Postprocess {
             .iter()
             .enumerate()
             .map(|(piece, channels)| {
-                let params = block(self.mean, plane, channels);
-                let operands = vec![Operand::input(0, piece), Operand::output(0)];
+                let params = block(plane, channels);
+                let operands = vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(0)];
                 let groups = (plane as u32).div_ceil(kernels::postprocess.workgroup);
                 Dispatch::new(&kernels::postprocess, params, operands, groups, 3 * plane)
             })

@@ -81,8 +81,8 @@ impl Agenda {
         matches!(self.0.front(), Some(Task::Weights))
     }
 
-    /// Puts a picture on it, which was fitted before, with what is made of it: after the weights, and before everything
-    /// else. What an earlier picture of this source wanted is taken off.
+    /// Puts a picture on it, which was fitted before, with what is made of it: after the weights and values that it begins
+    /// with, and before everything else. What an earlier picture of this source wanted is taken off.
     pub(super) fn take_source(&mut self, id: SourceId, source: Source, programs: &Programs) {
         self.0.retain(|task| !task.serves(id));
         let upload = match source {
@@ -97,7 +97,8 @@ impl Agenda {
         if programs.get(ProgramId::Target(id)).is_some() {
             tasks.push(Task::Run { program: ProgramId::Target(id), slice: 0 });
         }
-        let at = usize::from(self.begins_with_weights());
+        let needs_nothing = |task: &&Task| matches!(task, Task::Weights | Task::Write { .. });
+        let at = self.0.iter().take_while(needs_nothing).count();
         for (index, task) in tasks.into_iter().enumerate() {
             self.0.insert(at + index, task);
         }

@@ -15,9 +15,9 @@ use crate::graph::{
 };
 use crate::nn::Network;
 use crate::ops::Shape;
-use crate::ops::mix::Mix;
-use crate::ops::preprocess::{Postprocess, Preprocess};
+use crate::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
 use crate::ops::resample::Resample;
+use crate::ops::start::{LEVELS_SHAPE, Start};
 use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use crate::picture::Size;
 
@@ -25,6 +25,10 @@ use crate::picture::Size;
 pub(super) const PIXELS: &str = "pixels";
 /// Name of the scalar that the gradient is seeded with.
 pub(super) const SEED: &str = "cost.seed";
+/// Name of the colour that the network takes for zero, (1, 1, 3).
+pub(super) const MEAN: &str = "mean";
+/// Name of the levels that the start adds noise to: [`crate::ops::start::levels`].
+pub(super) const START_LEVELS: &str = "start.levels";
 /// What is recorded for the pixels belongs to this layer.
 const PICTURE_LAYER: &str = "picture";
 
@@ -103,7 +107,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a transfer of pictures with these layouts within `limits`, by a network that takes `mean` for zero. No
+    /// Plans a transfer of pictures with these layouts within `limits`, by `network`. No
     /// device has to be there; with one, see [`super::Transfer::plan`].
     ///
     /// # Errors
@@ -113,15 +117,14 @@ impl Plan {
         network: &Network,
         options: &Options,
         sources: impl Into<SourceLayouts>,
-        mean: [f32; 3],
         limits: &Limits,
     ) -> Result<Self> {
         let sources = sources.into();
-        let result = Planner::new(network, options, &sources, mean, limits)?.plan();
+        let result = Planner::new(network, options, &sources, limits)?.plan();
         let Err(Error::Memory { what, needed, available, .. }) = result else { return result };
         let fits = |size: Size, limits: &Limits| {
             let smaller = Options { size, ..options.clone() };
-            Planner::new(network, &smaller, &sources, mean, limits).and_then(|planner| planner.plan()).is_ok()
+            Planner::new(network, &smaller, &sources, limits).and_then(|planner| planner.plan()).is_ok()
         };
         // Bisect for the largest longer side: planning is cheap.
         let largest = |limits: &Limits| {
@@ -201,7 +204,6 @@ pub(super) struct Planner<'a> {
     options: &'a Options,
     objective: Objective,
     sources: &'a SourceLayouts,
-    mean: [f32; 3],
     limits: &'a Limits,
     /// Width and height of the painting.
     size: (u32, u32),
@@ -214,14 +216,13 @@ impl<'a> Planner<'a> {
         network: &'a Network,
         options: &'a Options,
         sources: &'a SourceLayouts,
-        mean: [f32; 3],
         limits: &'a Limits,
     ) -> Result<Self> {
         options.validate(network)?;
         sources.validate(options)?;
         let objective = Objective::of(network, options, &vec![1.0; sources.styles.len()]);
         let size = sources.fitted(SourceId::Content, options.size);
-        Ok(Self { network, options, objective, sources, mean, limits, size })
+        Ok(Self { network, options, objective, sources, limits, size })
     }
 
     fn plan(self) -> Result<Plan> {
@@ -310,7 +311,8 @@ impl<'a> Planner<'a> {
         like_step.capabilities.methods = Arc::new(step.methods());
         let mut tape = Tape::new();
         let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
-        let pixels = tape.record(Preprocess { mean: self.mean }, &[picture], PICTURE_LAYER)?;
+        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let pixels = tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)?;
         let results = self.objective.record_targets(self.network, &mut tape, pixels, source)?;
         Ok(PlannedProgram { program: plan(&fuse(&tape), &like_step)?, results })
     }
@@ -349,13 +351,16 @@ impl<'a> Planner<'a> {
         let mut tape = Tape::new();
         let picture =
             tape.external(picture_name(self.start_source()), Shape::new(1, height, width), Role::Workspace);
-        let mut start = tape.record(Preprocess { mean: self.mean }, &[picture], PIXELS)?;
         let ratio = self.options.noise_ratio();
-        if ratio > 0.0 {
+        let start = if ratio > 0.0 {
             // The noise lies where the start will: nothing is allocated for it.
             let noise = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
-            start = tape.record(Mix { ratio }, &[noise, start], PIXELS)?;
-        }
+            let levels = tape.external(START_LEVELS, LEVELS_SHAPE, Role::Workspace);
+            tape.record(Start { ratio }, &[noise, picture, levels], PIXELS)?
+        } else {
+            let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+            tape.record(Preprocess, &[picture, mean], PIXELS)?
+        };
         tape.keep(start);
         Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: vec![PIXELS.to_owned()] })
     }
@@ -379,7 +384,8 @@ impl<'a> Planner<'a> {
         let (width, height) = self.size;
         let mut tape = Tape::new();
         let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
-        let picture = tape.record(Postprocess { mean: self.mean }, &[pixels], PICTURE_LAYER)?;
+        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let picture = tape.record(Postprocess, &[pixels, mean], PICTURE_LAYER)?;
         Ok((tape, picture))
     }
 }

@@ -17,7 +17,8 @@ use super::option_table::OPTIONS;
 use super::options::Options;
 use super::pace::{Allowance, Budget};
 use super::planning::{
-    COST_MAILS, COST_SLOTS, PICTURE_SLOTS, PIXELS, Plan, Planner, ProgramId, SEED, cost_bytes, picture_bytes,
+    COST_MAILS, COST_SLOTS, MEAN, PICTURE_SLOTS, PIXELS, Plan, Planner, ProgramId, SEED, START_LEVELS,
+    cost_bytes, picture_bytes,
 };
 use super::programs::Programs;
 use super::requirements;
@@ -27,6 +28,7 @@ use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, Mailbox, Patience, Readback, Receipt, Staging, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
 use crate::ops::Shape;
+use crate::ops::start::levels;
 use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
@@ -169,7 +171,7 @@ impl Transfer {
         let network = engine.weights().network();
         options.validate(network)?;
         Objective::of(network, options, &[1.0]).check_weights(engine.weights())?;
-        Plan::new(network, options, sources, engine.weights().mean(), &engine.limits())
+        Plan::new(network, options, sources, &engine.limits())
     }
 
     async fn begin(
@@ -184,6 +186,7 @@ impl Transfer {
         let mut transfer = Self::allocate(engine, layouts, sources.style_weights(), options, plan)
             .await
             .map_err(|error| short_of_memory(error, size, total))?;
+        transfer.agenda.write(MEAN, &engine.weights().mean());
         for (id, source) in sources.into_list().into_iter().rev() {
             transfer.take_source(id, source);
         }
@@ -252,8 +255,9 @@ impl Transfer {
             }
             return;
         }
-        let (width, height) = self.size;
-        if self.options.noise_ratio() > 0.0 {
+        let ((width, height), ratio) = (self.size, self.options.noise_ratio());
+        if ratio > 0.0 {
+            self.agenda.write(START_LEVELS, &levels(ratio, self.engine.weights().mean()));
             self.agenda.write(PIXELS, &uniform_noise(self.options.seed, width, height));
         }
         self.agenda.run(ProgramId::Start);
@@ -656,13 +660,7 @@ impl Transfer {
         let same_target = fitted == self.layouts.fitted(id, self.options.size);
         if layouts != self.layouts || !same_target {
             let (engine, limits) = (self.engine.clone(), self.engine.limits());
-            let planner = Planner::new(
-                engine.weights().network(),
-                &self.options,
-                &layouts,
-                engine.weights().mean(),
-                &limits,
-            )?;
+            let planner = Planner::new(engine.weights().network(), &self.options, &layouts, &limits)?;
             let mut programs: BTreeMap<_, _> =
                 planner.source(id, self.programs.step.program())?.into_iter().collect();
             if same_target {
@@ -688,8 +686,8 @@ impl Transfer {
         let id = ProgramId::Output(format);
         if self.programs.get(id).is_none() {
             let limits = self.engine.limits();
-            let (network, mean) = (self.engine.weights().network(), self.engine.weights().mean());
-            let planner = Planner::new(network, &self.options, &self.layouts, mean, &limits)?;
+            let network = self.engine.weights().network();
+            let planner = Planner::new(network, &self.options, &self.layouts, &limits)?;
             let planned = planner.output(format, pitch(format, self.size.0))?;
             self.programs.add(&self.engine, id, planned).await?;
         }

@@ -1,4 +1,4 @@
-// byte(channel) = ⌊clamp(x(channel) + mean(channel), 0, 255)⌋, alpha 255: planar floats x (C, H, W), the channels
+// byte(channel) = ⌊clamp(x(channel) + mean(channel), 0, 255)⌋, alpha 255: planar floats x (C, H, W) and mean (3), the channels
 // from `channel` on, to an RGBA picture y (H, W), one word a pixel with red in the lowest byte.
 // Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
 
@@ -15,10 +15,11 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { plane: u32, channel: u32, channels: u32, mean_r: f32, mean_g: f32, mean_b: f32 }
+struct Params { plane: u32, channel: u32, channels: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<u32>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -27,7 +28,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= params.plane) {
         return;
     }
-    var mean = array<f32, 3>(params.mean_r, params.mean_g, params.mean_b);
     // Pieces after the first add their channels to the word that is there.
     var word = 255u << 24u;
     if (params.channel > 0u) {

@@ -15,10 +15,11 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { plane: u32, channel: u32, channels: u32, mean_r: f32, mean_g: f32, mean_b: f32 }
+struct Params { plane: u32, channel: u32, channels: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -28,7 +29,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let channel = params.channel + i / params.plane;
-    var mean = array<f32, 3>(params.mean_r, params.mean_g, params.mean_b);
     let byte = (x[i % params.plane] >> (8u * channel)) & 255u;
     y[i] = f32(byte) - mean[channel];
 }

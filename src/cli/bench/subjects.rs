@@ -7,7 +7,7 @@ use impasto::cases::{Case, Dimensions};
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
 use impasto::nn::{Network, PoolKind, vgg19};
-use impasto::ops::preprocess::{Postprocess, Preprocess};
+use impasto::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
 use impasto::ops::{Algorithm, MethodRequest, Shape, VARIANTS};
 use impasto::picture::Extent;
 use impasto::transfer::{Options, Preset, step_tape};
@@ -160,10 +160,10 @@ fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
 fn tapes(network: &Network, size: Extent) -> Result<[Tape; 3]> {
     let step = step_tape(network, &Options::preset(Preset::Course), size.sides())?;
     let mut pictures = Tape::new();
-    let mean = [128.0; 3];
+    let mean = pictures.external("mean", MEAN_SHAPE, Role::Workspace);
     let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
-    let pixels = pictures.record(Preprocess { mean }, &[picture], "picture")?;
-    pictures.record(Postprocess { mean }, &[pixels], "picture")?;
+    let pixels = pictures.record(Preprocess, &[picture, mean], "picture")?;
+    pictures.record(Postprocess, &[pixels, mean], "picture")?;
     Ok([fuse(&step), step, pictures])
 }
 

@@ -54,7 +54,7 @@ impl Variants {
         };
         // The plan does not depend on what is subtracted from the pixels.
         let network = vgg19(PoolKind::Mean);
-        match Plan::new(&network, &Options::preset(Preset::Course), (SIZE, SIZE), [0.0; 3], &limits) {
+        match Plan::new(&network, &Options::preset(Preset::Course), (SIZE, SIZE), &limits) {
             Ok(plan) => {
                 for dispatch in &plan.step.program.dispatches {
                     if let Some((problem, method)) = dispatch.choice
