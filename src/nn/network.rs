@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::ops::Shape;
-use crate::ops::conv::Conv;
+use crate::ops::conv::{Conv, ConvGeometry};
 use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::relu::Relu;
 
@@ -32,7 +32,7 @@ pub enum LayerSpec {
     },
 }
 
-/// A convolution 3×3, stride 1, zero padding 1, from (input_channels, H, W) to (output_channels, H, W).
+/// A convolution of planes: (input_channels, H, W) to (output_channels, H', W').
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// The layer's name; as a layer of a cost it means the activations: the tensor after ReLU, where one follows.
@@ -41,6 +41,8 @@ pub struct Convolution {
     pub input_channels: u32,
     /// Channels that it writes.
     pub output_channels: u32,
+    /// Kernel, stride, padding, dilation, groups.
+    pub geometry: ConvGeometry,
     /// Whether a ReLU follows.
     pub relu: bool,
 }
@@ -152,15 +154,15 @@ impl Network {
     ) -> Result<()> {
         let mut activations = x;
         for layer in self.layers.iter().take(deepest.saturating_add(1)) {
-            let Convolution { name, input_channels, output_channels, relu } = match layer {
+            let Convolution { name, input_channels, output_channels, geometry, relu } = match layer {
                 LayerSpec::Convolution(convolution) => convolution,
                 LayerSpec::Pool { name, kind } => {
                     activations = tape.record(Pool::recorded(*kind, gradient), &[activations], name)?;
                     continue;
                 }
             };
-            let conv = Conv::default();
-            let shape = conv.geometry.weights_shape(*input_channels, *output_channels);
+            let conv = Conv { geometry: *geometry, ..Conv::default() };
+            let shape = geometry.weights_shape(*input_channels, *output_channels);
             let weights = tape.external(weight_name(name), shape, Role::Weights);
             let bias = tape.external(bias_name(name), Shape::row(*output_channels), Role::Weights);
             activations = tape.record(conv, &[activations, weights, bias], name)?;
@@ -244,8 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_without_a_relu_taps_its_sums() {
-        let layer = Convolution { name: "last".into(), input_channels: 3, output_channels: 2, relu: false };
+    fn a_convolution_of_another_geometry_without_a_relu_taps_its_sums() {
+        let geometry = ConvGeometry { stride: [1, 2, 2], ..ConvGeometry::SAME_3X3 };
+        let name = "last".to_owned();
+        let layer = Convolution { name, input_channels: 3, output_channels: 2, geometry, relu: false };
         let network = Network::new("one layer", vec![LayerSpec::Convolution(layer)]);
         let mut tape = Tape::new();
         let x = tape.external("x", Shape::new(3, 8, 8), Role::Optimiser);
@@ -257,5 +261,6 @@ mod tests {
         network.record(&mut tape, x, 7, true, tap).unwrap();
         assert_eq!(tape.nodes().len(), 1);
         assert_eq!(tapped, Some(tape.nodes()[0].output()));
+        assert_eq!(tape.shape(tape.nodes()[0].output()), Shape::new(2, 4, 4));
     }
 }

@@ -5,6 +5,7 @@
 //! zero padding 1, then bias and ReLU. A pool stands between a block and the next.
 
 use super::network::{Convolution, LayerSpec, Network};
+use crate::ops::conv::ConvGeometry;
 use crate::ops::pool::PoolKind;
 
 /// Output channels of the blocks.
@@ -35,6 +36,7 @@ fn vgg(name: &str, convolutions: [u32; 5], pools: PoolKind) -> Network {
                 name,
                 input_channels,
                 output_channels,
+                geometry: ConvGeometry::SAME_3X3,
                 relu: true,
             }));
             input_channels = output_channels;
@@ -72,7 +74,7 @@ mod tests {
                 let mut channels_of = convolutions.iter().filter(of_block).map(|layer| layer.output_channels);
                 assert!(channels_of.all(|found| found == channels), "block {block}");
             }
-            assert!(convolutions.iter().all(|layer| layer.relu));
+            assert!(convolutions.iter().all(|layer| layer.relu && layer.geometry == ConvGeometry::SAME_3X3));
             let weights: u64 = convolutions
                 .iter()
                 .map(|layer| 9 * u64::from(layer.input_channels * layer.output_channels))

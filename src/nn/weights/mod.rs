@@ -42,8 +42,6 @@ use crate::tensors::{self, shortened};
 
 /// Entries of a codebook: every value that a code can have, so that no code is out of range.
 const CODEBOOK_ENTRIES: usize = 256;
-/// Kernel height and width.
-const KERNEL_SIDE: usize = 3;
 /// What the embedded file is called in messages.
 #[cfg(feature = "embedded-weights")]
 const EMBEDDED_NAME: &str = "the embedded weights";
@@ -68,7 +66,8 @@ pub struct Weights {
 /// One convolution's numbers, ready for a kernel that reads mean-subtracted 0..255 RGB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvolutionWeights {
-    /// (output_channels, input_channels, 3, 3), row-major; conv1_1's input channels are in RGB order.
+    /// (output_channels, input_channels / groups, rows, columns), row-major; the first convolution's input channels are in
+    /// RGB order.
     pub kernel: Vec<f32>,
     /// (output_channels).
     pub bias: Vec<f32>,
@@ -227,7 +226,7 @@ impl Weights {
             KernelSource::Plain { values, dtype } => self.floats(&source.values_name, values, dtype)?,
         };
         if network.convolutions().next() == Some(layer) {
-            self.fold_into_first_kernel(&mut kernel);
+            self.fold_into_first_kernel(&mut kernel, layer.geometry.taps() as usize);
             // A tiny std can push a finite weight out of f32's range.
             self.refuse_non_finite(&source.values_name, &kernel)?;
         }
@@ -239,15 +238,14 @@ impl Weights {
         })
     }
 
-    /// Turns conv1_1's kernel, (out, in, 3, 3), into one for mean-subtracted 0..255 RGB.
-    fn fold_into_first_kernel(&self, kernel: &mut [f32]) {
-        const PLANE: usize = KERNEL_SIDE * KERNEL_SIDE;
-        for filter in kernel.chunks_exact_mut(3 * PLANE) {
+    /// Turns the first convolution's kernel, (out, 3, taps), into one for mean-subtracted 0..255 RGB.
+    fn fold_into_first_kernel(&self, kernel: &mut [f32], taps: usize) {
+        for filter in kernel.chunks_exact_mut(3 * taps) {
             if self.channel_order == ChannelOrder::Bgr {
-                let (blue, rest) = filter.split_at_mut(PLANE);
-                blue.swap_with_slice(&mut rest[PLANE..]);
+                let (blue, rest) = filter.split_at_mut(taps);
+                blue.swap_with_slice(&mut rest[taps..]);
             }
-            for (plane, factor) in filter.chunks_exact_mut(PLANE).zip(self.first_kernel_factors) {
+            for (plane, factor) in filter.chunks_exact_mut(taps).zip(self.first_kernel_factors) {
                 plane.iter_mut().for_each(|weight| *weight *= factor);
             }
         }
@@ -255,9 +253,11 @@ impl Weights {
 
     /// Finds a layer's tensors and checks their types and shapes.
     fn locate(&self, layer: &Convolution) -> Result<LayerSource<'_>> {
-        let Convolution { name, input_channels, output_channels, .. } = layer;
-        let (input_channels, output_channels) = (*input_channels as usize, *output_channels as usize);
-        let shape = [output_channels, input_channels, KERNEL_SIDE, KERNEL_SIDE];
+        let Convolution { name, input_channels, output_channels, geometry, .. } = layer;
+        let weights = geometry.weights_shape(*input_channels, *output_channels);
+        let [_, rows, columns] = geometry.kernel;
+        let shape = [weights.c, weights.h, rows, columns].map(|side| side as usize);
+        let output_channels = shape[0];
         let codes_name = format!("{name}.codes");
         let weight_name = format!("{name}.weight");
         let (kernel, values_name) = if let Some(codes) = self.header.info(&codes_name) {
