@@ -15,7 +15,7 @@ pub(crate) const HEADER_LIMIT: u64 = 1 << 20;
 const METADATA: &str = "__metadata__";
 
 /// Reads the header; returns where the tensors' bytes begin, and the header, which covers the file exactly, without
-/// gaps or overlaps. Holds sixteen times the header's length at most.
+/// gaps or overlaps. Takes at most sixteen times the header's length in memory.
 ///
 /// # Errors
 /// What was found instead of a complete file.
@@ -131,7 +131,7 @@ fn twice<E: serde::de::Error>(name: &str) -> E {
     E::custom(format!("`{}` comes twice", shortened(name)))
 }
 
-/// SHA-256 of these bytes, one behind the other, in hexadecimal digits.
+/// SHA-256 of these bytes, one after the other, in hexadecimal digits.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     parts.into_iter().for_each(|part| hasher.update(part));

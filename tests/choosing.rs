@@ -65,24 +65,8 @@ fn uses_subgroups(program: &Program) -> bool {
 
 /// A device with WebGPU's bindings on which nothing was asked for.
 fn limits(subgroups: Option<Range>, class: DeviceClass) -> Limits {
-    let capabilities = Capabilities {
-        max_binding_bytes: 128 << 20,
-        subgroups,
-        class,
-        request: MethodRequest::Auto,
-        methods: Arc::default(),
-        low_memory: false,
-        precision: Precision::F32,
-    };
-    Limits {
-        capabilities,
-        max_buffer_bytes: 256 << 20,
-        memory_bytes: None,
-        alignment: 256,
-        uniform_alignment: 256,
-        slice_work: 1 << 40,
-        timestamps: false,
-    }
+    let capabilities = Capabilities { subgroups, class, ..Capabilities::webgpu() };
+    Limits { capabilities, slice_work: 1 << 40, ..Limits::webgpu() }
 }
 
 /// The devices with these subgroups, in every precision, with and without short memory.

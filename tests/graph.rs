@@ -6,7 +6,6 @@
 mod common;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use common::compare::{assert_canary, assert_close};
 use common::interpret::{Values, interpret};
@@ -26,7 +25,7 @@ use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Precision, Shape};
+use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Shape};
 
 // ---- A small network with everything that a transfer has ----
 
@@ -561,21 +560,18 @@ const ALIGNMENT: u64 = 256;
 
 fn limits(max_binding_bytes: u64, slice_work: u64, request: MethodRequest) -> Limits {
     Limits {
-        memory_bytes: None,
         capabilities: Capabilities {
             max_binding_bytes,
             subgroups: Some((8, 8)),
             class: DeviceClass::Software,
             request,
-            methods: Arc::default(),
-            low_memory: false,
-            precision: Precision::F32,
+            ..Capabilities::webgpu()
         },
         max_buffer_bytes: 2 << 30,
         alignment: ALIGNMENT,
         uniform_alignment: ALIGNMENT,
         slice_work,
-        timestamps: false,
+        ..Limits::webgpu()
     }
 }
 

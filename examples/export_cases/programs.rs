@@ -1,11 +1,9 @@
 //! The programs of a case: planned without a GPU, in every way that takes other kernels, whole and cut up.
 
-use std::sync::Arc;
-
 use impasto::cases::Case;
 use impasto::cases::run::{KernelSelection, Planned, RunOptions};
 use impasto::graph::Limits;
-use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Precision};
+use impasto::ops::{Capabilities, DeviceClass};
 
 /// Where every WebGPU device can bind.
 pub(crate) const ALIGNMENT: u64 = 256;
@@ -72,23 +70,12 @@ fn all_selections() -> impl Iterator<Item = KernelSelection> {
 /// Plans a case for a device that has WebGPU's default limits, and these subgroups.
 fn planned(case: &Case, subgroups: Option<(u32, u32)>, options: &RunOptions) -> Result<Planned, String> {
     let software = subgroups.is_some() && !options.kernels.portable;
-    let capabilities = Capabilities {
-        max_binding_bytes: 128 << 20,
-        subgroups,
-        class: if software { DeviceClass::Software } else { DeviceClass::Portable },
-        request: MethodRequest::Auto,
-        methods: Arc::default(),
-        low_memory: false,
-        precision: Precision::F32,
-    };
+    let class = if software { DeviceClass::Software } else { DeviceClass::Portable };
     let limits = Limits {
-        capabilities,
-        max_buffer_bytes: 256 << 20,
-        memory_bytes: None,
+        capabilities: Capabilities { subgroups, class, ..Capabilities::webgpu() },
         alignment: ALIGNMENT,
         uniform_alignment: ALIGNMENT,
-        slice_work: u64::MAX,
-        timestamps: false,
+        ..Limits::webgpu()
     };
     Planned::within(limits, case, options).map_err(|error| format!("{}: {error}", case.name))
 }

@@ -70,12 +70,12 @@ pub enum Error {
         what: String,
         /// Bytes needed.
         needed: u64,
-        /// Bytes that there are; where a driver refused, those that it had given by then.
+        /// Bytes available; where a driver refused, those that it had allocated by then.
         available: u64,
         /// What to do instead.
         remedy: Remedy,
     },
-    /// A limit of the device that is no number of bytes is too small.
+    /// A limit of the device that does not count bytes is too small.
     Limit {
         /// The limit, as [`wgpu::Limits`] calls it.
         limit: &'static str,

@@ -12,7 +12,7 @@ pub enum Remedy {
     SmallerSize(Option<u32>),
     /// Less memory. Where both are `None`, no size fits at all.
     LessMemory {
-        /// The most pixels on the longer side that fit as things are; `None`: no size does.
+        /// Maximum pixels on the longer side that fit with the present options; `None`: no size does.
         size: Option<u32>,
         /// What fits with [`low_memory`](crate::transfer::EngineOptions::low_memory), where that is more.
         low_memory: Option<LowMemoryFit>,
@@ -59,9 +59,9 @@ pub trait Words {
     /// What the client calls an option, such as “Learning rate”.
     fn option(&self, option: OptionName) -> String;
 
-    /// The client's own sentence, without a capital letter in front and a full stop at the end; `None` for the library's
-    /// with the options named by [`Words::option`]. Of [`Remedy::Any`] and [`Remedy::StartAgain`] each part is asked for,
-    /// too.
+    /// The client's own sentence, without a capital letter in front and a full stop at the end; `None` for the
+    /// library's with the options named by [`Words::option`]. Of [`Remedy::Any`] and [`Remedy::StartAgain`] each part
+    /// is asked for, too.
     fn remedy(&self, _remedy: &Remedy) -> Option<String> {
         None
     }

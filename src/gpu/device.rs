@@ -10,7 +10,7 @@ use crate::error::{Error, Remedy, Result};
 const BACKENDS: [wgpu::Backend; 4] =
     [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12, wgpu::Backend::BrowserWebGpu];
 
-/// What an adapter is and can do, as far as it matters here.
+/// What this library needs to know of an adapter.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
     /// The name that the driver gives.
@@ -97,9 +97,8 @@ pub enum DeviceRequest {
     /// All limits that the adapter has, and those of its optional features that we use: subgroups and timestamps.
     #[default]
     Full,
-    /// No optional feature, and no limit beyond what WebGPU promises everywhere (bindings of 128 MiB, buffers of
-    /// 256 MiB): on any adapter this shows what works on old and narrow ones. Where the adapter has less than is
-    /// promised, what it has.
+    /// No optional feature, and WebGPU's default limits (bindings of 128 MiB, buffers of 256 MiB): this shows on any
+    /// adapter what works on one with low limits. Where the adapter has less than a default limit, what it has.
     Portable,
 }
 
@@ -127,23 +126,23 @@ pub struct Gpu {
     summary: AdapterSummary,
     limits: wgpu::Limits,
     faults: Arc<Faults>,
-    /// What [`Gpu::write`] and [`Gpu::stage`] go through, from its first use on.
+    /// The staging buffers of [`Gpu::write`] and [`Gpu::stage`], from their first use on.
     staging: Mutex<Option<Staging>>,
 }
 
 /// What a device has reported.
 #[derive(Debug, Default)]
 struct Faults {
-    /// The first error that nobody has asked for yet: it names the cause, later ones are its consequences.
+    /// The first error since the last [`Gpu::check`]: it names the cause, later ones are its consequences.
     error: Mutex<Option<String>>,
-    /// Why the device is lost. It stays so.
+    /// Why the device is lost. A lost device stays lost.
     lost: OnceLock<String>,
 }
 
 impl Gpu {
     /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu), by a
-    /// part of its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits and
-    /// of the features that we use.
+    /// part of its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits
+    /// and of the features that we use.
     ///
     /// # Errors
     /// [`Error::Adapter`] where none fits, [`Error::Gpu`] where the driver refuses.
@@ -186,7 +185,7 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Those of an adapter's features that we use where they are there.
+    /// The optional features of an adapter that this library uses.
     pub(crate) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
         adapter & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
     }
@@ -213,7 +212,7 @@ impl Gpu {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
-    /// The ring that bytes go through, where there is one yet.
+    /// The staging buffers, once they are allocated.
     pub(super) fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,8 +232,8 @@ impl Gpu {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Creates a buffer; exhausted memory, broken limits and a lost device become errors. After exhausted memory the
-    /// device works on as before.
+    /// Creates a buffer. Exhausted memory, exceeded limits and a lost device become errors. The device still works
+    /// after its memory was exhausted.
     ///
     /// # Errors
     /// [`Error::Memory`] where it does not fit, [`Error::Gpu`] where the driver refuses otherwise.
@@ -257,7 +256,7 @@ impl Gpu {
         let (invalid, exhausted) = (invalid.await, exhausted.await);
         let what = || format!("allocating {bytes} bytes for {label}");
         match (invalid, exhausted) {
-            // The scopes are silent about a lost device.
+            // Error scopes report nothing about a lost device.
             (None, None) if self.is_lost() => Err(self.fault(&what(), String::new())),
             (None, None) => Ok(buffer),
             (Some(_), _) if bytes > self.limits.max_buffer_size => Err(Error::Memory {
@@ -309,12 +308,12 @@ impl Gpu {
         self.faults.lost.get().map(String::as_str)
     }
 
-    /// Fails where the device is lost, and asks wgpu itself, because a host's device reports to its host. Allocates, polls
-    /// and submits nothing, and leaves the error scopes as they were.
+    /// Fails where the device is lost, and asks wgpu itself, because a host's device reports to its host. Allocates,
+    /// polls and submits nothing, and leaves the error scopes as they were.
     pub(crate) fn check_alive(&self, what: &str) -> Result<()> {
         if !self.is_lost() {
-            // Scopes are silent about a lost device, and lost is the first thing that wgpu looks for. So a request that no
-            // device grants is refused aloud by one that is there, and in silence by one that is not.
+            // Error scopes report nothing about a lost device, and wgpu tests for a loss before anything else. So a
+            // request that no device grants gives an error on a working device, and none on a lost one.
             let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
             let nonsense = wgpu::BufferDescriptor {
                 label: Some("impasto.check"),
@@ -331,14 +330,14 @@ impl Gpu {
         Err(self.fault(what, String::new()))
     }
 
-    /// Somebody saw that the device is lost.
+    /// Marks the device as lost.
     pub(super) fn lose(&self, message: &str) {
         self.faults.lose(message);
     }
 
     /// An error for `what`; where the device has reported a deeper cause, that is the reason.
     pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
-        // That a device is lost is told while it is polled, and what fails before that says less.
+        // A driver reports the loss of a device while it is polled; what fails before that gives a poorer reason.
         if cfg!(not(target_family = "wasm")) && !self.is_lost() {
             let _ = wait::poll(self);
         }
@@ -363,7 +362,7 @@ impl Faults {
     }
 
     fn lose(&self, message: &str) {
-        // What wgpu says is often no more than that.
+        // Often this is all that wgpu reports.
         let known = message.is_empty() || message.to_lowercase().contains("device is lost");
         self.lost.get_or_init(|| {
             if known { "the device was lost".into() } else { format!("the device was lost: {message}") }

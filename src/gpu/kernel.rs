@@ -61,7 +61,7 @@ pub struct Edit {
     pub from: &'static str,
     /// What stands in its place in the variant.
     pub to: &'static str,
-    /// What the variant has it for.
+    /// Why the variant differs.
     pub why: &'static str,
 }
 
@@ -71,14 +71,13 @@ pub struct Edit {
 /// offset), the uniform `params`, and the storage bindings.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The file's stem, for a variant with what it differs in behind it: also the bench row's and the debug label's
-    /// name.
+    /// The file's stem; a variant's name adds how it differs. Bench rows and debug labels use this name.
     pub name: &'static str,
     /// The file's path in `wgsl/`: the folder is that of the op, `conv/conv_gemm_tile.wgsl`.
     pub file: &'static str,
     /// The text of the WGSL file.
     pub source: &'static str,
-    /// What a variant has otherwise than the file.
+    /// How a variant differs from the file.
     pub edits: &'static [Edit],
     /// Field names of the `Params` block, in order.
     pub params: &'static [&'static str],

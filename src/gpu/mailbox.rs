@@ -1,13 +1,13 @@
-//! Values that come back from the GPU when they come: nobody waits for them.
+//! Values that the GPU sends back to the CPU while no thread waits for them.
 
 use std::collections::VecDeque;
 
 use super::Gpu;
-use super::slot::{Slot, Whereabouts};
+use super::slot::{Slot, SlotState};
 use crate::error::Result;
 
-/// Buffers of one size that go out with a host's commands and come back with values, in the order in which they were
-/// recorded. `T` says what is in one. It never submits, polls or waits: the host's submissions bring the values.
+/// Buffers of one size that a host's encoders copy values into, and that are read in the order of recording. `T`
+/// describes the contents of one. It never submits, polls or waits: values arrive with the host's submissions.
 #[derive(Debug)]
 pub(crate) struct Mailbox<T> {
     free: Vec<Slot>,
@@ -16,7 +16,7 @@ pub(crate) struct Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// Room for `slots` values of `bytes` each to be under way.
+    /// Room for `slots` values of `bytes` each that are not collected yet.
     ///
     /// # Errors
     /// From [`Gpu::buffer`].
@@ -25,8 +25,8 @@ impl<T> Mailbox<T> {
         let bytes = bytes.next_multiple_of(4);
         let mut free = Vec::with_capacity(slots);
         for _ in 0..slots {
-            // Free slots are not mapped, and nothing asks where they are.
-            free.push(Slot::new(gpu.buffer("impasto.mailbox", bytes, usage).await?, Whereabouts::Discarded));
+            // Free slots are not mapped, and their state is not read.
+            free.push(Slot::new(gpu.buffer("impasto.mailbox", bytes, usage).await?, SlotState::Discarded));
         }
         Ok(Self { free, under_way: VecDeque::with_capacity(slots), bytes: bytes * slots as u64 })
     }
@@ -46,8 +46,8 @@ impl<T> Mailbox<T> {
         !self.free.is_empty()
     }
 
-    /// Records the copy of several ranges (buffer, offset, bytes), one behind the other. Where all slots are under way
-    /// nothing is recorded: what is not collected in time is not worth waiting for.
+    /// Records the copies of several ranges (buffer, offset, bytes) into one slot, one after the other. If no slot is
+    /// free, nothing is recorded: these values are not worth waiting for.
     pub(crate) fn post(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -64,17 +64,17 @@ impl<T> Mailbox<T> {
         self.under_way.push_back((slot, what, at));
     }
 
-    /// The oldest value that has come back. Those whose encoder was dropped, or that a lost device kept, never come.
+    /// The oldest value that has arrived. Values whose encoder was dropped, or whose device was lost, never arrive.
     pub(crate) fn collect(&mut self) -> Option<(T, Vec<u8>)> {
         loop {
             let (slot, _, _) = self.under_way.front()?;
-            let whereabouts = slot.whereabouts();
-            if whereabouts == Whereabouts::UnderWay {
+            let state = slot.state();
+            if state == SlotState::Pending {
                 return None;
             }
             let (slot, what, bytes) = self.under_way.pop_front()?;
             let mut value = None;
-            if whereabouts == Whereabouts::Here {
+            if state == SlotState::Mapped {
                 value = slot.buffer.get_mapped_range(..bytes).ok().map(|view| view.to_vec());
                 slot.buffer.unmap();
             }

@@ -24,6 +24,6 @@ pub(crate) use receipt::Receipt;
 pub use recorder::{BoundDispatch, FOLD, Recorder, Slice};
 pub(crate) use stopwatch::{Lap, Stopwatch};
 pub use timer::Timer;
-pub(crate) use upload::{Patience, Staging};
+pub(crate) use upload::{Staging, StagingRetry};
 pub use wait::is_caught_panic;
 pub(crate) use wait::now;

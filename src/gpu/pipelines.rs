@@ -1,4 +1,4 @@
-//! Compiled kernels: built once, inside error scopes, so that a compiler's complaint becomes an error.
+//! Compiled kernels: built once, inside error scopes, so that a compiler's message becomes an error.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -69,7 +69,7 @@ impl Pipelines {
         if !missing.is_empty() {
             let scopes = Scopes::push(gpu);
             let compiled: Vec<Pipeline> = missing.iter().map(|kernel| compile(gpu, kernel, None)).collect();
-            // Where one fails, none is kept: below each is compiled alone, so that the error is that of its kernel.
+            // If one fails, none is kept: below each is compiled alone, which finds the kernel that the error is about.
             if scopes.pop().await.is_none() {
                 let mut built = self.lock();
                 for (kernel, pipeline) in missing.into_iter().zip(compiled) {
@@ -84,8 +84,8 @@ impl Pipelines {
         Ok(pipelines)
     }
 
-    /// Compiles `source` in the place of the kernel's own text, with the same bindings and constants. Nobody
-    /// vouches for such a text, so it gets the run-time checks that ours do without.
+    /// Compiles `source` instead of the kernel's own text, with the same bindings and constants. Foreign source keeps
+    /// wgpu's run-time checks, which the library's own kernels are compiled without.
     ///
     /// # Errors
     /// [`Error::Gpu`] with the compiler's own text.
@@ -100,7 +100,7 @@ impl Pipelines {
     }
 }
 
-/// Error scopes for what compilers report: it comes as one of three kinds, by driver and stage.
+/// Error scopes for compilers: an error is of one of three kinds, depending on driver and stage.
 struct Scopes {
     invalid: wgpu::ErrorScopeGuard,
     internal: wgpu::ErrorScopeGuard,
@@ -116,7 +116,7 @@ impl Scopes {
         Self { invalid, internal, exhausted }
     }
 
-    /// Closes all three at once; the error comes later.
+    /// Closes all three at once, and returns a future of the error.
     fn pop(self) -> impl Future<Output = Option<wgpu::Error>> {
         let (invalid, internal, exhausted) = (self.invalid.pop(), self.internal.pop(), self.exhausted.pop());
         async move {

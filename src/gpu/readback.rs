@@ -12,7 +12,7 @@ pub struct Readback {
 
 /// One copy under way: which slot it went to.
 #[derive(Debug)]
-#[must_use = "a copy that nobody reads is lost when its slot comes round again"]
+#[must_use = "a copy that is not read is lost when its slot is used again"]
 pub struct Ticket {
     slot: usize,
     bytes: u64,
@@ -42,7 +42,7 @@ impl Readback {
         self.slots.iter().map(wgpu::Buffer::size).sum()
     }
 
-    /// Records the copy of several ranges (buffer, offset, bytes), one behind the other, into the next slot.
+    /// Records the copies of several ranges (buffer, offset, bytes) into the next slot, one after the other.
     pub fn copy(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -58,7 +58,9 @@ impl Readback {
         Ticket { slot, bytes: at }
     }
 
-    /// Waits for a submitted copy and returns its bytes. Dropping the future gives the slot back.
+    /// Waits for a submitted copy and returns its bytes. Dropping the future frees the slot.
+    ///
+    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
@@ -66,7 +68,7 @@ impl Readback {
         const WHAT: &str = "reading back from the GPU";
         let buffer = &self.slots[ticket.slot];
         let signal = Signal::new();
-        // What is wrong comes to the signal, too. Outside of a scope it would end a host that has no handler.
+        // The signal gets the error, too. Without this scope it would abort a host that has no error handler.
         let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
         buffer.slice(..ticket.bytes).map_async(wgpu::MapMode::Read, signal.sender());
         drop(scope);
@@ -80,8 +82,8 @@ impl Readback {
     }
 }
 
-/// Unmaps a buffer, or calls its mapping off, however the reading ends: a slot that stayed mapped would make
-/// the next submission that copies into it invalid.
+/// Unmaps a buffer, or cancels its mapping, however the reading ends: a submission that copies into a mapped slot is
+/// invalid.
 struct UnmapOnDrop<'a> {
     gpu: &'a Gpu,
     buffer: &'a wgpu::Buffer,

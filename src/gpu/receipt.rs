@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Goes with an encoder, and sets a flag where that is dropped instead of submitted: wgpu drops the callback then without
-/// calling it.
+/// Sets a flag if its encoder is dropped instead of submitted: wgpu then drops the callback without calling it.
 pub(crate) struct Receipt {
     discarded: Arc<AtomicBool>,
     submitted: bool,
 }
 
 impl Receipt {
-    /// Has `discarded` set where `encoder` is dropped.
+    /// Sets `discarded` if `encoder` is dropped.
     pub(crate) fn attach(encoder: &wgpu::CommandEncoder, discarded: &Arc<AtomicBool>) {
         let receipt = Self { discarded: Arc::clone(discarded), submitted: false };
         encoder.on_submitted_work_done(move || receipt.sign());

@@ -1,4 +1,4 @@
-//! Recording dispatches, whole or in slices, into anybody's command encoder.
+//! Recording dispatches, whole or in slices, into any command encoder.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ impl Slice {
     }
 }
 
-/// A dispatch with its pipeline and bindings: nothing is left to decide when it is recorded.
+/// A dispatch with its pipeline and bindings, ready to be recorded.
 #[derive(Debug)]
 pub struct BoundDispatch {
     /// `impasto.<kernel>.<layer>`.
     pub label: String,
     /// The compiled kernel.
     pub pipeline: Arc<Pipeline>,
-    /// Everything that it binds.
+    /// Its bind group.
     pub bind_group: wgpu::BindGroup,
 }
 

@@ -1,19 +1,19 @@
-//! A mappable buffer that goes through somebody's command encoder and comes back mapped.
+//! A mappable buffer whose copy is recorded into a caller's command encoder, and which wgpu maps when it has run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Where the contents of a [`Slot`] are.
+/// What can be done with a [`Slot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Whereabouts {
-    /// Mapped: the processor may look.
-    Here,
-    /// Recorded into an encoder, and not back yet.
-    UnderWay,
-    /// Its encoder was dropped before it was submitted: nothing was copied, and the buffer is not mapped.
+pub(super) enum SlotState {
+    /// Mapped: the CPU may read or write it.
+    Mapped,
+    /// Recorded into an encoder; wgpu has not mapped it yet.
+    Pending,
+    /// Not mapped and not recorded: its encoder was dropped before it was submitted, so nothing was copied.
     Discarded,
-    /// The device refused to map it, as a lost one does.
+    /// The device refused to map it, as a lost device does.
     Refused,
 }
 
@@ -21,54 +21,54 @@ pub(super) enum Whereabouts {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) buffer: wgpu::Buffer,
-    whereabouts: Arc<AtomicU8>,
+    state: Arc<AtomicU8>,
 }
 
 impl Slot {
-    pub(super) fn new(buffer: wgpu::Buffer, whereabouts: Whereabouts) -> Self {
-        Self { buffer, whereabouts: Arc::new(AtomicU8::new(whereabouts as u8)) }
+    pub(super) fn new(buffer: wgpu::Buffer, state: SlotState) -> Self {
+        Self { buffer, state: Arc::new(AtomicU8::new(state as u8)) }
     }
 
-    pub(super) fn whereabouts(&self) -> Whereabouts {
-        const ALL: [Whereabouts; 4] =
-            [Whereabouts::Here, Whereabouts::UnderWay, Whereabouts::Discarded, Whereabouts::Refused];
-        let found = self.whereabouts.load(Ordering::Acquire);
-        ALL.into_iter().find(|it| *it as u8 == found).unwrap_or(Whereabouts::Refused)
+    pub(super) fn state(&self) -> SlotState {
+        const ALL: [SlotState; 4] =
+            [SlotState::Mapped, SlotState::Pending, SlotState::Discarded, SlotState::Refused];
+        let found = self.state.load(Ordering::Acquire);
+        ALL.into_iter().find(|it| *it as u8 == found).unwrap_or(SlotState::Refused)
     }
 
-    pub(super) fn is(&self, whereabouts: Whereabouts) -> bool {
-        self.whereabouts() == whereabouts
+    pub(super) fn is(&self, state: SlotState) -> bool {
+        self.state() == state
     }
 
-    /// Has the buffer mapped when the encoder's commands have run. Until then it is under way.
+    /// Asks wgpu to map the buffer when the encoder's commands have run. Until then the slot is pending.
     pub(super) fn map_on_submit(&self, encoder: &wgpu::CommandEncoder, mode: wgpu::MapMode) {
-        self.set(Whereabouts::UnderWay);
-        let arrival = Arrival { whereabouts: Arc::clone(&self.whereabouts), end: Whereabouts::Discarded };
+        self.set(SlotState::Pending);
+        let arrival = Arrival { state: Arc::clone(&self.state), end: SlotState::Discarded };
         encoder.map_buffer_on_submit(&self.buffer, mode, .., move |mapped| {
-            arrival.at(if mapped.is_ok() { Whereabouts::Here } else { Whereabouts::Refused });
+            arrival.at(if mapped.is_ok() { SlotState::Mapped } else { SlotState::Refused });
         });
     }
 
-    /// The contents were looked at, and the buffer is not mapped any more.
-    pub(super) fn set(&self, whereabouts: Whereabouts) {
-        self.whereabouts.store(whereabouts as u8, Ordering::Release);
+    /// Stores a state that the caller has brought about, such as unmapping the buffer.
+    pub(super) fn set(&self, state: SlotState) {
+        self.state.store(state as u8, Ordering::Release);
     }
 }
 
-/// Tells a slot what became of it, also where wgpu drops the callback without calling it.
+/// Stores a slot's state at the end of its mapping, even if wgpu drops the callback without calling it.
 struct Arrival {
-    whereabouts: Arc<AtomicU8>,
-    end: Whereabouts,
+    state: Arc<AtomicU8>,
+    end: SlotState,
 }
 
 impl Arrival {
-    fn at(mut self, end: Whereabouts) {
+    fn at(mut self, end: SlotState) {
         self.end = end;
     }
 }
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        self.whereabouts.store(self.end as u8, Ordering::Release);
+        self.state.store(self.end as u8, Ordering::Release);
     }
 }

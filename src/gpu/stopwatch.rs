@@ -1,26 +1,26 @@
-//! How long passes take that a host submits: by timestamps that come back when they come.
+//! GPU timestamps of passes that a host submits. They arrive some submissions later; no thread waits for them.
 
 use std::ops::Range;
 
-use super::timer::{pass_seconds, seconds_a_tick};
+use super::timer::{pass_seconds, seconds_per_tick};
 use super::{Gpu, Mailbox};
 use crate::error::Result;
 
-/// Times slices of programs, some passes at a time, inside a host's encoders. `T` says which program it was.
+/// Times passes that run slices of programs inside a host's encoders. `T` identifies the program.
 #[derive(Debug)]
 pub(crate) struct Stopwatch<T> {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     mailbox: Mailbox<Vec<(T, Range<usize>)>>,
-    seconds_a_tick: f64,
+    seconds_per_tick: f64,
 }
 
 impl<T> Stopwatch<T> {
-    /// Most passes that are timed in one encoder.
+    /// Maximum number of passes that are timed in one encoder.
     const PASSES: usize = 64;
     /// Begin and end of a pass, 64 bits each.
     const PASS_BYTES: u64 = 16;
-    /// Encoders whose times may be under way.
+    /// Maximum number of encoders whose times have not been read yet.
     const SLOTS: usize = 3;
     const RESOLVED_BYTES: u64 = Self::PASSES as u64 * Self::PASS_BYTES;
 
@@ -46,7 +46,7 @@ impl<T> Stopwatch<T> {
             queries,
             resolved: gpu.buffer("impasto.stopwatch", Self::RESOLVED_BYTES, usage).await?,
             mailbox: Mailbox::new(gpu, Self::RESOLVED_BYTES, Self::SLOTS).await?,
-            seconds_a_tick: seconds_a_tick(gpu),
+            seconds_per_tick: seconds_per_tick(gpu),
         }))
     }
 
@@ -61,10 +61,10 @@ impl<T> Stopwatch<T> {
         self.resolved.size() + self.mailbox.bytes()
     }
 
-    /// The times of the oldest encoder that have come back: seconds of each pass.
+    /// Program, slices and seconds of each pass of the oldest encoder whose times have arrived.
     pub(crate) fn collect(&mut self) -> Option<Vec<(T, Range<usize>, f64)>> {
         let (passes, bytes) = self.mailbox.collect()?;
-        let seconds = pass_seconds(&bytes, self.seconds_a_tick);
+        let seconds = pass_seconds(&bytes, self.seconds_per_tick);
         Some(
             passes
                 .into_iter()
@@ -83,7 +83,7 @@ pub(crate) struct Lap<'a, T> {
 }
 
 impl<'a, T> Lap<'a, T> {
-    /// Begins to time, where there is a stopwatch with room.
+    /// Starts timing an encoder. Without a stopwatch, or while all of its slots are in use, nothing is timed.
     pub(crate) fn begin(stopwatch: Option<&'a mut Stopwatch<T>>) -> Self {
         Self { stopwatch: stopwatch.filter(|stopwatch| stopwatch.mailbox.has_room()), passes: Vec::new() }
     }
@@ -93,7 +93,7 @@ impl<'a, T> Lap<'a, T> {
         self.stopwatch.is_some() && self.passes.len() < Stopwatch::<T>::PASSES
     }
 
-    /// What a pass of these slices writes its times to, where it is timed.
+    /// The timestamp writes of a pass over these slices; `None` where it is not timed.
     pub(crate) fn time(
         &mut self,
         what: T,
@@ -110,7 +110,7 @@ impl<'a, T> Lap<'a, T> {
         })
     }
 
-    /// Records the way back of the times.
+    /// Records the copy of the times to the CPU.
     pub(crate) fn end(self, encoder: &mut wgpu::CommandEncoder) {
         let Some(stopwatch) = self.stopwatch.filter(|_| !self.passes.is_empty()) else { return };
         let passes = self.passes.len();

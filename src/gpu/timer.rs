@@ -1,4 +1,4 @@
-//! How long slices take: by GPU timestamps where the device has them, by the clock on the wall elsewhere.
+//! How long slices take: by GPU timestamps where the device has them, by wall-clock time otherwise.
 
 use web_time::Instant;
 
@@ -7,11 +7,11 @@ use crate::error::Result;
 
 const WHAT: &str = "timing the program";
 
-/// Times slices of a [`Recorder`], a bounded number in one go.
+/// Times slices of a [`Recorder`], a bounded number in each call.
 #[derive(Debug)]
 pub struct Timer(Option<Timestamps>);
 
-/// Two queries a pass, and the way back to the CPU.
+/// Two queries for each pass, and a readback of their values.
 #[derive(Debug)]
 struct Timestamps {
     queries: wgpu::QuerySet,
@@ -20,8 +20,8 @@ struct Timestamps {
 }
 
 impl Timer {
-    /// Most slices that one [`Timer::time`] takes: two queries each, far below the 4096 of a query set.
-    pub const MOST_SLICES: usize = 256;
+    /// Maximum number of slices in one [`Timer::time`]: two queries each, far below the 4096 of a query set.
+    pub const MAX_SLICES: usize = 256;
 
     /// A timer for this device.
     ///
@@ -31,27 +31,29 @@ impl Timer {
         if !gpu.has_timestamps() {
             return Ok(Self(None));
         }
-        let bytes = Self::MOST_SLICES as u64 * Timestamps::PASS_BYTES;
+        let bytes = Self::MAX_SLICES as u64 * Timestamps::PASS_BYTES;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("impasto.timer"),
             ty: wgpu::QueryType::Timestamp,
-            count: 2 * Self::MOST_SLICES as u32,
+            count: 2 * Self::MAX_SLICES as u32,
         });
         let resolved = gpu.buffer("impasto.timer", bytes, usage).await?;
         let readback = Readback::new(gpu, bytes, 1).await?;
         Ok(Self(Some(Timestamps { queries, resolved, readback })))
     }
 
-    /// Runs `slices` (indices into [`Recorder::slices`], at most [`Timer::MOST_SLICES`]) in order, and returns
-    /// the seconds of each. With timestamps they are one submission of one compute pass a slice. Without, each
-    /// run of slices of one dispatch is a submission whose time from submission to end, about half a millisecond
-    /// of waiting included, is shared out by work.
+    /// Runs `slices` (indices into [`Recorder::slices`], at most [`Timer::MAX_SLICES`]) in order, and returns
+    /// the seconds of each. With timestamps they are one submission with one compute pass for each slice. Without
+    /// timestamps, adjacent slices of the same dispatch are one submission. Its wall-clock time, which includes about
+    /// half a millisecond of waiting, is divided among the slices in proportion to their work.
+    ///
+    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost or refuses the dispatch.
     pub async fn time(&mut self, gpu: &Gpu, recorder: &Recorder, slices: &[usize]) -> Result<Vec<f64>> {
-        debug_assert!(slices.len() <= Self::MOST_SLICES, "{} slices", slices.len());
+        debug_assert!(slices.len() <= Self::MAX_SLICES, "{} slices", slices.len());
         let seconds = match &mut self.0 {
             Some(timestamps) => timestamps.time(gpu, recorder, slices).await?,
             None => time_by_clock(gpu, recorder, slices).await?,
@@ -79,18 +81,18 @@ impl Timestamps {
         let bytes = slices.len() as u64 * Self::PASS_BYTES;
         let ticket = self.readback.copy(&mut encoder, &[(&self.resolved, 0, bytes)]);
         gpu.queue().submit([encoder.finish()]);
-        Ok(pass_seconds(&self.readback.read(gpu, ticket).await?, seconds_a_tick(gpu)))
+        Ok(pass_seconds(&self.readback.read(gpu, ticket).await?, seconds_per_tick(gpu)))
     }
 }
 
 /// Seconds of each pass, from the ticks at its beginning and its end.
-pub(super) fn pass_seconds(ticks: &[u8], seconds_a_tick: f64) -> Vec<f64> {
+pub(super) fn pass_seconds(ticks: &[u8], seconds_per_tick: f64) -> Vec<f64> {
     let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
-    // A clock that was set back between two ticks must not become 10¹⁹ of them.
-    ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * seconds_a_tick).collect()
+    // If the clock was reset between two readings, the difference must not wrap to 10¹⁹ ticks.
+    ticks.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0]) as f64 * seconds_per_tick).collect()
 }
 
-pub(super) fn seconds_a_tick(gpu: &Gpu) -> f64 {
+pub(super) fn seconds_per_tick(gpu: &Gpu) -> f64 {
     f64::from(gpu.queue().get_timestamp_period()) * 1e-9
 }
 

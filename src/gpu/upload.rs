@@ -1,17 +1,18 @@
-//! Bytes on their way to the device, through little memory and inside anybody's command encoder.
+//! Uploads through a small ring of staging buffers, recorded into any command encoder.
 
 use super::Gpu;
-use super::slot::{Slot, Whereabouts};
+use super::slot::{Slot, SlotState};
 use crate::error::Result;
 
 const WHAT: &str = "writing to the GPU";
-/// Waits after which no other thread is going to give staging memory back; each takes a fraction of a millisecond.
-const MOST_FRUITLESS: u32 = 3000;
+/// Failed attempts in a row after which no other thread can be expected to return staging memory. The wait between two
+/// attempts takes a fraction of a millisecond.
+const MAX_FAILED_ATTEMPTS: u32 = 3000;
 
-/// A ring of buffers through which bytes reach the device.
+/// A ring of staging buffers.
 ///
-/// Each goes out with the commands that copy from it and comes back when they have run, so what is written lies between
-/// the commands before and those behind it: [`wgpu::Queue::write_buffer`] would come before everything that is not
+/// The encoder that copies from a buffer holds it until the GPU has run the copy. So a write takes place between the
+/// commands before it and those after it. [`wgpu::Queue::write_buffer`] would run before everything that is not
 /// submitted yet, and take as much memory again as it writes. Nothing here submits, polls or waits.
 #[derive(Debug)]
 pub(crate) struct Staging(Vec<Slot>);
@@ -34,13 +35,13 @@ impl Staging {
                     mapped_at_creation: true,
                 })
                 .await?;
-            slots.push(Slot::new(buffer, Whereabouts::Here));
+            slots.push(Slot::new(buffer, SlotState::Mapped));
         }
         Ok(Self(slots))
     }
 
-    /// Records the copy of the first of `bytes` to `buffer`, from `offset` on, and returns how many it took: 0 where all
-    /// of the ring is under way. Offset and number of bytes are multiples of 4.
+    /// Records the copy of the first of `bytes` to `buffer`, from `offset` on, and returns how many it took: 0 where
+    /// all buffers of the ring are in use. Offset and number of bytes are multiples of 4.
     fn copy(
         &self,
         gpu: &Gpu,
@@ -49,11 +50,11 @@ impl Staging {
         offset: u64,
         bytes: &[u8],
     ) -> Result<usize> {
-        for discarded in self.0.iter().filter(|slot| slot.is(Whereabouts::Discarded)) {
+        for discarded in self.0.iter().filter(|slot| slot.is(SlotState::Discarded)) {
             discarded.map_on_submit(encoder, wgpu::MapMode::Write);
         }
-        let Some(slot) = self.0.iter().find(|slot| slot.is(Whereabouts::Here)) else {
-            let refused = self.0.iter().all(|slot| slot.is(Whereabouts::Refused));
+        let Some(slot) = self.0.iter().find(|slot| slot.is(SlotState::Mapped)) else {
+            let refused = self.0.iter().all(|slot| slot.is(SlotState::Refused));
             return if refused { Err(gpu.fault(WHAT, "its memory cannot be reached".into())) } else { Ok(0) };
         };
         let taken = bytes.len().min(Self::SLOT_BYTES as usize);
@@ -69,21 +70,21 @@ impl Staging {
 }
 
 impl Gpu {
-    /// Sees to it that [`Gpu::stage`] has its memory.
+    /// Allocates the memory of [`Gpu::stage`] at the first call.
     ///
     /// # Errors
     /// [`crate::Error::Memory`] where it does not fit, [`crate::Error::Gpu`] where the device is lost.
     pub(crate) async fn open_staging(&self) -> Result<()> {
         if self.staging().is_none() {
             let staging = Staging::new(self).await?;
-            // Where two threads come at once, one ring is dropped again.
+            // Two threads may get here at the same time: the second one's ring is dropped.
             self.staging().get_or_insert(staging);
         }
         Ok(())
     }
 
     /// Records the copy of the first of `bytes` to a buffer with `COPY_DST`, from `offset` on, and returns how many it
-    /// took: 0 where no staging memory is free before more of what was recorded has run. Offset and number of bytes are
+    /// took: 0 where all staging memory is in use until the GPU has run earlier copies. Offset and number of bytes are
     /// multiples of 4. Submits nothing, and waits for nothing.
     ///
     /// # Errors
@@ -101,26 +102,29 @@ impl Gpu {
         }
     }
 
-    /// Writes `bytes` to a buffer with `COPY_DST`, from `offset` on; both are multiples of 4. Whatever is submitted
-    /// later sees them. Submits, and waits where more than a few MiB are under way.
+    /// Writes `bytes` to a buffer with `COPY_DST`, from `offset` on; both are multiples of 4. All later submissions see
+    /// them. Submits, and waits while 4 MiB of staging memory are in use.
+    ///
+    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready:
+    /// a thread of an async executor is blocked for that long.
     ///
     /// # Errors
     /// [`crate::Error::Memory`] where the staging does not fit, [`crate::Error::Gpu`] where the device is lost.
     pub async fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         self.open_staging().await?;
-        let (mut written, mut patience) = (0, Patience::default());
+        let (mut written, mut retry) = (0, StagingRetry::default());
         while written < bytes.len() {
             let mut encoder = self.encoder("impasto.upload");
             let taken = self.stage(&mut encoder, buffer, offset + written as u64, &bytes[written..])?;
             self.queue().submit([encoder.finish()]);
             written += taken;
-            patience.submitted(self, taken > 0).await?;
+            retry.submitted(self, taken > 0).await?;
         }
         Ok(())
     }
 
-    /// A buffer that begins with `bytes`, whose number is a multiple of 4. Meant for small ones: they are on their way to
-    /// the device until the host's next submission, and take their memory twice until then. Submits nothing.
+    /// A buffer that begins with `bytes`, whose number is a multiple of 4. Meant for small buffers: wgpu copies the
+    /// bytes with the next submission, and they take their memory twice until then. Submits nothing.
     ///
     /// # Errors
     /// [`crate::Error::Memory`] where it does not fit, [`crate::Error::Gpu`] where the device is lost.
@@ -147,24 +151,25 @@ impl Gpu {
     }
 }
 
-/// How often in a row there was no staging memory to be had.
+/// Counts failed attempts to get staging memory, and waits between two of them.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
-    fruitless: u32,
+pub(crate) struct StagingRetry {
+    failed_attempts: u32,
 }
 
-impl Patience {
-    /// Something was submitted. Where it had got no staging memory, waits for everything submitted, which gives some back.
+impl StagingRetry {
+    /// To be called after each submission. If its encoder got no staging memory, waits for all submitted work, which
+    /// returns some.
     ///
     /// # Errors
-    /// [`crate::Error::Gpu`] where the device is lost, or where all of it is in encoders that nobody submits.
+    /// [`crate::Error::Gpu`] where the device is lost, or where encoders that are not submitted hold all of it.
     pub(crate) async fn submitted(&mut self, gpu: &Gpu, had_memory: bool) -> Result<()> {
         if had_memory {
-            self.fruitless = 0;
+            self.failed_attempts = 0;
             return Ok(());
         }
-        self.fruitless += 1;
-        if self.fruitless > MOST_FRUITLESS {
+        self.failed_attempts += 1;
+        if self.failed_attempts > MAX_FAILED_ATTEMPTS {
             return Err(crate::Error::Gpu {
                 what: WHAT.into(),
                 reason: "all staging memory is in command encoders that are not submitted".into(),

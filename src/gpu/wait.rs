@@ -1,4 +1,4 @@
-//! Waiting for the GPU without owning an executor.
+//! Futures that wait for the GPU on any executor.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Gpu;
 
-/// A value that a driver's callback will deliver.
+/// A value that a callback of wgpu will deliver.
 #[derive(Debug)]
 pub(super) struct Signal<T>(Arc<Mutex<State<T>>>);
 
@@ -52,6 +52,9 @@ impl<T: Send + 'static> Signal<T> {
     }
 }
 
+/// How long a `poll` that finds no value sleeps. The public docs of what waits name this time.
+const SLEEP: Duration = Duration::from_micros(300);
+
 struct Waiting<'a, T> {
     gpu: &'a Gpu,
     signal: Signal<T>,
@@ -60,11 +63,11 @@ struct Waiting<'a, T> {
 impl<T: Send + 'static> Future for Waiting<'_, T> {
     type Output = Result<T, String>;
 
-    /// Natively somebody has to poll the device: this does, and sleeps a little between two looks, so that an
-    /// executor with other work, or a person who interrupts, is not held up. It never asks the device to wait:
-    /// wgpu 30.0.1 panics when one thread waits for the newest submission while another submits.
+    /// Outside a browser wgpu calls back only while the device is polled. So this polls it, and sleeps [`SLEEP`] when
+    /// there is no value yet: that blocks the thread, but lets an executor run its other tasks, or the user interrupt,
+    /// between two polls. It never asks the device to wait: wgpu 30.0.1 panics when one thread waits for the newest
+    /// submission while another thread submits.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        const NAP: Duration = Duration::from_micros(300);
         if let Some(value) = self.signal.take(context.waker()) {
             return Poll::Ready(Ok(value));
         }
@@ -79,7 +82,7 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
             if let Some(value) = self.signal.take(context.waker()) {
                 return Poll::Ready(Ok(value));
             }
-            std::thread::sleep(NAP);
+            std::thread::sleep(SLEEP);
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -97,13 +100,13 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 /// How the message of wgpu's panic begins.
 const LOST_WHILE_POLLED: &str = "Error in Device::poll";
 
-/// Polls the device. Where the driver tells only then that the device is lost, wgpu 30 panics; by that time it has let
-/// go of all its locks, so the panic can be caught.
+/// Polls the device. If the driver reports only now that the device is lost, wgpu 30 panics. It has released all its
+/// locks by then, so the panic can be caught.
 pub(super) fn poll(gpu: &Gpu) -> Result<(), String> {
     match panic::catch_unwind(AssertUnwindSafe(|| gpu.device().poll(wgpu::PollType::Poll))) {
         Ok(polled) => polled.map(|_| ()).map_err(|error| error.to_string()),
         Err(payload) if is_caught_panic(&*payload) => {
-            // On a host's device nobody else has told us.
+            // A host's device reports its loss to the host, not to this library.
             gpu.lose(text(&*payload).lines().last().unwrap_or_default().trim());
             Err(String::new())
         }
@@ -111,8 +114,8 @@ pub(super) fn poll(gpu: &Gpu) -> Result<(), String> {
     }
 }
 
-/// Whether a panic with this payload is the one by which wgpu tells of a lost device. It is caught and becomes an
-/// [`crate::Error::Gpu`], so a program's panic hook may pass over it in silence.
+/// Whether a panic with this payload is the one with which wgpu reports a lost device. This library catches it and
+/// returns an [`crate::Error::Gpu`], so a program's panic hook may ignore it.
 pub fn is_caught_panic(payload: &(dyn Any + Send)) -> bool {
     text(payload).starts_with(LOST_WHILE_POLLED)
 }

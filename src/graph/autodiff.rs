@@ -11,19 +11,19 @@ use crate::ops::{Rule, Shape, Wire};
 #[derive(Clone, Copy, Debug)]
 struct Gradient {
     tensor: TensorId,
-    /// Whether nobody else reads it, so that more can be added in its place. What an op passed on is also the gradient
-    /// with respect to that op's output, and perhaps to its other inputs.
+    /// Whether no node reads it, so that another gradient can be added in place. A gradient that an op passed on is
+    /// also the gradient with respect to that op's output, and perhaps to its other inputs.
     alone: bool,
 }
 
 /// Appends the nodes that compute d`cost`/d`wrt` for each tensor of `wrt`, computed or from outside, seeded with the
 /// scalar `seed` (1 for plain gradients), and returns the gradients in the order of `wrt`. Gradients of a tensor that
-/// several nodes read are added up in the reverse order of those nodes. Two gradients may be one tensor: both inputs of a
-/// sum have that of the sum.
+/// several nodes read are added up in the reverse order of those nodes. Two gradients may be one tensor: both inputs of
+/// a sum have that of the sum.
 ///
 /// # Errors
-/// [`Error::Shape`] where `cost` is no scalar, does not depend on a tensor of `wrt`, or an op on the way has no backward
-/// rule for an input.
+/// [`Error::Shape`] where `cost` is no scalar, does not depend on a tensor of `wrt`, or an op on the way has no
+/// backward rule for an input.
 pub fn differentiate(
     tape: &mut Tape,
     cost: TensorId,
@@ -85,7 +85,7 @@ pub fn differentiate(
     wrt.iter().enumerate().map(gradient).collect()
 }
 
-/// The sum of two gradients with respect to one tensor: in the place of one that nobody else reads, if there is one.
+/// The sum of two gradients with respect to one tensor: in place of one that no other node reads, if there is one.
 fn add(tape: &mut Tape, sum: Gradient, part: Gradient, layer: &str) -> Result<Gradient> {
     let tensor = match (sum.alone, part.alone) {
         (true, _) => tape.push(Arc::new(Accumulate), &[sum.tensor, part.tensor], layer, Phase::Backward)?,

@@ -1,4 +1,4 @@
-//! A program with its buffers and bind groups: what replays.
+//! A program with its buffers and bind groups, ready to be replayed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use super::program::{External, Place, Program, UNUSED_BYTES};
 use crate::error::Result;
 use crate::gpu::{Access, BoundDispatch, Gpu, Kernel, Lap, Pipeline, Pipelines, Recorder, Slice, Timer};
 
-/// Seconds of work in one submission while a program is timed: far below a driver's patience, long enough for
-/// the clock frequency to stay up.
+/// Seconds of work in one submission while a program is timed: far below the time after which a driver resets the
+/// device, and long enough to keep the GPU's clock frequency high.
 const SUBMISSION_SECONDS: f64 = 0.05;
 
-/// The buffers behind [`Program::externals`].
+/// The buffers of [`Program::externals`].
 #[derive(Clone, Debug, Default)]
 pub struct Externals(HashMap<(String, usize, crate::ops::Form), Arc<wgpu::Buffer>>);
 
@@ -87,7 +87,7 @@ impl Arenas {
         Ok(Self(buffers))
     }
 
-    /// Whether `program` finds room.
+    /// Whether the arenas are large enough for `program`.
     pub fn hold(&self, program: &Program) -> bool {
         let wanted = Self::planned_bytes([program]);
         wanted.len() <= self.0.len()
@@ -99,7 +99,7 @@ impl Arenas {
         self.0.iter().map(wgpu::Buffer::size).sum()
     }
 
-    /// The buffers in the order of the program's arenas; `None` where it does not find room.
+    /// The buffers in the order of the program's arenas; `None` where they are too small.
     fn of(&self, program: &Program) -> Option<Vec<wgpu::Buffer>> {
         let mut arenas = vec![None; program.arenas.len()];
         for (buffer, arena) in self.0.iter().zip(by_size(program)) {
@@ -148,11 +148,11 @@ impl Executable {
         Ok(executable)
     }
 
-    /// The same with arenas that other programs use, too, and that are not counted as its own: what is in them does not
-    /// outlast the run of another.
+    /// The same with arenas that other programs use, too, and that are not counted as its own. A run of another program
+    /// overwrites their contents.
     ///
     /// # Errors
-    /// [`crate::Error::Memory`] where the program does not find room, and as [`Executable::new`].
+    /// [`crate::Error::Memory`] where the arenas are too small, and as [`Executable::new`].
     pub async fn sharing(
         gpu: &Gpu,
         pipelines: &Pipelines,
@@ -245,7 +245,7 @@ impl Executable {
         self.recorder.record(encoder, slices);
     }
 
-    /// The same, timed by `lap` as far as that has room; `program` says which one this is.
+    /// The same, timed by `lap` as far as that has room; `program` identifies this program.
     pub(crate) fn record_timed<T: Copy>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -268,9 +268,12 @@ impl Executable {
     }
 
     /// Runs the program `repeats` times and returns for every dispatch its seconds in each repeat: by GPU
-    /// timestamps where the device has them, otherwise by the clock, a submission and the wait for it included
-    /// (see [`Timer::time`]). What the program updates in place is updated. The first repeat may include work
-    /// that the driver puts off, such as compilation. Submissions are kept short.
+    /// timestamps where the device has them, otherwise by wall-clock time, which includes a submission and the wait
+    /// for it (see [`Timer::time`]). What the program updates in place is updated. The first repeat may include work
+    /// that the driver defers, such as compilation. Submissions are kept short.
+    ///
+    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready:
+    /// a thread of an async executor is blocked for that long.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost or refuses a dispatch.
@@ -278,7 +281,7 @@ impl Executable {
         let slices = &self.program.slices;
         let mut seconds = vec![vec![0.0; repeats]; self.program.dispatches.len()];
         let mut timer = Timer::new(gpu).await?;
-        // Share of a submission that each slice takes: learnt in the first repeat, guessed from its work there.
+        // Share of a submission for each slice: an estimate from its work in the first repeat, then its measured time.
         let largest = slices.iter().map(|slice| slice.work).max().unwrap_or(1).max(1);
         let mut shares: Vec<f64> = slices.iter().map(|slice| slice.work as f64 / largest as f64).collect();
         let mut start = 0;
@@ -286,7 +289,7 @@ impl Executable {
             let mut full = 0.0;
             let batch: Vec<usize> = (start..repeats * slices.len())
                 .map(|run| run % slices.len())
-                .take(Timer::MOST_SLICES)
+                .take(Timer::MAX_SLICES)
                 .take_while(|slice| {
                     let first = full == 0.0;
                     full += shares[*slice].max(f64::MIN_POSITIVE);
@@ -303,9 +306,9 @@ impl Executable {
         Ok(seconds)
     }
 
-    /// About how many seconds each dispatch takes, found out in little more than `budget` seconds a dispatch: of a
-    /// long one only the first slices are run, and the others are counted by their work. What comes out of the
-    /// program then is of no use. See [`Executable::time`] for clocks and errors.
+    /// Estimates the seconds of each dispatch in little more than `budget` seconds for each: of a long dispatch only
+    /// the first slices are run, and the time of the others is extrapolated from their work. The program's results are
+    /// not valid afterwards. See [`Executable::time`] for clocks, waiting and errors.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost or refuses a dispatch.
@@ -368,7 +371,7 @@ async fn bind(
     let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
     let bind_groups = (0..labels.len()).map(one).collect();
     let Some(error) = scope.pop().await else { return Ok(bind_groups) };
-    // The error does not say which dispatch it is about: binding each alone does.
+    // The error does not name the dispatch: binding each alone finds it.
     for (index, label) in labels.iter().enumerate() {
         let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
         drop(one(index));

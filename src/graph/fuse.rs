@@ -3,7 +3,7 @@
 use super::tape::{Node, Origin, Role, Tape, TensorId};
 
 /// The same tape with fewer nodes. A node is merged into the one that reads it when that is its only reader,
-/// nobody keeps its value, and its op knows how ([`crate::ops::Op::fuse`]).
+/// its value is not kept, and its op knows how ([`crate::ops::Op::fuse`]).
 pub fn fuse(tape: &Tape) -> Tape {
     let mut readers = vec![0_usize; tape.tensors.len()];
     for input in tape.nodes.iter().flat_map(|node| &node.inputs) {
@@ -47,7 +47,7 @@ fn merged(tape: &Tape, nodes: &[Node], node: &Node, readers: &[usize]) -> Option
             node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();
         let outputs = node.outputs.iter().chain(&before.outputs[1..]).copied().collect();
-        // Whose weights are read, his layer it is; else that of the first.
+        // The node that reads weights gives the layer; otherwise the first.
         let layer = if reads_weights(tape, node) { &node.layer } else { &before.layer };
         Some((position, Node { op, inputs, outputs, layer: layer.clone(), ..node.clone() }))
     })

@@ -1,5 +1,6 @@
 //! Build the graph once, differentiate it, plan it, then replay it: [`Tape`] → [`differentiate`] → [`fuse`] →
-//! [`rematerialise`] → [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs no GPU.
+//! [`rematerialise`] → [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs
+//! no GPU.
 
 mod autodiff;
 mod executable;

@@ -21,13 +21,27 @@ pub struct Limits {
     pub alignment: u64,
     /// Alignment of a uniform block's offset in bytes.
     pub uniform_alignment: u64,
-    /// Most work of one slice: see [`Slice::work`].
+    /// Largest work of one slice: see [`Slice::work`].
     pub slice_work: u64,
-    /// Whether the GPU's own clock can be read, which takes some memory.
+    /// Whether the device has timestamps. Reading them takes some memory.
     pub timestamps: bool,
 }
 
 impl Limits {
+    /// Bounds for a device with WebGPU's default limits and no optional feature: [`Capabilities::webgpu`], buffers of
+    /// 256 MiB, offsets aligned to 256 bytes, no bound on memory, one slice for each dispatch, no timestamps.
+    pub fn webgpu() -> Self {
+        Self {
+            capabilities: Capabilities::webgpu(),
+            max_buffer_bytes: 256 << 20,
+            memory_bytes: None,
+            alignment: 256,
+            uniform_alignment: 256,
+            slice_work: u64::MAX,
+            timestamps: false,
+        }
+    }
+
     /// What bounds a plan on this device, in slices of at most `slice_work`.
     pub fn of(gpu: &Gpu, slice_work: u64) -> Self {
         let limits = gpu.limits();
@@ -44,9 +58,9 @@ impl Limits {
     }
 }
 
-/// Work of moving one byte, in FLOP: a dispatch that mostly moves data is sliced by that. On the adapters that
-/// need slices a byte takes about as long as ten operations.
-const WORK_A_BYTE: u64 = 10;
+/// Work of moving one byte, in FLOP. A dispatch that mostly moves data is sliced by its bytes: on the adapters that
+/// need slices, moving a byte takes about as long as ten operations.
+const WORK_PER_BYTE: u64 = 10;
 
 /// Plans a tape: lowers every node, finds lifetimes, places tensors, cuts slices.
 ///
@@ -61,7 +75,7 @@ pub fn plan(tape: &Tape, limits: &Limits) -> Result<Program> {
     planner.finish()
 }
 
-/// What a resource is of.
+/// What a resource holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Piece(TensorId, usize, Form),
@@ -74,7 +88,7 @@ struct Planner<'a> {
     limits: &'a Limits,
     layouts: Vec<Layout>,
     /// The tensor whose memory a tensor lives in: itself, unless an op works in place.
-    homes: Vec<TensorId>,
+    storage: Vec<TensorId>,
     kinds: Vec<Kind>,
     indices: HashMap<Key, usize>,
     program: Program,
@@ -87,7 +101,7 @@ impl<'a> Planner<'a> {
             _ => Layout::new(tensor.shape, limits.capabilities.max_binding_bytes),
         };
         let layouts = tape.tensors.iter().map(layout).collect::<Result<Vec<_>>>()?;
-        let mut homes: Vec<TensorId> = (0..tape.tensors.len()).map(TensorId).collect();
+        let mut storage: Vec<TensorId> = (0..tape.tensors.len()).map(TensorId).collect();
         let mut kinds = vec![Kind::Activation; tape.tensors.len()];
         for (index, node) in tape.nodes.iter().enumerate() {
             for output in &node.outputs {
@@ -104,14 +118,22 @@ impl<'a> Planner<'a> {
                 if read_beside || (read_later && !external) {
                     return Err(Error::Shape {
                         op: node.op.name(),
-                        expected: "an input in place that nobody else reads now or later".into(),
+                        expected: "an input in place that no other node reads now or later".into(),
                         found: format!("one that is, at {}", node.layer),
                     });
                 }
-                homes[node.output().0] = homes[overwritten.0];
+                storage[node.output().0] = storage[overwritten.0];
             }
         }
-        Ok(Self { tape, limits, layouts, homes, kinds, indices: HashMap::new(), program: Program::default() })
+        Ok(Self {
+            tape,
+            limits,
+            layouts,
+            storage,
+            kinds,
+            indices: HashMap::new(),
+            program: Program::default(),
+        })
     }
 
     fn lower(&mut self, index: usize, node: &Node) -> Result<()> {
@@ -176,15 +198,15 @@ impl<'a> Planner<'a> {
 
     /// The resource of a tensor's piece, touched by dispatch `at`.
     fn piece(&mut self, tensor: TensorId, piece: usize, form: Form, at: usize) -> Result<usize> {
-        let home = self.homes[tensor.0];
-        let key = Key::Piece(home, piece, form);
-        let shape = self.layouts[home.0].piece_shape(piece);
-        let Origin::External { name, role } = &self.tape.tensors[home.0].origin else {
-            return Ok(self.resource(key, shape, Some(self.kinds[home.0]), at));
+        let storage = self.storage[tensor.0];
+        let key = Key::Piece(storage, piece, form);
+        let shape = self.layouts[storage.0].piece_shape(piece);
+        let Origin::External { name, role } = &self.tape.tensors[storage.0].origin else {
+            return Ok(self.resource(key, shape, Some(self.kinds[storage.0]), at));
         };
         let index = self.resource(key, shape, None, at);
         if self.program.resources[index].place == Place::Unused {
-            let whole = self.layouts[home.0].shape;
+            let whole = self.layouts[storage.0].shape;
             // Arranged tensors are in one piece, and may be padded.
             let bytes = if form == Form::PLAIN { shape.bytes() } else { 4 * (form.words)(whole) };
             if bytes > self.limits.capabilities.max_binding_bytes {
@@ -233,31 +255,32 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Places everything, and keeps the smaller of two placements: one that heeds the conflicts of each dispatch, and one
-/// in which what an op reads and what it writes never share an arena, though several dispatches lie between them.
-/// Large tensors that an op packs into one arena leave no room there for those of the next.
+/// Places every resource twice, and keeps the placement that takes less memory. The first avoids the conflicts of each
+/// dispatch. The second also keeps the inputs of an op apart from its outputs, even if no dispatch binds both: an op
+/// that packs large tensors into one arena leaves no room there for those of the next op.
 fn place(program: &mut Program, limits: &Limits) -> Result<()> {
     let bytes = |program: &Program| program.arenas.iter().sum::<u64>();
     let mut apart = program.clone();
     let ops = program.dispatches.chunk_by(|a, b| (a.op, &a.layer) == (b.op, &b.layer));
-    let strangers = conflicts(program, program.dispatches.chunks(1));
-    let mut strangers_apart = strangers.clone();
+    let conflicts = find_conflicts(program, program.dispatches.chunks(1));
+    let mut wider_conflicts = conflicts.clone();
     let tensor = |index: &usize| program.resources[*index].kind != Some(Kind::Scratch);
-    for (index, others) in conflicts(program, ops).iter().enumerate().filter(|(index, _)| tensor(index)) {
-        strangers_apart[index].extend(others.iter().filter(|other| tensor(other)));
+    for (index, others) in find_conflicts(program, ops).iter().enumerate().filter(|(index, _)| tensor(index))
+    {
+        wider_conflicts[index].extend(others.iter().filter(|other| tensor(other)));
     }
-    let placed_apart = place_heeding(&mut apart, &strangers_apart, limits);
-    place_heeding(program, &strangers, limits)?;
+    let placed_apart = place_apart(&mut apart, &wider_conflicts, limits);
+    place_apart(program, &conflicts, limits)?;
     if placed_apart.is_ok() && bytes(&apart) < bytes(program) {
         *program = apart;
     }
     Ok(())
 }
 
-/// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the
-/// arena that grows least. A dispatch may not bind one buffer both to read and to write, so resources that meet
-/// so lie in different arenas.
-fn place_heeding(program: &mut Program, strangers: &[Vec<usize>], limits: &Limits) -> Result<()> {
+/// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the arena that
+/// grows least. A dispatch may not bind one buffer both to read and to write, so resources in conflict lie in different
+/// arenas.
+fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits) -> Result<()> {
     let mut order: Vec<usize> =
         (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
     order.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
@@ -273,7 +296,7 @@ fn place_heeding(program: &mut Program, strangers: &[Vec<usize>], limits: &Limit
             });
         }
         let candidates = arenas.iter().enumerate().filter_map(|(arena, members)| {
-            if members.iter().any(|member| strangers[index].contains(member)) {
+            if members.iter().any(|member| conflicts[index].contains(member)) {
                 return None;
             }
             let offset = lowest_offset(program, members, index, limits.alignment);
@@ -297,9 +320,12 @@ fn place_heeding(program: &mut Program, strangers: &[Vec<usize>], limits: &Limit
     Ok(())
 }
 
-/// For each resource those that may not share its buffer: within a group one is read and the other written.
-fn conflicts<'a>(program: &Program, groups: impl Iterator<Item = &'a [PlannedDispatch]>) -> Vec<Vec<usize>> {
-    let mut strangers = vec![Vec::new(); program.resources.len()];
+/// For each resource those that may not share its buffer, because a group of dispatches reads one and writes the other.
+fn find_conflicts<'a>(
+    program: &Program,
+    groups: impl Iterator<Item = &'a [PlannedDispatch]>,
+) -> Vec<Vec<usize>> {
+    let mut conflicts = vec![Vec::new(); program.resources.len()];
     for group in groups {
         let bound = |access: Access| {
             let pairs =
@@ -310,17 +336,17 @@ fn conflicts<'a>(program: &Program, groups: impl Iterator<Item = &'a [PlannedDis
         let (read, written) = (bound(Access::Read), bound(Access::ReadWrite));
         for a in &read {
             for b in written.iter().filter(|b| *b != a) {
-                strangers[*a].push(*b);
-                strangers[*b].push(*a);
+                conflicts[*a].push(*b);
+                conflicts[*b].push(*a);
             }
         }
     }
-    // The same two meet again and again.
-    for others in &mut strangers {
+    // A pair can conflict in many dispatches.
+    for others in &mut conflicts {
         others.sort_unstable();
         others.dedup();
     }
-    strangers
+    conflicts
 }
 
 /// The lowest aligned offset at which `index` overlaps no member that lives at the same time.
@@ -349,7 +375,7 @@ fn lowest_offset(program: &Program, members: &[usize], index: usize, alignment: 
 /// Cuts every dispatch into slices of at most `slice_work`, but of one workgroup at least.
 fn slice(program: &mut Program, limits: &Limits) {
     for (index, dispatch) in program.dispatches.iter().enumerate() {
-        let work = dispatch.flops.max(WORK_A_BYTE * dispatch.bytes);
+        let work = dispatch.flops.max(WORK_PER_BYTE * dispatch.bytes);
         let groups = u64::from(dispatch.workgroups.max(1));
         let step = (limits.slice_work.saturating_mul(groups) / work.max(1)).clamp(1, groups) as u32;
         let mut first = 0;

@@ -1,10 +1,10 @@
-//! The planned program as plain data: it can be printed, written for machines, checked and replayed.
+//! The planned program as plain data: it can be printed, serialised, checked and replayed.
 
 use super::tape::{Kind, Role};
 use crate::gpu::{Kernel, Slice};
 use crate::ops::{Form, Method, MethodTable, Problem, Shape};
 
-/// Bytes of each of the two buffers, one to read and one to write, behind [`Place::Unused`].
+/// Bytes of each of the two buffers, one to read and one to write, that [`Place::Unused`] binds.
 pub(super) const UNUSED_BYTES: u64 = 16;
 
 /// Where a resource lies.
@@ -19,14 +19,14 @@ pub enum Place {
     },
     /// In a buffer from outside: index into [`Program::externals`].
     External(usize),
-    /// Nowhere: a binding that the kernel does not touch.
+    /// Nowhere: the kernel does not use the binding.
     Unused,
 }
 
 /// A piece of a tensor, or an op's workspace.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// Bytes of it.
+    /// Its bytes.
     pub bytes: u64,
     /// What it holds; `None` for what comes from outside.
     pub kind: Option<Kind>,
@@ -51,7 +51,7 @@ pub struct External {
     pub shape: Shape,
     /// Bytes of the piece in this arrangement.
     pub bytes: u64,
-    /// Whose it is.
+    /// Its owner.
     pub role: Role,
 }
 
@@ -84,7 +84,7 @@ pub struct PlannedDispatch {
     pub bytes: u64,
 }
 
-/// The account of memory in bytes.
+/// Memory by use, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Bytes {
     /// Activations live at the arenas' peak.
@@ -125,7 +125,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// What it does that could be done by several methods, each once, with the method.
+    /// Each problem that several methods can do, with the method that does it.
     pub fn methods(&self) -> MethodTable {
         MethodTable(self.dispatches.iter().filter_map(|dispatch| dispatch.choice).collect())
     }
@@ -140,7 +140,7 @@ impl Program {
         self.slices.partition_point(|slice| (slice.dispatch as usize) < self.update)
     }
 
-    /// The account of memory; `other` is what belongs to the program but is allocated elsewhere (readback,
+    /// Memory by use; `other` is what belongs to the program but is allocated elsewhere (readback,
     /// staging).
     pub fn bytes(&self, other: u64) -> Bytes {
         let outside = |role| self.externals.iter().filter(|e| e.role == role).map(|e| e.bytes).sum::<u64>();

@@ -1,4 +1,4 @@
-//! Makes again in the backward pass what is cheap to make, instead of keeping it from the forward pass.
+//! Recomputes in the backward pass what is cheap to compute, instead of keeping it from the forward pass.
 
 use super::tape::{Node, Phase, Tape, TensorId};
 use crate::ops::Shape;

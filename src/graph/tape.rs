@@ -9,7 +9,7 @@ use crate::ops::{Op, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub(super) usize);
 
-/// Who owns a tensor that comes from outside, for the account of memory.
+/// What a tensor from outside is used for, so that memory can be reported by use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Frozen weights and biases, shared by all programs of an engine.
@@ -20,7 +20,7 @@ pub enum Role {
     Workspace,
 }
 
-/// What a computed tensor holds, for the account of memory.
+/// What a computed tensor holds, so that memory can be reported by use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A result of the forward pass.
@@ -94,7 +94,7 @@ impl Tape {
         Self::default()
     }
 
-    /// A tensor that lives outside and is bound when the program is made executable.
+    /// A tensor whose buffer the caller binds when the program is made executable.
     pub fn external(&mut self, name: impl Into<String>, shape: Shape, role: Role) -> TensorId {
         self.tensor(shape, Origin::External { name: name.into(), role })
     }

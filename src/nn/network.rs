@@ -106,8 +106,8 @@ impl Network {
         self.layers.iter().position(|layer| layer.convolution().is_some_and(|found| found.name == name))
     }
 
-    /// The convolutions that somebody who wrote `name` may have meant, the likeliest first; empty only where the network
-    /// has none.
+    /// The convolutions that a misspelled `name` may stand for, the likeliest first; empty only where the network has
+    /// none.
     ///
     /// Other programs call the same layers `relu4_2`, `block4_conv2` or `conv4-2`: two digits that are a layer's
     /// own come before any likeness of spelling.
@@ -139,8 +139,8 @@ impl Network {
 
     /// Records the network on the picture `x` (C, H, W), mean subtracted, up to the layer with index `deepest`. Where a
     /// `gradient` of the picture will be wanted, ReLUs and max pools record what it reads. `tap` is called with every
-    /// convolution's activations (C, H, W) as soon as they are recorded, so that what is computed from them lies next to
-    /// them on the tape, and their memory is free early.
+    /// convolution's activations (C, H, W) as soon as they are recorded, so that what is computed from them lies next
+    /// to them on the tape, and their memory is free early.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where a layer does not fit the one before it, and what `tap` returns.

@@ -16,8 +16,8 @@ pub fn vgg16(pools: PoolKind) -> Network {
     vgg("VGG-16", [2, 2, 3, 3, 3], pools)
 }
 
-/// VGG-19, configuration E: sixteen convolutions, `conv1_1` to `conv5_4`. The paper's pools are [`PoolKind::Max`]; style
-/// transfer takes [`PoolKind::Mean`] (Gatys et al., arXiv 1508.06576).
+/// VGG-19, configuration E: sixteen convolutions, `conv1_1` to `conv5_4`. The paper's pools are [`PoolKind::Max`];
+/// style transfer takes [`PoolKind::Mean`] (Gatys et al., arXiv 1508.06576).
 pub fn vgg19(pools: PoolKind) -> Network {
     vgg("VGG-19", [2, 2, 4, 4, 4], pools)
 }

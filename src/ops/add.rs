@@ -48,7 +48,7 @@ impl Op for Add {
     }
 }
 
-/// y + x in y's place; inputs y and x (C, H, W). Nobody else may read y now or later.
+/// y + x in y's place; inputs y and x (C, H, W). No other node may read y now or later.
 #[derive(Debug)]
 pub struct Accumulate;
 

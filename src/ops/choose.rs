@@ -38,7 +38,7 @@ impl Algorithm {
     }
 }
 
-/// One way of doing an op. The op has it as a constant; files have its name.
+/// One way of doing an op. The op declares it as a constant; files hold its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Method {
     /// The op: [`Variants::op`].
@@ -117,7 +117,7 @@ impl Problem {
 #[serde(try_from = "Vec<Choice>", into = "Vec<Choice>")]
 pub struct MethodTable(pub BTreeMap<Problem, Method>);
 
-/// An entry of [`MethodTable`] as files have it.
+/// An entry of [`MethodTable`] in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The problem.
@@ -165,7 +165,7 @@ impl MethodTable {
     }
 }
 
-/// An op that can be done by several methods: what is to be known of it. [`super::VARIANTS`] lists them.
+/// What an op with several methods declares. [`super::VARIANTS`] lists these ops.
 #[derive(Debug)]
 pub struct Variants {
     /// The op's name, the same for both directions and however it is merged with others.

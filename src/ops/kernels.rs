@@ -52,7 +52,7 @@ const fn joined<const N: usize>() -> [&'static Kernel; N] {
     all
 }
 
-/// SHA-256 of all that is compiled, in hexadecimal digits: results and times of one set of kernels need not hold good
+/// SHA-256 of all that is compiled, in hexadecimal digits: results and times of one set of kernels need not be valid
 /// for another.
 pub fn kernels_digest() -> String {
     let texts: Vec<String> = KERNELS

@@ -150,8 +150,8 @@ impl Layout {
     }
 }
 
-/// In which arrangement a kernel wants a constant. The op that has such kernels makes the arrangement; for everybody
-/// else it is a name with two functions, and equal where the names are.
+/// The arrangement in which a kernel reads a constant. The op that owns the kernel makes it. All other code sees a name
+/// with two functions; forms with the same name are equal.
 #[derive(Clone, Copy)]
 pub struct Form {
     /// Its name, which no other form has.
@@ -227,7 +227,7 @@ pub enum Operand {
         /// Which workspace.
         index: usize,
     },
-    /// Nothing: the kernel will not touch the binding.
+    /// Nothing: the kernel does not use the binding.
     Unused,
 }
 
@@ -367,8 +367,22 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Most bytes of one binding that every index into it, and every sum of two, fits 32 bits for.
+    /// Largest binding in bytes for which every index, and every sum of two indices, fits into 32 bits.
     const COUNTABLE_BYTES: u64 = 2 << 30;
+
+    /// A device with WebGPU's default limits and no optional feature: bindings of 128 MiB, no subgroups, any GPU, with
+    /// the usual methods.
+    pub fn webgpu() -> Self {
+        Self {
+            max_binding_bytes: 128 << 20,
+            subgroups: None,
+            class: DeviceClass::Portable,
+            request: MethodRequest::Auto,
+            methods: Arc::default(),
+            low_memory: false,
+            precision: Precision::F32,
+        }
+    }
 
     /// What an adapter can do.
     pub fn of(adapter: &AdapterSummary) -> Self {
@@ -377,10 +391,7 @@ impl Capabilities {
             max_binding_bytes: adapter.max_binding_bytes.min(Self::COUNTABLE_BYTES),
             subgroups: adapter.subgroups,
             class: DeviceClass::of(adapter),
-            request: MethodRequest::Auto,
-            methods: Arc::default(),
-            low_memory: false,
-            precision: Precision::F32,
+            ..Self::webgpu()
         }
     }
 
@@ -443,7 +454,7 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         Vec::new()
     }
 
-    /// How the gradient with respect to `input` is had; `None` where none flows there, or the op was not recorded
+    /// How to compute the gradient with respect to `input`; `None` where none flows there, or the op was not recorded
     /// for it.
     fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
         let _ = (input, shapes);

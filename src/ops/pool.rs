@@ -54,8 +54,8 @@ pub struct Pool {
     /// What becomes of the cells.
     pub kind: PoolKind,
     /// Whether a max pool also writes which cell of each window won: its backward rule reads that. One bit for each
-    /// element of x, as in a ReLU's mask (see [`mask_shape`]); of equal cells the first in row order wins. A mean has no
-    /// winners.
+    /// element of x, as in a ReLU's mask (see [`mask_shape`]); of equal cells the first in row order wins. A mean has
+    /// no winners.
     pub winners: bool,
 }
 
@@ -122,8 +122,8 @@ impl Op for Pool {
     }
 }
 
-/// dx of [`Pool`]. Of a mean: dy divided by the number of cells that were averaged. Of a max: dy in the cell that won, 0
-/// in the others; a second input says which did. Input dy (C, ⌈H/2⌉, ⌈W/2⌉), output (C, H, W).
+/// dx of [`Pool`]. Of a mean: dy divided by the number of cells that were averaged. Of a max: dy in the cell that won,
+/// 0 in the others; a second input says which did. Input dy (C, ⌈H/2⌉, ⌈W/2⌉), output (C, H, W).
 #[derive(Debug)]
 pub struct PoolBackward {
     /// The kind of pool.

@@ -14,8 +14,8 @@ params! {
     CopyParams { vectors: u32 }
 }
 
-// Each of CHAINS chains takes STEPS multiply-adds a round. Rounds are unrolled: long enough that counting them costs next
-// to nothing, short enough that compilers do unroll them.
+// Each of CHAINS chains takes STEPS multiply-adds a round. Rounds are unrolled: long enough that counting them costs
+// next to nothing, short enough that compilers do unroll them.
 super::kernels! {
     folder: "probe";
     peak_scalar(PeakParams) {

@@ -1,4 +1,5 @@
-//! 8-bit pictures to another size, as `image` makes it of them for [`Picture::resized`](crate::picture::Picture::resized).
+//! 8-bit pictures to another size, as `image` makes it of them for
+//! [`Picture::resized`](crate::picture::Picture::resized).
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, expect_shapes};
 use crate::error::{Error, Remedy, Result};

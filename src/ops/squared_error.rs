@@ -41,7 +41,7 @@ super::kernels! {
 
 /// Elements that one thread of the first pass adds up, unless that makes too few threads or too many.
 const ELEMENTS_A_THREAD: u32 = 32;
-/// Most partial sums of one piece: 64 KiB of them are summed by one workgroup in no time.
+/// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
 /// Inputs x and target (C, H, W), output a scalar.

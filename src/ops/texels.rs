@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::gpu::params;
 
 params! {
-    /// Uniforms of both kernels: pictures of (h, w) pixels, texels of `words` words in rows `pitch` words apart; `bgra` is 1
-    /// where blue is in the lowest byte.
+    /// Uniforms of both kernels: pictures of (h, w) pixels, texels of `words` words in rows `pitch` words apart; `bgra`
+    /// is 1 where blue is in the lowest byte.
     TexelsParams { h: u32, w: u32, pitch: u32, words: u32, bgra: u32 }
 }
 

@@ -15,7 +15,7 @@ use super::{DAMAGED, File, Picture, bytes_of_rgb, one_line};
 use crate::error::Result;
 
 /// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
-const MOST_SCANS: usize = 100;
+const MAX_SCANS: usize = 100;
 
 /// What the decoder takes for a column of the picture: the rows of a unit of blocks, in every component and at
 /// every stage.
@@ -32,8 +32,8 @@ impl File<'_> {
         if !outline.complete {
             return Err(self.error("the file ends before its end-of-image marker", DAMAGED));
         }
-        if outline.scans > MOST_SCANS {
-            let reason = format!("it comes in {} scans, of which {MOST_SCANS} are read", outline.scans);
+        if outline.scans > MAX_SCANS {
+            let reason = format!("it comes in {} scans, of which {MAX_SCANS} are read", outline.scans);
             return Err(self.error(reason, "save it anew from an image editor"));
         }
         let Some(frame) = outline.frame else {
@@ -61,7 +61,7 @@ impl File<'_> {
             .set_strict_mode(true);
         let mut bytes = Vec::with_capacity(outline.picture_bytes);
         bytes.extend(START);
-        // Before the frame: the decoder would take one behind it for a change of the colours that it has begun with.
+        // Before the frame: the decoder takes one after the frame for a change of the colours it has started with.
         bytes.extend(outline.adobe.filter(|_| frame.needs_adobe()).map_or(&[][..], |adobe| adobe.bytes));
         bytes.extend(
             segments(self.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes),
@@ -89,7 +89,7 @@ const END: [u8; 2] = [0xff, 0xd9];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Segment<'file> {
     marker: u8,
-    /// What the length behind the marker counts, without that length.
+    /// What the length after the marker counts, without the length itself.
     payload: &'file [u8],
     /// All of it, from 0xff on; of a start of scan with the coded data that follow it.
     bytes: &'file [u8],
@@ -101,7 +101,7 @@ impl Segment<'_> {
     fn is_of_the_picture(&self) -> bool {
         match self.marker {
             0xc0..=0xcf | 0xda | 0xdb | 0xdd => true,
-            // Frames of films leave out the tables that everybody knows.
+            // Frames of Motion JPEG leave out the standard tables.
             0xe0 => self.payload.starts_with(b"AVI1\0"),
             _ => false,
         }
@@ -266,15 +266,15 @@ impl<'file> Outline<'file> {
         // The decoder believes it before the frame, and panics (zune-jpeg 0.5.15) where it has more components.
         let transform = self.adobe.filter(|_| frame.needs_adobe()).and_then(|adobe| adobe.adobe_transform());
         if let Some(transform) = transform
-            // Everybody takes 2 of three components, which cannot be YCCK, for YCbCr.
+            // All decoders take 2 of three components, which cannot be YCCK, for YCbCr.
             && !matches!((components, transform), (3, 0..=2) | (4, 0 | 2))
         {
             return Some(format!(
                 "Adobe's segment has {transform} for {components} components, which is not read"
             ));
         }
-        // The decoder takes a scan for finished as soon as it sees the marker behind it from afar, and does not
-        // know that a finer component then has more rows.
+        // The decoder takes a scan for finished as soon as its look-ahead meets the next marker, and does not know
+        // that a finer component then has more rows.
         if !frame.is_progressive() && self.scans > 0 && usize::from(self.first_scan) < frame.components.len()
         {
             return Some("its colours come in scans one after the other, which is not read".to_owned());
@@ -392,7 +392,7 @@ mod tests {
             for transform in transforms {
                 let file = flat_jpeg((37, 21), components, &[&all[..components.into()]], &adobe(transform));
                 let before = Picture::decode(&file, "").unwrap();
-                // Behind the frame, where decoders look too.
+                // After the frame, where decoders look too.
                 let plain = flat_jpeg((37, 21), components, &[&all[..components.into()]], &[]);
                 let tables = plain.windows(2).position(|marker| marker == b"\xff\xc4").unwrap();
                 let file = [&plain[..tables], &adobe(transform), &plain[tables..]].concat();
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn scans_are_counted() {
-        let scans = vec![&[1_u8][..]; MOST_SCANS + 1];
+        let scans = vec![&[1_u8][..]; MAX_SCANS + 1];
         let (reason, _) = refusal(&flat_jpeg((8, 8), 1, &scans, &[]));
         assert!(reason.contains("101 scans"), "{reason}");
     }

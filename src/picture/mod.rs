@@ -107,7 +107,7 @@ impl Picture {
         Self { width, height, rgb: Arc::new(rgb), origin: None }
     }
 
-    /// Reads a PNG or a JPEG, told apart by their content; `name` is what messages call it.
+    /// Reads a PNG or a JPEG, distinguished by their content; `name` is what messages call it.
     ///
     /// The EXIF orientation is carried out. Alpha is composited over white. Grey, palette, 16-bit and CMYK
     /// pictures become 8-bit RGB; colour profiles are ignored. Of an animated PNG the default image is read.
@@ -358,7 +358,7 @@ mod tests {
             let mut encoder = PngEncoder::new(&mut png);
             encoder.set_exif_metadata(exif(orientation)).unwrap();
             encoder.write_image(&stored, 3 * TILE, 2 * TILE, ExtendedColorType::Rgb8).unwrap();
-            // The same chunk behind the pixels, before IEND's 12 bytes.
+            // The same chunk after the pixels, before IEND's 12 bytes.
             let chunk = png.windows(4).position(|four| four == b"eXIf").unwrap() - 4;
             let length = 12 + exif(0).len();
             let mut png_late = png.clone();

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const DECODER_BYTES: usize = 16 << 20;
 
 /// No byte of a deflated stream unpacks to more: 258 bytes take two bits at least.
-const MOST_UNPACKED: u64 = 1032;
+const MAX_UNPACKED: u64 = 1032;
 
 /// Turns a row of the file, samples in big-endian order, into RGB as far as either reaches.
 type ToRgb = fn(&[u8], &mut [u8]);
@@ -43,7 +43,7 @@ impl File<'_> {
         }
         // EXIF is held twice for a moment.
         self.check_size(width, height, DECODER_BYTES as u64 * 2, orientation)?;
-        if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MOST_UNPACKED {
+        if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MAX_UNPACKED {
             return Err(self.ends_early());
         }
         let mut reader = decoder.read_info().map_err(fail)?;
@@ -155,7 +155,7 @@ fn narrow(value: u16, alpha: u16) -> u8 {
 #[derive(Debug, Default)]
 struct Outline {
     /// From the eXIf chunk, wherever it stands: the decoder knows only one before the pixels, and the format
-    /// allows it behind them.
+    /// allows it after them.
     orientation: Option<Orientation>,
     /// Bytes of compressed pixels.
     compressed: u64,

@@ -48,17 +48,17 @@ impl Size {
     /// it is, the other rounds to nearest, and is at least 1.
     pub fn fit(self, width: u32, height: u32) -> (u32, u32) {
         let (own_width, own_height) = (u64::from(width.max(1)), u64::from(height.max(1)));
-        let (most_width, most_height) = match self {
+        let (max_width, max_height) = match self {
             Self::LongerSide(side) => (side, side),
             Self::Within { width, height } => (width, height),
         };
-        let (most_width, most_height) = (u64::from(most_width.max(1)), u64::from(most_height.max(1)));
-        // Which bound shrinks more: most_width / own_width or most_height / own_height?
-        let (fitted_width, fitted_height) = if most_width * own_height <= most_height * own_width {
-            let fitted = own_width.min(most_width);
+        let (max_width, max_height) = (u64::from(max_width.max(1)), u64::from(max_height.max(1)));
+        // Which bound shrinks more: max_width / own_width or max_height / own_height?
+        let (fitted_width, fitted_height) = if max_width * own_height <= max_height * own_width {
+            let fitted = own_width.min(max_width);
             (fitted, scaled(own_height, fitted, own_width))
         } else {
-            let fitted = own_height.min(most_height);
+            let fitted = own_height.min(max_height);
             (scaled(own_width, fitted, own_height), fitted)
         };
         // Neither is larger than its own side, which was a u32.

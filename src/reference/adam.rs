@@ -3,8 +3,8 @@
 
 use super::{Real, expect_len};
 
-/// Moves the step counter on by one. `hyper` is (learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂); `state` is (1 − β₁ᵗ, 1 − β₂ᵗ, t),
-/// all zero before the first step. Returns the state of step t + 1.
+/// Moves the step counter on by one. `hyper` is (learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂); `state` is (1 − β₁ᵗ, 1 −
+/// β₂ᵗ, t), all zero before the first step. Returns the state of step t + 1.
 ///
 /// The corrections are kept by c ← β·c + (1 − β) and not computed as powers, because WGSL's `pow` is too
 /// coarse for 1 − β₂ᵗ at small t.

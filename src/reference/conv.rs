@@ -154,8 +154,8 @@ pub fn conv_forward<T: Real>(
 }
 
 /// The gradient with respect to the input of [`conv_forward`], from `dy` (C_out, D', H', W') and `w` (C_out, C_in /
-/// groups, taps); the size is that of the forward input. Returns dx (C_in, D, H, W). The weights are frozen, so they have
-/// no gradient.
+/// groups, taps); the size is that of the forward input. Returns dx (C_in, D, H, W). The weights are frozen, so they
+/// have no gradient.
 ///
 /// Every product of the forward pass is visited again with the roles of input and output exchanged.
 pub fn conv_backward<T: Real>(

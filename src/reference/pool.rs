@@ -45,9 +45,9 @@ pub fn pool_backward<T: Real>(dy: &[T], (channels, height, width): (usize, usize
     dx
 }
 
-/// The largest of the cells that exist in each 2×2 window of `x` (C, H, W), NaN where one of them is. Returns y (C, ⌈H/2⌉,
-/// ⌈W/2⌉), and the winners: one bit for each element of x in the words of [`relu_mask`](super::relu_mask), set for the
-/// cell of each window that was taken. Of equal cells that is the first in row order.
+/// The largest of the cells that exist in each 2×2 window of `x` (C, H, W), NaN where one of them is. Returns y (C,
+/// ⌈H/2⌉, ⌈W/2⌉), and the winners: one bit for each element of x in the words of [`relu_mask`](super::relu_mask), set
+/// for the cell of each window that was taken. Of equal cells that is the first in row order.
 pub fn max_pool_forward<T: Real>(
     x: &[T],
     size @ (channels, height, width): (usize, usize, usize),

@@ -4,10 +4,10 @@ use half::f16;
 
 use super::{Real, expect_len};
 
-/// Turns rows of texels `x` (H, pitch), `words` words each, into interleaved RGBA (H, W, 4) in 0..255, which is still to
-/// be rounded, alpha 255. One word is 8 bits a channel, sRGB-encoded,
-/// with blue first for `bgra`; two are four halves of linear light, clamped to
-/// 0..1 (a NaN becomes 0) and encoded. Alpha is straight, and what is behind it is white.
+/// Turns rows of texels `x` (H, pitch), `words` words each, into interleaved RGBA (H, W, 4) in 0..255, not rounded yet,
+/// with alpha 255. One word holds 8 bits a channel, sRGB-encoded, with blue first for `bgra`. Two words hold four
+/// halves of linear light, which are clamped to 0..1 (a NaN becomes 0) and encoded. Alpha is straight and composited
+/// over white.
 pub fn decode_texels<T: Real>(
     x: &[u32],
     (height, width): (usize, usize),
@@ -43,9 +43,9 @@ pub fn decode_texels<T: Real>(
     y
 }
 
-/// Turns interleaved bytes `rgba` (H, W, 4) into rows of texels (H, pitch), `words` words each, and zeros behind them.
-/// For one word returns four numbers a word of the rows, 0..255, with blue first for `bgra`; for two words two, which are still to be rounded to
-/// half precision: linear light, with alpha 1.
+/// Turns interleaved bytes `rgba` (H, W, 4) into rows of texels (H, pitch), `words` words each, padded with zeros.
+/// Texels of one word give four numbers a word of the rows, 0..255, with blue first for `bgra`. Texels of two words
+/// give two numbers a word, not yet rounded to half precision: linear light, with alpha 1.
 pub fn encode_texels<T: Real>(
     rgba: &[u8],
     (height, width): (usize, usize),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::pace::Allowance;
 use super::staging;
 use crate::error::Result;
-use crate::gpu::{Gpu, Patience, Receipt};
+use crate::gpu::{Gpu, Receipt, StagingRetry};
 use crate::graph::{External, Externals, Program, Role};
 use crate::nn::bias_name;
 use crate::nn::weights::{ConvolutionWeights, Weights};
@@ -106,7 +106,7 @@ impl DeviceWeights {
     /// [`crate::Error::Weights`] from the file, [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub(super) async fn bind(&self, gpu: &Gpu, program: &Program, externals: &mut Externals) -> Result<()> {
         self.reserve(gpu, program, externals).await?;
-        let mut patience = Patience::default();
+        let mut retry = StagingRetry::default();
         loop {
             let (done, recorded) = {
                 // Keep the lock until they are submitted: a thread that finds the queue empty relies on what was in it.
@@ -120,7 +120,7 @@ impl DeviceWeights {
             if done {
                 return Ok(());
             }
-            patience.submitted(gpu, recorded > 0).await?;
+            retry.submitted(gpu, recorded > 0).await?;
         }
     }
 

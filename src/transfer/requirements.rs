@@ -1,14 +1,12 @@
 //! What a device must have, known before there is one.
 
-use std::sync::Arc;
-
 use super::options::{Options, Preset};
 use super::planning::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::{FOLD, Kernel};
 use crate::graph::Limits;
 use crate::nn::{PoolKind, vgg19};
-use crate::ops::{Capabilities, DeviceClass, KERNELS, MethodRequest, Precision};
+use crate::ops::{Capabilities, DeviceClass, KERNELS};
 use crate::picture::Size;
 
 /// Bytes of workgroup memory that WebGPU promises everywhere, which is what kernels are written for.
@@ -58,19 +56,14 @@ fn fits(size: (u32, u32), binding: u64) -> bool {
             max_binding_bytes: binding,
             subgroups: (class == DeviceClass::Software).then_some((8, 8)),
             class,
-            request: MethodRequest::Auto,
-            methods: Arc::default(),
-            low_memory: false,
-            precision: Precision::F32,
+            ..Capabilities::webgpu()
         };
         let limits = Limits {
             capabilities,
             max_buffer_bytes: binding,
-            memory_bytes: None,
-            alignment: 256,
-            uniform_alignment: 256,
             slice_work: 1 << 40,
             timestamps: true,
+            ..Limits::webgpu()
         };
         Plan::new(&vgg19(PoolKind::Mean), &options, (size, size), &limits).is_ok()
     })

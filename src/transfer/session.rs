@@ -25,7 +25,7 @@ use super::requirements;
 use super::source::{Source, SourceLayout, checked, pitch, require};
 use super::sources::{SourceId, SourceLayouts, Sources};
 use crate::error::{Error, OptionName, Remedy, Result};
-use crate::gpu::{Lap, Mailbox, Patience, Readback, Receipt, Staging, Stopwatch, now};
+use crate::gpu::{Lap, Mailbox, Readback, Receipt, Staging, StagingRetry, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
 use crate::ops::Shape;
 use crate::ops::start::levels;
@@ -279,7 +279,7 @@ impl Transfer {
         self.cursor = 0;
         let Self { engine, programs, agenda, .. } = self;
         let gpu = engine.gpu();
-        let (mut patience, mut under_way) = (Patience::default(), VecDeque::new());
+        let (mut retry, mut under_way) = (StagingRetry::default(), VecDeque::new());
         while !agenda.is_empty() {
             let mut encoder = gpu.encoder("impasto");
             let mut allowance = Allowance::submission();
@@ -293,7 +293,7 @@ impl Transfer {
             agenda.record(&mut recording)?;
             gpu.queue().submit([encoder.finish()]);
             under_way.push_back(gpu.submitted());
-            patience.submitted(gpu, allowance.recorded > 0).await?;
+            retry.submitted(gpu, allowance.recorded > 0).await?;
             if under_way.len() > 1
                 && let Some(first) = under_way.pop_front()
             {

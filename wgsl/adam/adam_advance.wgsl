@@ -1,5 +1,5 @@
 // state ← (β₁c₁ + (1−β₁), β₂c₂ + (1−β₂), t + 1): keeps c = 1 − βᵗ without `pow`, whose error in 1 − β₂ᵗ is 3e-4 at
-// t = 1. hyper = (lr, β₁, β₂, ε, 1−β₁, 1−β₂). It lives on the GPU so that steps can be recorded one behind the other.
+// t = 1. hyper = (lr, β₁, β₂, ε, 1−β₁, 1−β₂). It lives on the GPU so that steps can be recorded one after the other.
 // Threads: one, in one workgroup.
 
 // shared: slice

@@ -91,7 +91,7 @@ fn gated(value: vec4<f32>, output: u32, pixels: vec4<u32>) -> vec4<f32> {
 // end
 
 // shared: conv_store_vec4
-// Four pixels of an output, APART apart. What lies behind the last pixel is neither read nor written.
+// Four pixels of an output, APART apart. What lies after the last pixel is neither read nor written.
 fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     let plane = params.h * params.w;
     if (output >= params.out_count || pixel >= plane) {
@@ -165,7 +165,7 @@ fn fetch_pixels(pixel: u32, inside: vec4<u32>, input: u32, tap: u32) -> mat2x4<f
     );
 }
 
-// Puts into workgroup memory what was fetched, and zeros for inputs behind the last one and for pixels outside.
+// Puts into workgroup memory what was fetched, and zeros for inputs after the last one and for pixels outside.
 fn put_weights(fetched: mat2x4<f32>, lane: u32, input: u32) {
     weights_tile[lane] = select(vec4(0.0), fetched[0], input < params.in_count);
     weights_tile[lane + 4u * ROW] = select(vec4(0.0), fetched[1], input + 4u < params.in_count);

@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation
     let component = group / params.tile_groups / output_groups;
     let first_output = group / params.tile_groups % output_groups * OUTPUTS;
     let column = group % params.tile_groups * LANES + lane;
-    // What lies behind the end is not read, the last one is read instead; it is not stored.
+    // Past the end the last one is read instead; it is not stored.
     var at = component * params.depth * params.stride4 + min(column, params.tiles4 - 1u);
     let from0 = min(first_output + 0u + lane, params.outputs - 1u) * RUN;
     let from1 = min(first_output + 8u + lane, params.outputs - 1u) * RUN;

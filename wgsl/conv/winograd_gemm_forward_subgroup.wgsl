@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation
     let component = group / params.tile_groups / output_groups;
     let first_output = group / params.tile_groups % output_groups * OUTPUTS;
     let column = group % params.tile_groups * LANES + lane;
-    // What lies behind the end is not read, the last one is read instead; it is not stored.
+    // Past the end the last one is read instead; it is not stored.
     var at = component * params.depth * params.stride4 + min(column, params.tiles4 - 1u);
     let block = params.weight_rows * LANES;
     let first_block = component * params.weight_blocks + first_output / BLOCK;

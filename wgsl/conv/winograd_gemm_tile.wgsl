@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let transposed = (params.flags & TRANSPOSED) != 0u;
     let column = lane % RUN;
     let line = lane / RUN;
-    // What this thread fetches of v: its column in the lines `line` and `line + 8`. An index behind the end is held at
+    // What this thread fetches of v: its column in the lines `line` and `line + 8`. An index past the end is held at
     // the last line or column: what is read there is multiplied by zero or not stored.
     let last_line = params.depth - 1u;
     let held_column = min(first_column + column, params.tiles4 - 1u);

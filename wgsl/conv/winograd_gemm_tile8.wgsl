@@ -11,7 +11,7 @@
 // For AMD and NVIDIA: RADV's compiler for polaris10, vega10, navi10, navi21, navi31 takes 124, 128, 128, 128, 132
 // registers and spills nothing; 73 to 78 % of the loop's instructions are multiply-adds; 8.5 KiB of workgroup memory,
 // which allows about as many workgroups as the registers do. Unrolled by the compiler it would spill on Intel.
-// The next lines are fetched while the present ones are multiplied: hence the branch around fetching, behind which the
+// The next lines are fetched while the present ones are multiplied: hence the branch around fetching, after which the
 // compiler would otherwise put the loads, and what is fetched is put away in the same trip, or it would be copied, and
 // so awaited, too early.
 // Rows of workgroup memory are padded by a vec4, or the transposed copy would meet a bank four times instead of twice.
@@ -72,7 +72,7 @@ fn load_values(at: u32) -> vec4<f32> {
 }
 // end
 
-// Four vec4s that lie `step` apart, none behind `last`.
+// Four vec4s that lie `step` apart, none past `last`.
 fn fetch_weights(at: u32, step: u32, last: u32) -> mat4x4<f32> {
     return mat4x4(
         load_weights(min(at, last)),
@@ -91,7 +91,7 @@ fn fetch_values(at: u32, step: u32, last: u32) -> mat4x4<f32> {
     );
 }
 
-// Puts what the thread has fetched into workgroup memory: lines of outputs. Channels behind the last weigh nothing.
+// Puts what the thread has fetched into workgroup memory: lines of outputs. Channels after the last weigh nothing.
 fn put_weights(fetched: mat4x4<f32>, lane: u32, first: u32) {
     if ((params.flags & TRANSPOSED) != 0u) {
         let to = lane % 4u * 4u * ROW + lane / 4u;
@@ -140,7 +140,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let first_output = group / params.tile_groups % output_groups * OUTPUTS;
     let first_column = group % params.tile_groups * WIDTH;
     let transposed = (params.flags & TRANSPOSED) != 0u;
-    // What this thread fetches: a column in four lines, four lines apart. An index behind the end is held at the last
+    // What this thread fetches: a column in four lines, four lines apart. An index past the end is held at the last
     // line or column: what is read there is multiplied by zero or not stored.
     let fetched_column = lane % WIDTH;
     let fetched_line = lane / WIDTH;

@@ -1,4 +1,4 @@
-// v(ξ, i, t) = (Bᵀ·d·B)(ξ), where d is the 6×6 patch of dx around tile t and dx the gradient of a 2×2 average pool behind
+// v(ξ, i, t) = (Bᵀ·d·B)(ξ), where d is the 6×6 patch of dx around tile t and dx the gradient of a 2×2 average pool after
 // a ReLU: dx(i, r, c) = dy(i, r/2, c/2) / cells where the bit of the ReLU's mask `gate` is set, else 0. As
 // winograd_input, without dx ever being in memory.
 // dy (C, ⌈H/2⌉, ⌈W/2⌉), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them. v (36, C, stride): the tiles of a band
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             means[r][c] = share * dy[at + min(col, width - 1u)];
         }
     }
-    // In columns it lies over the word of its own 8 pixels and, by one column, over the word before or behind.
+    // In columns it lies over the word of its own 8 pixels and, by one column, over the word before or after.
     let words_w = (params.w + 7u) / 8u;
     let words_h = (params.h + TILE - 1u) / TILE;
     let word_col = left / 8u;

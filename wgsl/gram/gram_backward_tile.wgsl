@@ -40,7 +40,7 @@ struct Params {
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
-// dY + dYᵀ at four inputs and an output: the gradient reaches F from both sides of F·Fᵀ. What lies behind the last
+// dY + dYᵀ at four inputs and an output: the gradient reaches F from both sides of F·Fᵀ. What lies after the last
 // input weighs nothing.
 fn weights(input: vec4<u32>, output: u32) -> vec4<f32> {
     let i = params.in_first + min(input, vec4(params.in_count - 1u));
@@ -78,7 +78,7 @@ fn gated(value: vec4<f32>, output: u32, pixels: vec4<u32>) -> vec4<f32> {
 }
 // end
 
-// Four pixels of an output, APART apart. What lies behind the last pixel is neither read nor written.
+// Four pixels of an output, APART apart. What lies after the last pixel is neither read nor written.
 fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     let plane = params.h * params.w;
     if (output >= params.out_count || pixel >= plane) {

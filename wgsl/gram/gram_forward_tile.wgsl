@@ -43,7 +43,7 @@ const ROW: u32 = 9u;
 var<workgroup> rows_tile: array<vec4<f32>, 144>;
 var<workgroup> columns_tile: array<vec4<f32>, 144>;
 
-// A pixel of four channels, APART apart. What is read for channels behind the last one is not stored.
+// A pixel of four channels, APART apart. What is read for channels after the last one is not stored.
 fn row_values(channel: u32, pixel: u32) -> vec4<f32> {
     let channels = min(vec4(channel) + vec4(0u, 1u, 2u, 3u) * APART, vec4(params.row_count - 1u));
     let at = channels * params.plane + pixel;

@@ -1,4 +1,4 @@
-// Four pixels of an output, APART apart. What lies behind the last pixel is neither read nor written.
+// Four pixels of an output, APART apart. What lies after the last pixel is neither read nor written.
 fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     let plane = params.h * params.w;
     if (output >= params.out_count || pixel >= plane) {

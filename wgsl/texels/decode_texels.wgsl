@@ -1,7 +1,8 @@
 // byte(channel) = round(255·(e·alpha + 1 − alpha)), alpha 255, with e the sRGB-encoded colour: texels x (H, pitch), one
 // or two words a texel, to an RGBA picture y (H, W), one word a pixel with red in the lowest byte. Texels of one word
-// are encoded already: 8 bits a channel, red or (bgra) blue in the lowest byte, and all arithmetic is of integers. Texels of two are four halves of linear
-// light: e = 12.92·c up to 0.0031308, 1.055·c^(1/2.4) − 0.055 above (IEC 61966-2-1).
+// are encoded already: 8 bits a channel, red or (bgra) blue in the lowest byte, and all arithmetic is of integers.
+// Texels of two are four halves of linear light: e = 12.92·c up to 0.0031308, 1.055·c^(1/2.4) − 0.055 above (IEC
+// 61966-2-1).
 // Threads: one a pixel of y, workgroups in one line. Bandwidth bound: no tile.
 
 // shared: slice

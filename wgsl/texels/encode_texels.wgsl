@@ -1,5 +1,5 @@
 // An RGBA picture x (H, W), one word a pixel with red in the lowest byte, to texels y (H, pitch), one or two words a
-// texel, behind each row zeros. Texels of one word are the pixels, with red and blue exchanged where
+// texel, after each row zeros. Texels of one word are the pixels, with red and blue exchanged where
 // bgra is 1. Texels of two are four halves: red, green and blue as
 // linear light c = e/12.92 for e = byte/255 up to 0.04045, ((e + 0.055)/1.055)^2.4 above (IEC 61966-2-1), and 1.
 // Threads: one a word of y, so that rows are written whole, workgroups in one line. Bandwidth bound: no tile.

@@ -100,9 +100,9 @@ struct LayerSource<'file> {
 impl Weights {
     /// Reads the header and the metadata of a safetensors file; `name` is what messages call the file.
     ///
-    /// No tensor is looked at yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`,
-    /// or a `&'static [u8]` that is part of the program. Beside these
-    /// bytes, the header is held taken apart: sixteen times its length at most, which is 1 MiB at most.
+    /// Reads no tensor yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`, or a
+    /// `&'static [u8]` that is part of the program. Besides these bytes the parsed header is kept: at most sixteen
+    /// times its length, which is at most 1 MiB.
     ///
     /// # Errors
     /// [`Error::Weights`] for a file that is not safetensors, is cut short or contradicts itself, and for a
@@ -188,8 +188,8 @@ impl Weights {
         Self { network, other_pools, digest: OnceLock::new(), ..self }
     }
 
-    /// Sees that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes and
-    /// types, without reading its values. Later layers may be absent and are not looked at.
+    /// Sees that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes
+    /// and types, without reading its values. Later layers may be absent and are not looked at.
     ///
     /// # Errors
     /// [`Error::Weights`] that names the first tensor at fault.
@@ -342,7 +342,7 @@ impl Weights {
         }
     }
 
-    /// What the file holds, for somebody who wonders why a tensor was not found.
+    /// What the file holds, for the message that a tensor was not found.
     fn tensors_there(&self) -> String {
         const SHOWN: usize = 4;
         let names = self.header.offset_keys();

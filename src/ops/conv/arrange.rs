@@ -1,5 +1,5 @@
-//! Weights of 3×3 convolutions in the arrangements that the kernels read. A shape is that of the plain weights: (out, in,
-//! ky·kx).
+//! Weights of 3×3 convolutions in the arrangements that the kernels read. A shape is that of the plain weights: (out,
+//! in, ky·kx).
 
 use crate::ops::{Form, Layout, Shape};
 
@@ -9,8 +9,8 @@ const _: () = assert!(Layout::WHOLE_CHANNELS.is_multiple_of(RUN), "a piece begin
 
 /// (out / 16, in, ky, kx, 16), padded to whole runs of 16 outputs with weight 0.
 ///
-/// What a workgroup reads is one run of memory. Rows of all outputs, a power of two apart, would share so few cache sets
-/// that nothing stays (a third slower at 512 channels on the software adapter).
+/// What a workgroup reads is one run of memory. Rows of all outputs, a power of two apart, would share so few cache
+/// sets that nothing stays (a third slower at 512 channels on the software adapter).
 pub const TILED: Form = Form {
     name: "tiled",
     words: |shape| tiled_words(shape.h, shape.c),

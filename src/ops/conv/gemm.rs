@@ -55,7 +55,13 @@ crate::ops::kernels! {
     [variants]
     /// With u and v in f16.
     winograd_gemm_tile_half of winograd_gemm_tile {
-        edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD, VALUES_TYPE, VALUES_LOAD, unscaled("stride4] = sum;", "stride4] = 64.0 * sum;")],
+        edits: &[
+            WEIGHTS_TYPE,
+            WEIGHTS_LOAD,
+            VALUES_TYPE,
+            VALUES_LOAD,
+            unscaled("stride4] = sum;", "stride4] = 64.0 * sum;"),
+        ],
     }
     /// With u in f16, for the gradient.
     winograd_gemm_tile_half_weights of winograd_gemm_tile { edits: &[WEIGHTS_TYPE, WEIGHTS_LOAD] }
@@ -83,7 +89,7 @@ crate::ops::kernels! {
 }
 
 // With halves, an element of u or v is half as wide and holds as many numbers, so the indices are the same. A variant
-// of the text leaves that of single precision as it is; an `override` would tear its 128-bit loads in two.
+// of the text leaves that of single precision unchanged; an `override` would split its 128-bit loads in two.
 const HALF: &str = "operands are stored in f16";
 const WEIGHTS_TYPE: Edit = Edit {
     from: "var<storage, read> u: array<vec4<f32>>;",

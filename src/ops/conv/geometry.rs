@@ -39,12 +39,12 @@ impl Padding {
     }
 }
 
-/// A convolution in one to three dimensions: each array is along depth, height and width, and an axis that does not take
-/// part has a kernel of 1, a stride of 1 and no padding.
+/// A convolution in one to three dimensions: each array is along depth, height and width, and an axis that does not
+/// take part has a kernel of 1, a stride of 1 and no padding.
 ///
 /// Output `o` of an axis is made of the inputs `o·stride + tap·dilation − before`, tap = 0 … kernel − 1. As in every
-/// network library this is a correlation: the kernel is not flipped. The channels fall into `groups`: outputs of a group
-/// are made of the inputs of the same group.
+/// network library this is a correlation: the kernel is not flipped. The channels fall into `groups`: outputs of a
+/// group are made of the inputs of the same group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConvGeometry {
     /// Taps.

@@ -1,5 +1,6 @@
-//! Convolution with bias, in one to three dimensions and any geometry; forward and backward with respect to the data (the
-//! weights are frozen). The methods for the usual geometry, 3×3 with stride 1 and zero padding 1, are in [`methods`].
+//! Convolution with bias, in one to three dimensions and any geometry; forward and backward with respect to the data
+//! (the weights are frozen). The methods for the usual geometry, 3×3 with stride 1 and zero padding 1, are in
+//! [`methods`].
 //!
 //! Backward-data of such a convolution is itself a forward convolution with the flipped and transposed kernel, so the
 //! GEMM kernels serve both directions and differ only in the [`super::Form`] of the weights and in the epilogue flags.
@@ -40,7 +41,7 @@ pub static VARIANTS: Variants = Variants {
     trial,
 };
 
-/// Most input channels of a convolution that is done again rather than kept.
+/// Maximum input channels of a convolution that is repeated in the backward pass rather than kept.
 const PICTURE_CHANNELS: u32 = 3;
 
 /// y = w ∗ x + b, with ReLU when merged. Inputs x (C_in, D, H, W), w (C_out, C_in / groups, taps), b (1, 1, C_out);
@@ -216,7 +217,7 @@ fn problem(geometry: &ConvGeometry, direction: Direction, x: Shape, outputs: u32
     Problem { op: methods::OP, direction, inputs, outputs, d, h, w, geometry: Some(*geometry) }
 }
 
-/// What stands for a problem while its methods are timed: forward as a step has it.
+/// The op that is timed for a problem: forward with what a step merges into it.
 fn trial(problem: &Problem) -> Trial {
     let &Problem { direction, inputs, outputs, d, h, w, geometry, .. } = problem;
     let geometry = geometry.unwrap_or_default();
@@ -229,7 +230,7 @@ fn trial(problem: &Problem) -> Trial {
         },
         Direction::Backward => {
             let op = ConvBackward { geometry, x: x(outputs), epilogue: Epilogue::default() };
-            // Where the geometry does not fit, planning the trial says so.
+            // Where the geometry does not fit, planning the trial reports it.
             let dy = geometry.output_shape(op.name(), op.x, inputs).unwrap_or(x(inputs));
             Trial {
                 op: Arc::new(op),

@@ -61,9 +61,9 @@ impl Op for ConvPool {
     }
 }
 
-/// dx of [`ConvPool`] without the ReLU's mask of x: the transpose of the convolution applied to gate(unpool(dy)). Inputs
-/// dy (C_out, ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, and the weights as [`ConvBackward`] reads them; output that of
-/// [`ConvBackward`].
+/// dx of [`ConvPool`] without the ReLU's mask of x: the transpose of the convolution applied to gate(unpool(dy)).
+/// Inputs dy (C_out, ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, and the weights as [`ConvBackward`] reads them;
+/// output that of [`ConvBackward`].
 #[derive(Debug)]
 pub struct ConvPoolBackward {
     /// Shape of what was pooled.

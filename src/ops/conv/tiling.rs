@@ -24,8 +24,8 @@ params! {
     }
 }
 params! {
-    /// Uniforms of the kernels for every geometry: `x_*` are the sides of the convolution's input and `y_*` those of its
-    /// output, in both directions; `before_*` and `after_*` the padding. The pieces are as in [`ConvParams`].
+    /// Uniforms of the kernels for every geometry: `x_*` are the sides of the convolution's input and `y_*` those of
+    /// its output, in both directions; `before_*` and `after_*` the padding. The pieces are as in [`ConvParams`].
     ConvGeneralParams {
         x_d: u32,
         x_h: u32,

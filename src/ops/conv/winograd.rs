@@ -74,7 +74,7 @@ crate::ops::kernels! {
 const TILE: u32 = 4;
 /// Output channels of a block of transformed weights.
 const WEIGHTS_BLOCK: u32 = 32;
-/// Most bytes of v and m together: enough to fill a GPU, and to stay in a processor's last cache.
+/// Maximum bytes of v and m together: enough to fill a GPU, and few enough to stay in a CPU's last-level cache.
 const WORKSPACE_BYTES: u64 = 32 << 20;
 /// The same where memory is short.
 const SMALL_WORKSPACE_BYTES: u64 = 8 << 20;
