@@ -1,4 +1,5 @@
-//! The library speaks no command line: an embedder's options are fields, and `src/cli` alone knows of flags.
+//! The library speaks no command line: an embedder's options are fields, and `src/cli` alone knows of flags. And its texts
+//! are in plain words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,12 +15,34 @@ const WITH_FLAGS: [(&str, &str); 5] = [
     ("examples/translate/main.rs", "says how cargo runs it"),
 ];
 
+/// Words that are always wrong in code, comments, messages and documents, in lower case, with the plain ones.
+const PLAIN_WORDS: [(&str, &str); 11] = [
+    ("anybody", "any caller, any encoder"),
+    ("clock on the wall", "wall-clock time"),
+    ("everybody", "all decoders, all other code"),
+    ("has not the", "lacks the"),
+    ("no finite number", "not finite"),
+    ("nobody", "no thread, no node; or name what happens"),
+    ("one behind the other", "one after the other"),
+    ("so many ", "this many"),
+    ("somebody", "a caller, a user, a thread"),
+    ("to be had", "available"),
+    ("whoever", "a program that, a caller that"),
+];
+/// The one document that is not in plain words yet.
+const NOT_YET_PLAIN: &str = "docs/architecture.md";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The Rust files under `folder` but those under `without`, by their paths from the repository's root.
 fn rust_files(folder: &str, without: &[&str]) -> Vec<String> {
+    files(folder, without, ".rs")
+}
+
+/// The same for files whose names end in `extension`.
+fn files(folder: &str, without: &[&str], extension: &str) -> Vec<String> {
     let (mut folders, mut files) = (vec![PathBuf::from(folder)], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root().join(&folder)).unwrap() {
@@ -29,7 +52,7 @@ fn rust_files(folder: &str, without: &[&str]) -> Vec<String> {
             let kind = entry.file_type().unwrap();
             if kind.is_dir() && !without.contains(&name.as_str()) && !name.ends_with("/target") {
                 folders.push(path);
-            } else if kind.is_file() && name.ends_with(".rs") {
+            } else if kind.is_file() && name.ends_with(extension) {
                 files.push(name);
             }
         }
@@ -45,6 +68,26 @@ fn text(file: &str) -> String {
 fn flag(text: &str) -> Option<&str> {
     let begins = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_lowercase());
     text.lines().find(|line| line.split("--").skip(1).any(begins))
+}
+
+/// Every one of [`PLAIN_WORDS`] in `text`: the number of the line in which it begins, the word and the plain one. The end
+/// of a line, also of a comment, counts as a space.
+fn dialect(text: &str) -> Vec<(usize, &'static str, &'static str)> {
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches(['/', '!']).trim_start().to_lowercase())
+        .collect();
+    let mut found = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let next = lines.get(index + 1).map_or("", |next| next);
+        let both = format!("{line} {next}");
+        for (word, plain) in PLAIN_WORDS {
+            if both.find(word).is_some_and(|at| at < line.len()) {
+                found.push((index + 1, word, plain));
+            }
+        }
+    }
+    found
 }
 
 /// What stands in the string literals of a Rust text, a line each; escapes stay as they are written.
@@ -109,6 +152,30 @@ fn examples_name_no_flags_of_the_command() {
     for (known, reason) in WITH_FLAGS {
         assert!(files.iter().any(|file| file == known), "{known}, which {reason}, is gone");
     }
+}
+
+#[test]
+fn code_and_documents_are_in_plain_words() {
+    let mut texts = rust_files("src", &[]);
+    texts.extend(files("docs", &[], ".md"));
+    texts.push("README.md".to_owned());
+    for known in ["src/gpu/wait.rs", "src/cli/paint.rs", "docs/embedding.md", NOT_YET_PLAIN] {
+        assert!(texts.iter().any(|file| file == known), "{known} is not looked at: {texts:?}");
+    }
+    let mut found = Vec::new();
+    for file in texts.iter().filter(|file| *file != NOT_YET_PLAIN) {
+        for (line, word, plain) in dialect(&text(file)) {
+            found.push(format!("{file}:{line}: “{word}”; write: {plain}"));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_word_is_found_at_its_line_and_across_the_end_of_one() {
+    let text = "/// Timed by the clock on\n/// the wall.\n/// Nobody waits.\nplain text\n";
+    let lines: Vec<(usize, &str)> = dialect(text).into_iter().map(|(line, word, _)| (line, word)).collect();
+    assert_eq!(lines, [(1, "clock on the wall"), (3, "nobody")]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is under way, on stderr, where nobody can say how long it will take: one line that changes on a terminal, a
+//! What is under way, on stderr, where it is unknown how long it will take: one line that changes on a terminal, a
 //! plain line for each stage on a pipe.
 
 use std::io::{self, IsTerminal};

@@ -81,7 +81,7 @@ enum Done {
         after: u32,
         code: u8,
     },
-    /// The costs of the picture after so many steps are no finite numbers.
+    /// The costs of the picture after this many steps are not finite.
     Diverged {
         after: u32,
         costs: Costs,
@@ -282,7 +282,7 @@ impl Clock {
     }
 }
 
-/// What is said of a picture whose costs are no finite numbers: they never become finite again.
+/// The message about a picture whose costs are not finite: later steps cannot make them finite again.
 fn diverged(after: u32, costs: &Costs, place: &str) -> String {
     let Costs { total, content, style, .. } = costs;
     let remedy = if after > 0 {

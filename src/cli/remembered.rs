@@ -22,7 +22,7 @@ struct Key {
     backend: String,
     driver: String,
     impasto: String,
-    /// A digest of the kernels' texts, so that whoever changes one measures anew.
+    /// A digest of the kernels' texts, so that methods are measured anew when a kernel changes.
     kernels: String,
 }
 

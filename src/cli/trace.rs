@@ -86,7 +86,7 @@ impl Trace {
         let &Costs { total, content, style, .. } = costs;
         let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
         let line = serde_json::to_string(&Entry { step, total, content, style, terms, seconds });
-        // One write a line: whoever follows the file never sees half of one.
+        // One write for each line: a program that follows the file never reads half a line.
         let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
         written.map_err(|error| failure(&self.path, &error))
     }

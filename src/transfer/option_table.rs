@@ -144,7 +144,7 @@ impl Options {
 }
 
 fn json(value: &impl serde::Serialize) -> Value {
-    // Numbers, texts and lists of them; what is no finite number is null.
+    // Numbers, texts and lists of them; a number that is not finite becomes null.
     serde_json::to_value(value).unwrap_or_default()
 }
 

@@ -372,8 +372,8 @@ impl Transfer {
     /// the call: that of the pixels three times.
     ///
     /// # Errors
-    /// [`crate::Error::Checkpoint`] where a picture came from a texture or buffer, so that nobody could tell later whether
-    /// it is the same; [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
+    /// [`crate::Error::Checkpoint`] where a picture came from a texture or buffer, so that it cannot be compared later;
+    /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
         self.recipe.check_complete()?;
         let (width, height) = self.size;

@@ -1,4 +1,4 @@
-//! The way of bytes to the device inside anybody's encoder, as far as an allowance goes.
+//! Uploads recorded into any encoder, as far as an allowance goes.
 
 use super::pace::Allowance;
 use crate::error::Result;

@@ -157,7 +157,7 @@ impl Report {
     /// The report for people.
     pub(super) fn text(&self, timestamps: bool) -> String {
         let Self { adapter, driver, peak, step, .. } = self;
-        let clock = if timestamps { "the GPU's clock" } else { "the clock on the wall, waits included" };
+        let clock = if timestamps { "the GPU's clock" } else { "wall-clock time, waits included" };
         let mut text = format!("{adapter}, {driver}; timed by {clock}\n\n");
         let header =
             ["kernel", "layer", "op", "shape", "ms", "min–max", "GFLOP/s", "GB/s", "roof %", "error %"];
