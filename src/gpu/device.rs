@@ -133,7 +133,7 @@ pub struct Gpu {
 /// What a device has reported.
 #[derive(Debug, Default)]
 struct Faults {
-    /// The first error since the last [`Gpu::check`]: it names the cause, later ones are its consequences.
+    /// The first error that [`Gpu::fault`] has not returned yet: it names the cause, later ones are its consequences.
     error: Mutex<Option<String>>,
     /// Why the device is lost. A lost device stays lost.
     lost: OnceLock<String>,

@@ -11,7 +11,7 @@ const MAX_FAILED_ATTEMPTS: u32 = 3000;
 
 /// A ring of staging buffers.
 ///
-/// The encoder that copies from a buffer holds it until the GPU has run the copy. So a write takes place between the
+/// A buffer is in use from the recording of its copy until the GPU has run it. So a write takes place between the
 /// commands before it and those after it. [`wgpu::Queue::write_buffer`] would run before everything that is not
 /// submitted yet, and take as much memory again as it writes. Nothing here submits, polls or waits.
 #[derive(Debug)]

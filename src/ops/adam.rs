@@ -28,8 +28,7 @@ pub const HYPER: u32 = 6;
 pub const STATE: u32 = 3;
 
 /// The `hyper` row for a learning rate and for β₁, β₂ and ε. 1 − β, which f32 holds exactly, is not left to kernels:
-/// see
-/// `wgsl/adam/adam.wgsl`.
+/// see `wgsl/adam/adam.wgsl`.
 pub fn hyper(learning_rate: f32, [beta1, beta2, epsilon]: [f32; 3]) -> [f32; HYPER as usize] {
     [learning_rate, beta1, beta2, epsilon, 1.0 - beta1, 1.0 - beta2]
 }

@@ -40,7 +40,7 @@ super::kernels! {
 }
 
 /// Elements that one thread of the first pass adds up, unless that makes too few threads or too many.
-const ELEMENTS_A_THREAD: u32 = 32;
+const ELEMENTS_PER_THREAD: u32 = 32;
 /// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
@@ -88,7 +88,7 @@ impl Op for SquaredError {
         let mut partials = 0;
         for piece in 0..x.pieces.len() {
             let count = x.piece_elements(piece);
-            let threads = count.div_ceil(ELEMENTS_A_THREAD).min(MAX_PARTIALS);
+            let threads = count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS);
             dispatches.push(Dispatch::new(
                 &kernels::squared_error_forward,
                 SquaredErrorParams { count, threads, first: partials },

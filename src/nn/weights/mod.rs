@@ -188,7 +188,7 @@ impl Weights {
         Self { network, other_pools, digest: OnceLock::new(), ..self }
     }
 
-    /// Sees that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes
+    /// Checks that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes
     /// and types, without reading its values. Later layers may be absent and are not looked at.
     ///
     /// # Errors
