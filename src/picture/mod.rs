@@ -92,15 +92,18 @@ impl Picture {
         Ok(Self::of_pixels(width, height, rgb))
     }
 
-    /// A picture from interleaved RGBA of `width` × `height` × 4 bytes; alpha is dropped, not composited.
+    /// A picture from interleaved RGBA of `width` × `height` × 4 bytes. Alpha is straight, and composited over white as
+    /// [`Picture::decode`] does it.
     ///
     /// # Errors
     /// [`Error::Shape`] if a side is zero or the length is another.
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self> {
         check_length("Picture::from_rgba", width, height, 4, rgba.len())?;
-        let rgb =
-            rgba.as_chunks::<4>().0.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect();
-        Ok(Self::of_pixels(width, height, rgb))
+        let pixels = rgba.as_chunks::<4>().0.iter();
+        let rgb = pixels.flat_map(|&[colours @ .., alpha]: &[u8; 4]| {
+            colours.map(|value| png::over_white(value, alpha))
+        });
+        Ok(Self::of_pixels(width, height, rgb.collect()))
     }
 
     fn of_pixels(width: u32, height: u32, rgb: Vec<u8>) -> Self {
@@ -538,6 +541,19 @@ mod tests {
         assert_eq!(rgba.len(), 80);
         assert_eq!(rgba[4..8], [picture.rgb()[3], picture.rgb()[4], picture.rgb()[5], 255]);
         assert_eq!(Picture::from_rgba(5, 4, &rgba).unwrap(), picture);
+    }
+
+    #[test]
+    fn rgba_is_composited_over_white_as_in_a_file() {
+        let (sides, every_alpha) = ((16, 16), 0..=255);
+        let rgba: Vec<u8> = every_alpha.flat_map(|alpha| [0, alpha, 255 - alpha, alpha]).collect();
+        let mut file = Vec::new();
+        PngEncoder::new(&mut file)
+            .write_image(&rgba, sides.0, sides.1, ExtendedColorType::Rgba8)
+            .unwrap();
+        let picture = Picture::from_rgba(sides.0, sides.1, &rgba).unwrap();
+        assert_eq!(picture, Picture::decode(&file, "test").unwrap());
+        assert_eq!(picture.rgb()[..3], [255; 3]);
     }
 
     /// Pillow 13.0.0, `resize(size, LANCZOS)`. It rounds to 8 bits between the two passes, hence the 1.

@@ -136,7 +136,7 @@ fn each_wide<const BYTES: usize, const N: usize>(
 }
 
 /// A value over white, rounded once.
-fn over_white(value: u8, alpha: u8) -> u8 {
+pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u32::from(value), u32::from(alpha));
     let sum = value * alpha + 255 * (255 - alpha);
     ((sum + 127) / 255) as u8
