@@ -68,7 +68,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = Size::LongerSide(arguments.size);
     let side = size.fit(content.width(), content.height());
     let layers = [("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)];
-    let options = Options::preset(Preset::Course).with(|options| { options.size = size; options.steps = arguments.steps; options.init = Init::Content; options.learning_rate = 4.0; options.content_layer = "conv3_2".into(); options.style_layers = layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec(); });
+    let options = Options::preset(Preset::Course).with(|options| {
+        options.size = size;
+        options.steps = arguments.steps;
+        options.init = Init::Content;
+        options.learning_rate = 4.0;
+        options.content_layer = "conv3_2".into();
+        options.style_layers = layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec();
+    });
     let progress = Progress::default();
 
     let mut app = App::new();

@@ -13,7 +13,11 @@ use bevy::render::renderer::{RenderContext, RenderDevice, RenderGraph, RenderQue
 use bevy::render::texture::GpuImage;
 use bevy::render::{RenderApp, RenderStartup};
 use impasto::picture::Picture;
-use impasto::transfer::{Budget, Engine, Options, Transfer};
+use impasto::transfer::{Budget, Engine, Options, Sources, StepCosts, Transfer};
+use impasto::wgpu;
+
+/// The format of a canvas: sampled, it gives the linear light that a lit material wants.
+const CANVAS_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8UnormSrgb;
 
 /// Paints `content` in the style of `style` into `canvas`.
 pub(crate) struct PaintingPlugin {
@@ -68,11 +72,16 @@ enum Painter {
 
 fn prepare(mut commands: Commands, device: Res<RenderDevice>, queue: Res<RenderQueue>, job: Res<Job>) {
     let (device, queue) = (device.wgpu_device().clone(), (**queue).clone());
-    let (content, style, options) = (job.content.clone(), job.style.clone(), job.options.clone());
+    let (sources, options) = (Sources::new(&job.content, &job.style), job.options.clone());
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        let transfer = Engine::from_device(&device, &queue)
-            .and_then(|engine| pollster::block_on(Transfer::create(&engine, (&content, &style), &options)));
+        let transfer: impasto::Result<Transfer> = pollster::block_on(async {
+            let engine = Engine::from_device(&device, &queue)?;
+            let mut transfer = Transfer::create(&engine, sources, &options).await?;
+            // Otherwise the first frame that shows the picture would compile a kernel.
+            transfer.prepare_output(CANVAS_FORMAT).await?;
+            Ok(transfer)
+        });
         // Nobody listens when the window was closed in the meantime.
         let _ = sender.send(transfer);
     });
@@ -110,7 +119,7 @@ fn paint(
             let mut progress = job.progress.lock();
             progress.state = if recorded.work_remains { State::Painting } else { State::Done };
             progress.steps = recorded.steps;
-            while let Some((steps, costs)) = transfer.try_cost() {
+            while let Some(StepCosts { steps, costs, .. }) = transfer.try_cost() {
                 println!("before step {}: cost {:.4e}", steps + 1, costs.total);
                 progress.cost = Some(costs.total);
             }

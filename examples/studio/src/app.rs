@@ -221,7 +221,7 @@ impl Studio {
         if let (Some(content), Some(style)) = (picture(Role::Content), picture(Role::Style)) {
             self.notice = None;
             self.saved = None;
-            let start = picture(Role::Start);
+            let start = picture(Role::Start).filter(|_| self.settings.start == Start::Picture);
             self.painting.start(Order { content, style, start, settings: self.settings.clone() });
         }
     }

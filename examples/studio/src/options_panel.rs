@@ -13,7 +13,7 @@ use impasto::ops::{Algorithm, MethodRequest, Precision};
 use crate::app::Action;
 use crate::labels::label;
 use crate::pictures::{Pictures, Role};
-use crate::settings::{RECIPES, Settings, SizeKind, Start, layers};
+use crate::settings::{RECIPES, SMALLEST_PIECE, Settings, SizeKind, Start, layers};
 use crate::theme;
 
 /// Facts that are shown beside the options.
@@ -35,21 +35,8 @@ pub fn show(
 ) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         recipe(ui, settings);
-        let waits =
-            |name: &str| facts.started.is_some_and(|started| settings.waiting(started).contains(&name));
         // Asked for before the widgets borrow the settings.
-        let waiting = Waiting {
-            size: waits(label(OptionName::Size)),
-            start: waits(label(OptionName::Init)),
-            noise: waits(label(OptionName::NoiseRatio)),
-            seed: waits(label(OptionName::Seed)),
-            content_layer: waits(label(OptionName::ContentLayer)),
-            kernels: waits(label(OptionName::Methods)),
-            precision: waits(label(OptionName::Precision)),
-            low_memory: waits(label(OptionName::LowMemory)),
-            memory_limit: waits(label(OptionName::MemoryBytes)),
-            slice_work: waits("Smallest piece"),
-        };
+        let waiting = facts.started.map(|started| settings.waiting(started)).unwrap_or_default();
         open(ui, "Painting", |ui| painting(ui, settings, pictures, &waiting, actions));
         open(ui, "Balance", |ui| balance(ui, settings, &waiting));
         open(ui, label(OptionName::StyleLayers), |ui| style_layers(ui, settings, facts.started));
@@ -57,20 +44,6 @@ pub fn show(
             .show_unindented(ui, |ui| advanced(ui, settings, facts, &waiting));
         ui.add_space(12.0);
     });
-}
-
-/// Which options are not as the running painting has them.
-struct Waiting {
-    size: bool,
-    start: bool,
-    noise: bool,
-    seed: bool,
-    content_layer: bool,
-    kernels: bool,
-    precision: bool,
-    low_memory: bool,
-    memory_limit: bool,
-    slice_work: bool,
 }
 
 fn open(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui)) {
@@ -84,9 +57,9 @@ fn rows(ui: &mut Ui, name: &str, contents: impl FnOnce(&mut Ui)) {
     Grid::new(name).num_columns(2).min_col_width(104.0).spacing([10.0, 7.0]).show(ui, contents);
 }
 
-/// The name of an option. It is marked where its value waits for a new start.
-fn name(ui: &mut Ui, text: &str, what: &str, waits: bool) {
-    if waits {
+/// The label of an option. It is marked where its value waits for a new start, as those of `waiting` do.
+fn name(ui: &mut Ui, text: &str, what: &str, waiting: &[&str]) {
+    if waiting.contains(&text) {
         let marked = RichText::new(format!("{text} *")).color(theme::ACCENT);
         ui.label(marked).on_hover_text(format!("{what}\n\nThe change takes effect with “Start again”."));
     } else {
@@ -119,7 +92,7 @@ fn at_least(value: &mut f32, least: f32) {
 
 fn recipe(ui: &mut Ui, settings: &mut Settings) {
     rows(ui, "recipe", |ui| {
-        name(ui, "Recipe", "A set of options to begin with. Everything can be changed afterwards.", false);
+        name(ui, "Recipe", "A set of options to begin with. Everything can be changed afterwards.", &[]);
         let current = settings.recipe().map_or("Your own", |recipe| recipe.name);
         ComboBox::from_id_salt("recipe").selected_text(current).width(190.0).show_ui(ui, |ui| {
             for recipe in &RECIPES {
@@ -140,31 +113,31 @@ fn painting(
     ui: &mut Ui,
     settings: &mut Settings,
     pictures: &Pictures,
-    waiting: &Waiting,
+    waiting: &[&str],
     actions: &mut Vec<Action>,
 ) {
     rows(ui, "painting", |ui| {
         let what = "How many pixels the painting has. Pictures are never enlarged. Larger takes longer, in proportion \
                     to the area, and makes the strokes finer.";
-        name(ui, label(OptionName::Size), what, waiting.size);
+        name(ui, label(OptionName::Size), what, waiting);
         size(ui, settings);
         ui.end_row();
 
         let what = "How often the painting is improved. More steps bring more style; it may be raised while it paints, \
                     and after.";
-        name(ui, label(OptionName::Steps), what, false);
+        name(ui, label(OptionName::Steps), what, waiting);
         slider(ui, &mut settings.steps, 1..=1000, true);
         ui.end_row();
 
         let what = "What the canvas shows before the first step. The photograph gives a quick painting that stays \
                     close to it; noise one that is freer.";
-        name(ui, label(OptionName::Init), what, waiting.start);
+        name(ui, label(OptionName::Init), what, waiting);
         start(ui, settings, pictures, actions);
         ui.end_row();
 
         let what = "How much noise is mixed into the start, from 0 to 1. A little loosens a start from the photograph.";
-        name(ui, label(OptionName::NoiseRatio), what, waiting.noise);
-        let mut ratio = settings.noise_ratio();
+        name(ui, label(OptionName::NoiseRatio), what, waiting);
+        let mut ratio = settings.options().noise_ratio();
         if Slider::new(&mut ratio, 0.0..=1.0).max_decimals(2).ui(ui).changed() {
             settings.noise_ratio = Some(ratio);
         }
@@ -174,7 +147,7 @@ fn painting(
             ui,
             label(OptionName::Seed),
             "Chooses the noise. The same seed gives the same painting again.",
-            waiting.seed,
+            waiting,
         );
         ui.horizontal(|ui| {
             ui.add(DragValue::new(&mut settings.seed));
@@ -232,37 +205,36 @@ fn start(ui: &mut Ui, settings: &mut Settings, pictures: &Pictures, actions: &mu
     });
 }
 
-fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &Waiting) {
+fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &[&str]) {
     rows(ui, "balance", |ui| {
         let what = "α: how strongly the painting is held to the photograph.";
-        name(ui, label(OptionName::Alpha), what, false);
+        name(ui, label(OptionName::Alpha), what, waiting);
         slider(ui, &mut settings.alpha, 0.0..=1000.0, true);
         at_least(&mut settings.alpha, 0.0);
         ui.end_row();
 
         let what = "β: how strongly it is drawn to the style. Only the proportion of the two weights counts.";
-        name(ui, label(OptionName::Beta), what, false);
+        name(ui, label(OptionName::Beta), what, waiting);
         slider(ui, &mut settings.beta, 0.0..=1000.0, true);
         at_least(&mut settings.beta, 0.0);
         ui.end_row();
 
         let what = "How far a step may change a pixel, in 255ths. Larger is quicker and rougher; too large is spoilt.";
-        name(ui, label(OptionName::LearningRate), what, false);
+        name(ui, label(OptionName::LearningRate), what, waiting);
         slider(ui, &mut settings.learning_rate, 0.1..=20.0, true);
         at_least(&mut settings.learning_rate, 0.001);
         ui.end_row();
 
         let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
                     only the arrangement.";
-        name(ui, label(OptionName::ContentLayer), what, waiting.content_layer);
-        ComboBox::from_id_salt("content layer").selected_text(&layers()[settings.content_layer].name).show_ui(
-            ui,
-            |ui| {
+        name(ui, label(OptionName::ContentLayer), what, waiting);
+        ComboBox::from_id_salt("content layer")
+            .selected_text(&layers()[settings.content_layer].name)
+            .show_ui(ui, |ui| {
                 for (index, layer) in layers().iter().enumerate() {
                     ui.selectable_value(&mut settings.content_layer, index, &layer.name);
                 }
-            },
-        );
+            });
         ui.end_row();
     });
 }
@@ -301,17 +273,17 @@ fn brings(layer: &str) -> &'static str {
     }
 }
 
-fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &Waiting) {
+fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &[&str]) {
     rows(ui, "advanced", |ui| {
         let what = "How the network's convolutions are computed. Automatic is the usual one for this GPU. Another may \
                     be faster, and change the painting by a trace.";
-        name(ui, label(OptionName::Methods), what, waiting.kernels);
-        kernels(ui, &mut settings.engine.kernels);
+        name(ui, label(OptionName::Methods), what, waiting);
+        methods(ui, &mut settings.engine.methods);
         ui.end_row();
 
         let what =
             "f16 halves the memory of the weights and what is read; costs differ by less than a thousandth.";
-        name(ui, label(OptionName::Precision), what, waiting.precision);
+        name(ui, label(OptionName::Precision), what, waiting);
         ui.horizontal(|ui| {
             for (text, precision) in Precision::ALL {
                 ui.selectable_value(&mut settings.engine.precision, precision, text);
@@ -320,24 +292,24 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         ui.end_row();
 
         let what = "Takes time rather than memory: for large paintings on small GPUs.";
-        name(ui, label(OptionName::LowMemory), what, waiting.low_memory);
+        name(ui, label(OptionName::LowMemory), what, waiting);
         ui.checkbox(&mut settings.engine.low_memory, "");
         ui.end_row();
 
         let what = "Paintings that need more are refused, so that other programs keep their share of the GPU's memory.";
-        name(ui, label(OptionName::MemoryBytes), what, waiting.memory_limit);
+        name(ui, label(OptionName::MemoryBytes), what, waiting);
         optional(ui, &mut settings.engine.memory_limit, 2048, 1..=1 << 20, " MiB");
         ui.end_row();
 
         let what = "The least that is painted in a frame, in millions of floating-point operations. Less keeps the \
                     window smooth on a slow GPU, more wastes less time in between.";
-        name(ui, "Smallest piece", what, waiting.slice_work);
+        name(ui, SMALLEST_PIECE, what, waiting);
         optional(ui, &mut settings.engine.slice_work, 1000, 10..=100_000, " MFLOP");
         ui.end_row();
 
         let what = "How long the GPU may paint for each picture of this window. More paints faster, less keeps the \
                     window smooth. Takes effect at once.";
-        name(ui, "Frame budget", what, false);
+        name(ui, "Frame budget", what, &[]);
         Slider::new(&mut settings.frame_budget, 1.0..=200.0)
             .logarithmic(true)
             .max_decimals(0)
@@ -349,7 +321,7 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
             ui,
             "Frame times",
             "Of this window while it paints: the median and the longest of the last 240.",
-            false,
+            &[],
         );
         match facts.frame_times {
             Some((median, longest)) => ui.label(format!("{median:.0} ms, at most {longest:.0} ms")),
@@ -357,7 +329,7 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         };
         ui.end_row();
 
-        name(ui, "Window", "Whether this window is dark or light.", false);
+        name(ui, "Window", "Whether this window is dark or light.", &[]);
         ui.horizontal(|ui| {
             let mut theme = ui.options(|options| options.theme_preference);
             let choices = [
@@ -373,19 +345,19 @@ fn advanced(ui: &mut Ui, settings: &mut Settings, facts: &Facts<'_>, waiting: &W
         });
         ui.end_row();
 
-        name(ui, "GPU", "What the window and the painting run on.", false);
+        name(ui, "GPU", "What the window and the painting run on.", &[]);
         ui.add(Label::new(&facts.adapter).truncate());
         ui.end_row();
     });
 }
 
-fn kernels(ui: &mut Ui, choice: &mut MethodRequest) {
+fn methods(ui: &mut Ui, choice: &mut MethodRequest) {
     let text = match *choice {
         MethodRequest::Auto => "automatic",
         MethodRequest::Algorithm(algorithm) => algorithm.name(),
         MethodRequest::Method(method) => method.name,
     };
-    ComboBox::from_id_salt("kernels").selected_text(text).show_ui(ui, |ui| {
+    ComboBox::from_id_salt("methods").selected_text(text).show_ui(ui, |ui| {
         ui.selectable_value(choice, MethodRequest::Auto, "automatic");
         ui.label(RichText::new("algorithms").weak());
         for (name, algorithm) in Algorithm::ALL {

@@ -5,10 +5,14 @@ use std::sync::LazyLock;
 use impasto::OptionName;
 use impasto::nn::{Convolution, PoolKind, vgg19};
 use impasto::ops::{MethodRequest, Precision};
-use impasto::picture::{Picture, Size};
-use impasto::transfer::{EngineOptions, Init, Options, Preset, StyleLayer};
+use impasto::picture::Size;
+use impasto::transfer::{EngineOptions, Init, OPTIONS, Options, Preset, StyleLayer};
 
 use crate::labels::label;
+
+/// What the window calls the smallest slice of work, which is no option of a message.
+pub const SMALLEST_PIECE: &str = "Smallest piece";
+const NEW_STYLE_LAYER: &str = "a new style layer";
 
 /// The weight that a style layer has when it is switched on for the first time.
 const USUAL_WEIGHT: f32 = 0.2;
@@ -36,9 +40,9 @@ pub struct StyleChoice {
 }
 
 /// What is asked of the engine, which is made anew for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EngineSettings {
-    pub kernels: MethodRequest,
+    pub methods: MethodRequest,
     pub precision: Precision,
     pub low_memory: bool,
     /// Most memory of a painting in MiB; `None`: what the driver gives.
@@ -110,15 +114,22 @@ pub const RECIPES: [Recipe; 3] = [
 
 /// What painted the picture in the project's README.
 fn brush_strokes() -> Options {
-    Options::preset(Preset::Course).with(|options| { options.steps = 80; options.init = Init::Content; options.learning_rate = 4.0; options.content_layer = "conv3_2".into(); options.style_layers = style_layers([("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)]); })
+    Options::preset(Preset::Course).with(|options| {
+        options.steps = 80;
+        options.init = Init::Content;
+        options.learning_rate = 4.0;
+        options.content_layer = "conv3_2".into();
+        options.style_layers = [("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)]
+            .map(|(name, weight)| StyleLayer { name: name.into(), weight })
+            .to_vec();
+    })
 }
 
 fn free() -> Options {
-    brush_strokes().with(|options| { options.steps = 200; options.init = Init::Noise; })
-}
-
-fn style_layers<const N: usize>(layers: [(&str, f32); N]) -> Vec<StyleLayer> {
-    layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec()
+    brush_strokes().with(|options| {
+        options.steps = 200;
+        options.init = Init::Noise;
+    })
 }
 
 impl Default for Settings {
@@ -136,7 +147,7 @@ impl Default for Settings {
             start: Start::Content,
             noise_ratio: None,
             seed: 0,
-            engine: EngineSettings::USUAL,
+            engine: EngineSettings::default(),
             frame_budget: 10.0,
         };
         settings.take(&RECIPES[0]);
@@ -160,7 +171,8 @@ impl Settings {
         }
         self.start = match options.init {
             Init::Noise => Start::Noise,
-            Init::Content | Init::Picture(_) => Start::Content,
+            // No recipe has a picture of its own.
+            _ => Start::Content,
         };
         self.noise_ratio = options.noise_ratio;
         self.seed = options.seed;
@@ -189,89 +201,76 @@ impl Settings {
         }
     }
 
-    /// R, as given or as the start says.
-    pub fn noise_ratio(&self) -> f32 {
-        self.noise_ratio.unwrap_or(if self.start == Start::Noise { 0.6 } else { 0.0 })
-    }
-
-    /// The library's options. Without a picture to start from, the start is the content.
-    pub fn options(&self, start: Option<&Picture>) -> Options {
-        let layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
-        Options {
-            alpha: self.alpha,
-            beta: self.beta,
-            learning_rate: self.learning_rate,
-            content_layer: layers()[self.content_layer].name.clone(),
-            style_layers: layers
+    /// The library's options.
+    pub fn options(&self) -> Options {
+        let style_layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
+        Options::default().with(|options| {
+            options.alpha = self.alpha;
+            options.beta = self.beta;
+            options.learning_rate = self.learning_rate;
+            options.content_layer = layers()[self.content_layer].name.clone();
+            options.style_layers = style_layers
                 .map(|(layer, choice)| StyleLayer { name: layer.name.clone(), weight: choice.weight })
-                .collect(),
-            init: match (self.start, start) {
-                (Start::Noise, _) => Init::Noise,
-                (Start::Picture, Some(picture)) => Init::Picture(picture.clone()),
-                (Start::Picture, None) | (Start::Content, _) => Init::Content,
-            },
-            noise_ratio: self.noise_ratio,
-            seed: self.seed,
-            size: self.size(),
-            steps: self.steps,
-        }
+                .collect();
+            options.init = match self.start {
+                Start::Noise => Init::Noise,
+                Start::Picture => Init::Picture,
+                Start::Content => Init::Content,
+            };
+            options.noise_ratio = self.noise_ratio;
+            options.seed = self.seed;
+            options.size = self.size();
+            options.steps = self.steps;
+        })
     }
 
     /// These settings' values of all that may change while a painting runs, in `running`'s options. A layer that was
     /// switched off has weight 0.
     pub fn apply_live(&self, running: &mut Options) {
-        running.alpha = self.alpha;
-        running.beta = self.beta;
-        running.learning_rate = self.learning_rate;
-        running.steps = self.steps;
+        let wanted = self.options();
+        for entry in OPTIONS.iter().filter(|entry| entry.live && entry.name != OptionName::StyleLayers) {
+            // It has the right kind. What is no finite number is not set, and the option stays as it is.
+            let _ = entry.set(running, entry.get(&wanted));
+        }
         for layer in &mut running.style_layers {
             let choice = index_of(&layer.name).map(|index| self.style_layers[index]);
             layer.weight = choice.filter(|choice| choice.on).map_or(0.0, |choice| choice.weight);
         }
     }
 
-    /// What is not as it was when the painting started and can only change with a new start, by its name in the
-    /// window.
+    /// What is not as it was when the painting started and can only change with a new start, by its label in the window.
     pub fn waiting(&self, started: &Self) -> Vec<&'static str> {
         let new_layer =
             self.style_layers.iter().zip(&started.style_layers).any(|(now, then)| now.on && !then.on);
-        let noise = self.noise_ratio() > 0.0 || started.noise_ratio() > 0.0;
-        [
-            (label(OptionName::Size), self.size() != started.size()),
-            (label(OptionName::Init), self.start != started.start),
-            (label(OptionName::NoiseRatio), self.noise_ratio() != started.noise_ratio()),
-            (label(OptionName::Seed), noise && self.seed != started.seed),
-            (label(OptionName::ContentLayer), self.content_layer != started.content_layer),
-            ("a new style layer", new_layer),
-            (label(OptionName::Methods), self.engine.kernels != started.engine.kernels),
-            (label(OptionName::Precision), self.engine.precision != started.engine.precision),
-            (label(OptionName::LowMemory), self.engine.low_memory != started.engine.low_memory),
-            (label(OptionName::MemoryBytes), self.engine.memory_limit != started.engine.memory_limit),
-            ("Smallest piece", self.engine.slice_work != started.engine.slice_work),
-        ]
-        .into_iter()
-        .filter_map(|(name, waits)| waits.then_some(name))
-        .collect()
+        let (now, then) = (self.options(), started.options());
+        let noise = now.noise_ratio() > 0.0 || then.noise_ratio() > 0.0;
+        let options = OPTIONS.iter().map(|entry| {
+            let counts = !entry.live && (noise || entry.name != OptionName::Seed);
+            (label(entry.name), counts && entry.get(&now) != entry.get(&then))
+        });
+        let (now, then) = (self.engine, started.engine);
+        let others = [
+            (NEW_STYLE_LAYER, new_layer),
+            (label(OptionName::Methods), now.methods != then.methods),
+            (label(OptionName::Precision), now.precision != then.precision),
+            (label(OptionName::LowMemory), now.low_memory != then.low_memory),
+            (label(OptionName::MemoryBytes), now.memory_limit != then.memory_limit),
+            (SMALLEST_PIECE, now.slice_work != then.slice_work),
+        ];
+        options.chain(others).filter_map(|(label, waits)| waits.then_some(label)).collect()
     }
 }
 
 impl EngineSettings {
-    /// What the library takes unless it is asked for something else.
-    const USUAL: Self = Self {
-        kernels: MethodRequest::Auto,
-        precision: Precision::F32,
-        low_memory: false,
-        memory_limit: None,
-        slice_work: None,
-    };
-
-    pub fn is_usual(&self) -> bool {
-        *self == Self::USUAL
-    }
-
-    /// The library's options.
-    pub fn options(&self) -> EngineOptions {
-        EngineOptions::default().with(|options| { options.methods = self.kernels; options.precision = self.precision; options.low_memory = self.low_memory; options.memory_bytes = self.memory_limit.map(|mebibytes| u64::from(mebibytes) << 20); options.slice_work = self.slice_work.map(|mega| u64::from(mega) * 1_000_000); })
+    /// Sets them in the options of an engine whose slices fit into frames.
+    pub fn apply(&self, options: &mut EngineOptions) {
+        options.methods = self.methods;
+        options.precision = self.precision;
+        options.low_memory = self.low_memory;
+        options.memory_bytes = self.memory_limit.map(|mebibytes| u64::from(mebibytes) << 20);
+        if let Some(mega) = self.slice_work {
+            options.slice_work = Some(u64::from(mega) * 1_000_000);
+        }
     }
 }
 
@@ -285,8 +284,8 @@ mod tests {
             let mut settings = Settings::default();
             settings.take(recipe);
             assert_eq!(settings.recipe().map(|found| found.name), Some(recipe.name));
-            assert_eq!(settings.options(None), (recipe.options)());
-            assert!(settings.options(None).validate(&vgg19(PoolKind::Mean)).is_ok());
+            assert_eq!(settings.options(), (recipe.options)());
+            assert!(settings.options().validate(&vgg19(PoolKind::Mean)).is_ok());
         }
     }
 
@@ -307,10 +306,20 @@ mod tests {
         assert_eq!(settings.waiting(&started), ["Size", "a new style layer"]);
     }
 
+    /// Half precision must not make the pieces of a frame longer.
+    #[test]
+    fn pieces_stay_as_small_as_frames_need_unless_others_are_asked_for() {
+        let mut options = EngineOptions::default().with(|options| options.slice_work = Some(7));
+        EngineSettings { precision: Precision::F16, ..EngineSettings::default() }.apply(&mut options);
+        assert_eq!((options.precision, options.slice_work), (Precision::F16, Some(7)));
+        EngineSettings { slice_work: Some(2), ..EngineSettings::default() }.apply(&mut options);
+        assert_eq!((options.precision, options.slice_work), (Precision::F32, Some(2_000_000)));
+    }
+
     #[test]
     fn a_layer_that_is_off_weighs_nothing_in_a_running_painting() {
         let mut settings = Settings::default();
-        let mut running = settings.options(None);
+        let mut running = settings.options();
         settings.style_layers[0].on = false;
         settings.alpha = 7.0;
         settings.apply_live(&mut running);

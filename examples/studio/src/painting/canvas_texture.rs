@@ -11,6 +11,9 @@ pub(super) struct CanvasTexture {
 }
 
 impl CanvasTexture {
+    /// egui blends the bytes as they are: a format with a transfer function would show the painting too dark.
+    pub const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
+
     pub fn new(render: &RenderState, (width, height): (u32, u32)) -> Self {
         let texture = render.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("studio canvas"),
@@ -18,8 +21,7 @@ impl CanvasTexture {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            // egui blends the bytes as they are: a format with a transfer function would show the painting too dark.
-            format: wgpu::TextureFormat::Rgba8Unorm,
+            format: Self::FORMAT,
             usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::TEXTURE_BINDING,
             view_formats: &[],
         });

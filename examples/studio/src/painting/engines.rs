@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eframe::wgpu;
 use impasto::Result;
 use impasto::gpu::Gpu;
-use impasto::nn::Weights;
 use impasto::transfer::Engine;
 
 use crate::settings::EngineSettings;
@@ -29,14 +28,10 @@ impl Engines {
         match &*last {
             Some((same, engine)) if same == settings => Ok(engine.clone()),
             _ => {
-                // It checks what the device can do, and allocates nothing.
-                let usual = Engine::from_device(&self.device, &self.queue)?;
-                let engine = if settings.is_usual() {
-                    usual
-                } else {
-                    let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
-                    Engine::builder(gpu).options(settings.options()).build()?
-                };
+                let gpu = Gpu::from_parts(self.device.clone(), self.queue.clone());
+                // Slices fit into frames, unless the settings ask for others.
+                let usual = Engine::builder(gpu).for_frames().build()?;
+                let engine = usual.reconfigured(|options| settings.apply(options));
                 *last = Some((*settings, engine.clone()));
                 Ok(engine)
             }

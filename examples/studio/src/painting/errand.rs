@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Options, Transfer};
+use impasto::transfer::{Options, Sources, Transfer};
 use pollster::block_on;
 
+use super::canvas_texture::CanvasTexture;
 use super::engines::Engines;
 use crate::notice::Notice;
 use crate::settings::EngineSettings;
@@ -14,7 +15,7 @@ use crate::settings::EngineSettings;
 /// A thing to do with a transfer.
 #[derive(Clone)]
 pub(super) enum Errand {
-    Create { content: Arc<Picture>, style: Arc<Picture>, options: Box<Options> },
+    Create { sources: Box<Sources>, options: Box<Options> },
     Style(Arc<Picture>),
     Content(Arc<Picture>),
     Save(PathBuf, PictureFormat),
@@ -34,13 +35,16 @@ pub(super) struct Returned {
 }
 
 pub(super) fn create(engines: &Engines, settings: &EngineSettings, errand: Errand) -> Returned {
-    let Errand::Create { content, style, options } = errand else {
+    let Errand::Create { sources, options } = errand else {
         return Returned { transfer: None, outcome: Err(Notice::lost("The painting cannot start")) };
     };
-    let created = engines
-        .get(settings)
-        .and_then(|engine| block_on(Transfer::create(&engine, (&*content, &*style), &options)));
-    match created {
+    let create = async {
+        let mut transfer = Transfer::create(&engines.get(settings)?, *sources, &options).await?;
+        // Otherwise the frame that shows the start would compile a kernel.
+        transfer.prepare_output(CanvasTexture::FORMAT).await?;
+        Ok(transfer)
+    };
+    match block_on(create) {
         Ok(transfer) => Returned { transfer: Some(Box::new(transfer)), outcome: Ok(Outcome::Created) },
         Err(error) => {
             Returned { transfer: None, outcome: Err(Notice::of("The painting cannot start", &error)) }

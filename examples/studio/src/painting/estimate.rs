@@ -1,7 +1,7 @@
 //! What a painting would take, told before it starts.
 
 use eframe::egui;
-use impasto::transfer::{Options, Transfer};
+use impasto::transfer::{Init, SourceLayouts, Transfer};
 
 use super::engines::Engines;
 use crate::background::{Background, Progress};
@@ -70,10 +70,11 @@ impl Estimate {
 
 fn needs(engines: &Engines, question: &Question) -> Needs {
     let Question { settings, content, style } = question;
-    // What the pixels start from takes no memory of its own.
-    let options: Options = settings.options(None);
-    let planned =
-        engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, (*content, *style), &options));
+    let options = settings.options();
+    let mut sources = SourceLayouts::from((*content, *style));
+    // What the pixels start from is stretched to the content's size before: its own sides do not matter.
+    sources.initial = (options.init == Init::Picture).then(|| (*content).into());
+    let planned = engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, sources, &options));
     match planned {
         Ok(plan) => Ok((plan.step.size, plan.bytes.total)),
         Err(error) => Err(Notice::of("It cannot start like this", &error)),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Options, Phase, Transfer};
+use impasto::transfer::{Budget, Options, Sources, StepCosts, Transfer, TransferPhase};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
@@ -75,7 +75,7 @@ struct Run {
     /// The content's size as it was fitted: another content must fit to the same.
     size: (u32, u32),
     steps: u32,
-    phase: Phase,
+    phase: TransferPhase,
     work_remains: bool,
     paused: bool,
     saved_at: Option<u32>,
@@ -155,7 +155,7 @@ impl Painting {
         self.hand = Hand::Empty;
         self.waiting.clear();
         self.curve.clear();
-        let options = order.settings.options(order.start.as_deref());
+        let options = order.settings.options();
         let size = order.settings.size().fit(order.content.width(), order.content.height());
         self.run = Some(Run {
             started: order.settings.clone(),
@@ -171,8 +171,11 @@ impl Painting {
             resting: None,
         });
         let (engines, engine) = (self.engines.clone(), order.settings.engine);
-        let errand =
-            Errand::Create { content: order.content, style: order.style, options: Box::new(options) };
+        let mut sources = Sources::new(&*order.content, &*order.style);
+        if let Some(start) = order.start.as_deref() {
+            sources = sources.with_initial(start);
+        }
+        let errand = Errand::Create { sources: Box::new(sources), options: Box::new(options) };
         let work = errand.clone();
         let work = move || errand::create(&engines, &engine, work);
         self.hand = Hand::Away(errand, Background::start(&self.context, "start", work));
@@ -376,12 +379,14 @@ impl Painting {
             .render
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio painting") });
-        let recorded = transfer.record(&mut encoder, Budget::Time(Duration::from_secs_f64(1e-3 * milliseconds)));
+        let budget = Budget::Time(Duration::from_secs_f64(1e-3 * milliseconds));
+        let recorded = transfer.record(&mut encoder, budget);
         let shown = match (&recorded, &self.canvas) {
             // The start is put on the device last of all that comes before the steps.
             (Ok(recorded), Some(canvas))
                 if recorded.completed > 0
-                    || (!run.shown && matches!(recorded.phase, TransferPhase::Steps | TransferPhase::Done)) =>
+                    || (!run.shown
+                        && matches!(recorded.phase, TransferPhase::Steps | TransferPhase::Done)) =>
             {
                 run.shown = true;
                 transfer.record_picture(&mut encoder, canvas.texture())
@@ -408,14 +413,14 @@ impl Painting {
     fn read_costs(&mut self) -> Option<Notice> {
         let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
         let mut notice = None;
-        while let Some((step, costs)) = transfer.try_cost() {
+        while let Some(StepCosts { steps, costs, .. }) = transfer.try_cost() {
             if costs.are_finite() {
-                self.curve.push(step, &costs);
+                self.curve.push(steps, &costs);
             } else if !run.paused {
                 run.paused = true;
                 notice = Some(Notice::failed(
                     "The painting is spoilt",
-                    format!("after step {step} its costs are no longer numbers"),
+                    format!("after step {steps} its costs are no longer numbers"),
                     "lower the learning rate or the weights, and start again",
                 ));
             }
