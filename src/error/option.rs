@@ -55,7 +55,7 @@ options! {
     NoiseRatio = "noise_ratio",
     /// [`Options::seed`](crate::transfer::Options::seed).
     Seed = "seed",
-    /// [`EngineOptions::methods`](crate::transfer::EngineOptions::kernels): which methods may do a convolution.
+    /// [`EngineOptions::methods`](crate::transfer::EngineOptions::methods): which methods may do what there are several for.
     Methods = "methods",
     /// [`EngineOptions::precision`](crate::transfer::EngineOptions::precision).
     Precision = "precision",

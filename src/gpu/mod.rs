@@ -1,4 +1,8 @@
 //! Device, kernels, pipelines, recording and readback: the only room that talks to the driver.
+//!
+//! Low level: this module is public for experiments and tools. It is not designed for stability, and any release may
+//! change it; programs that paint need [`Gpu::from_parts`] and [`Gpu::open_with`] alone, for
+//! [`crate::transfer::Engine::builder`].
 
 mod device;
 mod kernel;

@@ -1,6 +1,9 @@
 //! Build the graph once, differentiate it, plan it, then replay it: [`Tape`] → [`differentiate`] → [`fuse`] →
 //! [`rematerialise`] → [`plan`] → [`Program`] → [`Executable`]. Every stage but the last is a pure function and needs
 //! no GPU.
+//!
+//! Low level: this module is public for experiments and tools. It is not designed for stability, and any release may
+//! change it; programs that paint need [`crate::transfer`] alone.
 
 mod autodiff;
 mod executable;

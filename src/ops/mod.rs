@@ -1,5 +1,9 @@
 //! What the tape can hold: for every op its shape rule, its backward rule, its cost in FLOP, and how it
 //! becomes dispatches of our kernels. One file an op; [`KERNELS`] lists every kernel.
+//!
+//! Low level: this module is public for experiments and tools. It is not designed for stability, and any release may
+//! change it; programs that paint need [`MethodRequest`], [`MethodTable`] and [`Precision`] alone, for
+//! [`crate::transfer::EngineOptions`].
 
 use std::any::Any;
 use std::cmp::Ordering;

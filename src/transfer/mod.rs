@@ -1,4 +1,57 @@
-//! Neural style transfer: options, targets and the optimisation of the pixels.
+//! Neural style transfer: pictures and options go in, an optimiser changes the pixels step by step, a picture comes out.
+//!
+//! # Sources
+//! [`Sources`] are the pictures of a transfer: the content, one style or several with a weight each, and, where wanted, a
+//! picture to start from. A pair `(content, style)` is enough for most. Each [`Source`] is a picture in memory, or a
+//! texture or buffer on the engine's device. [`SourceLayouts`] are their sizes and formats alone: all that a plan needs.
+//!
+//! # Options and their table
+//! [`Options`] are what can be chosen about a transfer. Begin with a preset and change what should differ:
+//!
+//! ```
+//! use impasto::transfer::{Init, Options};
+//!
+//! let options = Options::default().with(|options| {
+//!     options.init = Init::Content;
+//!     options.steps = 300;
+//! });
+//! # assert_eq!(options.steps, 300);
+//! ```
+//!
+//! [`OPTIONS`] is one table of all of them: how each is read, set and checked, whether it can change while a transfer runs,
+//! and whether it decides which picture comes out. A program with a form of its own can follow it, as
+//! `examples/studio` does. [`EngineOptions`] are what is chosen once for a device: methods, precision, memory.
+//!
+//! # Objective and terms
+//! An [`Objective`] is what is minimised, as sources and options lead to it: a list of terms. A [`Term`] compares one layer
+//! of the network with a source, and belongs to a group that has a weight of its own: α for the content, β for the style.
+//! Terms have names such as `content.conv4_2` and `style.conv1_1`; a second style's begin with `style2`. [`Costs`] are the
+//! total, the cost of each group, and the cost of each term by its name.
+//!
+//! # Engine
+//! An [`Engine`] is a device with compiled kernels and the network's weights. Any number of transfers share it.
+//! [`Engine::open`] opens a device, [`Engine::from_device`] takes a host's, and [`Engine::builder`] takes any combination of
+//! device, weights, options and slices for frames. [`Engine::reconfigured`] is the same engine with other options.
+//! [`Engine::measure`] finds the fastest methods on the adapter.
+//!
+//! # Transfer
+//! A [`Transfer`] is one picture being painted. [`Transfer::plan`] says what it would run and allocate without touching the
+//! device. There are two ways to drive it:
+//!
+//! - *A program of its own* awaits [`Transfer::prepare`], then [`Transfer::step`] for each step, then
+//!   [`Transfer::picture`]. These submit and wait.
+//! - *A host that renders frames* makes it by [`Transfer::create`], then calls [`Transfer::record`] in every frame with a
+//!   [`Budget`], and [`Transfer::record_picture`] where it shows the picture. These record into the host's encoder and
+//!   neither submit nor wait; costs come later, from [`Transfer::try_cost`]. [`Transfer::prepare_output`] makes ready for
+//!   a texture format ahead.
+//!
+//! In both, [`Transfer::set_options`] changes live options and [`Transfer::set_source`] a picture, from the next step on.
+//! Where costs are no longer finite, [`Transfer::diagnose`] finds the layer where that began.
+//!
+//! # Checkpoints
+//! A [`Checkpoint`] is the state between two steps, with what it was made of: [`Transfer::checkpoint`] takes it,
+//! [`Checkpoint::to_bytes`] and [`Checkpoint::from_bytes`] write and read it, and [`Transfer::resume`] goes on, bit for bit
+//! as if the transfer had not been interrupted. Other pictures, options or weights are refused by name.
 
 mod agenda;
 mod bound_program;
