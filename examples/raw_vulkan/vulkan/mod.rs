@@ -83,6 +83,7 @@ fn paint(
     let options = Options::preset(Preset::Course).with(|options| options.steps = STEPS);
     // Takes a second or two: an engine does this on a thread of its own.
     let mut transfer = pollster::block_on(Transfer::create(&engine, (source, style), &options))?;
+    pollster::block_on(transfer.prepare_output(target.format()))?;
 
     // The frames of the engine, one of them ahead of the GPU.
     let (mut frames, mut in_flight) = (0, None);
