@@ -100,9 +100,8 @@ impl Picture {
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self> {
         check_length("Picture::from_rgba", width, height, 4, rgba.len())?;
         let pixels = rgba.as_chunks::<4>().0.iter();
-        let rgb = pixels.flat_map(|&[colours @ .., alpha]: &[u8; 4]| {
-            colours.map(|value| png::over_white(value, alpha))
-        });
+        let rgb = pixels
+            .flat_map(|&[colours @ .., alpha]: &[u8; 4]| colours.map(|value| png::over_white(value, alpha)));
         Ok(Self::of_pixels(width, height, rgb.collect()))
     }
 
@@ -548,9 +547,7 @@ mod tests {
         let (sides, every_alpha) = ((16, 16), 0..=255);
         let rgba: Vec<u8> = every_alpha.flat_map(|alpha| [0, alpha, 255 - alpha, alpha]).collect();
         let mut file = Vec::new();
-        PngEncoder::new(&mut file)
-            .write_image(&rgba, sides.0, sides.1, ExtendedColorType::Rgba8)
-            .unwrap();
+        PngEncoder::new(&mut file).write_image(&rgba, sides.0, sides.1, ExtendedColorType::Rgba8).unwrap();
         let picture = Picture::from_rgba(sides.0, sides.1, &rgba).unwrap();
         assert_eq!(picture, Picture::decode(&file, "test").unwrap());
         assert_eq!(picture.rgb()[..3], [255; 3]);
