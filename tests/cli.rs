@@ -23,21 +23,21 @@ fn sorted<const N: usize>(mut keys: [&str; N]) -> Vec<&str> {
 
 #[test]
 fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let arguments = ["-o", "out.png", "--steps", "5", "--save-every", "2", "--trace", "trace.jsonl"];
-    let assert = studio.paint(&arguments).success().stdout(is_empty());
+    let assert = folder.paint(&arguments).success().stdout(is_empty());
     // A pipe: plain lines, the time that it will take after the first step, the picture at the end.
     assert.stderr(
         contains("the first step took").and(contains("out.png: 32x24, 5 steps, ")).and(contains('\r').not()),
     );
     let expected = ["content.png", "out-00002.png", "out-00004.png", "out.png", "style.jpg", "trace.jsonl"];
-    assert_eq!(studio.files(), expected);
+    assert_eq!(folder.files(), expected);
     for name in ["out-00002.png", "out-00004.png", "out.png"] {
-        assert_eq!((studio.decoded(name).width(), studio.decoded(name).height()), (32, 24));
+        assert_eq!((folder.decoded(name).width(), folder.decoded(name).height()), (32, 24));
     }
-    assert_ne!(studio.decoded("out-00004.png"), studio.decoded("out.png"));
+    assert_ne!(folder.decoded("out-00004.png"), folder.decoded("out.png"));
 
-    let entries = studio.json_lines("trace.jsonl");
+    let entries = folder.json_lines("trace.jsonl");
     assert_eq!(entries.len(), 6);
     for (step, entry) in entries.iter().enumerate() {
         assert_eq!(keys(entry), sorted(["step", "total", "content", "style", "terms", "seconds"]));
@@ -56,80 +56,80 @@ fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
         assert_eq!(seconds == 0.0, step == 0, "{entry}");
     }
     assert!(entries[5]["total"].as_f64().unwrap() < entries[0]["total"].as_f64().unwrap());
-    let text = fs::read_to_string(studio.path("trace.jsonl")).unwrap();
+    let text = fs::read_to_string(folder.path("trace.jsonl")).unwrap();
     let first = text.lines().next().unwrap();
     assert!(first.starts_with("{\"step\":0,\"total\":") && first.ends_with(",\"seconds\":0.0}"), "{first}");
 }
 
 #[test]
-fn a_long_run_on_a_pipe_tells_every_twentieth_step() {
-    let studio = TestFolder::new();
+fn a_long_run_on_a_pipe_reports_every_twentieth_step() {
+    let folder = TestFolder::new();
     let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
     let arguments = ["content.png", "style.jpg", "-o", "out.png", "--steps", "41"];
-    let assert = studio.command(&arguments).args(layers).assert().success();
+    let assert = folder.command(&arguments).args(layers).assert().success();
     let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-    let told: Vec<&str> = stderr
+    let steps: Vec<&str> = stderr
         .lines()
         .filter_map(|line| line.strip_prefix("step ")?.split_once(':'))
         .map(|(step, _)| step)
         .collect();
-    assert_eq!(told, ["0/41", "20/41", "40/41", "41/41"], "{stderr}");
+    assert_eq!(steps, ["0/41", "20/41", "40/41", "41/41"], "{stderr}");
     assert!(stderr.contains(" a step, ") && stderr.contains(" left\n"), "{stderr}");
 }
 
 #[test]
 fn quiet_is_quiet_and_the_same_seed_gives_the_same_file() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     for (name, seed) in [("a.png", "7"), ("b.png", "7"), ("c.png", "8")] {
         let arguments = ["-o", name, "--steps", "3", "--seed", seed, "--quiet"];
-        studio.paint(&arguments).success().stdout(is_empty()).stderr(is_empty());
+        folder.paint(&arguments).success().stdout(is_empty()).stderr(is_empty());
     }
-    assert_eq!(studio.read("a.png"), studio.read("b.png"));
-    assert_ne!(studio.read("a.png"), studio.read("c.png"));
+    assert_eq!(folder.read("a.png"), folder.read("b.png"));
+    assert_ne!(folder.read("a.png"), folder.read("c.png"));
 }
 
 #[test]
 fn no_step_at_all_gives_the_start_its_costs_and_its_plan() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let arguments =
         ["-o", "out.png", "--steps", "0", "--init", "content", "--trace", "t", "--plan", "p", "-q"];
-    studio.paint(&arguments).success();
-    assert_eq!(studio.decoded("out.png"), studio.decoded("content.png"));
-    let entries = studio.json_lines("t");
+    folder.paint(&arguments).success();
+    assert_eq!(folder.decoded("out.png"), folder.decoded("content.png"));
+    let entries = folder.json_lines("t");
     assert_eq!(entries.len(), 1);
     assert_eq!((&entries[0]["step"], &entries[0]["content"]), (&0.into(), &0.0.into()));
     assert!(entries[0]["style"].as_f64().unwrap() > 0.0);
-    assert_eq!(studio.json_lines("p").len(), 1);
+    assert_eq!(folder.json_lines("p").len(), 1);
 }
 
 #[test]
 fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
-    let studio = TestFolder::new();
-    studio.picture("start.png", 16, 50, 3);
+    let folder = TestFolder::new();
+    folder.picture("start.png", 16, 50, 3);
     let start = ["--steps", "0", "--init", "start.png", "-q"];
-    studio.paint(&["-o", "start-as-it-is.png"].iter().chain(&start).copied().collect::<Vec<_>>()).success();
-    assert_eq!(studio.decoded("start-as-it-is.png"), studio.decoded("start.png").resized(32, 24));
+    folder.paint(&["-o", "start-as-it-is.png"].iter().chain(&start).copied().collect::<Vec<_>>()).success();
+    assert_eq!(folder.decoded("start-as-it-is.png"), folder.decoded("start.png").resized(32, 24));
     let noisy = ["-o", "noisy.png", "--noise-ratio", "0.3"];
-    studio.paint(&noisy.iter().chain(&start).copied().collect::<Vec<_>>()).success();
-    assert_ne!(studio.decoded("noisy.png"), studio.decoded("start-as-it-is.png"));
+    folder.paint(&noisy.iter().chain(&start).copied().collect::<Vec<_>>()).success();
+    assert_ne!(folder.decoded("noisy.png"), folder.decoded("start-as-it-is.png"));
 }
 
 #[test]
 fn sizes_fit_and_the_ending_names_the_format() {
-    let studio = TestFolder::new();
-    studio.paint(&["-o", "out.JPG", "--steps", "0", "--size", "16", "-q"]).success();
-    assert!(studio.read("out.JPG").starts_with(b"\xff\xd8"));
-    assert_eq!((studio.decoded("out.JPG").width(), studio.decoded("out.JPG").height()), (16, 12));
-    studio.paint(&["-o", "out.png", "--steps", "0", "--size", "100x6", "-q"]).success();
-    assert_eq!((studio.decoded("out.png").width(), studio.decoded("out.png").height()), (8, 6));
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "out.JPG", "--steps", "0", "--size", "16", "-q"]).success();
+    assert!(folder.read("out.JPG").starts_with(b"\xff\xd8"));
+    assert_eq!((folder.decoded("out.JPG").width(), folder.decoded("out.JPG").height()), (16, 12));
+    folder.paint(&["-o", "out.png", "--steps", "0", "--size", "100x6", "-q"]).success();
+    assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (8, 6));
 }
 
 #[test]
-fn costs_with_weight_zero_are_told() {
-    let studio = TestFolder::new();
-    studio.paint(&["-o", "o.png", "--steps", "1", "--alpha", "0", "--trace", "t", "-q"]).success();
-    studio.paint(&["-o", "o.png", "--steps", "1", "--beta", "0", "--trace", "u", "-q"]).success();
-    for entry in studio.json_lines("t").iter().chain(&studio.json_lines("u")) {
+fn costs_with_weight_zero_are_in_the_trace() {
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "o.png", "--steps", "1", "--alpha", "0", "--trace", "t", "-q"]).success();
+    folder.paint(&["-o", "o.png", "--steps", "1", "--beta", "0", "--trace", "u", "-q"]).success();
+    for entry in folder.json_lines("t").iter().chain(&folder.json_lines("u")) {
         assert!(
             entry["content"].as_f64().unwrap() > 0.0 && entry["style"].as_f64().unwrap() > 0.0,
             "{entry}"
@@ -139,20 +139,20 @@ fn costs_with_weight_zero_are_told() {
 
 #[test]
 fn the_plan_of_explain_is_that_of_a_run() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     // The first run measures, the second and `explain` remember.
     for _ in 0..2 {
-        studio.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
+        folder.paint(&["-o", "out.png", "--steps", "0", "--plan", "run.json", "-q"]).success();
     }
     let explain = ["explain", "content.png", "style.jpg", "--plan", "explain.json", "-o", "none/out.png"];
-    let assert = studio.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
+    let assert = folder.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
     assert.stdout(contains("conv_relu").and(contains("GFLOP a step")).and(contains("total")));
-    assert_eq!(studio.read("run.json"), studio.read("explain.json"));
-    // Layers behind the first are done by Winograd, whose operands may be stored in f16.
-    let half = studio.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
+    assert_eq!(folder.read("run.json"), folder.read("explain.json"));
+    // Layers after the first are done by Winograd, whose operands may be stored in f16.
+    let half = folder.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
     half.stdout(contains("winograd_input_half"));
 
-    let plan: Value = serde_json::from_slice(&studio.read("run.json")).unwrap();
+    let plan: Value = serde_json::from_slice(&folder.read("run.json")).unwrap();
     assert_eq!(keys(&plan), sorted(["width", "height", "convolutions", "dispatches", "bytes"]));
     assert_eq!((&plan["width"], &plan["height"]), (&32.into(), &24.into()));
     let bytes = &plan["bytes"];
@@ -196,8 +196,8 @@ fn the_plan_of_explain_is_that_of_a_run() {
 
 #[test]
 fn devices_are_listed_and_can_be_chosen() {
-    let studio = TestFolder::new();
-    let assert = studio.run(&["devices"]).success().stderr(is_empty());
+    let folder = TestFolder::new();
+    let assert = folder.run(&["devices"]).success().stderr(is_empty());
     let list = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let name = list.strip_prefix("0: ").unwrap().split_once(" (default)\n").unwrap().0;
     for part in ["kind", "backend", "driver", "largest buffer", "largest binding", "MiB", "features"] {
@@ -206,31 +206,31 @@ fn devices_are_listed_and_can_be_chosen() {
     let half: String = name.chars().skip(1).take(5).collect();
     let backend = list.lines().find_map(|line| line.trim().strip_prefix("backend")).unwrap().trim();
     for device in ["0", name, &half.to_uppercase(), &backend.to_uppercase()] {
-        // Nobody who names an adapter has to be told what it is.
-        let assert = studio.paint(&["-o", "out.png", "--steps", "0", "--device", device]).success();
+        // A user who names an adapter knows what it is.
+        let assert = folder.paint(&["-o", "out.png", "--steps", "0", "--device", device]).success();
         assert.stderr(contains("warning").not());
     }
-    studio.refuses(1, &["-o", "new.png", "--device", "abacus"], "no adapter is called \"abacus\"");
-    studio.refuses(1, &["-o", "new.png", "--device", "999"], "impasto devices");
+    folder.refuses(1, &["-o", "new.png", "--device", "abacus"], "no adapter is called \"abacus\"");
+    folder.refuses(1, &["-o", "new.png", "--device", "999"], "impasto devices");
 }
 
 #[test]
 fn help_and_version_go_to_stdout() {
-    let studio = TestFolder::new();
-    let assert = studio.run(&["--version"]).success().stderr(is_empty());
+    let folder = TestFolder::new();
+    let assert = folder.run(&["--version"]).success().stderr(is_empty());
     assert.stdout(
         starts_with(concat!("impasto ", env!("CARGO_PKG_VERSION"), "\n"))
             .and(contains("Karen Simonyan and Andrew Zisserman, Visual Geometry Group"))
             .and(contains("CC BY 4.0")),
     );
-    let assert = studio.run(&["--help"]).success().stderr(is_empty());
+    let assert = folder.run(&["--help"]).success().stderr(is_empty());
     assert.stdout(contains("Examples:").and(contains("--save-every")).and(contains("explain")));
-    studio.run(&["explain", "--help"]).success().stdout(contains("--plan"));
+    folder.run(&["explain", "--help"]).success().stdout(contains("--plan"));
 }
 
 #[test]
 fn wrong_arguments_exit_with_2() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let o = "out.png";
     for (arguments, message) in [
         (vec![], "--output"),
@@ -254,7 +254,7 @@ fn wrong_arguments_exit_with_2() {
         (vec!["-o", "out.pgn"], "such as out.png"),
         (vec!["-o", "out.tiff"], ".png, .jpg, .jpeg"),
     ] {
-        studio.refuses(2, &arguments, message);
+        folder.refuses(2, &arguments, message);
     }
     // Before any file is looked at.
     for (arguments, message) in [
@@ -266,23 +266,23 @@ fn wrong_arguments_exit_with_2() {
         (["--style-layers", "conv1_1=high"], "conv1_1=high"),
         (["--style-layers", "conv1_1,,"], "without a name"),
     ] {
-        let assert = studio.command(&["none.png", "none.png", "-o", "out.png"]).args(arguments).assert();
+        let assert = folder.command(&["none.png", "none.png", "-o", "out.png"]).args(arguments).assert();
         assert.code(2).stderr(starts_with("error: ").and(contains(message)));
     }
-    studio.run(&[]).code(2).stderr(starts_with("error: "));
-    studio
+    folder.run(&[]).code(2).stderr(starts_with("error: "));
+    folder
         .run(&["explain", "content.png", "style.jpg", "--size", "x"])
         .code(2)
         .stderr(starts_with("error: "));
-    studio.run(&["devices", "now"]).code(2).stderr(starts_with("error: "));
+    folder.run(&["devices", "now"]).code(2).stderr(starts_with("error: "));
 }
 
 #[test]
 fn files_that_are_not_what_is_needed_exit_with_1() {
-    let studio = TestFolder::new();
-    fs::write(studio.path("text.png"), "not a picture").unwrap();
-    fs::write(studio.path("cut.png"), &studio.read("content.png")[..60]).unwrap();
-    fs::create_dir(studio.path("folder.png")).unwrap();
+    let folder = TestFolder::new();
+    fs::write(folder.path("text.png"), "not a picture").unwrap();
+    fs::write(folder.path("cut.png"), &folder.read("content.png")[..60]).unwrap();
+    fs::create_dir(folder.path("folder.png")).unwrap();
     for (content, style, message) in [
         ("none.png", "style.jpg", "none.png: there is no such file"),
         ("content.png", "none.jpg", "check the path of STYLE"),
@@ -291,37 +291,37 @@ fn files_that_are_not_what_is_needed_exit_with_1() {
         ("folder.png", "style.jpg", "this is a folder"),
     ] {
         for form in [vec![content, style, "-o", "out.png"], vec!["explain", content, style]] {
-            let assert = studio.run(&form).code(1).stdout(is_empty());
+            let assert = folder.run(&form).code(1).stdout(is_empty());
             assert.stderr(starts_with("error: ").and(contains(message)));
         }
     }
-    studio.refuses(1, &["-o", "out.png", "--init", "niose"], "--init takes noise, content or a picture");
-    studio.refuses(1, &["-o", "out.png", "--weights", "none.safetensors"], "none.safetensors");
-    studio.refuses(1, &["-o", "out.png", "--weights", "content.png"], "content.png");
+    folder.refuses(1, &["-o", "out.png", "--init", "niose"], "--init takes noise, content or a picture");
+    folder.refuses(1, &["-o", "out.png", "--weights", "none.safetensors"], "none.safetensors");
+    folder.refuses(1, &["-o", "out.png", "--weights", "content.png"], "content.png");
 }
 
 #[test]
 fn places_that_cannot_be_written_to_are_refused_before_the_first_step() {
-    let studio = TestFolder::new();
-    fs::create_dir(studio.path("folder.png")).unwrap();
-    studio.refuses(1, &["-o", "none/out.png"], "there is no folder none");
+    let folder = TestFolder::new();
+    fs::create_dir(folder.path("folder.png")).unwrap();
+    folder.refuses(1, &["-o", "none/out.png"], "there is no folder none");
     // A folder that even root cannot write to: a file.
-    studio.refuses(1, &["-o", "content.png/out.png"], "content.png is not a folder");
-    studio.refuses(1, &["-o", "folder.png"], "this is a folder");
-    studio.refuses(1, &["-o", "out.png", "--trace", "none/t"], "there is no folder none");
-    studio.refuses(1, &["-o", "out.png", "--plan", "none/p"], "there is no folder none");
-    let mut permissions = fs::metadata(studio.path("style.jpg")).unwrap().permissions();
-    studio.picture("kept.png", 2, 2, 1);
+    folder.refuses(1, &["-o", "content.png/out.png"], "content.png is not a folder");
+    folder.refuses(1, &["-o", "folder.png"], "this is a folder");
+    folder.refuses(1, &["-o", "out.png", "--trace", "none/t"], "there is no folder none");
+    folder.refuses(1, &["-o", "out.png", "--plan", "none/p"], "there is no folder none");
+    let mut permissions = fs::metadata(folder.path("style.jpg")).unwrap().permissions();
+    folder.picture("kept.png", 2, 2, 1);
     permissions.set_readonly(true);
-    fs::set_permissions(studio.path("kept.png"), permissions).unwrap();
-    studio.refuses(1, &["-o", "kept.png"], "write-protected");
+    fs::set_permissions(folder.path("kept.png"), permissions).unwrap();
+    folder.refuses(1, &["-o", "kept.png"], "write-protected");
 }
 
 #[test]
 fn nothing_that_is_read_is_written() {
-    let studio = TestFolder::new();
-    studio.picture("out-00004.png", 8, 8, 4);
-    fs::create_dir(studio.path("sub")).unwrap();
+    let folder = TestFolder::new();
+    folder.picture("out-00004.png", 8, 8, 4);
+    fs::create_dir(folder.path("sub")).unwrap();
     let same = "names the same file as";
     for arguments in [
         vec!["-o", "content.png"],
@@ -335,60 +335,60 @@ fn nothing_that_is_read_is_written() {
         vec!["-o", "out.png", "--init", "out-00004.png", "--save-every", "2", "--steps", "6"],
         vec!["-o", "out.png", "--trace", "out-00002.png", "--save-every", "2", "--steps", "6"],
     ] {
-        studio.refuses(1, &arguments, same);
+        folder.refuses(1, &arguments, same);
     }
     let explain = ["explain", "content.png", "style.jpg", "--plan", "content.png"];
-    studio.run(&explain).code(1).stderr(contains(same));
+    folder.run(&explain).code(1).stderr(contains(same));
     // A picture on the way that this run will not write.
     let arguments = ["-o", "out.png", "--init", "out-00004.png", "--save-every", "3", "--steps", "4", "-q"];
-    studio.paint(&arguments).success();
+    folder.paint(&arguments).success();
 }
 
 #[cfg(unix)]
 #[test]
 fn links_are_seen_through() {
-    let studio = TestFolder::new();
-    std::os::unix::fs::symlink("content.png", studio.path("link.png")).unwrap();
-    fs::hard_link(studio.path("content.png"), studio.path("hard.png")).unwrap();
-    studio.refuses(1, &["-o", "link.png"], "names the same file as CONTENT");
-    studio.refuses(1, &["-o", "hard.png"], "names the same file as CONTENT");
+    let folder = TestFolder::new();
+    std::os::unix::fs::symlink("content.png", folder.path("link.png")).unwrap();
+    fs::hard_link(folder.path("content.png"), folder.path("hard.png")).unwrap();
+    folder.refuses(1, &["-o", "link.png"], "names the same file as CONTENT");
+    folder.refuses(1, &["-o", "hard.png"], "names the same file as CONTENT");
     // A link to a result stays one, and a new file has a new file's permissions.
-    fs::write(studio.path("result.png"), "old").unwrap();
-    std::os::unix::fs::symlink("result.png", studio.path("latest.png")).unwrap();
-    studio.paint(&["-o", "latest.png", "--steps", "0", "-q"]).success();
-    assert!(fs::symlink_metadata(studio.path("latest.png")).unwrap().is_symlink());
-    assert_eq!(studio.decoded("result.png").width(), 32);
+    fs::write(folder.path("result.png"), "old").unwrap();
+    std::os::unix::fs::symlink("result.png", folder.path("latest.png")).unwrap();
+    folder.paint(&["-o", "latest.png", "--steps", "0", "-q"]).success();
+    assert!(fs::symlink_metadata(folder.path("latest.png")).unwrap().is_symlink());
+    assert_eq!(folder.decoded("result.png").width(), 32);
     use std::os::unix::fs::PermissionsExt;
-    let mode = |name| fs::metadata(studio.path(name)).unwrap().permissions().mode();
+    let mode = |name| fs::metadata(folder.path(name)).unwrap().permissions().mode();
     assert_eq!(mode("result.png"), mode("content.png"));
 }
 
 #[test]
 fn a_failing_run_keeps_the_old_result() {
-    let studio = TestFolder::new();
-    fs::write(studio.path("out.png"), "old").unwrap();
+    let folder = TestFolder::new();
+    fs::write(folder.path("out.png"), "old").unwrap();
     let arguments = ["-o", "out.png", "--steps", "9", "--learning-rate", "3e38", "--trace", "t"];
-    let assert = studio.paint(&arguments).code(1).stdout(is_empty());
+    let assert = folder.paint(&arguments).code(1).stdout(is_empty());
     assert.stderr(contains("error: after step 1 ").and(contains("--learning-rate")));
-    assert_eq!(studio.read("out.png"), b"old");
-    let entries = studio.json_lines("t");
+    assert_eq!(folder.read("out.png"), b"old");
+    let entries = folder.json_lines("t");
     assert!(entries[0]["total"].is_f64() && entries[1]["total"].is_null(), "{entries:?}");
     // Also where the last picture is the first that is lost, and where the start is already.
     let arguments = ["-o", "out.png", "--steps", "1", "--learning-rate", "3e38"];
-    studio.paint(&arguments).code(1).stderr(contains("error: after step 1 "));
-    studio.paint(&["-o", "out.png", "--alpha", "3e38"]).code(1).stderr(contains("--alpha"));
-    assert_eq!(studio.read("out.png"), b"old");
-    assert_eq!(studio.files(), ["content.png", "out.png", "style.jpg", "t"]);
+    folder.paint(&arguments).code(1).stderr(contains("error: after step 1 "));
+    folder.paint(&["-o", "out.png", "--alpha", "3e38"]).code(1).stderr(contains("--alpha"));
+    assert_eq!(folder.read("out.png"), b"old");
+    assert_eq!(folder.files(), ["content.png", "out.png", "style.jpg", "t"]);
 }
 
 #[test]
 fn files_may_be_called_like_commands() {
-    let studio = TestFolder::new();
-    fs::copy(studio.path("content.png"), studio.path("devices")).unwrap();
-    fs::copy(studio.path("style.jpg"), studio.path("device")).unwrap();
+    let folder = TestFolder::new();
+    fs::copy(folder.path("content.png"), folder.path("devices")).unwrap();
+    fs::copy(folder.path("style.jpg"), folder.path("device")).unwrap();
     let arguments = ["./devices", "device", "-o", "out.png", "--steps", "0", "-q"];
-    studio.command(&arguments).args(SHALLOW).assert().success();
-    studio
+    folder.command(&arguments).args(SHALLOW).assert().success();
+    folder
         .command(&["device", "./devices", "-o", "out.png", "--steps", "0", "-q"])
         .args(SHALLOW)
         .assert()
@@ -408,22 +408,22 @@ mod signals {
     #[test]
     fn the_first_signal_writes_the_picture_so_far() {
         for (signal, code) in [("INT", 130), ("TERM", 143)] {
-            let studio = TestFolder::new();
-            let (child, stderr) = studio.started(&ENDLESS, "the first step took");
+            let folder = TestFolder::new();
+            let (child, stderr) = folder.started(&ENDLESS, "the first step took");
             let (ended, said) = end(child, stderr, &[signal]);
             assert_eq!(ended, Some(code), "{said}");
             assert!(said.contains("interrupted: out.png is the picture after "), "{said}");
-            assert_eq!(studio.decoded("out.png").width(), 32);
-            assert_eq!(studio.files(), ["content.png", "out.png", "out.png.impasto", "style.jpg"]);
+            assert_eq!(folder.decoded("out.png").width(), 32);
+            assert_eq!(folder.files(), ["content.png", "out.png", "out.png.impasto", "style.jpg"]);
         }
     }
 
     #[test]
     fn the_second_signal_ends_at_once() {
-        let studio = TestFolder::new();
-        // Writing to a pipe that nobody reads takes for ever.
-        assert!(Command::new("mkfifo").arg(studio.path("out.png")).status().unwrap().success());
-        let (child, stderr) = studio.started(&ENDLESS, "the first step took");
+        let folder = TestFolder::new();
+        // Writing to a pipe without a reader takes for ever.
+        assert!(Command::new("mkfifo").arg(folder.path("out.png")).status().unwrap().success());
+        let (child, stderr) = folder.started(&ENDLESS, "the first step took");
         let (ended, said) = end(child, stderr, &["INT", "TERM"]);
         assert_eq!(ended, Some(143), "{said}");
         assert!(!said.contains("interrupted"), "{said}");
@@ -431,15 +431,15 @@ mod signals {
 
     #[test]
     fn before_the_first_step_there_is_nothing_to_write() {
-        let studio = TestFolder::new();
-        studio.picture("content.png", 400, 300, 1);
-        studio.picture("style.jpg", 400, 300, 2);
+        let folder = TestFolder::new();
+        folder.picture("content.png", 400, 300, 1);
+        folder.picture("style.jpg", 400, 300, 2);
         // A pipe holds the run up for as long as it is read, before anything is prepared.
-        let fifo = studio.path("start.png");
+        let fifo = folder.path("start.png");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let child = Command::new(env!("CARGO_BIN_EXE_impasto"))
-            .current_dir(studio.0.path())
-            .env("IMPASTO_CACHE", studio.1.path())
+            .current_dir(folder.root.path())
+            .env("IMPASTO_CACHE", folder.cache.path())
             .args(["content.png", "style.jpg", "-o", "out.png", "--init", "start.png"])
             .stderr(Stdio::piped())
             .spawn();
@@ -449,7 +449,7 @@ mod signals {
         let stderr = BufReader::new(child.0.stderr.take().unwrap());
         let (ended, said) = end(child, stderr, &["INT"]);
         assert_eq!((ended, said.as_str()), (Some(130), ""));
-        assert!(!studio.path("out.png").exists());
+        assert!(!folder.path("out.png").exists());
         drop(held);
     }
 }
@@ -467,7 +467,7 @@ impl TestFolder {
     /// The only file in the cache.
     fn remembered(&self) -> PathBuf {
         let files: Vec<PathBuf> =
-            fs::read_dir(self.1.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+            fs::read_dir(self.cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
     }
@@ -488,18 +488,18 @@ fn methods(plan: &Value) -> Vec<&str> {
 
 #[test]
 fn what_the_first_run_measures_the_second_remembers() {
-    let studio = TestFolder::new();
-    assert!(studio.explained(&[]).contains("the first run measures them"));
-    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
+    let folder = TestFolder::new();
+    assert!(folder.explained(&[]).contains("the first run measures them"));
+    assert_eq!(fs::read_dir(folder.cache.path()).unwrap().count(), 0);
     let arguments = ["-o", "out.png", "--steps", "0"];
-    studio.paint(&arguments).success().stderr(contains("measuring which kernels are the fastest"));
-    studio.paint(&arguments).success().stderr(contains("measuring").not());
-    let plan = studio.planned(&[]);
+    folder.paint(&arguments).success().stderr(contains("measuring which kernels are the fastest"));
+    folder.paint(&arguments).success().stderr(contains("measuring").not());
+    let plan = folder.planned(&[]);
     let expected = serde_json::json!({"algorithm": "auto", "low_memory": false, "chosen": "remembered"});
     assert_eq!(plan["convolutions"], expected);
-    assert!(studio.explained(&[]).contains("measured in an earlier run"));
+    assert!(folder.explained(&[]).contains("measured in an earlier run"));
 
-    let file: Value = serde_json::from_slice(&fs::read(studio.remembered()).unwrap()).unwrap();
+    let file: Value = serde_json::from_slice(&fs::read(folder.remembered()).unwrap()).unwrap();
     let wanted = sorted(["adapter", "backend", "driver", "impasto", "kernels", "methods"]);
     assert_eq!(keys(&file), wanted);
     for choice in file["methods"].as_array().unwrap() {
@@ -509,34 +509,34 @@ fn what_the_first_run_measures_the_second_remembers() {
     }
     // A new size is measured beside the old one.
     let count = |file: &Value| file["methods"].as_array().unwrap().len();
-    assert_eq!(studio.planned(&["--size", "16"])["convolutions"]["chosen"], "measured");
-    let grown: Value = serde_json::from_slice(&fs::read(studio.remembered()).unwrap()).unwrap();
+    assert_eq!(folder.planned(&["--size", "16"])["convolutions"]["chosen"], "measured");
+    let grown: Value = serde_json::from_slice(&fs::read(folder.remembered()).unwrap()).unwrap();
     assert_eq!(count(&grown), 2 * count(&file));
 }
 
 #[test]
 fn a_portable_device_has_no_subgroups_and_remembers_nothing() {
-    let studio = TestFolder::new();
-    let plan = studio.planned(&["--portable"]);
+    let folder = TestFolder::new();
+    let plan = folder.planned(&["--portable"]);
     let dispatches = plan["dispatches"].as_array().unwrap();
     let subgroup = |dispatch: &&Value| dispatch["kernel"].as_str().unwrap().contains("subgroup");
     assert_eq!(dispatches.iter().find(subgroup), None);
-    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.cache.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
-    let studio = TestFolder::new();
-    studio.planned(&[]);
-    let path = studio.remembered();
+    let folder = TestFolder::new();
+    folder.planned(&[]);
+    let path = folder.remembered();
     let good: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    // Nobody would measure this to be the fastest: so it comes from the file.
+    // The naive method is never the fastest, so this comes from the file.
     let mut slow = good.clone();
     for choice in slow["methods"].as_array_mut().unwrap() {
         choice["method"] = "naive".into();
     }
     fs::write(&path, slow.to_string()).unwrap();
-    assert!(methods(&studio.planned(&[])).iter().all(|method| *method == "naive"));
+    assert!(methods(&folder.planned(&[])).iter().all(|method| *method == "naive"));
 
     let mut damaged = vec![slow.to_string()[..200].to_owned(), "[]".to_owned(), String::new()];
     for key in ["adapter", "backend", "driver", "impasto", "kernels"] {
@@ -557,7 +557,7 @@ fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
     damaged.push(old.to_string());
     for text in damaged {
         fs::write(&path, &text).unwrap();
-        let plan = studio.planned(&[]);
+        let plan = folder.planned(&[]);
         assert_eq!(plan["convolutions"]["chosen"], "measured", "{text}");
         assert!(!methods(&plan).contains(&"naive"), "{text}");
         let replaced: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -567,40 +567,40 @@ fn what_is_remembered_is_taken_and_what_holds_good_for_something_else_is_not() {
 
 #[test]
 fn where_nothing_can_be_kept_a_fixed_table_counts() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     // A folder that even root cannot write to: a file. And none at all.
-    let in_a_file = studio.path("content.png").join("cache");
+    let in_a_file = folder.path("content.png").join("cache");
     for cache in [in_a_file.as_os_str(), std::ffi::OsStr::new("")] {
-        let mut command = studio.command(&["content.png", "style.jpg", "-o", "out.png", "--steps", "0"]);
+        let mut command = folder.command(&["content.png", "style.jpg", "-o", "out.png", "--steps", "0"]);
         let assert = command.env("IMPASTO_CACHE", cache).args(SHALLOW).args(["--plan", "p.json"]).assert();
         assert.success().stderr(contains("measuring").not());
-        let plan: Value = serde_json::from_slice(&studio.read("p.json")).unwrap();
+        let plan: Value = serde_json::from_slice(&folder.read("p.json")).unwrap();
         assert_eq!(plan["convolutions"]["chosen"], "fixed table");
     }
-    assert_eq!(studio.files(), ["content.png", "out.png", "p.json", "style.jpg"]);
+    assert_eq!(folder.files(), ["content.png", "out.png", "p.json", "style.jpg"]);
 }
 
 #[test]
 fn an_algorithm_can_be_asked_for_and_memory_saved() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     for algorithm in ["winograd", "gemm", "direct", "naive"] {
-        let plan = studio.planned(&["--algorithm", algorithm]);
+        let plan = folder.planned(&["--algorithm", algorithm]);
         let methods = methods(&plan);
         // Winograd does not do the picture's three channels.
         assert!(methods.iter().any(|method| method.starts_with(algorithm)), "{algorithm}: {methods:?}");
         let thin = |method: &&str| algorithm == "winograd" && method.starts_with("direct");
         assert!(methods.iter().all(|method| method.starts_with(algorithm) || thin(method)), "{methods:?}");
         assert_eq!(plan["convolutions"]["chosen"], "asked");
-        assert!(studio.explained(&["--algorithm", algorithm]).contains("as --algorithm asks"));
+        assert!(folder.explained(&["--algorithm", algorithm]).contains("as --algorithm asks"));
     }
     let weights = |plan: &Value| plan["bytes"]["weights"].as_u64().unwrap();
-    let low = studio.planned(&["--low-memory"]);
+    let low = folder.planned(&["--low-memory"]);
     assert_eq!(low["convolutions"]["chosen"], "low memory");
-    let most = weights(&studio.planned(&["--algorithm", "winograd"]));
-    assert!(3 * weights(&low) < most, "{} {most}", weights(&low));
+    let usual = weights(&folder.planned(&["--algorithm", "winograd"]));
+    assert!(3 * weights(&low) < usual, "{} {usual}", weights(&low));
     // Nothing of all that was measured.
-    assert_eq!(fs::read_dir(studio.1.path()).unwrap().count(), 0);
-    studio.refuses(2, &["-o", "new.png", "--algorithm", "fft"], "winograd");
+    assert_eq!(fs::read_dir(folder.cache.path()).unwrap().count(), 0);
+    folder.refuses(2, &["-o", "new.png", "--algorithm", "fft"], "winograd");
 }
 
 // ---- bench ----
@@ -608,8 +608,8 @@ fn an_algorithm_can_be_asked_for_and_memory_saved() {
 /// Few kernels on a small picture.
 const BRIEF: [&str; 5] = ["bench", "--size", "64x48", "--filter", "pool"];
 
-fn text(studio: &TestFolder, name: &str) -> String {
-    fs::read_to_string(studio.path(name)).unwrap()
+fn text(folder: &TestFolder, name: &str) -> String {
+    fs::read_to_string(folder.path(name)).unwrap()
 }
 
 fn built_in(file: &str) -> String {
@@ -617,16 +617,16 @@ fn built_in(file: &str) -> String {
 }
 
 #[test]
-fn a_benchmark_is_told_written_drawn_and_compared() {
-    let studio = TestFolder::new();
-    let assert = studio.command(&BRIEF).args(["--json", "new.json", "--svg", "roof.svg"]).assert().success();
+fn a_benchmark_is_printed_written_drawn_and_compared() {
+    let folder = TestFolder::new();
+    let assert = folder.command(&BRIEF).args(["--json", "new.json", "--svg", "roof.svg"]).assert().success();
     assert.stdout(
         contains("pool_forward")
             .and(contains("conv4_4"))
             .and(contains("GB/s read and written"))
             .and(contains("at 64x48")),
     );
-    let report: Value = serde_json::from_str(&text(&studio, "new.json")).unwrap();
+    let report: Value = serde_json::from_str(&text(&folder, "new.json")).unwrap();
     assert_eq!(keys(&report), sorted(["adapter", "driver", "peak", "kernels", "step"]));
     let positive = |value: &Value| assert!(value.as_f64().unwrap() > 0.0, "{value}");
     assert_eq!(keys(&report["peak"]), sorted(["fma_gflops", "copy_gbps"]));
@@ -670,7 +670,7 @@ fn a_benchmark_is_told_written_drawn_and_compared() {
         (&"pool_forward".into(), &serde_json::json!([128, 128, 24, 32]))
     );
 
-    let svg = text(&studio, "roof.svg");
+    let svg = text(&folder, "roof.svg");
     assert!(
         svg.starts_with("<svg") && svg.contains("pool_backward") && svg.contains("multiply-add:"),
         "{svg}"
@@ -683,10 +683,10 @@ fn a_benchmark_is_told_written_drawn_and_compared() {
             row["ms"] = (row["ms"].as_f64().unwrap() * factor).into();
         }
         old["kernels"].as_array_mut().unwrap()[0]["layer"] = "pool9".into();
-        fs::write(studio.path(name), old.to_string()).unwrap();
+        fs::write(folder.path(name), old.to_string()).unwrap();
     };
     scaled(0.001, "fast.json");
-    let compared = |old: &str| studio.command(&BRIEF).args(["--compare", old]).assert();
+    let compared = |old: &str| folder.command(&BRIEF).args(["--compare", old]).assert();
     compared("fast.json")
         .code(1)
         .stdout(
@@ -699,10 +699,10 @@ fn a_benchmark_is_told_written_drawn_and_compared() {
 
 #[test]
 fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
-    let studio = TestFolder::new();
-    fs::write(studio.path("notes.json"), "{\"adapter\": 3}").unwrap();
+    let folder = TestFolder::new();
+    fs::write(folder.path("notes.json"), "{\"adapter\": 3}").unwrap();
     let refused = |code: i32, arguments: &[&str], message: &str| {
-        let assert = studio.command(&["bench"]).args(arguments).assert().code(code).stdout(is_empty());
+        let assert = folder.command(&["bench"]).args(arguments).assert().code(code).stdout(is_empty());
         assert.stderr(contains(message));
     };
     refused(2, &["--filter", "conv9_9"], "layers are conv1_1, conv1_2");
@@ -720,16 +720,16 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
     refused(1, &["--json", "gone/new.json"], "there is no folder");
     refused(1, &["--json", "notes.json", "--compare", "notes.json"], "would be lost");
     refused(1, &["--device", "no such adapter"], "no adapter is called");
-    assert_eq!(text(&studio, "notes.json"), "{\"adapter\": 3}");
+    assert_eq!(text(&folder, "notes.json"), "{\"adapter\": 3}");
 }
 
 #[test]
 fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let original = built_in("pool/pool_forward.wgsl");
     let run = |name: &str, text: &str| {
-        fs::write(studio.path(name), text).unwrap();
-        studio.run(&["bench", "--size", "64x48", "--kernel", name])
+        fs::write(folder.path(name), text).unwrap();
+        folder.run(&["bench", "--size", "64x48", "--kernel", name])
     };
     run("pool_forward.wgsl", &original).success().stdout(
         contains("conv1_2").and(contains("conv4_4")).and(contains("ratio")).and(contains("allowed error")),

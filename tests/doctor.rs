@@ -70,8 +70,8 @@ fn a_report_of_a_few_kernels_passes() {
     let gpu = block_on(Gpu::open(None)).unwrap();
     let summary = gpu.summary();
     let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
-    for told in [&summary.name, &summary.driver, &summary.backend] {
-        assert!(text.contains(told.as_str()), "{told}: {text}");
+    for fact in [&summary.name, &summary.driver, &summary.backend] {
+        assert!(text.contains(fact.as_str()), "{fact}: {text}");
     }
     assert!(text.contains("All 4 checks pass"), "{text}");
 
@@ -358,7 +358,7 @@ fn a_lost_device_is_a_part_of_the_report() {
     assert!(checks["pixels after 20"]["error"].as_str().unwrap().contains("the device was lost"), "{checks}");
 }
 
-/// Somebody destroys the device under our hands: errors, no panic.
+/// The host destroys the device during an examination: errors, no panic.
 #[test]
 fn a_destroyed_device_fails_what_is_left() {
     block_on(async {

@@ -28,17 +28,17 @@ const DEEP: [&str; 4] = ["--content-layer", "conv4_1", "--style-layers", "conv1_
 /// Nothing is measured first.
 const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
 const STEPS: [&str; 2] = ["--steps", "3"];
-/// A run takes a second or two.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// By so much two runs' peaks may differ: what is on its way to the device is given back sooner or later.
-const UNDER_WAY: u64 = 12 << 20;
+/// Far longer than a run, which takes a second or two.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes by which the peaks of two runs may differ: when staging memory is given back depends on timing.
+const PEAK_MARGIN: u64 = 12 << 20;
 /// What a run says that takes the smaller plan.
 const SMALLER: &str = "going on as with --low-memory";
 
 /// Pictures of which a step takes several submissions, and a layer before the driver.
-struct Laboratory(TestFolder);
+struct FaultyFolder(TestFolder);
 
-impl Deref for Laboratory {
+impl Deref for FaultyFolder {
     type Target = TestFolder;
 
     fn deref(&self) -> &TestFolder {
@@ -46,11 +46,11 @@ impl Deref for Laboratory {
     }
 }
 
-impl Laboratory {
+impl FaultyFolder {
     fn new() -> Self {
-        let studio = TestFolder::new();
-        studio.picture("content.png", 64, 48, 1);
-        Self(studio)
+        let folder = TestFolder::new();
+        folder.picture("content.png", 64, 48, 1);
+        Self(folder)
     }
 
     /// Runs with a fault, and returns what the layer saw.
@@ -58,8 +58,8 @@ impl Laboratory {
     fn faulty(&self, fault: Fault, arguments: &[&str]) -> (Assert, Report) {
         let report = self.path("report");
         let mut command = self.command(arguments);
-        // Whatever the driver does, nobody waits for ever.
-        FaultLayer::get().cause(&mut command, fault, &report).timeout(PATIENCE);
+        // A driver that hangs must not hang the test.
+        FaultLayer::get().cause(&mut command, fault, &report).timeout(TIME_LIMIT);
         let assert = command.assert();
         let seen = Report::read(&report);
         fs::remove_file(report).unwrap();
@@ -91,8 +91,8 @@ fn stderr(assert: &Assert) -> String {
 /// The command ended by itself, with the code for a failure, one message, and a next move.
 #[track_caller]
 fn fails(assert: Assert, message: &str) {
-    let told = contains(message).and(contains("panicked").not()).and(contains("; "));
-    assert.code(1).stderr(told.and(is_match("(?m)^error: ").unwrap().count(1)));
+    let has_remedy = contains(message).and(contains("panicked").not()).and(contains("; "));
+    assert.code(1).stderr(has_remedy.and(is_match("(?m)^error: ").unwrap().count(1)));
 }
 
 #[track_caller]
@@ -106,8 +106,8 @@ fn exhausted(assert: Assert, what: &str, limit: u64) {
     let said = stderr(&assert);
     fails(assert, &format!("error: {what}: needs "));
     let number = |before: &str| {
-        let (_, behind) = said.rsplit_once(before).unwrap();
-        behind.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
+        let (_, after) = said.rsplit_once(before).unwrap();
+        after.split_once(|c: char| !c.is_ascii_digit()).unwrap().0.parse::<u64>().unwrap()
     };
     let (needed, available) = (number(": needs "), number(" bytes, the device has "));
     assert!(available <= limit && available < needed, "{limit}: {said}");
@@ -115,24 +115,24 @@ fn exhausted(assert: Assert, what: &str, limit: u64) {
 
 #[test]
 fn a_device_may_be_lost_at_any_submission() {
-    let laboratory = Laboratory::new();
+    let folder = FaultyFolder::new();
     let arguments: [&[&str]; 3] = [&SHALLOW, &WINOGRAD, &STEPS];
-    let submissions = laboratory.count(&arguments).submissions;
+    let submissions = folder.count(&arguments).submissions;
     assert!(submissions > 12, "{submissions}");
     let mut caused = 0;
     for sample in 0..12 {
         // The first and the last one among them.
         let at = 1 + (submissions - 1) * sample / 11;
         for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
-            let (assert, report) = laboratory.paint(fault, &arguments);
+            let (assert, report) = folder.paint(fault, &arguments);
             if report.caused {
                 caused += 1;
                 lost(assert);
-                assert!(!laboratory.path("out.png").exists(), "{fault:?}");
+                assert!(!folder.path("out.png").exists(), "{fault:?}");
             } else {
                 // How much is submitted at a time depends on how long it takes.
                 assert.success();
-                fs::remove_file(laboratory.path("out.png")).unwrap();
+                fs::remove_file(folder.path("out.png")).unwrap();
             }
         }
     }
@@ -141,32 +141,30 @@ fn a_device_may_be_lost_at_any_submission() {
 
 #[test]
 fn a_device_may_be_lost_while_kernels_are_measured() {
-    let laboratory = Laboratory::new();
+    let folder = FaultyFolder::new();
     let bench = ["bench", "--size", "64x48", "--filter", "pool", "--json", "bench.json"];
     for at in [1, 25] {
         for fault in [Fault::LoseAt(at), Fault::HangAt(at)] {
-            for (assert, report) in
-                [laboratory.paint(fault, &[&SHALLOW, &STEPS]), laboratory.faulty(fault, &bench)]
-            {
+            for (assert, report) in [folder.paint(fault, &[&SHALLOW, &STEPS]), folder.faulty(fault, &bench)] {
                 assert!(report.caused && report.submissions == at, "{report:?}");
                 lost(assert);
             }
         }
     }
-    assert_eq!(laboratory.files(), ["content.png", "style.jpg"]);
+    assert_eq!(folder.files(), ["content.png", "style.jpg"]);
 }
 
 #[test]
 fn a_run_that_lost_its_device_goes_on_from_its_checkpoint() {
-    let laboratory = Laboratory::new();
+    let folder = FaultyFolder::new();
     let run: [&[&str]; 3] = [&SHALLOW, &WINOGRAD, &["--steps", "7"]];
-    let (assert, _) = laboratory.paint(Fault::None, &run);
+    let (assert, _) = folder.paint(Fault::None, &run);
     assert.success();
-    let whole = laboratory.read("out.png");
+    let whole = folder.read("out.png");
     let kept: [&[&str]; 4] = [run[0], run[1], run[2], &["--checkpoint", "state", "--checkpoint-every", "2"]];
-    let preparing = laboratory.count(&[run[0], run[1], &["--steps", "0"]]).submissions;
-    let painting = laboratory.count(&kept).submissions - preparing;
-    fs::remove_file(laboratory.path("state")).unwrap();
+    let preparing = folder.count(&[run[0], run[1], &["--steps", "0"]]).submissions;
+    let painting = folder.count(&kept).submissions - preparing;
+    fs::remove_file(folder.path("state")).unwrap();
     let mut resumed = [0, 0];
     // The first checkpoint is there after two of seven steps. How much is submitted at a time depends on how long it
     // takes, so a loss may come too early for one or too late for the run.
@@ -176,17 +174,17 @@ fn a_run_that_lost_its_device_goes_on_from_its_checkpoint() {
         }
         let at = preparing + painting * share / 100;
         for (kind, fault) in [Fault::LoseAt(at), Fault::HangAt(at)].into_iter().enumerate() {
-            let (assert, report) = laboratory.paint(fault, &kept);
-            if report.caused && laboratory.path("state").exists() {
-                assert!(!laboratory.path("out.png").exists());
+            let (assert, report) = folder.paint(fault, &kept);
+            if report.caused && folder.path("state").exists() {
+                assert!(!folder.path("out.png").exists());
                 fails(assert, "--resume state goes on from there");
-                let (assert, _) = laboratory.paint(Fault::None, &[&kept.concat(), &["--resume", "state"]]);
+                let (assert, _) = folder.paint(Fault::None, &[&kept.concat(), &["--resume", "state"]]);
                 assert.success();
-                assert_eq!(laboratory.read("out.png"), whole, "{fault:?}");
+                assert_eq!(folder.read("out.png"), whole, "{fault:?}");
                 resumed[kind] += 1;
             }
             for name in ["out.png", "state"] {
-                let _ = fs::remove_file(laboratory.path(name));
+                let _ = fs::remove_file(folder.path(name));
             }
         }
     }
@@ -194,25 +192,25 @@ fn a_run_that_lost_its_device_goes_on_from_its_checkpoint() {
 }
 
 #[test]
-fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
-    let laboratory = Laboratory::new();
+fn exhausted_memory_is_an_error_in_bytes_unless_the_smaller_plan_fits() {
+    let folder = FaultyFolder::new();
     let usual: [&[&str]; 3] = [&DEEP, &WINOGRAD, &STEPS];
     let low = [&usual.concat()[..], &["--low-memory"]];
-    let (assert, usual_report) = laboratory.paint(Fault::None, &usual);
+    let (assert, usual_report) = folder.paint(Fault::None, &usual);
     assert.success();
-    let (assert, low_report) = laboratory.paint(Fault::None, &low);
+    let (assert, low_report) = folder.paint(Fault::None, &low);
     assert.success();
-    let painted_with_less = laboratory.read("out.png");
-    fs::remove_file(laboratory.path("out.png")).unwrap();
+    let painted_with_less = folder.read("out.png");
+    fs::remove_file(folder.path("out.png")).unwrap();
     let (most, least) = (usual_report.peak_bytes, low_report.peak_bytes);
-    assert!(least + 2 * UNDER_WAY < most, "{least} of {most} bytes");
+    assert!(least + 2 * PEAK_MARGIN < most, "{least} of {most} bytes");
 
     // From what not even a device fits into to a little less than what is needed.
     for sample in 0..5 {
-        let limit = 100_000 + (least - UNDER_WAY - 100_000) * sample / 4;
-        let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
+        let limit = 100_000 + (least - PEAK_MARGIN - 100_000) * sample / 4;
+        let (assert, report) = folder.paint(Fault::Memory(limit), &usual);
         assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
-        assert!(!laboratory.path("out.png").exists());
+        assert!(!folder.path("out.png").exists());
         if report.peak_bytes == 0 {
             fails(assert, "Not enough memory left.; close other programs that use it");
         } else {
@@ -220,38 +218,38 @@ fn exhausted_memory_is_told_in_bytes_unless_the_smaller_plan_fits() {
             exhausted(assert, "painting 64x48", limit);
         }
     }
-    for limit in [least + UNDER_WAY, most - UNDER_WAY] {
-        let (assert, report) = laboratory.paint(Fault::Memory(limit), &usual);
+    for limit in [least + PEAK_MARGIN, most - PEAK_MARGIN] {
+        let (assert, report) = folder.paint(Fault::Memory(limit), &usual);
         assert!(report.caused && report.peak_bytes <= limit, "{limit}: {report:?}");
         assert.success().stderr(contains(SMALLER).and(contains("panicked").not()));
-        assert_eq!(laboratory.read("out.png"), painted_with_less, "{limit}");
-        fs::remove_file(laboratory.path("out.png")).unwrap();
+        assert_eq!(folder.read("out.png"), painted_with_less, "{limit}");
+        fs::remove_file(folder.path("out.png")).unwrap();
     }
     // Enough is enough.
-    let (assert, report) = laboratory.paint(Fault::Memory(most + UNDER_WAY), &usual);
+    let (assert, report) = folder.paint(Fault::Memory(most + PEAK_MARGIN), &usual);
     assert.success().stderr(contains(SMALLER).not());
     assert!(!report.caused);
 }
 
 /// Where not even one layer's operands have room, nothing is painted that would have.
 #[test]
-fn exhausted_memory_is_told_where_kernels_are_measured() {
-    let laboratory = Laboratory::new();
+fn exhausted_memory_is_an_error_while_kernels_are_measured() {
+    let folder = FaultyFolder::new();
     let limit = 40_000_000;
-    let (assert, report) = laboratory.paint(Fault::Memory(limit), &[&DEEP, &STEPS]);
+    let (assert, report) = folder.paint(Fault::Memory(limit), &[&DEEP, &STEPS]);
     assert!(report.caused && report.peak_bytes <= limit, "{report:?}");
     let measuring = assert.stderr(contains("measuring which kernels are the fastest"));
     exhausted(measuring, "the buffer impasto.trial together with those that there are", limit);
-    assert_eq!(laboratory.files(), ["content.png", "style.jpg"]);
-    assert_eq!(fs::read_dir(laboratory.1.path()).unwrap().count(), 0, "nothing is remembered");
+    assert_eq!(folder.files(), ["content.png", "style.jpg"]);
+    assert_eq!(fs::read_dir(folder.cache.path()).unwrap().count(), 0, "nothing is remembered");
 }
 
 /// What goes to the device passes through little memory besides.
 #[test]
 fn preparing_takes_hardly_more_memory_than_was_planned() {
-    let laboratory = Laboratory::new();
-    let peak = laboratory.count(&[&DEEP, &WINOGRAD, &STEPS, &["--plan", "plan.json"]]).peak_bytes;
-    let plan = &laboratory.json_lines("plan.json")[0];
+    let folder = FaultyFolder::new();
+    let peak = folder.count(&[&DEEP, &WINOGRAD, &STEPS, &["--plan", "plan.json"]]).peak_bytes;
+    let plan = &folder.json_lines("plan.json")[0];
     let planned = plan["bytes"]["total"].as_u64().unwrap();
     // Eight MiB under way; memory comes in blocks, of which the last one may be half empty.
     assert!(planned < peak && peak < planned + planned / 4 + (32 << 20), "planned {planned}, took {peak}");
@@ -262,7 +260,7 @@ fn picture(width: u32, height: u32) -> Picture {
     Picture::from_rgb(width, height, rgb).unwrap()
 }
 
-/// A host's device keeps the host's handlers, so nobody tells the library of a loss: it sees it for itself.
+/// A host's device keeps the host's handlers, so wgpu does not report its loss to the library, which has to notice it.
 ///
 /// The host is this very test in a process of its own, because a layer is for whole processes.
 #[test]
@@ -276,7 +274,7 @@ fn a_host_learns_of_its_lost_device() {
         let report = folder.path().join(name);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["a_host_learns_of_its_lost_device", "--exact", "--nocapture"]).env(HOST, "1");
-        let assert = FaultLayer::get().cause(&mut command, fault, &report).timeout(PATIENCE).assert();
+        let assert = FaultLayer::get().cause(&mut command, fault, &report).timeout(TIME_LIMIT).assert();
         assert.success().stdout(contains("1 passed")).stderr(contains("panicked").not());
         let report = Report::read(&report);
         assert!(report.caused && report.submissions == 60, "{report:?}");
@@ -284,10 +282,10 @@ fn a_host_learns_of_its_lost_device() {
 }
 
 fn be_a_host() {
-    let told = std::panic::take_hook();
+    let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !impasto::gpu::is_caught_panic(panic.payload()) {
-            told(panic);
+            report(panic);
         }
     }));
     let engine = block_on(engine_of_a_host()).0;

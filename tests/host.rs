@@ -568,7 +568,7 @@ fn wrong_textures_are_named() {
 }
 
 #[test]
-fn limits_are_enough_or_told_before_anything_is_allocated() {
+fn limits_that_are_too_small_are_errors_before_anything_is_allocated() {
     // With no more than what is asked for, it paints.
     let host = Host::with(|_| (wgpu::Features::empty(), Engine::required_limits((40, 30))));
     let mut transfer = create(&host.engine(), &shallow());
@@ -639,7 +639,7 @@ fn error_scopes_of_the_host_stay_balanced() {
 }
 
 #[test]
-fn a_dropped_encoder_is_told() {
+fn a_dropped_encoder_is_an_error() {
     let host = Host::new();
     let engine = host.engine();
     let mut transfer = create(&engine, &shallow());

@@ -118,7 +118,7 @@ fn low_memory_keeps_the_weights_once() {
 }
 
 #[test]
-fn too_little_memory_is_told_with_what_fits() {
+fn too_little_memory_is_an_error_that_says_what_fits() {
     let (content, style) = ((2000, 1500), (400, 300));
     let options =
         |size| Options::preset(Preset::Course).with(|options| options.size = Size::LongerSide(size));

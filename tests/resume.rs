@@ -16,70 +16,70 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The trace without its times.
-fn costs(studio: &TestFolder, name: &str) -> Vec<[Value; 4]> {
-    let lines = studio.json_lines(name);
+fn costs(folder: &TestFolder, name: &str) -> Vec<[Value; 4]> {
+    let lines = folder.json_lines(name);
     lines.iter().map(|line| ["step", "total", "content", "style"].map(|key| line[key].clone())).collect()
 }
 
 /// Paints nine steps without a break, and returns the file's bytes.
-fn uninterrupted(studio: &TestFolder) -> Vec<u8> {
-    studio.paint(&["-o", "whole.png", "--steps", "9", "--trace", "whole.jsonl", "-q"]).success();
-    studio.read("whole.png")
+fn uninterrupted(folder: &TestFolder) -> Vec<u8> {
+    folder.paint(&["-o", "whole.png", "--steps", "9", "--trace", "whole.jsonl", "-q"]).success();
+    folder.read("whole.png")
 }
 
 #[test]
 fn a_run_in_two_parts_ends_as_one() {
-    let studio = TestFolder::new();
-    let whole = uninterrupted(&studio);
-    studio
+    let folder = TestFolder::new();
+    let whole = uninterrupted(&folder);
+    folder
         .paint(&["-o", "out.png", "--steps", "4", "--trace", "t.jsonl", "--checkpoint", "c", "-q"])
         .success();
-    assert_ne!(studio.read("out.png"), whole);
+    assert_ne!(folder.read("out.png"), whole);
     let resumed =
         ["-o", "out.png", "--steps", "9", "--trace", "t.jsonl", "--resume", "c", "--checkpoint", "c"];
-    studio.paint(&resumed).success().stderr(contains("step 4/9").and(contains("warning: since").not()));
-    assert_eq!(studio.read("out.png"), whole);
-    assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+    folder.paint(&resumed).success().stderr(contains("step 4/9").and(contains("warning: since").not()));
+    assert_eq!(folder.read("out.png"), whole);
+    assert_eq!(costs(&folder, "t.jsonl"), costs(&folder, "whole.jsonl"));
     // The checkpoint is the one of the end now, and there is nothing left to do.
-    studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
-    assert_eq!(studio.read("again.png"), whole);
+    folder.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+    assert_eq!(folder.read("again.png"), whole);
     // What is remembered of the adapter does not count: the methods are those of the first part.
-    fs::remove_dir_all(studio.1.path()).unwrap();
-    studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
-    assert_eq!(studio.read("again.png"), whole);
+    fs::remove_dir_all(folder.cache.path()).unwrap();
+    folder.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+    assert_eq!(folder.read("again.png"), whole);
 }
 
 #[test]
 fn a_trace_is_cut_where_the_run_goes_on() {
-    let studio = TestFolder::new();
-    let whole = uninterrupted(&studio);
+    let folder = TestFolder::new();
+    let whole = uninterrupted(&folder);
     let paint = |steps: &str, more: &[&str]| {
         let usual = ["-o", "out.png", "--steps", steps, "--trace", "t.jsonl", "-q"];
-        studio.paint(&[&usual, more].concat()).success();
+        folder.paint(&[&usual, more].concat()).success();
     };
     paint("3", &["--checkpoint", "c"]);
     // The first run is said to have gone on for two steps and a half.
     paint("5", &[]);
-    let trace = studio.read("t.jsonl");
+    let trace = folder.read("t.jsonl");
     // As if it had been killed while it wrote, and as no run writes.
     let begun: Vec<&[u8]> = trace.split_inclusive(|byte| *byte == b'\n').take(3).collect();
     let endless = [&begun.concat(), &b"{\"step\":0"[..], &[b' '; 1 << 17], b"}\n"].concat();
     for left in [&trace[..trace.len() - 20], &endless] {
-        fs::write(studio.path("t.jsonl"), left).unwrap();
+        fs::write(folder.path("t.jsonl"), left).unwrap();
         paint("9", &["--resume", "c"]);
-        assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
-        assert_eq!(studio.read("out.png"), whole);
+        assert_eq!(costs(&folder, "t.jsonl"), costs(&folder, "whole.jsonl"));
+        assert_eq!(folder.read("out.png"), whole);
     }
 }
 
 #[test]
 fn another_run_is_not_resumed() {
-    let studio = TestFolder::new();
-    studio.picture("other.png", 32, 24, 5);
+    let folder = TestFolder::new();
+    folder.picture("other.png", 32, 24, 5);
     let usual = ["-o", "out.png", "--steps", "2", "-q"];
-    studio.paint(&[&usual[..], &["--checkpoint", "c"]].concat()).success();
+    folder.paint(&[&usual[..], &["--checkpoint", "c"]].concat()).success();
     let refused = |option: &str, pictures: [&str; 2], arguments: &[&str]| {
-        let assert = studio
+        let assert = folder
             .command(&pictures)
             .args(SHALLOW)
             .args(usual)
@@ -106,7 +106,7 @@ fn another_run_is_not_resumed() {
         let mut arguments = vec![option, value];
         if option == "--steps" {
             // Given twice it would be an error of its own.
-            let assert = studio.paint(&["-o", "out.png", "--steps", "1", "--resume", "c"]).code(2);
+            let assert = folder.paint(&["-o", "out.png", "--steps", "1", "--resume", "c"]).code(2);
             assert.stderr(contains("error: --steps: the checkpoint has had 2"));
             continue;
         }
@@ -120,39 +120,39 @@ fn another_run_is_not_resumed() {
             .chunks(2)
             .flat_map(|pair| if pair[0] == option { [option, value] } else { [pair[0], pair[1]] })
             .collect();
-        let assert = studio.command(&same).args(layers).args(usual).args(["--resume", "c"]).assert().code(2);
+        let assert = folder.command(&same).args(layers).args(usual).args(["--resume", "c"]).assert().code(2);
         assert.stderr(contains(format!("error: {option}: the checkpoint was made with ")));
     }
     // The weights in the program and their file are the same, and another file is not.
     let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/vgg19-u8.safetensors");
-    studio.paint(&["-o", "same.png", "--steps", "2", "--resume", "c", "-q", "--weights", weights]).success();
-    assert_eq!(studio.read("same.png"), studio.read("out.png"));
+    folder.paint(&["-o", "same.png", "--steps", "2", "--resume", "c", "-q", "--weights", weights]).success();
+    assert_eq!(folder.read("same.png"), folder.read("out.png"));
     let mut other = fs::read(weights).unwrap();
     *other.last_mut().unwrap() ^= 1;
-    fs::write(studio.path("other.safetensors"), other).unwrap();
+    fs::write(folder.path("other.safetensors"), other).unwrap();
     refused("--weights", same, &["--weights", "other.safetensors"]);
     // Nothing of all that was painted, and other files, and how often they are written, are no other run.
     assert_eq!(
-        studio.files(),
+        folder.files(),
         ["c", "content.png", "other.png", "other.safetensors", "out.png", "same.png", "style.jpg"]
     );
     let others =
         ["-o", "o.jpg", "--save-every", "1", "--trace", "t", "--checkpoint", "d", "--checkpoint-every", "1"];
-    studio.paint(&[&others[..], &["--steps", "4", "--resume", "c"]].concat()).success();
+    folder.paint(&[&others[..], &["--steps", "4", "--resume", "c"]].concat()).success();
     // Other kernels are no other run.
     let assert =
-        studio.paint(&["-o", "out.png", "--steps", "2", "--resume", "c", "--algorithm", "direct"]).success();
+        folder.paint(&["-o", "out.png", "--steps", "2", "--resume", "c", "--algorithm", "direct"]).success();
     assert.stderr(contains("warning: since the checkpoint --algorithm was auto and is direct"));
 }
 
-/// A checkpoint from elsewhere is gone on from, and what is different is told.
+/// A run goes on from a checkpoint that another machine wrote, with a warning that says what differs.
 #[test]
 fn another_adapter_is_warned_of() {
-    let studio = TestFolder::new();
-    studio.paint(&["-o", "out.png", "--steps", "2", "--checkpoint", "c", "-q"]).success();
-    let about = about(&studio.read("c"));
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "out.png", "--steps", "2", "--checkpoint", "c", "-q"]).success();
+    let about = about(&folder.read("c"));
     let made_by = &serde_json::from_str::<Value>(&about).unwrap()["made_by"];
-    for (key, told) in [
+    for (key, difference) in [
         ("adapter", "the adapter was abacus and is "),
         ("backend", "the backend was abacus and is "),
         ("driver", "the driver was abacus and is "),
@@ -162,10 +162,10 @@ fn another_adapter_is_warned_of() {
         let entry = |value: &str| format!("\"{key}\":{}", Value::from(value));
         let elsewhere = about.replace(&entry(made_by[key].as_str().unwrap()), &entry("abacus"));
         assert_ne!(elsewhere, about, "{key}");
-        rewritten(&studio, "c", "d", &elsewhere, |_, _| ());
-        let assert = studio.paint(&["-o", "out.png", "--steps", "4", "--resume", "d"]).success();
+        rewritten(&folder, "c", "d", &elsewhere, |_, _| ());
+        let assert = folder.paint(&["-o", "out.png", "--steps", "4", "--resume", "d"]).success();
         assert.stderr(
-            contains(format!("warning: since the checkpoint {told}"))
+            contains(format!("warning: since the checkpoint {difference}"))
                 .and(contains("warning: since").count(1)),
         );
     }
@@ -173,33 +173,33 @@ fn another_adapter_is_warned_of() {
 
 #[test]
 fn what_is_no_checkpoint_is_refused_by_name() {
-    let studio = TestFolder::new();
-    studio.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
-    let bytes = studio.read("c");
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
+    let bytes = folder.read("c");
     for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
-        fs::write(studio.path("cut"), &bytes[..length]).unwrap();
-        studio.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: not a checkpoint");
+        fs::write(folder.path("cut"), &bytes[..length]).unwrap();
+        folder.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: not a checkpoint");
     }
     for place in [bytes.len() - 1, bytes.len() / 2] {
         let mut changed = bytes.clone();
         changed[place] ^= 1;
-        fs::write(studio.path("cut"), changed).unwrap();
-        studio.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: its checksum");
+        fs::write(folder.path("cut"), changed).unwrap();
+        folder.refuses(1, &["-o", "new.png", "--resume", "cut"], "error: cut: its checksum");
     }
-    studio.refuses(1, &["-o", "new.png", "--resume", "none"], "error: none: there is no such file");
-    studio.refuses(1, &["-o", "new.png", "--resume", "content.png"], "error: content.png: not a checkpoint");
-    studio.refuses(1, &["-o", "c.png", "--resume", "c", "--checkpoint", "no/c"], "there is no folder no");
-    studio.refuses(
+    folder.refuses(1, &["-o", "new.png", "--resume", "none"], "error: none: there is no such file");
+    folder.refuses(1, &["-o", "new.png", "--resume", "content.png"], "error: content.png: not a checkpoint");
+    folder.refuses(1, &["-o", "c.png", "--resume", "c", "--checkpoint", "no/c"], "there is no folder no");
+    folder.refuses(
         1,
         &["-o", "c.png", "--resume", "c", "--trace", "c"],
         "--trace names the same file as --resume",
     );
-    studio.refuses(
+    folder.refuses(
         1,
         &["-o", "c.png", "--checkpoint", "style.jpg"],
         "--checkpoint names the same file as STYLE",
     );
-    studio.refuses(2, &["-o", "c.png", "--checkpoint-every", "3"], "--checkpoint");
+    folder.refuses(2, &["-o", "c.png", "--checkpoint-every", "3"], "--checkpoint");
 }
 
 /// What a checkpoint says of itself in its metadata.
@@ -215,8 +215,8 @@ fn about(bytes: &[u8]) -> String {
 
 /// Writes the checkpoint `from` again as `to`, with this said of the run and with tensors that `change` has been at,
 /// and with a checksum that is right: over the description and the tensors, as src/transfer/checkpoint.rs says.
-fn rewritten(studio: &TestFolder, from: &str, to: &str, said: &str, change: impl Fn(&str, &mut [u8])) {
-    let bytes = studio.read(from);
+fn rewritten(folder: &TestFolder, from: &str, to: &str, said: &str, change: impl Fn(&str, &mut [u8])) {
+    let bytes = folder.read(from);
     let (head, was) = (head(&bytes), about(&bytes));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let names = ["pixels", "adam.m", "adam.v", "adam.state"];
@@ -239,12 +239,12 @@ fn rewritten(studio: &TestFolder, from: &str, to: &str, said: &str, change: impl
         (names[index], TensorView::new(Dtype::F32, tensors[index].shape().to_vec(), &changed[index]).unwrap())
     });
     let metadata = HashMap::from([("impasto".to_owned(), head)]);
-    fs::write(studio.path(to), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+    fs::write(folder.path(to), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
 }
 
 /// The same with `value` for every number of `tensor`.
-fn altered(studio: &TestFolder, from: &str, to: &str, tensor: &str, value: f32) {
-    rewritten(studio, from, to, &about(&studio.read(from)), |name, data| {
+fn altered(folder: &TestFolder, from: &str, to: &str, tensor: &str, value: f32) {
+    rewritten(folder, from, to, &about(&folder.read(from)), |name, data| {
         if name == tensor {
             data.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&value.to_le_bytes()));
         }
@@ -254,13 +254,13 @@ fn altered(studio: &TestFolder, from: &str, to: &str, tensor: &str, value: f32) 
 /// As when a bit falls over in the memory of the GPU: Adam's moment is such that the next update throws the pixels away.
 #[test]
 fn a_cost_that_is_not_finite_leaves_the_last_good_picture_and_checkpoint() {
-    let studio = TestFolder::new();
-    studio.paint(&["-o", "good.png", "--steps", "3", "--checkpoint", "good", "-q"]).success();
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "good.png", "--steps", "3", "--checkpoint", "good", "-q"]).success();
     for moment in [1e25, 3e38] {
-        altered(&studio, "good", "c", "adam.m", moment);
-        let kept = studio.read("c");
+        altered(&folder, "good", "c", "adam.m", moment);
+        let kept = folder.read("c");
         let run = |arguments: &[&str]| {
-            let assert = studio.paint(&[&["-o", "out.png", "--resume", "c"], arguments].concat()).code(1);
+            let assert = folder.paint(&[&["-o", "out.png", "--resume", "c"], arguments].concat()).code(1);
             let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
             assert!(said.contains("after step 4 the cost is not a finite number"), "{said}");
             assert!(
@@ -269,24 +269,24 @@ fn a_cost_that_is_not_finite_leaves_the_last_good_picture_and_checkpoint() {
             );
             assert!(said.contains("; out.png is the picture after step 3\n"), "{said}");
             assert!(said.contains("the same command with --resume c goes on from there"), "{said}");
-            assert!(studio.read("out.png") == studio.read("good.png"), "{said}");
-            fs::remove_file(studio.path("out.png")).unwrap();
+            assert!(folder.read("out.png") == folder.read("good.png"), "{said}");
+            fs::remove_file(folder.path("out.png")).unwrap();
         };
         // Found by the next step, by the look before a checkpoint is written, and at the end.
         run(&["--steps", "9"]);
         run(&["--steps", "9", "--checkpoint", "c", "--checkpoint-every", "1"]);
-        assert!(studio.read("c") == kept, "the checkpoint is still the good one");
+        assert!(folder.read("c") == kept, "the checkpoint is still the good one");
         run(&["--steps", "4"]);
     }
     // A state that is lost already is not gone on from.
-    altered(&studio, "good", "c", "adam.v", f32::INFINITY);
-    studio.refuses(1, &["-o", "out.png", "--resume", "c"], "error: c: adam.v holds inf at place 0; ");
+    altered(&folder, "good", "c", "adam.v", f32::INFINITY);
+    folder.refuses(1, &["-o", "out.png", "--resume", "c"], "error: c: adam.v holds inf at place 0; ");
 }
 
 /// Weights that are finite, and too large for what the network makes of them.
 #[test]
 fn a_network_that_overflows_is_named_by_its_layer() {
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let layers = [("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128)];
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = layers
         .iter()
@@ -303,15 +303,15 @@ fn a_network_that_overflows_is_named_by_its_layer() {
     let keys = [("layout", "out,in,ky,kx"), ("scale", "0..255"), ("channel_order", "RGB"), ("mean", "0,0,0")];
     let metadata = keys.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let bytes = safetensors::serialize(views, Some(HashMap::from(metadata))).unwrap();
-    fs::write(studio.path("w.safetensors"), bytes).unwrap();
+    fs::write(folder.path("w.safetensors"), bytes).unwrap();
     for algorithm in ["winograd", "gemm", "direct", "naive"] {
-        let assert = studio
+        let assert = folder
             .paint(&["-o", "out.png", "--weights", "w.safetensors", "--algorithm", algorithm, "-q"])
             .code(1);
         let began = "which began in the activations of conv1_2; give other --weights";
         assert.stderr(contains("error: after step 0 ").and(contains(began)));
     }
-    assert!(!studio.path("out.png").exists());
+    assert!(!folder.path("out.png").exists());
 }
 
 #[cfg(unix)]
@@ -328,8 +328,8 @@ mod unix {
 
     /// Ends only with a signal.
     const ENDLESS: [&str; 2] = ["--steps", "1000000"];
-    /// Nobody waits longer for what comes within seconds.
-    const PATIENCE: Duration = Duration::from_secs(120);
+    /// Far longer than anything here takes.
+    const TIME_LIMIT: Duration = Duration::from_secs(120);
 
     /// The last line of what was said: where a picture was saved that had no other place.
     fn rescued(said: &[u8]) -> Vec<u8> {
@@ -348,17 +348,17 @@ mod unix {
     /// What is read is always a whole file of one of the two, and the one that ends later has the last word.
     #[test]
     fn two_runs_may_write_the_same_files() {
-        let studio = TestFolder::new();
+        let folder = TestFolder::new();
         let run = |seed| {
             let files = ["-o", "out.png", "--checkpoint", "c", "--checkpoint-every", "1", "--seed", seed];
-            studio.started(&[&files[..], &ENDLESS].concat(), "step 20/")
+            folder.started(&[&files[..], &ENDLESS].concat(), "step 20/")
         };
         let runs = ["1", "2"].map(run);
         let mut seen = [0; 2];
         let begin = Instant::now();
         while seen.iter().any(|times| *times < 20) {
-            assert!(begin.elapsed() < PATIENCE, "{seen:?}");
-            let bytes = studio.read("c");
+            assert!(begin.elapsed() < TIME_LIMIT, "{seen:?}");
+            let bytes = folder.read("c");
             Checkpoint::from_bytes(&bytes, "c").unwrap();
             let about: Value = serde_json::from_str(&about(&bytes)).unwrap();
             seen[about["recipe"]["options"]["seed"].as_u64().unwrap() as usize - 1] += 1;
@@ -366,40 +366,40 @@ mod unix {
         for ((child, stderr), seed) in runs.into_iter().zip(["1", "2"]) {
             let (code, said) = end(child, stderr, &["INT"]);
             assert_eq!(code, Some(130), "{said}");
-            let picture = studio.read("out.png");
-            studio.paint(&["-o", "alone.png", "--steps", steps_of(&said), "--seed", seed, "-q"]).success();
-            assert!(studio.read("alone.png") == picture, "{seed}: {said}");
+            let picture = folder.read("out.png");
+            folder.paint(&["-o", "alone.png", "--steps", steps_of(&said), "--seed", seed, "-q"]).success();
+            assert!(folder.read("alone.png") == picture, "{seed}: {said}");
         }
-        assert_eq!(studio.files(), ["alone.png", "c", "content.png", "out.png", "style.jpg"]);
+        assert_eq!(folder.files(), ["alone.png", "c", "content.png", "out.png", "style.jpg"]);
     }
 
     #[test]
     fn a_signal_leaves_a_checkpoint_to_go_on_from() {
         for given in [None, Some("c")] {
-            let studio = TestFolder::new();
+            let folder = TestFolder::new();
             let mut arguments = [&["-o", "out.png"][..], &ENDLESS].concat();
             arguments.extend(given.iter().flat_map(|path| ["--checkpoint", path]));
-            let (child, stderr) = studio.started(&arguments, "step 20/");
+            let (child, stderr) = folder.started(&arguments, "step 20/");
             let (code, said) = end(child, stderr, &["INT"]);
             assert_eq!(code, Some(130), "{said}");
             let path = given.unwrap_or("out.png.impasto");
             assert!(said.contains(&format!("--resume {path} goes on from there")), "{said}");
             let after = steps_of(&said);
-            studio.paint(&["-o", "same.png", "--steps", after, "--resume", path, "-q"]).success();
-            assert_eq!(studio.read("same.png"), studio.read("out.png"));
+            folder.paint(&["-o", "same.png", "--steps", after, "--resume", path, "-q"]).success();
+            assert_eq!(folder.read("same.png"), folder.read("out.png"));
             let more = (after.parse::<u32>().unwrap() + 3).to_string();
-            studio.paint(&["-o", "more.png", "--steps", &more, "--resume", path, "-q"]).success();
-            studio.paint(&["-o", "whole.png", "--steps", &more, "-q"]).success();
-            assert_eq!(studio.read("more.png"), studio.read("whole.png"));
+            folder.paint(&["-o", "more.png", "--steps", &more, "--resume", path, "-q"]).success();
+            folder.paint(&["-o", "whole.png", "--steps", &more, "-q"]).success();
+            assert_eq!(folder.read("more.png"), folder.read("whole.png"));
         }
     }
 
     /// Waits until the checkpoint is another one than it was.
-    fn await_checkpoint(studio: &TestFolder, child: &mut Running) {
-        let (before, begin) = (fs::read(studio.path("c")).ok(), Instant::now());
-        while fs::read(studio.path("c")).ok() == before {
+    fn await_checkpoint(folder: &TestFolder, child: &mut Running) {
+        let (before, begin) = (fs::read(folder.path("c")).ok(), Instant::now());
+        while fs::read(folder.path("c")).ok() == before {
             assert!(child.0.try_wait().unwrap().is_none(), "the run has ended by itself");
-            assert!(begin.elapsed() < PATIENCE);
+            assert!(begin.elapsed() < TIME_LIMIT);
             sleep(Duration::from_millis(1));
         }
     }
@@ -407,7 +407,7 @@ mod unix {
     /// Killed at any moment, a run leaves whole files, from which it goes on.
     #[test]
     fn a_killed_run_goes_on_from_its_last_checkpoint() {
-        let studio = TestFolder::new();
+        let folder = TestFolder::new();
         let usual = ["-o", "out.png", "--trace", "t.jsonl", "--checkpoint", "c"];
         let often = [&ENDLESS[..], &["--checkpoint-every", "1", "--save-every", "1"]].concat();
         let mut resume: &[&str] = &[];
@@ -415,37 +415,37 @@ mod unix {
         // Killed when the checkpoint is new, again and again, a little later each time: in the middle of a step, of a
         // picture on the way, of the next checkpoint.
         for kill in 0..8 {
-            let (mut child, _stderr) = studio.started(&[&usual[..], &often, resume].concat(), "step ");
-            await_checkpoint(&studio, &mut child);
+            let (mut child, _stderr) = folder.started(&[&usual[..], &often, resume].concat(), "step ");
+            await_checkpoint(&folder, &mut child);
             sleep(Duration::from_millis(3 * kill));
             child.0.kill().unwrap();
             assert_eq!(child.0.wait().unwrap().code(), None, "it was killed");
             resume = &["--resume", "c"];
-            let kept = Checkpoint::from_bytes(&studio.read("c"), "c").unwrap();
+            let kept = Checkpoint::from_bytes(&folder.read("c"), "c").unwrap();
             assert!(kept.step() > step, "{} after {step}", kept.step());
             step = kept.step();
             // What was being written when it was killed is called otherwise.
-            let mut pictures = studio.files();
+            let mut pictures = folder.files();
             pictures.retain(|file| file.starts_with("out-"));
             assert!(pictures.len() >= step as usize);
             for file in pictures {
-                assert_eq!(studio.decoded(&file).width(), 32, "{file}");
+                assert_eq!(folder.decoded(&file).width(), 32, "{file}");
             }
         }
         let steps = (step + 3).to_string();
-        studio.paint(&[&usual[..], resume, &["--steps", &steps]].concat()).success();
-        studio.paint(&["-o", "whole.png", "--steps", &steps, "--trace", "whole.jsonl", "-q"]).success();
-        assert_eq!(studio.read("out.png"), studio.read("whole.png"));
-        assert_eq!(costs(&studio, "t.jsonl"), costs(&studio, "whole.jsonl"));
+        folder.paint(&[&usual[..], resume, &["--steps", &steps]].concat()).success();
+        folder.paint(&["-o", "whole.png", "--steps", &steps, "--trace", "whole.jsonl", "-q"]).success();
+        assert_eq!(folder.read("out.png"), folder.read("whole.png"));
+        assert_eq!(costs(&folder, "t.jsonl"), costs(&folder, "whole.jsonl"));
     }
 
     #[test]
     fn a_full_disk_sends_the_picture_elsewhere() {
-        let studio = TestFolder::new();
-        let whole = uninterrupted(&studio);
+        let folder = TestFolder::new();
+        let whole = uninterrupted(&folder);
         // Whatever is written to this device finds no room.
-        symlink("/dev/full", studio.path("out.png")).unwrap();
-        let assert = studio.paint(&["-o", "out.png", "--steps", "9", "-q"]).code(1);
+        symlink("/dev/full", folder.path("out.png")).unwrap();
+        let assert = folder.paint(&["-o", "out.png", "--steps", "9", "-q"]).code(1);
         let said = &assert.get_output().stderr;
         assert!(
             String::from_utf8_lossy(said).contains("error: out.png: cannot be written: the disk is full")
@@ -453,23 +453,23 @@ mod unix {
         assert_eq!(rescued(said), whole);
         // What is beside the picture does not stop it.
         for option in ["--trace", "--checkpoint"] {
-            symlink("/dev/full", studio.path("full")).unwrap();
-            let assert = studio.paint(&["-o", "good.png", "--steps", "9", option, "full"]).code(1);
+            symlink("/dev/full", folder.path("full")).unwrap();
+            let assert = folder.paint(&["-o", "good.png", "--steps", "9", option, "full"]).code(1);
             assert.stderr(contains("warning: full: ").and(contains("error: full: ")));
-            assert_eq!(studio.read("good.png"), whole, "{option}");
-            fs::remove_file(studio.path("full")).unwrap();
+            assert_eq!(folder.read("good.png"), whole, "{option}");
+            fs::remove_file(folder.path("full")).unwrap();
         }
     }
 
     #[test]
     fn a_folder_that_goes_while_running_sends_the_picture_elsewhere() {
-        let studio = TestFolder::new();
-        let whole = uninterrupted(&studio);
-        fs::create_dir(studio.path("folder")).unwrap();
+        let folder = TestFolder::new();
+        let whole = uninterrupted(&folder);
+        fs::create_dir(folder.path("folder")).unwrap();
         let arguments =
             ["-o", "folder/out.png", "--steps", "9", "--save-every", "4", "--checkpoint", "folder/c"];
-        let (child, stderr) = studio.started(&arguments, "step 0/9");
-        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (child, stderr) = folder.started(&arguments, "step 0/9");
+        fs::remove_dir_all(folder.path("folder")).unwrap();
         let (code, said) = end(child, stderr, &["0"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("warning: folder/out-00004.png: there is no folder folder"), "{said}");
@@ -477,53 +477,53 @@ mod unix {
         assert_eq!(rescued(said.as_bytes()), whole);
     }
 
-    /// Both what is kept and the picture have lost their place: both are saved elsewhere, and both places are told.
+    /// Both what is kept and the picture have lost their place: both are saved elsewhere, and the message names both places.
     #[test]
     fn an_interrupted_run_without_its_folder_loses_nothing() {
-        let studio = TestFolder::new();
-        fs::create_dir(studio.path("folder")).unwrap();
+        let folder = TestFolder::new();
+        fs::create_dir(folder.path("folder")).unwrap();
         let arguments = [&["-o", "folder/out.png"][..], &ENDLESS].concat();
-        let (child, stderr) = studio.started(&arguments, "step 20/");
-        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (child, stderr) = folder.started(&arguments, "step 20/");
+        fs::remove_dir_all(folder.path("folder")).unwrap();
         let (code, said) = end(child, stderr, &["INT"]);
         assert_eq!(code, Some(1), "{said}");
         for file in ["folder/out.png.impasto", "folder/out.png"] {
             assert!(said.contains(&format!("{file}: there is no folder folder; ")), "{said}");
         }
-        let (_, behind) = said.split_once("the checkpoint was written to another place instead:\n").unwrap();
-        let kept = behind.lines().next().unwrap();
+        let (_, after) = said.split_once("the checkpoint was written to another place instead:\n").unwrap();
+        let kept = after.lines().next().unwrap();
         let step = Checkpoint::from_bytes(&fs::read(kept).unwrap(), kept).unwrap().step().to_string();
-        studio.paint(&["-o", "same.png", "--steps", &step, "--resume", kept, "-q"]).success();
+        folder.paint(&["-o", "same.png", "--steps", &step, "--resume", kept, "-q"]).success();
         fs::remove_file(kept).unwrap();
-        assert_eq!(rescued(said.as_bytes()), studio.read("same.png"));
+        assert_eq!(rescued(said.as_bytes()), folder.read("same.png"));
         // The checkpoint has a place, and the picture none.
-        fs::create_dir(studio.path("folder")).unwrap();
+        fs::create_dir(folder.path("folder")).unwrap();
         let arguments = [&arguments[..], &["--checkpoint", "c"]].concat();
-        let (child, stderr) = studio.started(&arguments, "step 20/");
-        fs::remove_dir_all(studio.path("folder")).unwrap();
+        let (child, stderr) = folder.started(&arguments, "step 20/");
+        fs::remove_dir_all(folder.path("folder")).unwrap();
         let (code, said) = end(child, stderr, &["TERM"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(
             said.contains("; --resume c goes on from there\nfolder/out.png: there is no folder folder; "),
             "{said}"
         );
-        let step = Checkpoint::from_bytes(&studio.read("c"), "c").unwrap().step().to_string();
-        studio.paint(&["-o", "same.png", "--steps", &step, "--resume", "c", "-q"]).success();
-        assert_eq!(rescued(said.as_bytes()), studio.read("same.png"));
+        let step = Checkpoint::from_bytes(&folder.read("c"), "c").unwrap().step().to_string();
+        folder.paint(&["-o", "same.png", "--steps", &step, "--resume", "c", "-q"]).success();
+        assert_eq!(rescued(said.as_bytes()), folder.read("same.png"));
     }
 
     /// Paints while the folder `small` is a file system of its own, mounted with `options`, which the shell looks at
-    /// as `after` says before it is gone. `None` where the system lets nobody mount one.
+    /// as `after` says before it is gone. `None` where the system does not let this user mount one.
     #[cfg(target_os = "linux")]
-    fn mounted(studio: &TestFolder, options: &str, arguments: &[&str], after: &str) -> Option<Assert> {
+    fn mounted(folder: &TestFolder, options: &str, arguments: &[&str], after: &str) -> Option<Assert> {
         let alone = |script: &str| {
             let mut command = Command::new("unshare");
-            command.current_dir(studio.0.path()).env("IMPASTO_CACHE", studio.1.path());
+            command.current_dir(folder.root.path()).env("IMPASTO_CACHE", folder.cache.path());
             command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
             command
         };
         if !alone("mount -t tmpfs none small").output().is_ok_and(|output| output.status.success()) {
-            println!("nobody may mount a file system here: none was full or read-only");
+            println!("this user may not mount a file system: none was full or read-only");
             return None;
         }
         let script = format!(
@@ -538,34 +538,34 @@ mod unix {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_file_system_without_room_leaves_what_was_there() {
-        let studio = TestFolder::new();
-        studio.picture("content.png", 64, 48, 1);
-        let whole = uninterrupted(&studio);
+        let folder = TestFolder::new();
+        folder.picture("content.png", 64, 48, 1);
+        let whole = uninterrupted(&folder);
         assert!(whole.len() > 4096, "a page is too small for the picture");
-        fs::create_dir(studio.path("small")).unwrap();
+        fs::create_dir(folder.path("small")).unwrap();
         let arguments = ["-o", "small/out.png", "--steps", "9"];
-        let Some(assert) = mounted(&studio, "size=4k", &arguments, "ls -A small > left") else { return };
+        let Some(assert) = mounted(&folder, "size=4k", &arguments, "ls -A small > left") else { return };
         let full = "error: small/out.png: cannot be written: the disk is full";
         let assert = assert.code(1).stderr(contains(full).and(contains("step 9/9")));
         assert_eq!(rescued(&assert.get_output().stderr), whole);
-        assert_eq!(studio.read("left"), b"", "nothing of a file that is not whole");
-        // What can be seen at the start is told then.
+        assert_eq!(folder.read("left"), b"", "nothing of a file that is not whole");
+        // What can be seen at the start is an error then.
         for (options, said) in [
             ("nr_inodes=1", full),
             ("ro", "error: small/out.png: cannot be written: the file system is read-only"),
         ] {
-            let assert = mounted(&studio, options, &arguments, "true").unwrap();
+            let assert = mounted(&folder, options, &arguments, "true").unwrap();
             assert.code(1).stderr(starts_with(said).and(contains("step").not()));
         }
         // There is room for one checkpoint, and none for the next beside it.
         let arguments =
             ["-o", "out.png", "--steps", "3", "--checkpoint", "small/c", "--checkpoint-every", "1"];
-        let assert = mounted(&studio, "size=160k", &arguments, "cp small/c c; ls -A small > left").unwrap();
-        let told = contains("warning: small/c: cannot be written: the disk is full");
-        assert.code(1).stderr(told.and(contains("error: small/c: ")));
-        assert_eq!(studio.read("left"), b"c\n");
-        assert_eq!(Checkpoint::from_bytes(&studio.read("c"), "c").unwrap().step(), 1);
-        studio.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
-        assert_eq!(studio.read("again.png"), whole);
+        let assert = mounted(&folder, "size=160k", &arguments, "cp small/c c; ls -A small > left").unwrap();
+        let warning = contains("warning: small/c: cannot be written: the disk is full");
+        assert.code(1).stderr(warning.and(contains("error: small/c: ")));
+        assert_eq!(folder.read("left"), b"c\n");
+        assert_eq!(Checkpoint::from_bytes(&folder.read("c"), "c").unwrap().step(), 1);
+        folder.paint(&["-o", "again.png", "--steps", "9", "--resume", "c", "-q"]).success();
+        assert_eq!(folder.read("again.png"), whole);
     }
 }

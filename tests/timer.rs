@@ -57,7 +57,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[test]
-fn timestamps_tell_a_long_dispatch_from_a_short_one() {
+fn timestamps_of_a_long_dispatch_are_longer_than_of_a_short_one() {
     let gpu = &shared_gpu().gpu;
     if !gpu.has_timestamps() {
         println!("{} has no timestamps", gpu.summary().name);
@@ -80,7 +80,7 @@ fn a_device_without_timestamps_is_timed_by_the_clock() {
 }
 
 #[test]
-fn a_part_of_the_slices_tells_about_the_whole() {
+fn a_part_of_the_slices_estimates_the_whole() {
     let gpu = &shared_gpu().gpu;
     let executable = executable(gpu, &shared_gpu().pipelines);
     block_on(executable.time(gpu, 1)).unwrap();

@@ -17,18 +17,23 @@ use tempfile::TempDir;
 pub(crate) const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 
 /// A folder with a content and a style picture, and one for what is remembered.
-pub(crate) struct TestFolder(pub(crate) TempDir, pub(crate) TempDir);
+pub(crate) struct TestFolder {
+    /// Where commands run.
+    pub(crate) root: TempDir,
+    /// What `IMPASTO_CACHE` names.
+    pub(crate) cache: TempDir,
+}
 
 impl TestFolder {
     pub(crate) fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = Self { root: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() };
         folder.picture("content.png", 32, 24, 1);
         folder.picture("style.jpg", 24, 20, 2);
         folder
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.root.path().join(name)
     }
 
     pub(crate) fn picture(&self, name: &str, width: u32, height: u32, seed: u32) {
@@ -43,7 +48,7 @@ impl TestFolder {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_impasto"));
-        command.current_dir(self.0.path()).env("IMPASTO_CACHE", self.1.path()).args(arguments);
+        command.current_dir(self.root.path()).env("IMPASTO_CACHE", self.cache.path()).args(arguments);
         command
     }
 
@@ -67,7 +72,7 @@ impl TestFolder {
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).unwrap();
+        let entries = fs::read_dir(self.root.path()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -91,8 +96,8 @@ impl TestFolder {
     /// Starts to paint, and waits for a line that contains `mark`.
     pub(crate) fn started(&self, arguments: &[&str], mark: &str) -> (Running, BufReader<ChildStderr>) {
         let child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
-            .current_dir(self.0.path())
-            .env("IMPASTO_CACHE", self.1.path())
+            .current_dir(self.root.path())
+            .env("IMPASTO_CACHE", self.cache.path())
             .args(["content.png", "style.jpg"])
             .args(SHALLOW)
             .args(arguments)
@@ -122,7 +127,7 @@ impl Drop for Running {
     }
 }
 
-/// Sends signals, a third of a second apart, and returns the exit code with what was still said.
+/// Sends signals, a third of a second apart, and returns the exit code with the rest of stderr.
 pub(crate) fn end(
     mut child: Running,
     stderr: BufReader<ChildStderr>,

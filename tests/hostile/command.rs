@@ -13,13 +13,13 @@ use super::{alone, fixture};
 
 /// Refused as CONTENT, as STYLE and as the picture to start from, for the reason that is `said`.
 #[track_caller]
-fn refuses_picture(studio: &TestFolder, name: &str, said: &str) {
+fn refuses_picture(folder: &TestFolder, name: &str, said: &str) {
     for arguments in [
         ["explain", name, "style.jpg"].as_slice(),
         &["explain", "content.png", name],
         &["explain", "content.png", "style.jpg", "--init", name],
     ] {
-        let assert = studio.run(arguments).code(1).stdout(is_empty());
+        let assert = folder.run(arguments).code(1).stdout(is_empty());
         assert.stderr(starts_with(format!("error: {name}: ")).and(contains(said)));
     }
 }
@@ -27,7 +27,7 @@ fn refuses_picture(studio: &TestFolder, name: &str, said: &str) {
 #[test]
 fn pictures_that_are_none_are_named() {
     let _alone = alone();
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let huge = Png { size: (60_000, 60_000), bits: 8, colours: 2, interlaced: false };
     let jpeg = Jpeg { size: (65_535, 65_535), ..Jpeg::whole((8, 8), 3, false) };
     let cut = fixture("smooth-420.jpg");
@@ -40,12 +40,12 @@ fn pictures_that_are_none_are_named() {
         ("moving.gif", fixture("moving.gif"), "a GIF"),
         ("named-wrongly.png", fixture("picture.webp"), "a WebP"),
     ] {
-        fs::write(studio.path(name), bytes).unwrap();
-        refuses_picture(&studio, name, said);
+        fs::write(folder.path(name), bytes).unwrap();
+        refuses_picture(&folder, name, said);
     }
-    fs::create_dir(studio.path("folder.png")).unwrap();
-    refuses_picture(&studio, "folder.png", "this is a folder");
-    refuses_picture(&studio, "missing.png", "there is no such file");
+    fs::create_dir(folder.path("folder.png")).unwrap();
+    refuses_picture(&folder, "folder.png", "this is a folder");
+    refuses_picture(&folder, "missing.png", "there is no such file");
 }
 
 /// The name says nothing, and what is read is what a pipe gives.
@@ -53,11 +53,11 @@ fn pictures_that_are_none_are_named() {
 #[test]
 fn pipes_are_read_to_their_end() {
     let _alone = alone();
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let whole = fixture("one.png");
     for (length, said) in [(whole.len(), None), (whole.len() / 2, Some("the file ends before"))] {
         let mut child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
-            .current_dir(studio.0.path())
+            .current_dir(folder.root.path())
             .args(["explain", "/dev/stdin", "style.jpg"])
             .args(SHALLOW)
             .stdin(Stdio::piped())
@@ -82,18 +82,18 @@ fn pipes_are_read_to_their_end() {
 #[test]
 fn a_file_without_an_end_is_not_read_to_it() {
     let _alone = alone();
-    let studio = TestFolder::new();
-    let assert = studio.run(&["explain", "/dev/zero", "style.jpg"]).code(1).stdout(is_empty());
+    let folder = TestFolder::new();
+    let assert = folder.run(&["explain", "/dev/zero", "style.jpg"]).code(1).stdout(is_empty());
     assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
     let arguments = ["explain", "content.png", "style.jpg", "--weights", "/dev/zero"];
-    let assert = studio.run(&arguments).code(1).stdout(is_empty());
+    let assert = folder.run(&arguments).code(1).stdout(is_empty());
     assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
 }
 
 #[test]
 fn weights_that_are_none_are_named() {
     let _alone = alone();
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     let network = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/vgg19-u8.safetensors");
     let network = fs::read(network).unwrap();
     let lie = [&u64::MAX.to_le_bytes()[..], &network[8..]].concat();
@@ -107,32 +107,32 @@ fn weights_that_are_none_are_named() {
         ("picture.safetensors", fixture("one.png"), "header"),
         ("torch.safetensors", b"PK\x03\x04 and the rest".to_vec(), "save the network as safetensors"),
     ] {
-        fs::write(studio.path(name), bytes).unwrap();
+        fs::write(folder.path(name), bytes).unwrap();
         let arguments = ["explain", "content.png", "style.jpg", "--weights", name];
-        let assert = studio.run(&arguments).code(1).stdout(is_empty());
+        let assert = folder.run(&arguments).code(1).stdout(is_empty());
         assert.stderr(starts_with(format!("error: {name}: ")).and(contains(said)));
     }
-    let assert = studio.run(&["explain", "content.png", "style.jpg", "--weights", "."]).code(1);
+    let assert = folder.run(&["explain", "content.png", "style.jpg", "--weights", "."]).code(1);
     assert.stderr(starts_with("error: .: this is a folder"));
     // What only a run reads: the numbers.
     let mut broken = one_layer();
     let place = broken.len() - 128;
     broken[place..place + 2].copy_from_slice(&0x7c00_u16.to_le_bytes());
-    fs::write(studio.path("broken.safetensors"), broken).unwrap();
+    fs::write(folder.path("broken.safetensors"), broken).unwrap();
     let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
     let arguments = ["content.png", "style.jpg", "-o", "out.png", "--weights", "broken.safetensors"];
-    let assert = studio.command(&arguments).args(layers).assert().code(1).stdout(is_empty());
+    let assert = folder.command(&arguments).args(layers).assert().code(1).stdout(is_empty());
     assert.stderr(contains("error: broken.safetensors: conv1_1.bias: expected finite numbers, found inf"));
-    assert!(!studio.path("out.png").exists());
+    assert!(!folder.path("out.png").exists());
 }
 
 /// The smallest and the longest picture are painted like any other.
 #[test]
 fn tiny_and_long_pictures_are_painted() {
     let _alone = alone();
-    let studio = TestFolder::new();
+    let folder = TestFolder::new();
     for name in ["one.png", "one.jpg", "long.png", "tall.png"] {
-        fs::write(studio.path(name), fixture(name)).unwrap();
+        fs::write(folder.path(name), fixture(name)).unwrap();
     }
     for (content, style, size) in [
         ("one.png", "one.jpg", (1, 1)),
@@ -140,9 +140,9 @@ fn tiny_and_long_pictures_are_painted() {
         ("long.png", "one.png", (400, 1)),
         ("tall.png", "style.jpg", (1, 400)),
     ] {
-        let assert = studio.run(&[content, style, "-o", "out.png", "--steps", "2"]).success();
+        let assert = folder.run(&[content, style, "-o", "out.png", "--steps", "2"]).success();
         assert.stderr(contains(format!("out.png: {}x{}, 2 steps", size.0, size.1)));
-        let painted = studio.decoded("out.png");
+        let painted = folder.decoded("out.png");
         assert_eq!((painted.width(), painted.height()), size);
     }
 }
