@@ -1,4 +1,4 @@
-//! Where the state of a run is kept, and what of it is on the disk.
+//! When and where the state of a run is written, and the last state that is on the disk.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,18 +46,19 @@ impl Checkpoints {
     }
 
     /// Writes the last one of a run that a signal ends, and returns the steps taken and its path.
-    pub(super) async fn write_interrupted(&mut self, transfer: &Transfer) -> Result<(u32, &Path)> {
+    pub(super) async fn write_interrupted(&self, transfer: &Transfer) -> Result<(u32, &Path)> {
         let checkpoint = transfer.checkpoint().await?;
         let path = self.path.as_ref().unwrap_or(&self.interrupted);
         output::write_or_rescue(path, &checkpoint.to_bytes()?, "the checkpoint")?;
         Ok((checkpoint.step(), path))
     }
 
-    /// The error of a run that failed, with where it can go on.
-    pub(super) fn told(&self, failure: Failure) -> Failure {
+    /// The failure of a run, with how to go on from its last checkpoint.
+    pub(super) fn with_resume_hint(&self, failure: Failure) -> Failure {
         match (failure, &self.last) {
             (Failure::Failed(message), Some((step, path))) => Failure::Failed(format!(
-                "{message}\nthe state after step {step} is in {path}: the same command with --resume {path} goes on from there",
+                "{message}\nthe state after step {step} is in {path}: the same command with --resume {path} goes on \
+                 from there",
                 path = path.display()
             )),
             (failure, _) => failure,

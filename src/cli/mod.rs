@@ -44,15 +44,15 @@ enum Failure {
 }
 
 impl Failure {
-    /// A file of the command line that cannot be read or written, or that may not.
+    /// A file of the command line that cannot be read or written, or must not be.
     fn of_file(path: &Path, reason: &str, remedy: &str) -> Self {
         Self::Failed(format!("{}: {reason}; {remedy}", path.display()))
     }
 
-    /// The same with something said before it: its last line, which may be a path, stays the last one.
-    fn behind(self, first: &str) -> Self {
+    /// The same failure, its message after `context`. The last line, which may be a path, stays the last one.
+    fn with_context(self, context: &str) -> Self {
         match self {
-            Self::Failed(message) => Self::Failed(format!("{first}\n{message}")),
+            Self::Failed(message) => Self::Failed(format!("{context}\n{message}")),
             other => other,
         }
     }
@@ -73,7 +73,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 /// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
 /// ended by a signal.
 pub(crate) fn run() -> ExitCode {
-    pass_over_caught_panics();
+    silence_caught_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -103,8 +103,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// A panic that the library catches and tells as an error is no news; any other is reported as ever.
-fn pass_over_caught_panics() {
+/// Keeps panics that the library catches and returns as errors from being reported as well.
+fn silence_caught_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !impasto::gpu::is_caught_panic(panic.payload()) {
@@ -118,7 +118,7 @@ fn say(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to stdout, all or nothing that matters: a reader that has seen enough is not an error.
+/// Writes to stdout. A reader that closes the pipe early is not an error.
 fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -16,7 +16,7 @@ use super::signals::Signals;
 use super::trace::Trace;
 use super::{Failure, Result, plan_file, say};
 
-/// What a software adapter on a desktop does in a second, for a first guess at the time.
+/// FLOP per second of a software adapter on a desktop, for a first guess at the time.
 const SOFTWARE_FLOPS: f64 = 30e9;
 
 /// Paints, and writes the painting.
@@ -58,7 +58,7 @@ async fn run(
         checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
-        report: Report { progress, trace, clock: Clock::start(), trouble: None },
+        reporter: Reporter { progress, trace, clock: Clock::start(), first_failure: None },
     };
     run.paint(transfer, begin).await
 }
@@ -71,12 +71,12 @@ struct Run<'a> {
     checkpoints: Checkpoints,
     output: Output,
     signals: &'a Signals,
-    report: Report,
+    reporter: Reporter,
 }
 
 /// How the steps ended.
-enum Done {
-    All,
+enum Ending {
+    Complete,
     Interrupted {
         after: u32,
         code: u8,
@@ -89,137 +89,169 @@ enum Done {
 }
 
 impl Run<'_> {
-    /// Takes the steps, and sees that whatever ends them leaves a picture.
+    /// Takes the steps, and writes what their ending leaves.
     async fn paint(mut self, mut transfer: Transfer, begin: Instant) -> Result<()> {
-        let done = match self.take_steps(&mut transfer).await {
-            Ok(done) => done,
-            Err(failure) => return Err(self.checkpoints.told(failure)),
-        };
-        let path = self.output.path().display().to_string();
-        let took = || duration(begin.elapsed().as_secs_f64());
-        let steps = counted(self.steps.end);
-        match done {
-            Done::All => {
-                if let Err(failure) = self.checkpoints.write(&transfer).await {
-                    self.report.note_trouble(failure);
-                }
-                let picture =
-                    transfer.picture().await.map_err(|error| self.checkpoints.told(error.into()))?;
-                self.output.write(&picture)?;
-                let message = format!("{path}: {}, {steps}, {}", sides(&picture), took());
-                self.report.end(&message)
+        match self.take_steps(&mut transfer).await {
+            Ok(Ending::Complete) => self.end_complete(transfer, begin).await,
+            Ok(Ending::Interrupted { after, code }) => {
+                self.end_interrupted(transfer, begin, after, code).await
             }
-            Done::Interrupted { after, code } => {
-                let picture =
-                    transfer.picture().await.map_err(|error| self.checkpoints.told(error.into()))?;
-                // Both are tried before either's failure ends the run, and neither's place is kept quiet about.
-                let kept = self.checkpoints.write_interrupted(&transfer).await;
-                let written = self.output.write(&picture);
-                let (after, kept) = match (kept, written) {
-                    (Ok((after, kept)), Ok(())) => {
-                        (after, format!("; --resume {} goes on from there", kept.display()))
-                    }
-                    (Err(failure), Ok(())) => {
-                        self.report.note_trouble(failure);
-                        (after, String::new())
-                    }
-                    (Ok((after, kept)), Err(failure)) => {
-                        let kept = kept.display();
-                        return Err(failure.behind(&format!(
-                            "interrupted after {after} of {steps}; --resume {kept} goes on from there"
-                        )));
-                    }
-                    (Err(Failure::Failed(first)), Err(failure)) => return Err(failure.behind(&first)),
-                    (Err(failure), Err(_)) => return Err(failure),
-                };
-                let message =
-                    format!("interrupted: {path} is the picture after {after} of {steps}, {}{kept}", took());
-                self.report.end(&message)?;
-                Err(Failure::Interrupted(code))
-            }
-            Done::Diverged { after, costs } => {
-                let diagnosis = transfer.diagnose(&costs).await?;
-                let message = diverged(after, &costs, &diagnosis.place);
-                // The start alone is not worth an old result.
-                let Some(picture) = diagnosis.last_good.filter(|_| after > 1) else {
-                    return Err(self.checkpoints.told(Failure::Failed(message)));
-                };
-                self.output.write(&picture).map_err(|failure| failure.behind(&message))?;
-                let message = format!("{message}; {path} is the picture after step {}", after - 1);
-                Err(self.checkpoints.told(Failure::Failed(message)))
-            }
+            Ok(Ending::Diverged { after, costs }) => self.end_diverged(transfer, after, &costs).await,
+            Err(failure) => Err(self.checkpoints.with_resume_hint(failure)),
         }
+    }
+
+    /// Writes the last checkpoint and the painting.
+    async fn end_complete(mut self, mut transfer: Transfer, begin: Instant) -> Result<()> {
+        if let Err(failure) = self.checkpoints.write(&transfer).await {
+            self.reporter.warn(failure);
+        }
+        let picture = self.read_picture(&mut transfer).await?;
+        self.output.write(&picture)?;
+        let message = format!(
+            "{}: {}x{}, {}, {}",
+            self.output.path().display(),
+            picture.width(),
+            picture.height(),
+            counted(self.steps.end),
+            elapsed(begin)
+        );
+        self.reporter.end(&message)
+    }
+
+    /// Writes the state and the picture so far. Both are tried before the failure of either ends the run, and the
+    /// message says where each of them is.
+    async fn end_interrupted(
+        mut self,
+        mut transfer: Transfer,
+        begin: Instant,
+        after: u32,
+        code: u8,
+    ) -> Result<()> {
+        let picture = self.read_picture(&mut transfer).await?;
+        let kept = self.checkpoints.write_interrupted(&transfer).await;
+        let steps = counted(self.steps.end);
+        if let Err(failure) = self.output.write(&picture) {
+            return Err(match kept {
+                Ok((after, path)) => failure.with_context(&format!(
+                    "interrupted after {after} of {steps}; --resume {} goes on from there",
+                    path.display()
+                )),
+                Err(Failure::Failed(not_kept)) => failure.with_context(&not_kept),
+                Err(not_kept) => not_kept,
+            });
+        }
+        // A signal may come when the last step is done and its costs are not read yet: the state counts it.
+        let (after, resume_hint) = match kept {
+            Ok((after, path)) => (after, format!("; --resume {} goes on from there", path.display())),
+            Err(failure) => {
+                self.reporter.warn(failure);
+                (after, String::new())
+            }
+        };
+        self.reporter.end(&format!(
+            "interrupted: {} is the picture after {after} of {steps}, {}{resume_hint}",
+            self.output.path().display(),
+            elapsed(begin)
+        ))?;
+        Err(Failure::Interrupted(code))
+    }
+
+    /// Writes the last good picture, where there is one, and says where the numbers stopped being finite.
+    async fn end_diverged(self, transfer: Transfer, after: u32, costs: &Costs) -> Result<()> {
+        let diagnosis = transfer.diagnose(costs).await?;
+        let message = diverged(after, costs, &diagnosis.place);
+        // The start alone is not worth an old result.
+        let Some(picture) = diagnosis.last_good.filter(|_| after > 1) else {
+            return Err(self.checkpoints.with_resume_hint(Failure::Failed(message)));
+        };
+        self.output.write(&picture).map_err(|failure| failure.with_context(&message))?;
+        let path = self.output.path().display();
+        let message = format!("{message}; {path} is the picture after step {}", after - 1);
+        Err(self.checkpoints.with_resume_hint(Failure::Failed(message)))
+    }
+
+    /// The picture as it is now.
+    async fn read_picture(&self, transfer: &mut Transfer) -> Result<Picture> {
+        transfer.picture().await.map_err(|error| self.checkpoints.with_resume_hint(error.into()))
     }
 
     /// Takes the steps. What a step returns are the costs of the picture before it, so the costs of the last picture
     /// take a forward pass of their own.
-    async fn take_steps(&mut self, transfer: &mut Transfer) -> Result<Done> {
+    async fn take_steps(&mut self, transfer: &mut Transfer) -> Result<Ending> {
         let Range { start, end } = self.steps;
         for step in start + 1..=end {
             let costs = match self.signals.unless(transfer.step()).await {
                 Ok(costs) => costs?,
-                Err(code) => return Ok(Done::Interrupted { after: step - 1, code }),
+                Err(code) => return Ok(Ending::Interrupted { after: step - 1, code }),
             };
-            self.report.costs(step - 1, &costs);
+            self.reporter.costs(step - 1, &costs);
             if !costs.are_finite() {
-                return Ok(Done::Diverged { after: step - 1, costs });
+                return Ok(Ending::Diverged { after: step - 1, costs });
             }
-            self.report.step(step);
+            self.reporter.step(step);
             if self.save_every.is_some_and(|every| step < end && step.is_multiple_of(every)) {
                 let picture = transfer.picture().await?;
                 if let Err(failure) = self.output.write_snapshot(step, &picture) {
-                    self.report.note_trouble(failure);
+                    self.reporter.warn(failure);
                 }
             }
-            if self.checkpoints.due(step, end) {
-                // A state whose costs are not finite must not take the place of one that is good.
-                match self.signals.unless(transfer.cost()).await {
-                    Ok(costs) => {
-                        let costs = costs?;
-                        if !costs.are_finite() {
-                            self.report.costs(step, &costs);
-                            return Ok(Done::Diverged { after: step, costs });
-                        }
-                    }
-                    Err(code) => return Ok(Done::Interrupted { after: step, code }),
-                }
-                if let Err(failure) = self.checkpoints.write(transfer).await {
-                    self.report.note_trouble(failure);
-                }
+            if self.checkpoints.due(step, end)
+                && let Some(ending) = self.write_checkpoint(transfer, step).await?
+            {
+                return Ok(ending);
             }
         }
         match self.signals.unless(transfer.cost()).await {
             Ok(costs) => {
                 let costs = costs?;
-                self.report.costs(end, &costs);
+                self.reporter.costs(end, &costs);
                 if !costs.are_finite() {
-                    return Ok(Done::Diverged { after: end, costs });
+                    return Ok(Ending::Diverged { after: end, costs });
                 }
             }
-            Err(code) => return Ok(Done::Interrupted { after: end, code }),
+            Err(code) => return Ok(Ending::Interrupted { after: end, code }),
         }
-        Ok(Done::All)
+        Ok(Ending::Complete)
+    }
+
+    /// Writes the checkpoint after `step`, unless the run ends here: a state whose costs are not finite must not take
+    /// the place of a good one.
+    async fn write_checkpoint(&mut self, transfer: &mut Transfer, step: u32) -> Result<Option<Ending>> {
+        let costs = match self.signals.unless(transfer.cost()).await {
+            Ok(costs) => costs?,
+            Err(code) => return Ok(Some(Ending::Interrupted { after: step, code })),
+        };
+        if !costs.are_finite() {
+            self.reporter.costs(step, &costs);
+            return Ok(Some(Ending::Diverged { after: step, costs }));
+        }
+        if let Err(failure) = self.checkpoints.write(transfer).await {
+            self.reporter.warn(failure);
+        }
+        Ok(None)
     }
 }
 
 /// Where costs and times go.
-struct Report {
+struct Reporter {
     progress: Progress,
     trace: Option<Trace>,
     clock: Clock,
-    /// The first file beside the painting that could not be written: no reason to stop painting.
-    trouble: Option<Failure>,
+    /// Of the first file besides the painting that could not be written. The painting goes on, and the run ends with
+    /// this failure.
+    first_failure: Option<Failure>,
 }
 
-impl Report {
+impl Reporter {
     /// The costs of the picture after `step` steps are known.
     fn costs(&mut self, step: u32, costs: &Costs) {
         if let Some(trace) = &mut self.trace
             && let Err(failure) = trace.write(step, costs, self.clock.lap)
         {
-            // One with holes would say what is not so.
+            // The trace ends here: a reader could not see that lines in its middle are missing.
             self.trace = None;
-            self.note_trouble(failure);
+            self.warn(failure);
         }
         if costs.are_finite() {
             self.progress.costs(step, costs, self.clock.pace());
@@ -232,22 +264,22 @@ impl Report {
         self.progress.step(step, self.clock.pace());
     }
 
-    /// A file beside the painting could not be written: said at once, and counted at the end.
-    fn note_trouble(&mut self, failure: Failure) {
+    /// Warns at once that a file besides the painting could not be written, and keeps the first such failure for the end.
+    fn warn(&mut self, failure: Failure) {
         if let Failure::Failed(message) = &failure {
             self.progress.note(&format!("warning: {message}"));
         }
-        self.trouble.get_or_insert(failure);
+        self.first_failure.get_or_insert(failure);
     }
 
-    /// The painting is written. Fails where another file was not.
+    /// Says how the run ended. Fails where a file besides the painting could not be written.
     fn end(self, message: &str) -> Result<()> {
         self.progress.end(message);
-        self.trouble.map_or(Ok(()), Err)
+        self.first_failure.map_or(Ok(()), Err)
     }
 }
 
-/// Measures the steps.
+/// Times the steps.
 struct Clock {
     last: Instant,
     steps: u32,
@@ -273,7 +305,7 @@ impl Clock {
         }
     }
 
-    /// Seconds that a step takes. The first one warms up, and counts only while there is no other.
+    /// Seconds per step. The first step also warms up, and counts only while there is no other.
     fn pace(&self) -> f64 {
         match self.steps {
             0 | 1 => self.first,
@@ -304,14 +336,14 @@ fn warn_of_software(job: &Job) {
         let seconds = duration(job.plan.step.program.flops() as f64 / SOFTWARE_FLOPS);
         let (width, height) = job.plan.step.size;
         say(format_args!(
-            "warning: no GPU was found, so {} computes on the CPU: roughly {seconds} a step at {width}x{height}",
+            "warning: no GPU was found, so {} computes on the CPU: roughly {seconds} per step at {width}x{height}",
             summary.name
         ));
     }
 }
 
-fn sides(picture: &Picture) -> String {
-    format!("{}x{}", picture.width(), picture.height())
+fn elapsed(begin: Instant) -> String {
+    duration(begin.elapsed().as_secs_f64())
 }
 
 fn counted(steps: u32) -> String {
