@@ -74,7 +74,7 @@ fn a_long_run_on_a_pipe_reports_every_twentieth_step() {
         .map(|(step, _)| step)
         .collect();
     assert_eq!(steps, ["0/41", "20/41", "40/41", "41/41"], "{stderr}");
-    assert!(stderr.contains(" a step, ") && stderr.contains(" left\n"), "{stderr}");
+    assert!(stderr.contains(" per step, ") && stderr.contains(" left\n"), "{stderr}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_plan_of_explain_is_that_of_a_run() {
     }
     let explain = ["explain", "content.png", "style.jpg", "--plan", "explain.json", "-o", "none/out.png"];
     let assert = folder.command(&explain).args(SHALLOW).assert().success().stderr(is_empty());
-    assert.stdout(contains("conv_relu").and(contains("GFLOP a step")).and(contains("total")));
+    assert.stdout(contains("conv_relu").and(contains("GFLOP per step")).and(contains("total")));
     assert_eq!(folder.read("run.json"), folder.read("explain.json"));
     // Layers after the first are done by Winograd, whose operands may be stored in f16.
     let half = folder.command(&explain[..3]).args(SHALLOW).args(["--precision", "f16"]).assert().success();
@@ -659,7 +659,7 @@ fn a_benchmark_is_printed_written_drawn_and_compared() {
         assert!(number("min_ms") <= number("ms") && number("ms") <= number("max_ms"), "{row}");
         ["min_ms", "gflops", "gbps", "roof_share"].iter().for_each(|key| positive(&row[*key]));
         assert!(number("error_share") <= 1.0, "{row}");
-        // achieved / min(peak, FLOP a byte × bandwidth)
+        // achieved / min(peak, FLOP per byte × bandwidth)
         let bound = number("gflops") / number("gbps") * report["peak"]["copy_gbps"].as_f64().unwrap();
         let roof = bound.min(report["peak"]["fma_gflops"].as_f64().unwrap());
         assert!((number("gflops") / roof / number("roof_share") - 1.0).abs() < 1e-9, "{row}");
@@ -716,7 +716,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
     );
     refused(2, &["--kernel", "a.wgsl", "--json", "b.json"], "cannot be used with");
     refused(1, &["--compare", "gone.json"], "gone.json: there is no such file");
-    refused(1, &["--compare", "notes.json"], "notes.json: this is no result of a benchmark: ");
+    refused(1, &["--compare", "notes.json"], "notes.json: this is not the result of a benchmark: ");
     refused(1, &["--json", "gone/new.json"], "there is no folder");
     refused(1, &["--json", "notes.json", "--compare", "notes.json"], "would be lost");
     refused(1, &["--device", "no such adapter"], "no adapter is called");

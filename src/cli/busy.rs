@@ -1,5 +1,5 @@
-//! What is under way, on stderr, where it is unknown how long it will take: one line that changes on a terminal, a
-//! plain line for each stage on a pipe.
+//! Progress of work whose length is not known, on stderr: one line that changes on a terminal, a plain line for each
+//! stage on a pipe.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::say;
 
-/// Tells it.
+/// Shows the stage that is under way.
 pub(super) enum Busy {
     Nothing,
     Lines,
@@ -37,14 +37,14 @@ impl Busy {
         }
     }
 
-    /// A part of a stage begins.
-    pub(super) fn tell(&self, message: &str) {
+    /// A part of a stage begins: shown on a terminal only.
+    pub(super) fn detail(&self, message: &str) {
         if let Self::Bar(bar) = self {
             bar.set_message(message.to_owned());
         }
     }
 
-    /// Nothing is under way any more.
+    /// The work is done: clears the line.
     pub(super) fn end(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();

@@ -1,8 +1,7 @@
 //! `impasto explain`: the program of a step and its memory, for people.
 
-use std::fmt::Write;
-
-use impasto::graph::Bytes;
+use impasto::gpu::Slice;
+use impasto::graph::{Bytes, PlannedDispatch, Program};
 
 use super::args::Explain;
 use super::job::Job;
@@ -12,7 +11,7 @@ use super::{Result, plan_file, print};
 
 const MIB: f64 = (1_u64 << 20) as f64;
 
-/// Prints the program, and writes it where `--plan` says. Nothing runs.
+/// Prints the program of a step, and writes it where `--plan` says. Nothing runs.
 pub(super) fn explain(arguments: &Explain) -> Result<()> {
     let paint = &arguments.arguments;
     let request = PaintRequest::new(paint, arguments.output.as_deref())?;
@@ -24,66 +23,80 @@ pub(super) fn explain(arguments: &Explain) -> Result<()> {
     print(&text(&job))
 }
 
+/// The columns of the table of dispatches, and those that hold numbers.
+const COLUMNS: [&str; 11] = [
+    "#",
+    "kernel",
+    "method",
+    "op",
+    "layer",
+    "inputs → output",
+    "MFLOP",
+    "MiB",
+    "written to",
+    "live",
+    "workgroups",
+];
+const NUMBERS: [&str; 4] = ["#", "MFLOP", "MiB", "workgroups"];
+
 fn text(job: &Job) -> String {
     let step = &job.plan.step;
     let program = &step.program;
     let (width, height) = step.size;
-    let header = [
-        "#",
-        "kernel",
-        "method",
-        "op",
-        "layer",
-        "inputs → output",
-        "MFLOP",
-        "MiB",
-        "written to",
-        "live",
-        "workgroups",
-    ];
-    let rows: Vec<[String; 11]> = program
-        .dispatches
-        .iter()
-        .enumerate()
-        .map(|(index, dispatch)| {
-            let written = plan_file::written(program, dispatch);
-            let (buffer, offset) = plan_file::place(program, written);
-            // The first input is what the op is about; the others follow from it.
-            let inputs = dispatch.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let [first, last] = written.live;
-            let [x, y, _] = impasto::gpu::Slice::fold(dispatch.workgroups);
-            [
-                index.to_string(),
-                dispatch.kernel.name.to_owned(),
-                dispatch.choice.map_or("", |(_, method)| method.name).to_owned(),
-                dispatch.op.to_owned(),
-                dispatch.layer.clone(),
-                format!("{inputs} → {}", dispatch.output),
-                format!("{:.1}", dispatch.flops as f64 / 1e6),
-                format!("{:.1}", dispatch.bytes as f64 / MIB),
-                if offset == 0 { buffer } else { format!("{buffer}+{:.1}", offset as f64 / MIB) },
-                format!("{first}–{last}"),
-                if y == 1 { x.to_string() } else { format!("{x}×{y}") },
-            ]
-        })
-        .collect();
-    let mut text = format!(
-        "A step for a picture of {width}x{height} on {}: forward {} dispatches, backward {}, optimiser {}.\n\n",
-        job.engine.gpu().summary().name,
-        program.forward,
-        program.update - program.forward,
-        program.dispatches.len() - program.update,
-    );
-    text.push_str(&table(&header, &["#", "MFLOP", "MiB", "workgroups"], &rows));
-    let slices = program.slices.len();
-    let gflop = program.flops() as f64 / 1e9;
-    let legend = "MiB counts everything that a dispatch binds; its place is an arena with the offset in MiB, or \
-                  a buffer of its own;\nlive names the first and the last dispatch that touch it.";
-    // Writing to a String does not fail.
-    let _ = writeln!(text, "\n{legend}\n");
-    let _ = writeln!(text, "Methods    {}", job.method_source.text());
-    let _ = writeln!(text, "Work       {gflop:.2} GFLOP a step, in {slices} slices");
-    let Bytes { activations, gradients, optimiser, workspace, weights, total } = job.plan.bytes;
+    let dispatches = program.dispatches.iter().enumerate();
+    let rows: Vec<_> = dispatches.map(|(index, dispatch)| row(program, index, dispatch)).collect();
+    [
+        format!(
+            "A step for a picture of {width}x{height} on {}: forward {} dispatches, backward {}, optimiser {}.\n\n",
+            job.engine.gpu().summary().name,
+            program.forward,
+            program.update - program.forward,
+            program.dispatches.len() - program.update,
+        ),
+        table(&COLUMNS, &NUMBERS, &rows),
+        "\nMiB counts everything that a dispatch binds. \"written to\" is an arena with the offset in MiB, or a buffer \
+         of its own.\nlive is the first and the last dispatch that touch it.\n\n"
+            .to_owned(),
+        format!("Methods    {}\n", job.method_source.text()),
+        format!(
+            "Work       {:.2} GFLOP per step, in {} slices\n",
+            program.flops() as f64 / 1e9,
+            program.slices.len()
+        ),
+        memory(&job.plan.bytes),
+        format!("Arenas     {} MiB\n", {
+            let arenas: Vec<String> = program.arenas.iter().map(|bytes| mebibytes(*bytes, 2)).collect();
+            arenas.join(", ")
+        }),
+    ]
+    .concat()
+}
+
+/// A dispatch in the columns of the table.
+fn row(program: &Program, index: usize, dispatch: &PlannedDispatch) -> [String; 11] {
+    let written = plan_file::written(program, dispatch);
+    let (buffer, offset) = plan_file::place(program, written);
+    let inputs: Vec<String> = dispatch.inputs.iter().map(ToString::to_string).collect();
+    let [first, last] = written.live;
+    let [x, y, _] = Slice::fold(dispatch.workgroups);
+    [
+        index.to_string(),
+        dispatch.kernel.name.to_owned(),
+        dispatch.choice.map_or("", |(_, method)| method.name).to_owned(),
+        dispatch.op.to_owned(),
+        dispatch.layer.clone(),
+        format!("{} → {}", inputs.join(", "), dispatch.output),
+        format!("{:.1}", dispatch.flops as f64 / 1e6),
+        mebibytes(dispatch.bytes, 1),
+        if offset == 0 { buffer } else { format!("{buffer}+{}", mebibytes(offset, 1)) },
+        format!("{first}–{last}"),
+        if y == 1 { x.to_string() } else { format!("{x}×{y}") },
+    ]
+}
+
+/// What the memory on the device is used for, a line each.
+fn memory(bytes: &Bytes) -> String {
+    let Bytes { activations, gradients, optimiser, workspace, weights, total } = *bytes;
     let parts = [
         ("activations", activations, "live at the arenas' peak"),
         ("gradients", gradients, "live at the arenas' peak"),
@@ -92,14 +105,16 @@ fn text(job: &Job) -> String {
         ("weights", weights, "in every arrangement that a kernel reads"),
         ("total", total, ""),
     ];
+    let mut text = String::new();
     for (index, (name, bytes, what)) in parts.into_iter().enumerate() {
         let title = if index == 0 { "Memory" } else { "" };
-        let mib = bytes as f64 / MIB;
-        let line = format!("{title:<10} {name:<12} {mib:>9.2} MiB  {what}");
-        let _ = writeln!(text, "{}", line.trim_end());
+        let line = format!("{title:<10} {name:<12} {:>9} MiB  {what}", mebibytes(bytes, 2));
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
-    let arenas: Vec<String> =
-        program.arenas.iter().map(|bytes| format!("{:.2}", *bytes as f64 / MIB)).collect();
-    let _ = writeln!(text, "Arenas     {} MiB", arenas.join(", "));
     text
+}
+
+fn mebibytes(bytes: u64, decimals: usize) -> String {
+    format!("{:.decimals$}", bytes as f64 / MIB)
 }

@@ -141,7 +141,7 @@ impl Run<'_> {
                 Err(not_kept) => not_kept,
             });
         }
-        // A signal may come when the last step is done and its costs are not read yet: the state counts it.
+        // The step that the signal interrupted may already be done on the device: then the state counts it.
         let (after, resume_hint) = match kept {
             Ok((after, path)) => (after, format!("; --resume {} goes on from there", path.display())),
             Err(failure) => {

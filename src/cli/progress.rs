@@ -17,7 +17,7 @@ pub(super) struct Progress {
     steps: u32,
     /// Steps that an earlier run has taken.
     begun: u32,
-    /// What the costs were when they were last told.
+    /// The last costs, as text.
     costs: String,
 }
 
@@ -38,7 +38,7 @@ impl Progress {
         Self { show, steps, begun, costs: String::new() }
     }
 
-    /// Says something that stays on the screen.
+    /// Writes a line that stays on the screen.
     pub(super) fn note(&self, message: &str) {
         match &self.show {
             Show::Nothing => {}
@@ -69,7 +69,7 @@ impl Progress {
         }
         if let Show::Bar(bar) = &self.show {
             bar.set_position(u64::from(done));
-            bar.set_message(format!("{} a step, {} left", duration(each), duration(left)));
+            bar.set_message(format!("{} per step, {} left", duration(each), duration(left)));
             bar.set_prefix(self.costs.clone());
         }
     }
@@ -87,12 +87,12 @@ impl Progress {
         let mut line = format!("step {step}/{steps}: {}", self.costs);
         if step > self.begun && step < steps {
             let left = duration(each * f64::from(steps - step));
-            line.push_str(&format!(", {} a step, {left} left", duration(each)));
+            line.push_str(&format!(", {} per step, {left} left", duration(each)));
         }
         say(line);
     }
 
-    /// The run is over; `message` says what became of it.
+    /// The run is over; `message` says how it ended.
     pub(super) fn end(self, message: &str) {
         if let Show::Bar(bar) = &self.show {
             let costs = if self.costs.is_empty() { String::new() } else { format!("{}\n", self.costs) };
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_told_in_two_units_at_most() {
-        for (seconds, told) in [
+    fn durations_have_two_units_at_most() {
+        for (seconds, text) in [
             (-1.0, "0.00 s"),
             (0.349, "0.35 s"),
             (0.999, "1.0 s"),
@@ -143,7 +143,7 @@ mod tests {
             (3599.9, "1 h 0 min"),
             (7_809.0, "2 h 10 min"),
         ] {
-            assert_eq!(duration(seconds), told);
+            assert_eq!(duration(seconds), text);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! `--kernel`: a changed version of one built-in kernel against it.
 
-use std::fmt::Write;
 use std::path::Path;
 
-use impasto::gpu::{Kernel, Pipelines};
+use impasto::gpu::{Gpu, Kernel, Pipelines};
 use impasto::ops::KERNELS;
 use impasto::transfer::Engine;
 
@@ -14,12 +13,12 @@ use super::{MEASURING, per_kernel, row_key};
 use crate::cli::busy::Busy;
 use crate::cli::{Failure, Result, files, print, table::table};
 
-/// Far more than a kernel's text takes.
+/// Bytes; far more than a kernel's text takes.
 const TEXT_LIMIT: u64 = 1 << 20;
-/// How often each of the two is timed, in turns, so that a machine that is busy now and then slows both. The
-/// shorter median counts.
+/// How often each of the two is timed. They take turns, so that other work on the machine slows both; the shortest
+/// median counts.
 const TURNS: usize = 3;
-/// How many names are offered in the place of one that is unknown.
+/// How many names are suggested for an unknown one.
 const SUGGESTIONS: usize = 4;
 
 /// A text in the place of a built-in kernel's.
@@ -47,7 +46,7 @@ impl Changed {
         let hint = "name a WGSL file with a changed version of a built-in kernel";
         let bytes = files::read(path, TEXT_LIMIT, hint)?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            Failure::of_file(path, &format!("this is no text: {}", error.utf8_error()), hint)
+            Failure::of_file(path, &format!("the file is not text: {}", error.utf8_error()), hint)
         })?;
         Ok(Self { kernel, text })
     }
@@ -57,7 +56,7 @@ impl Changed {
         self.kernel.name.contains("naive")
     }
 
-    /// Checks the changed kernel wherever a step runs it, then times both.
+    /// Checks the changed kernel wherever a step runs it, then times both and prints the table.
     pub(super) async fn run(
         &self,
         engine: &Engine,
@@ -65,25 +64,13 @@ impl Changed {
         filter: Option<&str>,
         busy: &Busy,
     ) -> Result<()> {
-        let (gpu, name) = (engine.gpu(), self.kernel.name);
-        let mut trials: Vec<Trial> = trials
-            .into_iter()
-            .filter(|trial| trial.kernels().iter().any(|kernel| kernel.name == name))
-            .filter(|trial| super::wanted(filter, name, trial.subject.place.layer.as_deref()))
-            .collect();
-        // Several ways to run an op may have a kernel in common.
-        let mut known = Vec::new();
-        trials.retain(|trial| {
-            let key = row_key(name, &trial.subject.place);
-            !known.contains(&key) && {
-                known.push(key);
-                true
-            }
-        });
+        let gpu = engine.gpu();
+        let trials = self.own_trials(trials, filter);
         if trials.is_empty() {
             return Err(Failure::Failed(format!(
-                "{name}: no layer of a step runs this kernel on {}, or none that --filter names; try another \
-                 adapter with --device, or leave --filter out",
+                "{}: no layer of a step runs this kernel on {}, or none that --filter names; try another adapter \
+                 with --device, or leave --filter out",
+                self.kernel.name,
                 gpu.summary().name
             )));
         }
@@ -94,51 +81,69 @@ impl Changed {
         busy.stage(MEASURING);
         let mut checker = Checker::default();
         for trial in &trials {
-            busy.tell(&format!("checking {}", trial.subject.checked.name));
+            busy.detail(&format!("checking {}", trial.subject.checked.name));
             checker.check(gpu, &changed, trial).await?;
         }
         let mut rows = Vec::new();
         for trial in trials {
-            let place = &trial.subject.place;
-            busy.tell(&format!("timing {}", trial.subject.case.name));
-            let case = &trial.subject.case;
-            let mut executables = Vec::new();
-            for pipelines in [&built_in, &changed] {
-                executables.push(run::timed(gpu, pipelines, case, trial.program.clone()).await?);
-            }
-            let mut medians = [f64::INFINITY; 2];
-            for _ in 0..TURNS {
-                for (median, executable) in medians.iter_mut().zip(&executables) {
-                    let measured = run::time(gpu, executable).await?;
-                    let kernels = per_kernel(executable.program(), &measured);
-                    let own = kernels.iter().find(|kernel| kernel.name == name);
-                    *median = own.map_or(*median, |kernel| median.min(kernel.seconds.median));
-                }
-            }
-            let [before, after] = medians;
-            let [layer, op, shape] = place.columns();
-            rows.push([
-                layer,
-                op,
-                shape,
-                short(before * 1e3),
-                short(after * 1e3),
-                format!("{:.3}", after / before),
-            ]);
+            busy.detail(&format!("timing {}", trial.subject.case.name));
+            let [layer, op, shape] = trial.subject.label.columns();
+            let [before, after] = self.medians(gpu, [&built_in, &changed], &trial).await?;
+            let ratio = format!("{:.3}", after / before);
+            rows.push([layer, op, shape, short(before * 1e3), short(after * 1e3), ratio]);
         }
         busy.end();
+        print(&self.text(&gpu.summary().name, &rows, checker.largest_share()))
+    }
+
+    /// The trials that run this kernel, each op and shape once: several ways to run an op may have a kernel in common.
+    fn own_trials(&self, mut trials: Vec<Trial>, filter: Option<&str>) -> Vec<Trial> {
+        let name = self.kernel.name;
+        let mut known = Vec::new();
+        trials.retain(|trial| {
+            let label = &trial.subject.label;
+            let key = row_key(name, label);
+            let is_own = trial.kernels().iter().any(|kernel| kernel.name == name)
+                && super::wanted(filter, name, label.layer.as_deref())
+                && !known.contains(&key);
+            if is_own {
+                known.push(key);
+            }
+            is_own
+        });
+        trials
+    }
+
+    /// The shortest median of this kernel with each of the pipelines, in seconds.
+    async fn medians(&self, gpu: &Gpu, pipelines: [&Pipelines; 2], trial: &Trial) -> Result<[f64; 2]> {
+        let mut executables = Vec::new();
+        for pipelines in pipelines {
+            let program = trial.program.clone();
+            executables.push(run::timed(gpu, pipelines, &trial.subject.case, program).await?);
+        }
+        let mut medians = [f64::INFINITY; 2];
+        for _ in 0..TURNS {
+            for (median, executable) in medians.iter_mut().zip(&executables) {
+                let measured = run::time(gpu, executable).await?;
+                let kernels = per_kernel(executable.program(), &measured);
+                let own = kernels.iter().find(|kernel| kernel.name == self.kernel.name);
+                *median = own.map_or(*median, |kernel| median.min(kernel.seconds.median));
+            }
+        }
+        Ok(medians)
+    }
+
+    /// The results for people.
+    fn text(&self, adapter: &str, rows: &[[String; 6]], error_share: f64) -> String {
         let header = ["layer", "op", "shape", "built-in ms", "changed ms", "ratio"];
-        let mut text = format!("{name} on {}\n\n", gpu.summary().name);
-        text.push_str(&table(&header, &header[3..], &rows));
-        let share = 100.0 * checker.largest_share();
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            text,
-            "\nms is the best median of three turns; ratio is changed / built-in, below 1 where the changed kernel is \
-             faster. Both were\ncompiled with run-time checks, which a built-in kernel does without. The changed \
-             kernel's values are right: at most {share:.1} %\nof the allowed error."
-        );
-        print(&text)
+        format!(
+            "{} on {adapter}\n\n{}\nms is the shortest median of {TURNS} turns; ratio is changed / built-in, below 1 \
+             where the changed kernel is faster. Both were\ncompiled with run-time checks, which a built-in kernel \
+             otherwise has not. The changed kernel's values are right: at most {:.1} %\nof the allowed error.\n",
+            self.kernel.name,
+            table(&header, &header[3..], rows),
+            100.0 * error_share
+        )
     }
 }
 

@@ -30,7 +30,7 @@ impl<'a> Comparison<'a> {
             old.kernels.iter().filter(|row| wanted(row) && same(&new.kernels, row).is_none()).collect();
         let (before, now) = (&old.adapter, &new.adapter);
         let note = (before != now)
-            .then(|| format!("The older benchmark is of another adapter: {before}, not {now}."));
+            .then(|| format!("The older benchmark was measured on another adapter: {before}, not {now}."));
         Self { both, only_old, only_new, note }
     }
 

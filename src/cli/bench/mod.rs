@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use impasto::gpu::Gpu;
-use impasto::graph::{Place as MemoryPlace, PlannedDispatch, Program};
+use impasto::graph::{Place, PlannedDispatch, Program};
 use impasto::ops::{MethodTable, conv};
 use impasto::picture::{Extent, Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
@@ -24,18 +24,19 @@ use super::files::Named;
 use super::{Failure, Result, args, files, inputs, output, print};
 use changed::Changed;
 use compare::Comparison;
-use report::{Peak, Report, Row, Step};
+use report::{Report, Row, Step};
 use run::{Checker, Seconds};
-use subjects::{Place, Trial};
+use subjects::{Label, Trial};
 
-/// Seconds after which no further step is begun, and how many are measured at most.
+/// Seconds after which no further step begins.
 const STEP_SECONDS: f64 = 15.0;
-const MOST_STEPS: usize = 20;
+/// Maximum of steps that are measured.
+const MAX_STEPS: usize = 20;
 
-/// What is said at the beginning.
+/// The line at the beginning.
 const MEASURING: &str = "measuring; the results come at the end";
 
-/// Measures, and tells and writes the results.
+/// Measures, prints the results and writes them to the files that were asked for.
 pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     let (size, threshold) = (arguments.extent()?, arguments.threshold()?);
     fn named<'a>(options: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
@@ -101,9 +102,9 @@ fn wanted(filter: Option<&str>, kernel: &str, layer: Option<&str>) -> bool {
     filter.is_none_or(|filter| format!("{kernel} {}", layer.unwrap_or_default()).contains(filter))
 }
 
-/// What tells rows apart.
-fn row_key(kernel: &str, place: &Place) -> (String, &'static str, Option<String>, [u32; 4]) {
-    (kernel.to_owned(), place.op, place.layer.clone(), place.shape)
+/// What identifies a row.
+fn row_key(kernel: &str, label: &Label) -> (String, &'static str, Option<String>, [u32; 4]) {
+    (kernel.to_owned(), label.op, label.layer.clone(), label.shape)
 }
 
 async fn measure(
@@ -115,7 +116,7 @@ async fn measure(
 ) -> Result<Report> {
     let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
     let named = |trial: &Trial| {
-        let layer = trial.subject.place.layer.as_deref();
+        let layer = trial.subject.label.layer.as_deref();
         trial.kernels().iter().any(|kernel| wanted(filter, kernel.name, layer))
     };
     if let Some(filter) = filter
@@ -125,58 +126,52 @@ async fn measure(
     }
     let mut checker = Checker::default();
     busy.stage(MEASURING);
-    busy.tell("measuring peak and copy");
+    busy.detail("measuring peak and copy");
     let peak = peak::peak(engine, &mut checker).await?;
     let mut rows = Vec::new();
     let mut known = BTreeSet::new();
     let count = trials.iter().filter(|trial| named(trial)).count();
     for (index, trial) in trials.into_iter().filter(named).enumerate() {
-        let place = trial.subject.place.clone();
+        let label = trial.subject.label.clone();
         let is_new = |name: &str| {
-            wanted(filter, name, place.layer.as_deref()) && !known.contains(&row_key(name, &place))
+            wanted(filter, name, label.layer.as_deref()) && !known.contains(&row_key(name, &label))
         };
         let kernels: Vec<&str> = trial.kernels().iter().map(|kernel| kernel.name).collect();
         let kernels: Vec<&str> = kernels.into_iter().filter(|name| is_new(name)).collect();
         if kernels.is_empty() {
             continue;
         }
-        let layer = place.layer.as_deref().unwrap_or_default();
-        busy.tell(&format!("{} of {count}: {} {layer}", index + 1, kernels.join(", ")));
+        let layer = label.layer.as_deref().unwrap_or_default();
+        busy.detail(&format!("{} of {count}: {} {layer}", index + 1, kernels.join(", ")));
         let share = checker.check(gpu, pipelines, &trial).await?;
         let executable = run::timed(gpu, pipelines, &trial.subject.case, trial.program).await?;
         let measured = run::time(gpu, &executable).await?;
         for kernel in per_kernel(executable.program(), &measured) {
             if kernels.contains(&kernel.name) {
                 let work = (kernel.flops, kernel.bytes);
-                rows.push(Row::new(kernel.name, &place, kernel.seconds, work, &peak, share));
-                known.insert(row_key(kernel.name, &place));
+                rows.push(Row::new(kernel.name, &label, kernel.seconds, work, &peak, share));
+                known.insert(row_key(kernel.name, &label));
             }
         }
     }
-    busy.tell("measuring steps");
+    busy.detail("measuring steps");
     let step = step(engine, size).await?;
     busy.end();
     let summary = gpu.summary();
-    Ok(Report {
-        adapter: summary.name.clone(),
-        driver: summary.driver.clone(),
-        peak: Peak { ..peak },
-        kernels: rows,
-        step,
-    })
+    Ok(Report { adapter: summary.name.clone(), driver: summary.driver.clone(), peak, kernels: rows, step })
 }
 
 fn unknown_filter(filter: &str, trials: &[Trial]) -> Failure {
     let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
     let kernels = list(trials.iter().flat_map(Trial::kernels).map(|kernel| kernel.name).collect());
-    let layers = list(trials.iter().filter_map(|trial| trial.subject.place.layer.as_deref()).collect());
+    let layers = list(trials.iter().filter_map(|trial| trial.subject.label.layer.as_deref()).collect());
     Failure::Usage(format!(
         "--filter: no kernel or layer that runs on this adapter contains {filter:?}; kernels are {kernels}, and the \
          naive ones; layers are {layers}"
     ))
 }
 
-/// What one kernel of a program took.
+/// Time and work of one kernel of a program.
 struct KernelTime {
     name: &'static str,
     seconds: Seconds,
@@ -207,11 +202,11 @@ fn per_kernel(program: &Program, measured: &[Vec<f64>]) -> Vec<KernelTime> {
     names.into_iter().map(of_kernel).collect()
 }
 
-/// Bytes that a dispatch's bindings hold; what is bound twice is counted once, and what is not touched not at all.
+/// Bytes that a dispatch binds. What is bound twice counts once, and what no kernel touches does not count.
 fn bytes(program: &Program, dispatch: &PlannedDispatch) -> u64 {
     let bound: BTreeSet<usize> = dispatch.bindings.iter().copied().collect();
     let resources = bound.into_iter().map(|resource| &program.resources[resource]);
-    resources.filter(|resource| resource.place != MemoryPlace::Unused).map(|resource| resource.bytes).sum()
+    resources.filter(|resource| resource.place != Place::Unused).map(|resource| resource.bytes).sum()
 }
 
 /// Times steps of a transfer between generated pictures with the default options.
@@ -220,14 +215,14 @@ async fn step(engine: &Engine, size: Extent) -> Result<Step> {
     let mut options = Options::preset(Preset::Course);
     options.size = Size::Within { width, height };
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
-    // As a first run does: by the methods that are the fastest here.
+    // As a first run does: with the methods that are the fastest here.
     let plan = Transfer::plan(engine, (size.sides(), size.sides()), &options)?;
     let measured = Arc::new(engine.measure(&plan).await?);
     let engine = &engine.reconfigured(|options| options.method_table = measured);
     let mut transfer = Transfer::prepare(engine, (&content, &style), &options).await?;
     let mut seconds = Vec::new();
     let begin = Instant::now();
-    while seconds.len() <= MOST_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS {
+    while seconds.len() <= MAX_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS {
         let begin = Instant::now();
         transfer.step().await?;
         seconds.push(begin.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! What the adapter can do at most: multiply-adds in registers, and a copy.
+//! The peak of the adapter: multiply-adds in registers, and a copy.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use impasto::transfer::Engine;
 
 use super::report::Peak;
 use super::run::{self, Checker};
-use super::subjects::{Place, Subject, Trial, program};
+use super::subjects::{Label, Subject, Trial, program};
 use crate::cli::Result;
 
 /// Threads of the arithmetic probes: several for each lane of the largest GPUs.
 const THREADS: u32 = 1 << 18;
 
-/// Seconds that a probe should take: long beside its start, short beside a driver's patience.
+/// Seconds that a probe should take: much longer than its start, much shorter than what a driver allows.
 const PROBE_SECONDS: f64 = 0.03;
 
 /// Rounds of a probe's first run.
 const FIRST_ROUNDS: u32 = 4;
 
-/// Most rounds: an adapter on which they end too soon tells a peak that is a little low.
-const MOST_ROUNDS: u32 = 1 << 16;
+/// Maximum of rounds. An adapter that does them in less time gets a peak that is a little low.
+const MAX_ROUNDS: u32 = 1 << 16;
 
 /// The copied tensor: 128 MiB, so that with its copy it is larger than any cache.
 const COPIED: Shape = Shape::new(32, 1024, 1024);
@@ -40,7 +40,7 @@ pub(super) async fn peak(engine: &Engine, checker: &mut Checker) -> Result<Peak>
         let timed = |rounds| Case::of(&op(probe(rounds)), &[Shape::row(THREADS), factors]);
         let first = best(engine, checker, timed(FIRST_ROUNDS), checked.clone()).await?;
         let rounds = (f64::from(FIRST_ROUNDS) * PROBE_SECONDS / first.seconds) as u32;
-        let second = best(engine, checker, timed(rounds.clamp(FIRST_ROUNDS, MOST_ROUNDS)), checked).await?;
+        let second = best(engine, checker, timed(rounds.clamp(FIRST_ROUNDS, MAX_ROUNDS)), checked).await?;
         for best in [first, second] {
             fma_gflops = fma_gflops.max(best.flops as f64 / best.seconds / 1e9);
         }
@@ -65,10 +65,10 @@ async fn best(engine: &Engine, checker: &mut Checker, case: Case, checked: Case)
     let mut limits = engine.limits();
     // Short enough by its number of rounds, and faster where nothing is cut.
     limits.slice_work = u64::MAX;
-    let place = Place { op: case.family, layer: None, shape: [0; 4] };
+    let label = Label { op: case.family, layer: None, shape: [0; 4] };
     let program = program(&case, &limits)?;
     let flops = program.flops();
-    let trial = Trial { subject: Subject { case, checked, place }, limits, program };
+    let trial = Trial { subject: Subject { case, checked, label }, limits, program };
     checker.check(gpu, pipelines, &trial).await?;
     let Trial { subject: Subject { case, .. }, program, .. } = trial;
     let executable = run::timed(gpu, pipelines, &case, program).await?;

@@ -7,15 +7,15 @@ use impasto::picture::Extent;
 use serde::{Deserialize, Serialize};
 
 use super::run::Seconds;
-use super::subjects::Place;
+use super::subjects::Label;
 use crate::cli::{Failure, Result, files, table::table};
 
-/// Far more than a benchmark's results take.
+/// Bytes; far more than a benchmark's results take.
 const REPORT_LIMIT: u64 = 64 << 20;
 
-/// FLOP that the convolutions of a default step take for each pixel, forward and backward, in millions. Tells steps
-/// with different kernels apart, whatever arithmetic these save.
-const CONVOLUTION_MFLOP_A_PIXEL: f64 = 1.51;
+/// FLOP that the convolutions of a default step take for each pixel, forward and backward, in millions, computed plainly:
+/// compares steps whose kernels save different amounts of arithmetic.
+const CONVOLUTION_MFLOP_PER_PIXEL: f64 = 1.51;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,19 +27,19 @@ pub(super) struct Report {
     pub(super) step: Step,
 }
 
-/// What the adapter can do at most.
+/// The peak of the adapter.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Peak {
-    /// Multiplications and additions, in 10⁹ a second.
+    /// Multiplications and additions, in 10⁹ per second.
     pub(super) fma_gflops: f64,
-    /// Bytes read and written by a copy, in 10⁹ a second.
+    /// Bytes read and written by a copy, in 10⁹ per second.
     pub(super) copy_gbps: f64,
 }
 
 impl Peak {
-    /// The most GFLOP/s that this many FLOP for every byte allow.
-    pub(super) fn roof(&self, flops_a_byte: f64) -> f64 {
-        self.fma_gflops.min(flops_a_byte * self.copy_gbps)
+    /// The GFLOP/s that are possible with this many FLOP per byte.
+    pub(super) fn roof(&self, flops_per_byte: f64) -> f64 {
+        self.fma_gflops.min(flops_per_byte * self.copy_gbps)
     }
 }
 
@@ -48,7 +48,7 @@ impl Peak {
 pub(super) struct Row {
     pub(super) kernel: String,
     pub(super) layer: Option<String>,
-    /// What the kernel was run for: the same one may serve both directions of a layer.
+    /// The op that the kernel was run for: the same kernel may do both directions of a layer.
     #[serde(default)]
     pub(super) op: Option<String>,
     /// Channels read and written, height, width.
@@ -61,7 +61,7 @@ pub(super) struct Row {
     pub(super) max_ms: f64,
     pub(super) gflops: f64,
     pub(super) gbps: f64,
-    /// What was achieved of the roof over this kernel.
+    /// The share of the roof over this kernel that was reached.
     pub(super) roof_share: f64,
     /// Largest share of the allowed error.
     #[serde(default)]
@@ -72,7 +72,7 @@ impl Row {
     /// A row from what was counted and measured.
     pub(super) fn new(
         kernel: &str,
-        place: &Place,
+        label: &Label,
         seconds: Seconds,
         (flops, bytes): (u64, u64),
         peak: &Peak,
@@ -83,12 +83,12 @@ impl Row {
         let roof = peak.roof(flops as f64 / bytes as f64);
         Self {
             kernel: kernel.to_owned(),
-            layer: place.layer.clone(),
-            op: Some(place.op.to_owned()),
-            shape: place.shape,
+            layer: label.layer.clone(),
+            op: Some(label.op.to_owned()),
+            shape: label.shape,
             ms: seconds.median * 1e3,
-            min_ms: seconds.least * 1e3,
-            max_ms: seconds.most * 1e3,
+            min_ms: seconds.min * 1e3,
+            max_ms: seconds.max * 1e3,
             gflops,
             gbps,
             roof_share: if roof > 0.0 { gflops / roof } else { 0.0 },
@@ -121,7 +121,7 @@ pub(super) struct Step {
     pub(super) height: u32,
     /// The median.
     pub(super) seconds: f64,
-    /// What the convolutions alone would need, computed plainly.
+    /// GFLOP/s that the convolutions alone would need, computed plainly.
     pub(super) conv_equivalent_gflops: f64,
     /// How the convolutions were done, for people.
     #[serde(skip)]
@@ -131,7 +131,7 @@ pub(super) struct Step {
 impl Step {
     pub(super) fn new(Extent { width, height }: Extent, seconds: f64) -> Self {
         let pixels = f64::from(width) * f64::from(height);
-        let conv_equivalent_gflops = CONVOLUTION_MFLOP_A_PIXEL * pixels / seconds / 1e3;
+        let conv_equivalent_gflops = CONVOLUTION_MFLOP_PER_PIXEL * pixels / seconds / 1e3;
         Self { width, height, seconds, conv_equivalent_gflops, methods: String::new() }
     }
 }
@@ -142,7 +142,7 @@ impl Report {
         let hint = "name a file that `impasto bench --json` wrote";
         let bytes = files::read(path, REPORT_LIMIT, hint)?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::of_file(path, &format!("this is no result of a benchmark: {error}"), hint)
+            Failure::of_file(path, &format!("this is not the result of a benchmark: {error}"), hint)
         })
     }
 
@@ -157,7 +157,7 @@ impl Report {
     /// The report for people.
     pub(super) fn text(&self, timestamps: bool) -> String {
         let Self { adapter, driver, peak, step, .. } = self;
-        let clock = if timestamps { "the GPU's clock" } else { "wall-clock time, waits included" };
+        let clock = if timestamps { "the GPU's clock" } else { "the CPU's clock, waiting included" };
         let mut text = format!("{adapter}, {driver}; timed by {clock}\n\n");
         let header =
             ["kernel", "layer", "op", "shape", "ms", "min–max", "GFLOP/s", "GB/s", "roof %", "error %"];
@@ -186,9 +186,10 @@ impl Report {
         let _ = writeln!(
             text,
             "\nshape is channels read × channels written × height × width; ms is the median; GB/s counts what a \
-             dispatch binds, once;\nroof is the least of the adapter's peak and of FLOP a byte × copy bandwidth, so \
-             what stays in a cache may exceed it;\nerror is the largest share of the allowed error, against the \
-             CPU twin on planes of 12×9.\nWhat takes long is timed once, on a part of its workgroups.\n"
+             dispatch binds, once;\nroof is the smaller of the adapter's peak and FLOP per byte × copy bandwidth: \
+             a kernel whose data stays in a cache may exceed it;\nerror is the largest share of the allowed error, \
+             against plain loops on the CPU on planes of 12×9.\nA kernel that takes long is timed once, on a part of \
+             its workgroups.\n"
         );
         let _ = writeln!(text, "Peak       {} GFLOP/s multiply-add", short(peak.fma_gflops));
         let _ = writeln!(text, "Copy       {} GB/s read and written", short(peak.copy_gbps));
@@ -204,7 +205,7 @@ impl Report {
     }
 }
 
-/// Three digits that count.
+/// With three significant digits.
 pub(super) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -232,25 +233,25 @@ mod tests {
 
     #[test]
     fn a_row_is_what_was_counted_over_what_was_measured() {
-        let place = Place { op: "conv", layer: Some("conv1_2".into()), shape: [64, 64, 3, 4] };
-        let seconds = Seconds { median: 0.01, least: 0.005, most: 0.02 };
-        // 2 GFLOP over 0.5 GB: 4 FLOP a byte, so memory allows 400 GFLOP/s.
-        let row = Row::new("k", &place, seconds, (2_000_000_000, 500_000_000), &PEAK, 0.25);
+        let label = Label { op: "conv", layer: Some("conv1_2".into()), shape: [64, 64, 3, 4] };
+        let seconds = Seconds { median: 0.01, min: 0.005, max: 0.02 };
+        // 2 GFLOP over 0.5 GB: 4 FLOP per byte, so memory allows 400 GFLOP/s.
+        let row = Row::new("k", &label, seconds, (2_000_000_000, 500_000_000), &PEAK, 0.25);
         assert_eq!((row.ms, row.min_ms, row.max_ms), (10.0, 5.0, 20.0));
         assert_eq!((row.gflops, row.gbps, row.roof_share), (200.0, 50.0, 0.5));
-        let idle = Row::new("k", &place, seconds, (0, 500_000_000), &PEAK, 0.0);
+        let idle = Row::new("k", &label, seconds, (0, 500_000_000), &PEAK, 0.0);
         assert_eq!((idle.gflops, idle.roof_share), (0.0, 0.0));
     }
 
     #[test]
-    fn a_step_is_told_in_plain_convolutions() {
+    fn a_step_is_measured_in_plain_convolutions() {
         let step = Step::new(Extent::new(400, 300), 2.0);
         assert!((step.conv_equivalent_gflops - 90.6).abs() < 1e-9, "{step:?}");
     }
 
     #[test]
     fn numbers_keep_three_digits() {
-        let told = [1234.5, 123.4, 12.34, 1.234, 0.1234, 0.00012, 0.0].map(short);
-        assert_eq!(told, ["1234", "123", "12.3", "1.23", "0.123", "1.2e-4", "0"]);
+        let texts = [1234.5, 123.4, 12.34, 1.234, 0.1234, 0.00012, 0.0].map(short);
+        assert_eq!(texts, ["1234", "123", "12.3", "1.23", "0.123", "1.2e-4", "0"]);
     }
 }

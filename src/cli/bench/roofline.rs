@@ -18,9 +18,9 @@ const HEIGHT: u32 = 720;
 /// Top of the legend, and height of its lines.
 const LEGEND_TOP: i32 = 60;
 const LINE: i32 = 22;
-/// Lines of the legend that are no kernel, and a margin.
+/// Lines of the legend besides the kernels', and a margin.
 const OTHER_LINES: usize = 5;
-/// How far below the peak the chart ends: what only moves a few numbers is drawn on its edge.
+/// Where the chart ends below the peak, as a share of it. A kernel that hardly computes is drawn on the edge.
 const LOWEST_SHARE_OF_PEAK: f64 = 1e-5;
 /// Colours that also differ for those who see few (Okabe and Ito), each with one of the marks.
 const COLOURS: [RGBColor; 7] = [
@@ -71,15 +71,15 @@ struct Axes {
 }
 
 impl Axes {
-    /// Around the points (FLOP a byte, GFLOP/s) and the ridge, where the roofs meet.
+    /// Around the points (FLOP per byte, GFLOP/s) and the ridge, where the roofs meet.
     fn around(points: &[(f64, f64)], peak: f64, ridge: f64) -> Self {
-        let least = |values: &mut dyn Iterator<Item = f64>, from: f64| values.fold(from, f64::min);
-        let most = |values: &mut dyn Iterator<Item = f64>, from: f64| values.fold(from, f64::max);
+        let min = |values: &mut dyn Iterator<Item = f64>, from: f64| values.fold(from, f64::min);
+        let max = |values: &mut dyn Iterator<Item = f64>, from: f64| values.fold(from, f64::max);
         let floor = peak * LOWEST_SHARE_OF_PEAK;
         let mut xs = points.iter().map(|point| point.0);
         let mut ys = points.iter().map(|point| point.1);
-        let x = (least(&mut xs.clone(), ridge / 10.0) / 2.0, most(&mut xs, ridge * 10.0) * 2.0);
-        let y = (least(&mut ys.clone(), peak / 100.0).max(floor) / 2.0, most(&mut ys, peak) * 3.0);
+        let x = (min(&mut xs.clone(), ridge / 10.0) / 2.0, max(&mut xs, ridge * 10.0) * 2.0);
+        let y = (min(&mut ys.clone(), peak / 100.0).max(floor) / 2.0, max(&mut ys, peak) * 3.0);
         Self { x, y }
     }
 }
@@ -103,7 +103,7 @@ fn draw_chart(area: &Area<'_>, report: &Report, rows: &[&Row], kernels: &[&str])
     let label = |value: &f64| value.to_string();
     chart
         .configure_mesh()
-        .x_desc("FLOP a byte of what is bound")
+        .x_desc("FLOP per byte of what is bound")
         .y_desc("GFLOP/s")
         .x_label_formatter(&label)
         .y_label_formatter(&label)
@@ -116,7 +116,7 @@ fn draw_chart(area: &Area<'_>, report: &Report, rows: &[&Row], kernels: &[&str])
     let roof = [x.0, ridge, x.1].map(|at| (at, peak.roof(at)));
     let visible = roof.map(|(at, height)| (at, height.max(y.0)));
     chart.draw_series(LineSeries::new(visible, BLACK.stroke_width(2))).map_err(failed)?;
-    let told = |horizontal, vertical| {
+    let style = |horizontal, vertical| {
         ("sans-serif", 15).into_font().color(&BLACK).pos(Pos::new(horizontal, vertical))
     };
     // Above the roofs there is room: left of the slope's upper half, and over the flat's end.
@@ -124,8 +124,8 @@ fn draw_chart(area: &Area<'_>, report: &Report, rows: &[&Row], kernels: &[&str])
     let memory = format!("copy: {} GB/s", short(peak.copy_gbps));
     let arithmetic = format!("multiply-add: {} GFLOP/s", short(peak.fma_gflops));
     let texts = [
-        Text::new(memory, (slope * 0.8, peak.roof(slope)), told(HPos::Right, VPos::Bottom)),
-        Text::new(arithmetic, (x.1 * 0.85, peak.fma_gflops * 1.15), told(HPos::Right, VPos::Bottom)),
+        Text::new(memory, (slope * 0.8, peak.roof(slope)), style(HPos::Right, VPos::Bottom)),
+        Text::new(arithmetic, (x.1 * 0.85, peak.fma_gflops * 1.15), style(HPos::Right, VPos::Bottom)),
     ];
     chart.draw_series(texts).map_err(failed)?;
     for (row, (intensity, gflops)) in rows.iter().zip(points) {

@@ -13,10 +13,11 @@ use impasto::wgpu;
 use super::subjects::{Trial, program};
 use crate::cli::{Failure, Result};
 
-/// Seconds that the repeats of one row may take together; what takes longer alone is estimated from a part of it.
+/// Seconds that the repeats of one row may take together. A dispatch that takes longer alone is estimated from a part of
+/// its workgroups.
 const ROW_SECONDS: f64 = 0.3;
-/// Most repeats of one row.
-const MOST_REPEATS: usize = 200;
+/// Maximum of repeats of one row.
+const MAX_REPEATS: usize = 200;
 
 /// Checks kernels against the twins, each pair of op and shapes once.
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl Checker {
         let worst = compare_run(&case.name, case, case.tolerance, data, &run);
         if !worst.passes() {
             let names = names.join(" and ");
-            return Err(Failure::Failed(format!("{names} computes wrongly, and is not timed: {worst}")));
+            return Err(Failure::Failed(format!("{names} computes wrongly and is not timed: {worst}")));
         }
         self.shares.insert(share_key, worst.worst_share);
         Ok(worst.worst_share)
@@ -63,28 +64,28 @@ impl Checker {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seconds {
     pub(super) median: f64,
-    pub(super) least: f64,
-    pub(super) most: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
 }
 
 impl Seconds {
-    /// Of measurements that there is at least one of.
+    /// Of one measurement or more.
     pub(super) fn of(mut measured: Vec<f64>) -> Self {
         measured.sort_by(f64::total_cmp);
         let median = f64::midpoint(measured[(measured.len() - 1) / 2], measured[measured.len() / 2]);
-        // A clock of coarse ticks may say 0.
+        // A clock with coarse ticks may give 0.
         let at_least = |seconds: f64| seconds.max(1e-9);
         Self {
             median: at_least(median),
-            least: at_least(measured[0]),
-            most: at_least(measured[measured.len() - 1]),
+            min: at_least(measured[0]),
+            max: at_least(measured[measured.len() - 1]),
         }
     }
 }
 
-/// Times an executable: the seconds of each dispatch in each repeat. A first run warms up; where that takes longer
-/// than all repeats should, it is cut short, and the estimate from it is all there is: the kernels were compiled when
-/// they were checked.
+/// Times an executable: the seconds of each dispatch in each repeat. A first run warms up. Where it takes longer than all
+/// repeats should, it is cut short and its estimate is the result: the kernels were compiled when they were checked, so
+/// it needs no warming up.
 pub(super) async fn time(gpu: &Gpu, executable: &Executable) -> Result<Vec<Vec<f64>>> {
     let first = executable.estimate(gpu, ROW_SECONDS).await?;
     let took: f64 = first.iter().sum();
@@ -92,11 +93,10 @@ pub(super) async fn time(gpu: &Gpu, executable: &Executable) -> Result<Vec<Vec<f
         return Ok(first.into_iter().map(|seconds| vec![seconds]).collect());
     }
     let repeats = (ROW_SECONDS / took.max(1e-9)) as usize;
-    Ok(executable.time(gpu, repeats.clamp(1, MOST_REPEATS)).await?)
+    Ok(executable.time(gpu, repeats.clamp(1, MAX_REPEATS)).await?)
 }
 
-/// A case's program with inputs that are fit to be timed: where a value matters it is the case's, otherwise any
-/// number will do.
+/// A case's program with inputs for timing: the case's values where they matter, and any numbers elsewhere.
 pub(super) async fn timed(
     gpu: &Gpu,
     pipelines: &Pipelines,
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn the_median_lies_between_the_middle_ones() {
         let of = |measured: &[f64]| Seconds::of(measured.to_vec());
-        assert_eq!(of(&[3.0, 1.0, 2.0]), Seconds { median: 2.0, least: 1.0, most: 3.0 });
-        assert_eq!(of(&[4.0, 1.0, 2.0, 3.0]), Seconds { median: 2.5, least: 1.0, most: 4.0 });
-        assert_eq!(of(&[0.0]), Seconds { median: 1e-9, least: 1e-9, most: 1e-9 });
+        assert_eq!(of(&[3.0, 1.0, 2.0]), Seconds { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(of(&[4.0, 1.0, 2.0, 3.0]), Seconds { median: 2.5, min: 1.0, max: 4.0 });
+        assert_eq!(of(&[0.0]), Seconds { median: 1e-9, min: 1e-9, max: 1e-9 });
     }
 }

@@ -24,22 +24,22 @@ pub(super) struct Subject {
     pub(super) case: Case,
     /// The same on a small plane.
     pub(super) checked: Case,
-    /// What a row says of it.
-    pub(super) place: Place,
+    /// What its rows are labelled with.
+    pub(super) label: Label,
 }
 
 /// The columns of a row that say what was measured.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Label {
     /// The op's name.
     pub(super) op: &'static str,
-    /// The network's layer, where it belongs to one.
+    /// The network's layer, if it belongs to one.
     pub(super) layer: Option<String>,
     /// Channels read, channels written, and the larger plane's height and width.
     pub(super) shape: [u32; 4],
 }
 
-impl Place {
+impl Label {
     /// Layer, op and shape for people.
     pub(super) fn columns(&self) -> [String; 3] {
         let layer = self.layer.clone().unwrap_or_else(|| "–".to_owned());
@@ -77,14 +77,14 @@ fn variants(limits: &Limits, naive: bool) -> Vec<Limits> {
             limits
         })
         .collect();
-    // What other ops do where there are no subgroups.
+    // The kernels that other ops use without subgroups.
     let mut portable = limits.clone();
     portable.capabilities.subgroups = None;
     variants.push(portable);
     variants
 }
 
-/// Every way to run every op of a default step of a picture of `size`, and of its way in and out.
+/// Every way to run every op of a default step of a picture of `size`, and the ops that convert its pixels.
 pub(super) fn trials(size: Extent, limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
     let [merged, separate, pictures] = subjects(size)?;
     let mut trials = Vec::new();
@@ -134,7 +134,7 @@ fn kernels(program: &Program) -> Vec<&'static Kernel> {
     kernels
 }
 
-/// The subjects of the merged step, of the step before merging, and of the pictures' way in and out.
+/// The subjects of the merged step, of the step before merging, and of the conversion of pixels.
 fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
     let network = vgg19(PoolKind::Mean);
     let full = tapes(&network, size)?;
@@ -184,10 +184,10 @@ fn subject(
     let (case, checked) = (case(tape, node), case(small_tape, small));
     let in_network = network.layers().iter().any(|layer| layer.name() == node.layer);
     let Dimensions { read, written, plane } = case.dimensions()?;
-    let place = Place {
+    let label = Label {
         op: node.op.name(),
         layer: in_network.then(|| node.layer.clone()),
         shape: [read, written, plane.height, plane.width],
     };
-    Ok(Subject { case, checked, place })
+    Ok(Subject { case, checked, label })
 }

@@ -136,7 +136,7 @@ async fn kernels(
             busy.stage(&now);
             stage = Some(now);
         }
-        busy.tell(&format!("{} of {total}: {what}", done + 1));
+        busy.detail(&format!("{} of {total}: {what}", done + 1));
     };
     examine(gpu, pipelines, cases, kernels, progress).await
 }
@@ -174,7 +174,7 @@ async fn follow(engine: &Engine, path: Path, busy: &Busy) -> GoldenRun {
     let names = path.checks();
     let followed = path.follow(engine, &Allowed::SINGLE, |check| {
         checks.push(GoldenCheck::new(&check));
-        busy.tell(&format!("golden run, {}: {} done", path.name, check.name));
+        busy.detail(&format!("golden run, {}: {} done", path.name, check.name));
     });
     if let Err(error) = followed.await {
         // What was not reached fails for the same reason.
