@@ -709,11 +709,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
     refused(2, &["--filter", "conv9_9"], "kernels are adam_advance, ");
     refused(2, &["--size", "0"], "--size: ");
     refused(2, &["--threshold", "5"], "--compare");
-    refused(
-        2,
-        &["--compare", "notes.json", "--threshold", "-5"],
-        "--threshold: -5 is not a share in percent",
-    );
+    refused(2, &["--compare", "notes.json", "--threshold", "-5"], "--threshold: -5 is not a percentage");
     refused(2, &["--kernel", "a.wgsl", "--json", "b.json"], "cannot be used with");
     refused(1, &["--compare", "gone.json"], "gone.json: there is no such file");
     refused(1, &["--compare", "notes.json"], "notes.json: this is not the result of a benchmark: ");

@@ -173,11 +173,11 @@ fn what_cannot_be_is_refused_at_once() {
     refused(
         2,
         &["--filter", "conv9"],
-        "no kernel's name contains \"conv9\"; say golden or such as \"golden auto\" for",
+        "no kernel's name contains \"conv9\"; give golden or, for one algorithm, \"golden auto\" to check",
     );
-    refused(2, &["--filter", "golden fft"], "for the golden run");
+    refused(2, &["--filter", "golden fft"], "to check the golden run");
     refused(2, &["--filter", "conv9"], "conv_gemm_tile8, ");
-    refused(1, &["--portable", "--filter", "conv_gemm_subgroup"], "none can be used here; choose other");
+    refused(1, &["--portable", "--filter", "conv_gemm_subgroup"], "this device has none; choose other");
     refused(1, &["--json", "gone/report.json"], "there is no folder gone");
     refused(1, &["--device", "no such adapter"], "no adapter is called");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -29,7 +29,7 @@ Examples:
   impasto doctor --json report.json
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
-conv5_1 to conv5_4, after ReLU. Early ones see strokes and colours, late ones see things.
+conv5_1 to conv5_4, after ReLU. Early layers see colours and strokes, late layers see objects.
 
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
 by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
@@ -52,9 +52,9 @@ const LONG_VERSION: &str = if cfg!(feature = "embedded-weights") {
 
 /// Paints a photograph in the style of a picture.
 ///
-/// The pixels of CONTENT are optimised on the GPU until the network VGG-19 sees in them what it sees in
-/// CONTENT, painted as it sees STYLE painted (Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic
-/// Style"). Any GPU with a Vulkan, Metal or DirectX 12 driver will do.
+/// The pixels are optimised on the GPU until the network VGG-19 sees in them the things that it sees in
+/// CONTENT, with the colours and strokes that it sees in STYLE (Gatys, Ecker and Bethge, "A Neural Algorithm
+/// of Artistic Style"). It needs a GPU with a driver for Vulkan, Metal or DirectX 12.
 #[derive(Debug, Parser)]
 #[command(name = "impasto", version, long_version = LONG_VERSION, after_help = EXAMPLES, max_term_width = 100)]
 #[command(
@@ -82,7 +82,7 @@ pub(super) enum Command {
     /// Check that this adapter and its driver compute what they should, and print a report for an issue.
     ///
     /// Every kernel is compared with plain loops on the CPU, and a small painting with the numbers of an independent
-    /// program, by every algorithm. Exits with 1 where anything is outside its tolerance.
+    /// program, by every algorithm. Exits with 1 if anything is outside its tolerance.
     Doctor(Box<Doctor>),
 }
 
@@ -97,17 +97,17 @@ pub(super) struct Paint {
     pub(super) output: Option<PathBuf>,
 }
 
-/// The same choices for `explain`, which needs no output.
+/// The same arguments for `explain`, which needs no output.
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     #[command(flatten)]
     pub(super) arguments: PaintArguments,
-    /// Accepted, so that the arguments of a run can be given as they are; nothing is written there.
+    /// Accepted, so that the arguments of a run can be used unchanged; nothing is written there.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
 }
 
-/// Everything but the output. What is not given is the preset's, so nothing has a default here.
+/// Everything but the output. An option that is not given has the value of the preset, so clap knows no defaults.
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
@@ -127,7 +127,7 @@ pub(super) struct PaintArguments {
     /// follows the same rule on its own sides. [default: 400]
     #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
     size: Option<String>,
-    /// Steps of the optimisation. With 0 the start is written, and its costs are told. [default: 200]
+    /// Steps of the optimisation. With 0, the start is written and its costs are shown. [default: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     steps: Option<u32>,
     /// Weight of the content cost, 0 or more. [default: 10]
@@ -136,13 +136,13 @@ pub(super) struct PaintArguments {
     /// Weight of the style cost, 0 or more. [default: 40]
     #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
     beta: Option<f32>,
-    /// Learning rate of Adam: how many of a pixel's 255 levels a step changes at most, roughly. [default: 2]
+    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
-    /// The layer in which the picture stays like CONTENT. [default: conv4_2]
+    /// The layer that is compared with CONTENT. [default: conv4_2]
     #[arg(long, value_name = "L", help_heading = "Painting")]
     content_layer: Option<String>,
-    /// The layers in which it becomes like STYLE, with their weights: L=W,L=W. A layer without a weight gets
+    /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
     /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
     #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
     style_layers: Option<String>,
@@ -161,20 +161,20 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     pub(super) save_every: Option<u32>,
-    /// Write the costs after every step, one JSON object a line: step, total, content, style, every term by
-    /// its name, and seconds since the step before.
+    /// Write the costs after every step, one JSON object per line: step, total, content, style, terms (each by its
+    /// name, without its weight) and the seconds since the step before.
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
     pub(super) trace: Option<PathBuf>,
-    /// Keep the state of the run in FILE, so that --resume can go on from it: after every 50 steps, at the end, and on
-    /// Ctrl-C. Without it, only Ctrl-C and SIGTERM write one, as OUT with .impasto behind it.
+    /// Write the state of the run to FILE, so that --resume can go on from it: every 50 steps, at the end, and on
+    /// Ctrl-C. Without it, only Ctrl-C and SIGTERM write the state, to OUT.impasto.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Write --checkpoint after every N steps instead. [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true, requires = "checkpoint")]
     checkpoint_every: Option<u32>,
-    /// Go on from a checkpoint, with the same pictures, weights and options; --steps counts from the first run's
-    /// start and may be larger. A --trace is continued.
+    /// Go on from a checkpoint, with the same pictures, weights and options. --steps counts from the start of the
+    /// first run and may be larger than before. A --trace is continued.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) resume: Option<PathBuf>,
     /// Write the program of a step and its memory as JSON.
@@ -188,27 +188,27 @@ pub(super) struct PaintArguments {
     /// lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
-    /// In what numbers the large operands of convolutions are stored: f16 halves the memory of the transformed
-    /// weights, and differs in a picture's last levels. Sums are f32 either way.
+    /// The format in which the large operands of convolutions are stored. f16 halves the memory of the transformed
+    /// weights and changes a pixel by a few levels. Sums are f32 in either format.
     #[arg(long, value_name = "P", default_value = Precision::ALL[0].0, help_heading = "Running")]
     #[arg(value_parser = PossibleValuesParser::new(Precision::ALL.map(|(name, _)| name)))]
     precision: String,
-    /// How convolutions are done: auto (the fastest that was measured on this adapter, once, and is remembered),
-    /// winograd, gemm (implicit, through workgroup memory), direct, or naive (plain loops, very slow). Where
-    /// one cannot do a layer, the usual one does.
+    /// How convolutions are done: auto (the fastest on this adapter: measured once and remembered), winograd, gemm
+    /// (implicit, through workgroup memory), direct, or naive (plain loops, very slow). A layer that the algorithm
+    /// cannot do is done by the usual one.
     #[arg(long, value_name = "NAME", default_value = AUTO, help_heading = "Running")]
     #[arg(value_parser = PossibleValuesParser::new(
         std::iter::once(AUTO).chain(Algorithm::ALL.iter().map(|(name, _)| *name))
     ))]
     pub(super) algorithm: String,
-    /// Take less memory and more time: weights are kept once, and transformed before each use.
+    /// Take less memory and more time: the weights are kept once and transformed before each use.
     #[arg(long, help_heading = "Running")]
     pub(super) low_memory: bool,
-    // For checks of what old and narrow adapters do (docs/portability.md).
-    /// Take no optional feature of the adapter, and no more than the limits that WebGPU promises everywhere.
+    // For checking what old and small adapters do (docs/portability.md).
+    /// Use no optional feature of the adapter, and only the limits that WebGPU guarantees everywhere.
     #[arg(long, hide = true)]
     pub(super) portable: bool,
-    /// Show no progress and no warnings; errors are shown.
+    /// Show no progress and no warnings, only errors.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
 }
@@ -216,12 +216,12 @@ pub(super) struct PaintArguments {
 /// A benchmark.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// Width and height of the picture whose layers are measured, such as 640x480; one number is the longer of
-    /// sides that are as 4 to 3.
+    /// Width and height of the picture whose layers are measured, such as 640x480; one number is the longer side
+    /// of a picture of 4:3.
     #[arg(long, value_name = "N|WxH", default_value = "400x300", allow_negative_numbers = true)]
     pub(super) size: String,
-    /// Only kernels and layers whose name contains this; a kernel, a space and a layer name both. The naive
-    /// kernels, which are slow, are measured only where this contains "naive".
+    /// Only kernels and layers whose name contains this; a kernel, a space and a layer select both. The naive
+    /// kernels are slow and are measured only if this contains "naive".
     #[arg(long, value_name = "SUBSTRING")]
     pub(super) filter: Option<String>,
     /// Write the results as JSON.
@@ -230,15 +230,15 @@ pub(super) struct Bench {
     /// Draw every kernel under the roofs of arithmetic and memory.
     #[arg(long, value_name = "FILE.svg", help_heading = "Files")]
     pub(super) svg: Option<PathBuf>,
-    /// Compare with an older --json of this adapter; exits with 1 where a kernel has become slower.
+    /// Compare with an older --json of this adapter; exits with 1 if a kernel has become slower.
     #[arg(long, value_name = "OLD.json", help_heading = "Files")]
     pub(super) compare: Option<PathBuf>,
     /// How much slower a kernel may have become, in percent. [default: 10]
     #[arg(long, value_name = "PERCENT", requires = "compare", help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     threshold: Option<f64>,
-    /// Time a changed version of a built-in kernel, whose name the file has, against the built-in one, after its
-    /// values were checked. Nothing else is measured.
+    /// Check a changed version of a built-in kernel, and time it against the built-in one. The file's name says which
+    /// kernel. Nothing else is measured.
     #[arg(long, value_name = "FILE.wgsl", conflicts_with_all = ["json", "svg", "compare"])]
     #[arg(help_heading = "Files")]
     pub(super) kernel: Option<PathBuf>,
@@ -249,7 +249,7 @@ pub(super) struct Bench {
     /// lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
-    /// Show no progress; results and errors are shown.
+    /// Show no progress, only results and errors.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
 }
@@ -257,7 +257,7 @@ pub(super) struct Bench {
 /// An examination.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// Only kernels whose name contains this; "golden" checks the painting and no kernels, "golden auto" by one
+    /// Only kernels whose name contains this. "golden" checks only the painting, "golden auto" only by one
     /// algorithm.
     #[arg(long, value_name = "SUBSTRING")]
     pub(super) filter: Option<String>,
@@ -268,21 +268,21 @@ pub(super) struct Doctor {
     #[cfg(not(feature = "embedded-weights"))]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     weights: Option<PathBuf>,
-    /// The adapter to examine: its index or a part of its name, as `impasto devices` lists them.
-    /// [default: the first]
+    /// The adapter to examine: its index, its backend or a part of its name, as `impasto devices`
+    /// lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
-    /// Take no optional feature of the adapter, and no more than the limits that WebGPU promises everywhere: to see
-    /// what old and narrow adapters see.
+    /// Use no optional feature of the adapter, and only the limits that WebGPU guarantees everywhere: as on old and
+    /// small adapters.
     #[arg(long, help_heading = "Running")]
     pub(super) portable: bool,
-    /// Show no progress; the report and errors are shown.
+    /// Show no progress, only the report and errors.
     #[arg(short, long, help_heading = "Running")]
     pub(super) quiet: bool,
 }
 
 impl Doctor {
-    /// The file that stands for the weights in the program, where there are none.
+    /// The weights file of a program that was built without weights.
     pub(super) fn weights(&self) -> Option<&Path> {
         #[cfg(not(feature = "embedded-weights"))]
         return self.weights.as_deref();
@@ -307,7 +307,7 @@ impl Bench {
             return Ok(threshold);
         }
         Err(Failure::Usage(format!(
-            "--threshold: {threshold} is not a share in percent; give a finite number, 0 or more"
+            "--threshold: {threshold} is not a percentage; give a finite number, 0 or more"
         )))
     }
 }
@@ -329,7 +329,7 @@ impl PaintArguments {
         self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
     }
 
-    /// In what numbers the large operands of convolutions are stored.
+    /// The format in which the large operands of convolutions are stored.
     pub(super) fn precision(&self) -> Precision {
         let named = Precision::ALL.iter().find(|(name, _)| *name == self.precision);
         named.map_or(Precision::F32, |(_, precision)| *precision)
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_told_are_the_presets() {
+    fn the_help_states_the_defaults_of_the_preset() {
         let given = ["impasto", "a.png", "b.png", "-o", "c.png"];
         let options = Arguments::try_parse_from(given).unwrap().paint.arguments.options().unwrap();
         assert_eq!(options, Options::preset(Preset::Course));
@@ -416,7 +416,7 @@ mod tests {
         let help = command.render_long_help().to_string();
         let weight = options.style_layers[0].weight;
         let layers: Vec<&str> = options.style_layers.iter().map(|layer| layer.name.as_str()).collect();
-        for told in [
+        for default in [
             format!("[default: {}]", options.size),
             format!("[default: {}]", options.steps),
             format!("[default: {}]", options.alpha),
@@ -429,7 +429,7 @@ mod tests {
         ] {
             // The help is wrapped.
             let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(words.contains(&told), "{told}");
+            assert!(words.contains(&default), "{default}");
         }
     }
 

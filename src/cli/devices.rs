@@ -1,4 +1,4 @@
-//! `impasto devices`: what there is to compute on.
+//! `impasto devices`: the adapters of this machine.
 
 use std::fmt::Write;
 
@@ -7,11 +7,11 @@ use impasto::wgpu::DeviceType;
 
 use super::{Failure, Result, print};
 
-/// Prints every adapter with what matters here.
+/// Prints every adapter with the limits that matter to a run.
 pub(super) fn devices() -> Result<()> {
     let adapters = pollster::block_on(adapters());
     if adapters.is_empty() {
-        // Opening one says in the library's words what is missing.
+        // The error of opening one says what is missing.
         let error = pollster::block_on(Gpu::open(None)).err();
         return Err(error.map_or_else(|| Failure::Failed("no adapter was found".into()), Failure::from));
     }
@@ -24,8 +24,8 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
     let AdapterSummary { name, driver, backend, .. } = adapter;
     let default = if index == 0 { " (default)" } else { "" };
     let subgroups = match adapter.subgroups {
-        Some((least, most)) if least == most => format!("subgroups of {least}"),
-        Some((least, most)) => format!("subgroups of {least} to {most}"),
+        Some((min, max)) if min == max => format!("subgroups of {min}"),
+        Some((min, max)) => format!("subgroups of {min} to {max}"),
         None => "no subgroups".to_owned(),
     };
     let mut text = format!("{index}: {name}{default}\n");
@@ -44,7 +44,7 @@ fn describe(index: usize, adapter: &AdapterSummary) -> String {
     text
 }
 
-/// For people.
+/// The kind of an adapter, for people.
 pub(super) fn kind(device_type: DeviceType) -> &'static str {
     match device_type {
         DeviceType::DiscreteGpu => "discrete GPU",
@@ -55,7 +55,7 @@ pub(super) fn kind(device_type: DeviceType) -> &'static str {
     }
 }
 
-/// Some drivers name a limit that stands for none.
+/// Some drivers report a huge limit where there is none.
 fn mebibytes(bytes: u64) -> String {
     const NO_LIMIT: u64 = 1 << 50;
     if bytes >= NO_LIMIT { "unlimited".to_owned() } else { format!("{} MiB", bytes >> 20) }

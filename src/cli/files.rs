@@ -1,4 +1,4 @@
-//! Reading files, and seeing that nothing that is written is also read.
+//! Reading files, and refusing outputs that would overwrite an input.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, Result};
 
-/// The bytes of the file at `path`, of which there may be at most `limit`; `hint` says what else could be meant.
+/// The bytes of the file at `path`, at most `limit`; `hint` is the remedy in the error.
 pub(super) fn read(path: &Path, limit: u64, hint: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path, limit: u64, hint: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What the system said, in words for people.
+/// A system error in words for people.
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
@@ -37,18 +37,18 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Where a path leads: compared so that links and other spellings of one file are seen. Only regular files
-/// and names that are still free have a place; a pipe or a terminal may be named twice.
+/// Which file a path leads to, so that links and other spellings of one file are recognised. Only regular files and
+/// names that are still free have an identity; a pipe or a terminal may be named twice.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct FileIdentity {
     /// Without links, as far as it exists.
     path: PathBuf,
     /// Device and number, where the system has them.
     inode: Option<(u64, u64)>,
 }
 
-impl Place {
-    /// The place of `path`; `None` where nothing can be said.
+impl FileIdentity {
+    /// The identity of `path`; `None` for what has none.
     pub(super) fn of(path: &Path) -> Option<Self> {
         if let Ok(metadata) = fs::metadata(path) {
             let inode = inode(&metadata);
@@ -58,7 +58,7 @@ impl Place {
         Some(Self { path: folder.join(path.file_name()?), inode: None })
     }
 
-    /// Whether both are one file.
+    /// Whether both are the same file.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.inode.is_some() && self.inode == other.inode || spelling(&self.path) == spelling(&other.path)
     }
@@ -100,9 +100,9 @@ pub(super) type Named<'a> = (&'static str, &'a Path);
 /// Refuses an output that is an input or another output.
 pub(super) fn refuse_overlap(inputs: &[Named<'_>], outputs: &[Named<'_>]) -> Result<()> {
     for (index, (option, path)) in outputs.iter().enumerate() {
-        let Some(place) = Place::of(path) else { continue };
+        let Some(identity) = FileIdentity::of(path) else { continue };
         for (other_option, other) in inputs.iter().chain(&outputs[..index]) {
-            if Place::of(other).is_some_and(|other| other.is(&place)) {
+            if FileIdentity::of(other).is_some_and(|other| other.is(&identity)) {
                 return Err(overlap(path, option, other_option));
             }
         }

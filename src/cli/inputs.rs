@@ -1,4 +1,4 @@
-//! What a command reads: pictures, weights, checkpoints; and the engine that takes no more memory than there is.
+//! Reads pictures, weights and checkpoints, and builds engines that take no more memory than there is.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use impasto::transfer::{Checkpoint, Engine, EngineOptions};
 use super::Failure;
 use super::{Result, files};
 
-/// Far more than VGG-19 takes in any form.
+/// Bytes; far more than VGG-19 takes in any form.
 const WEIGHTS_LIMIT: u64 = 1 << 30;
-/// More than the state of any picture takes that a GPU can paint.
+/// Bytes; more than the state of any picture that a GPU can paint.
 const CHECKPOINT_LIMIT: u64 = 8 << 30;
 
 /// An engine that does not take more memory than there is.
@@ -23,7 +23,7 @@ pub(super) fn engine(gpu: Gpu, weights: Weights) -> Result<Engine> {
 
 /// The same with options.
 pub(super) fn engine_with(gpu: Gpu, weights: Weights, options: EngineOptions) -> Result<Engine> {
-    // A software adapter takes what the system has, and the system ends a program that takes more.
+    // A software adapter allocates from the system's memory, and the system kills a program that takes too much.
     let memory_bytes = gpu.summary().is_software().then(available_memory).flatten();
     let options = options.with(|options| options.memory_bytes = memory_bytes);
     Ok(Engine::builder(gpu).weights(weights).options(options).build()?)
@@ -38,7 +38,7 @@ fn available_memory() -> Option<u64> {
 
 /// A picture in a file; `hint` says what to do where there is none.
 pub(super) fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
-    // A file of more bytes than its picture may take in memory is none of the kind.
+    // No picture's file is larger than the memory that its pixels may take.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
     Ok(Picture::decode(&bytes, &path.display().to_string())?)
 }
@@ -64,5 +64,7 @@ fn embedded_weights() -> Result<Weights> {
 
 #[cfg(not(feature = "embedded-weights"))]
 fn embedded_weights() -> Result<Weights> {
-    Err(Failure::Usage("--weights: this program was built without weights; name a file".into()))
+    Err(Failure::Usage(
+        "--weights: this program was built without weights; name a safetensors file of VGG-19".into(),
+    ))
 }

@@ -1,4 +1,4 @@
-//! A run with its files read, its device open and its work planned, ready to be put on the device.
+//! A run whose files are read, whose device is open and whose work is planned.
 
 use impasto::Error;
 use impasto::transfer::{Checkpoint, Engine, Options, Plan, Sources, Transfer};
@@ -7,7 +7,7 @@ use super::args::PaintArguments;
 use super::output::Output;
 use super::{Result, say};
 
-/// All that a run needs.
+/// Everything that a run needs.
 pub(super) struct Job {
     pub(super) options: Options,
     pub(super) output: Option<Output>,
@@ -16,32 +16,33 @@ pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) plan: Plan,
     pub(super) method_source: MethodSource,
-    /// Where to go on.
+    /// The state that the run goes on from.
     pub(super) checkpoint: Option<Checkpoint>,
 }
 
 impl Job {
-    /// Steps that the picture has had already.
+    /// Steps that an earlier run has taken.
     pub(super) fn begun(&self) -> u32 {
         self.checkpoint.as_ref().map_or(0, Checkpoint::step)
     }
 
     /// Puts everything on the device; where that has too little memory, takes the smaller plan.
     pub(super) async fn prepare(&mut self, arguments: &PaintArguments) -> Result<Transfer> {
-        match self.begin().await {
+        match self.transfer().await {
             Err(shortage @ Error::Memory { .. }) if !self.engine.options().low_memory => {
                 self.engine.release_weights().await?;
                 self.engine = self.engine.reconfigured(|options| options.low_memory = true);
                 self.plan = Transfer::plan(&self.engine, self.sources.layouts()?, &self.options)?;
                 self.method_source = MethodSource::LowMemory;
                 warn_of_shortage(&shortage, &self.plan, arguments);
-                Ok(self.begin().await?)
+                Ok(self.transfer().await?)
             }
-            begun => Ok(begun?),
+            transfer => Ok(transfer?),
         }
     }
 
-    async fn begin(&self) -> impasto::Result<Transfer> {
+    /// A transfer from the start, or from the checkpoint.
+    async fn transfer(&self) -> impasto::Result<Transfer> {
         let Self { engine, sources, options, .. } = self;
         // Pictures share their pixels, so that a second attempt costs nothing.
         let sources = sources.clone();
@@ -52,7 +53,7 @@ impl Job {
     }
 }
 
-/// Memory is short, and `plan` takes less.
+/// Warns that memory is short, and that `plan`, which takes less, is used.
 pub(super) fn warn_of_shortage(shortage: &Error, plan: &Plan, arguments: &PaintArguments) {
     if let Error::Memory { what, needed, available, .. } = shortage
         && !arguments.quiet
@@ -61,7 +62,7 @@ pub(super) fn warn_of_shortage(shortage: &Error, plan: &Plan, arguments: &PaintA
             [*needed, *available, plan.bytes.total].map(|bytes| bytes.div_ceil(1 << 20));
         say(format_args!(
             "warning: {what} needs {needed} MiB of memory, the device has {available}: going on as with \
-             --low-memory, slower, with {smaller} MiB"
+             --low-memory, which is slower and takes {smaller} MiB"
         ));
     }
 }
@@ -103,7 +104,7 @@ impl MethodSource {
     /// For people.
     pub(super) fn text(self) -> String {
         match self {
-            Self::Asked => "as --algorithm asks; the usual ones where that cannot be".into(),
+            Self::Asked => "as --algorithm asks; the usual ones for layers that it cannot do".into(),
             Self::LowMemory => "the usual ones, which read the weights in one arrangement".into(),
             Self::Measured => "measured in this run".into(),
             Self::Remembered => "measured in an earlier run on this adapter".into(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use impasto::picture::{Picture, PictureFormat};
 
-use super::files::{Named, Place, folder_of, overlap, reason};
+use super::files::{FileIdentity, Named, folder_of, overlap, reason};
 use super::{Failure, Result};
 
 /// The painting's file, and those of the pictures on the way.
@@ -26,9 +26,9 @@ impl Output {
             let shown = path.display();
             let endings =
                 PictureFormat::EXTENSIONS.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>();
-            let there = match &ending {
-                Some(ending) => format!("the ending .{ending} is not one of a picture that can be written"),
-                None => "the name has no ending that says which kind of picture to write".to_owned(),
+            let reason = match &ending {
+                Some(ending) => format!("pictures cannot be written in a format with the ending .{ending}"),
+                None => "the name has no ending, which says in what format to write".to_owned(),
             };
             let wanted = ending.unwrap_or_default().to_lowercase();
             let nearest = PictureFormat::EXTENSIONS
@@ -36,7 +36,7 @@ impl Output {
                 .min_by_key(|known| strsim::damerau_levenshtein(&wanted, known))
                 .map_or_else(String::new, |ending| path.with_extension(ending).display().to_string());
             let endings = endings.join(", ");
-            let message = format!("--output: {shown}: {there}; use one of {endings}, such as {nearest}");
+            let message = format!("--output: {shown}: {reason}; use one of {endings}, such as {nearest}");
             return Err(Failure::Usage(message));
         };
         Ok(Self { path: path.to_owned(), format })
@@ -59,23 +59,23 @@ impl Output {
     /// `files`.
     pub(super) fn refuse_snapshot_overlap(&self, every: u32, steps: u32, files: &[Named<'_>]) -> Result<()> {
         for (option, path) in files {
-            let Some(place) = Place::of(path) else { continue };
+            let Some(identity) = FileIdentity::of(path) else { continue };
             let step =
-                place.path().file_stem().and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse().ok());
+                identity.path().file_stem().and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse().ok());
             let Some(step) =
                 step.filter(|step: &u32| *step > 0 && *step < steps && step.is_multiple_of(every))
             else {
                 continue;
             };
             let snapshot = self.snapshot_path(step);
-            if Place::of(&snapshot).is_some_and(|snapshot| snapshot.is(&place)) {
+            if FileIdentity::of(&snapshot).is_some_and(|snapshot| snapshot.is(&identity)) {
                 return Err(overlap(&snapshot, "--save-every", option));
             }
         }
         Ok(())
     }
 
-    /// Writes the painting; where that cannot be, to the system's folder for temporary files.
+    /// Writes the painting; where that fails, to the system's folder for temporary files.
     pub(super) fn write(&self, picture: &Picture) -> Result<()> {
         write_or_rescue(&self.path, &picture.encode(self.format)?, "the picture")
     }
@@ -83,13 +83,13 @@ impl Output {
     /// Writes the picture after `step`.
     pub(super) fn write_snapshot(&self, step: u32, picture: &Picture) -> Result<()> {
         let path = self.snapshot_path(step);
-        // Should a link have this name, what it leads to is none of ours.
+        // A link of this name is replaced, and the file that it leads to stays as it is.
         let written = replace(&path, &picture.encode(self.format)?);
         written.map_err(|error| cannot_write(&path, &error))
     }
 }
 
-/// Sees that [`write`] could write `path`, without leaving a trace.
+/// Checks that [`write`] could write `path`, without changing anything.
 pub(super) fn check(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
@@ -112,7 +112,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes a file whole or not at all. What is no regular file, such as a pipe, is written to directly.
+/// Writes a file whole or not at all. A pipe, or whatever else is not a regular file, is written to directly.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         fs::write(path, bytes)
@@ -122,8 +122,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| cannot_write(path, &error))
 }
 
-/// Writes a file that took long to make. Where its place has gone, it goes to the system's folder for temporary files:
-/// the error ends with its path there.
+/// Writes a file that took long to make. Where that fails, it goes to the system's folder for temporary files, and the
+/// error ends with its path there.
 pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<()> {
     let Err(Failure::Failed(reason)) = write(path, bytes) else { return Ok(()) };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -141,11 +141,11 @@ pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<(
     }))
 }
 
-/// Puts a new file in the place of what is called `path`.
+/// Replaces the file at `path` by a new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = temporary(folder_of(path))?;
     file.write_all(bytes)?;
-    // On the disk before the old file goes, should the power fail in between.
+    // The new file is on the disk before the old one goes, in case the power fails in between.
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }

@@ -21,7 +21,7 @@ struct PlanFile<'a> {
     bytes: Bytes,
 }
 
-/// What was asked for, and how the methods for the convolutions were chosen.
+/// The request, and how the methods for the convolutions were chosen.
 #[derive(serde::Serialize)]
 struct Convolutions<'a> {
     algorithm: &'a str,
@@ -29,8 +29,8 @@ struct Convolutions<'a> {
     chosen: &'static str,
 }
 
-/// `method` is how it is done, null for ops that there is one way for. Shapes are [c, h, w]; `buffer`, `offset` and `live` (first and last dispatch that touch it) are those of
-/// what the dispatch writes.
+/// `method` is null for ops that have only one. Shapes are [c, h, w]; `buffer`, `offset` and `live` (the first and the
+/// last dispatch that touch it) are those of the tensor that the dispatch writes.
 #[derive(serde::Serialize)]
 struct DispatchEntry<'a> {
     index: usize,

@@ -1,4 +1,4 @@
-//! The methods that were measured to be the fastest on this machine's adapters: a file an adapter in the user's
+//! The methods that were measured to be the fastest on this machine's adapters: one file per adapter in the user's
 //! cache folder.
 
 use std::fs;
@@ -10,19 +10,19 @@ use impasto::ops::{MethodTable, kernels_digest};
 
 use super::output;
 
-/// Names another folder than the user's cache; empty: nothing is remembered.
+/// The environment variable that names another folder than the user's cache; empty: nothing is remembered.
 const FOLDER_VARIABLE: &str = "IMPASTO_CACHE";
-/// Far more than all layers of all sizes take.
+/// Bytes; far more than all layers of all sizes take.
 const FILE_LIMIT: u64 = 16 << 20;
 
-/// What choices hold good for: times change with each of these.
+/// What the methods are valid for: times change with each of these.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Key {
     adapter: String,
     backend: String,
     driver: String,
     impasto: String,
-    /// A digest of the kernels' texts, so that methods are measured anew when a kernel changes.
+    /// A digest of the kernels' texts: a changed kernel is measured again.
     kernels: String,
 }
 
@@ -68,13 +68,13 @@ impl Remembered {
         Self { key, path }
     }
 
-    /// Nothing, and nothing will be.
+    /// Nothing, and nothing will be kept.
     pub(super) fn nothing(adapter: &AdapterSummary) -> Self {
         Self { key: Key::of(adapter), path: None }
     }
 
-    /// The choices; none where the file is not there, is damaged, or holds good for something else.
-    pub(super) fn choices(&self) -> MethodTable {
+    /// The methods; none where the file does not exist, is damaged, or is valid for something else.
+    pub(super) fn methods(&self) -> MethodTable {
         let read = || {
             let bytes = super::files::read(self.path.as_deref()?, FILE_LIMIT, "").ok()?;
             let contents: Contents = serde_json::from_slice(&bytes).ok()?;
@@ -83,18 +83,18 @@ impl Remembered {
         read().unwrap_or_default()
     }
 
-    /// Whether choices can be kept here; makes the folder where it is not there yet.
+    /// Whether methods can be kept here; makes the folder if it does not exist.
     pub(super) fn can_be_kept(&self) -> bool {
         let Some(path) = &self.path else { return false };
         path.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok()) && output::check(path).is_ok()
     }
 
-    /// Adds `choices` to the file. Where that fails they are measured again the next time, and nothing is lost.
-    pub(super) fn keep(&self, choices: &MethodTable) {
+    /// Adds `measured` to the file. Where that fails, the next run measures again, and nothing is lost.
+    pub(super) fn keep(&self, measured: &MethodTable) {
         let Some(path) = &self.path else { return };
-        // What another run has kept since this one began stays.
-        let mut methods = self.choices();
-        methods.0.extend(choices.0.iter().map(|(problem, method)| (*problem, *method)));
+        // Another run may have added to the file since this one began.
+        let mut methods = self.methods();
+        methods.0.extend(measured.0.iter().map(|(problem, method)| (*problem, *method)));
         if let Ok(mut json) = serde_json::to_vec_pretty(&Contents { key: self.key.clone(), methods }) {
             json.push(b'\n');
             let _ = output::write(path, &json);

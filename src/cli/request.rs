@@ -1,4 +1,4 @@
-//! What a run and `explain` have in common: the arguments checked, the files read, the device open, the work planned.
+//! What a run and `explain` have in common: they check the arguments, read the files, open the device and plan the work.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use super::remembered::Remembered;
 use super::words::{CommandLine, argument};
 use super::{Failure, Result, say};
 
-/// What a request is opened for.
+/// Why a request is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To paint: files are written, and methods that were never measured are measured.
+    /// To paint: files are written, and methods that were not measured yet are measured.
     Paint,
     /// To print the plan: nothing runs.
     Explain,
 }
 
-/// What was asked for, before any file is opened.
+/// The arguments, before any file is opened.
 pub(super) struct PaintRequest<'a> {
     arguments: &'a PaintArguments,
     content: &'a Path,
@@ -47,11 +47,6 @@ impl<'a> PaintRequest<'a> {
         };
         let options = arguments.options()?;
         let output = output.map(Output::new).transpose()?;
-        if arguments.weights.is_none() && cfg!(not(feature = "embedded-weights")) {
-            let message =
-                "--weights: this program was built without weights; name a safetensors file of VGG-19";
-            return Err(Failure::Usage(message.into()));
-        }
         Ok(Self { arguments, content, style, options, output })
     }
 
@@ -75,11 +70,9 @@ impl<'a> PaintRequest<'a> {
         let output = named("--output", self.output.as_ref().map(Output::path));
         let trace = named("--trace", trace.as_deref());
         let mut outputs: Vec<Named<'_>> = output.into_iter().chain(trace).chain(plan).collect();
-        // Only a checkpoint may be written over the one that is resumed.
-        files::refuse_overlap(
-            named(argument(OptionName::Checkpoint), resume.as_deref()).as_slice(),
-            &outputs,
-        )?;
+        // Only a new checkpoint may replace the one that is resumed.
+        let resumed = named(argument(OptionName::Checkpoint), resume.as_deref());
+        files::refuse_overlap(resumed.as_slice(), &outputs)?;
         outputs.extend(named("--checkpoint", checkpoint.as_deref()));
         files::refuse_overlap(&inputs, &outputs)?;
         if let Some(output) = &self.output {
@@ -93,30 +86,30 @@ impl<'a> PaintRequest<'a> {
         written.iter().try_for_each(|(_, path)| output::check(path))
     }
 
-    /// Reads the pictures and the weights, opens the device and plans; to paint it also measures which methods are the
-    /// fastest, where that is not remembered.
+    /// Reads the pictures and the weights, opens the device and plans. To paint, it also measures which methods are the
+    /// fastest, unless they are remembered.
     pub(super) async fn open(self, purpose: Purpose) -> Result<Job> {
         let weights = read_weights(self.arguments.weights.as_deref())?;
         self.options.validate(weights.network())?;
         let sources = self.read_sources()?;
         let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
         let checkpoint = resume.map(read_checkpoint).transpose()?;
-        // Before the device is opened, which takes longer.
+        // Checked before the device is opened, which takes longer.
         Objective::of(weights.network(), &self.options, &[1.0]).check_weights(&weights)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&sources, &self.options, &weights)?;
         }
         let (mut engine, remembered) = self.open_engine(weights).await?;
-        // Bit by bit as before, whatever was measured since.
-        let as_before = checkpoint.as_ref().filter(|checkpoint| checkpoint.fits(&engine));
-        if let Some(checkpoint) = as_before {
+        // The checkpoint's methods give the same bits as before, whatever was measured since.
+        let with_its_methods = checkpoint.as_ref().filter(|checkpoint| checkpoint.fits(&engine));
+        if let Some(checkpoint) = with_its_methods {
             let methods = Arc::new(checkpoint.methods().clone());
             engine = engine.reconfigured(|options| options.method_table = methods);
         }
-        let is_as_before = as_before.is_some();
+        let are_resumed = with_its_methods.is_some();
         let plan = self.plan(&mut engine, &sources)?;
         let (plan, method_source) =
-            self.choose_methods(purpose, &mut engine, plan, &sources, &remembered, is_as_before).await?;
+            self.choose_methods(purpose, &mut engine, plan, &sources, &remembered, are_resumed).await?;
         if let Some(checkpoint) = &checkpoint {
             self.warn_of_differences(checkpoint, &engine);
         }
@@ -144,12 +137,12 @@ impl<'a> PaintRequest<'a> {
         }
     }
 
-    /// The device, with the methods that are remembered of it.
+    /// Opens the device, with the methods that are remembered of it.
     async fn open_engine(&self, weights: Weights) -> Result<(Engine, Remembered)> {
         let arguments = self.arguments;
         let request = if arguments.portable { DeviceRequest::Portable } else { DeviceRequest::Full };
         let gpu = Gpu::open_with(arguments.device.as_deref(), request).await?;
-        // What is fastest with everything that the adapter has is not what is fastest with little of it.
+        // The methods that are the fastest with all features need not be the fastest without them.
         let remembered = if arguments.portable {
             Remembered::nothing(gpu.summary())
         } else {
@@ -157,14 +150,14 @@ impl<'a> PaintRequest<'a> {
         };
         let options = EngineOptions::default().with(|options| {
             options.methods = arguments.kernels();
-            options.method_table = Arc::new(remembered.choices());
+            options.method_table = Arc::new(remembered.methods());
             options.low_memory = arguments.low_memory;
             options.precision = arguments.precision();
         });
         Ok((engine_with(gpu, weights, options)?, remembered))
     }
 
-    /// Plans; where memory is short, for an engine that takes less.
+    /// Plans; where memory is short, replaces the engine by one that takes less.
     fn plan(&self, engine: &mut Engine, sources: &Sources) -> Result<Plan> {
         let layouts = sources.layouts()?;
         let planned = |engine: &Engine| Transfer::plan(engine, layouts.clone(), &self.options);
@@ -181,8 +174,8 @@ impl<'a> PaintRequest<'a> {
         }
     }
 
-    /// Decides which methods do the step's convolutions: where nothing else says, and to paint, they are measured, and
-    /// the plan is made anew.
+    /// Says where the methods for the step's convolutions come from. To paint, the missing ones are measured, and the plan
+    /// is made again with them.
     async fn choose_methods(
         &self,
         purpose: Purpose,
@@ -190,13 +183,13 @@ impl<'a> PaintRequest<'a> {
         plan: Plan,
         sources: &Sources,
         remembered: &Remembered,
-        is_as_before: bool,
+        are_resumed: bool,
     ) -> Result<(Plan, MethodSource)> {
         let missing = engine.unmeasured(&plan).len();
         let source = match self.arguments.kernels() {
             _ if engine.options().low_memory => MethodSource::LowMemory,
             MethodRequest::Algorithm(_) | MethodRequest::Method(_) => MethodSource::Asked,
-            MethodRequest::Auto if is_as_before && missing == 0 => MethodSource::Resumed,
+            MethodRequest::Auto if are_resumed && missing == 0 => MethodSource::Resumed,
             MethodRequest::Auto if missing == 0 => MethodSource::Remembered,
             MethodRequest::Auto if !remembered.can_be_kept() => MethodSource::FixedTable,
             MethodRequest::Auto if purpose == Purpose::Explain => MethodSource::NotYet { missing },
@@ -206,7 +199,7 @@ impl<'a> PaintRequest<'a> {
             return Ok((plan, source));
         }
         if !self.arguments.quiet {
-            say("measuring which kernels are the fastest here, once");
+            say("measuring once which kernels are the fastest on this adapter");
         }
         let measured = engine.measure(&plan).await?;
         remembered.keep(&measured);
@@ -214,6 +207,7 @@ impl<'a> PaintRequest<'a> {
         Ok((Transfer::plan(engine, sources.layouts()?, &self.options)?, source))
     }
 
+    /// Warns of what differs from when the checkpoint was made.
     fn warn_of_differences(&self, checkpoint: &Checkpoint, engine: &Engine) {
         if self.arguments.quiet {
             return;

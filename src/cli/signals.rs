@@ -1,4 +1,4 @@
-//! Ctrl-C and its like: the first lets the run end in good order, the second ends it at once.
+//! Ctrl-C and SIGTERM: the first lets the run save its picture and end, the second ends it at once.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const EXIT_BASE: i32 = 128;
 
 /// The signals that end a run.
 pub(super) struct Signals {
-    /// The first signal's number; 0: none has come.
+    /// The number of the signal that came first; 0: none has come.
     received: Arc<AtomicUsize>,
     /// Whether a signal ends the program where it stands.
     at_once: Arc<AtomicBool>,

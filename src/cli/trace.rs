@@ -1,4 +1,4 @@
-//! `--trace`: the costs, one JSON object a line.
+//! `--trace`: the costs, one JSON object per line.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -10,7 +10,7 @@ use impasto::transfer::Costs;
 use super::files::reason;
 use super::{Failure, Result};
 
-/// Bytes of the longest line that an earlier run may have written, and far more than any has.
+/// Bytes; far more than a line of an earlier run has.
 const LONGEST_LINE: u64 = 1 << 16;
 
 /// A line of the trace.
@@ -27,7 +27,7 @@ struct Entry<'a> {
     seconds: f64,
 }
 
-/// Which step a line is of.
+/// The step of a line.
 #[derive(serde::Deserialize)]
 struct At {
     step: u32,
@@ -54,10 +54,10 @@ impl Trace {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Opens the trace of an earlier run to go on at `step`: what that run wrote of this step and later ones, before
-    /// it ended without a checkpoint of them, is cut off, and so is half a line at the end, or one without an end.
+    /// Opens the trace of an earlier run to go on at `step`. The lines of this step and later ones are cut off: that run
+    /// ended without a checkpoint of them. So is half a line at the end, or one that is too long.
     pub(super) fn resume(path: &Path, step: u32) -> Result<Self> {
-        // A pipe holds nothing that could be cut off.
+        // A pipe has nothing to cut off.
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return Self::create(path);
         }
@@ -86,7 +86,7 @@ impl Trace {
         let &Costs { total, content, style, .. } = costs;
         let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
         let line = serde_json::to_string(&Entry { step, total, content, style, terms, seconds });
-        // One write for each line: a program that follows the file never reads half a line.
+        // One write per line, so that a program that follows the file never reads half a line.
         let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
         written.map_err(|error| failure(&self.path, &error))
     }

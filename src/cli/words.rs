@@ -33,7 +33,7 @@ pub(super) fn argument(option: OptionName) -> &'static str {
     known.and_then(|(_, argument)| *argument).unwrap_or(option.name())
 }
 
-/// An error of the library as the command line tells it.
+/// The message of a library error in the words of the command line.
 pub(super) fn message(error: &Error) -> String {
     error.spelled(&CommandLine)
 }

@@ -1,4 +1,4 @@
-//! `impasto doctor`: whether this adapter and its driver compute what they should, as a report for an issue.
+//! `impasto doctor`: checks that this adapter and its driver compute what they should, as a report for an issue.
 
 mod report;
 mod variants;
@@ -21,7 +21,7 @@ use report::{GoldenCheck, GoldenRun, Report};
 /// What `--filter` calls the golden run; the name of an algorithm may follow.
 const GOLDEN: &str = "golden";
 
-/// Examines the adapter, and tells and writes what it found.
+/// Examines the adapter, prints the report and writes it where `--json` says.
 pub(super) fn doctor(arguments: &args::Doctor) -> Result<()> {
     let wanted = Wanted::of(arguments.filter.as_deref())?;
     let weights = arguments.weights();
@@ -73,8 +73,8 @@ impl Wanted {
         if kernels.is_empty() && golden.is_empty() {
             let kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
             return Err(Failure::Usage(format!(
-                "--filter: no kernel's name contains {filter:?}; say {GOLDEN} or such as \"{GOLDEN} {}\" for the \
-                 golden run, or a part of {}",
+                "--filter: no kernel's name contains {filter:?}; give {GOLDEN} or, for one algorithm, \"{GOLDEN} {}\" \
+                 to check the golden run, or a part of {}",
                 PATHS[0].name,
                 kernels.join(", ")
             )));
@@ -101,7 +101,7 @@ async fn report(
             .map(|kernel| format!("{} is {}", kernel.name, variants::why_not(kernel, &capabilities)))
             .collect();
         return Err(Failure::Failed(format!(
-            "--filter: nothing of that can run on {}: {}; choose other kernels, or leave --filter out",
+            "--filter: none of these kernels can run on {}: {}; choose other kernels, or leave --filter out",
             gpu.summary().name,
             reasons.join("; ")
         )));
@@ -141,7 +141,7 @@ async fn kernels(
     examine(gpu, pipelines, cases, kernels, progress).await
 }
 
-/// The golden run by every algorithm that makes a difference on this device.
+/// The golden run by every algorithm; where one runs the same kernels as an earlier one, that is said instead.
 async fn golden(engine: &Engine, paths: &[Path], busy: &Busy) -> Vec<GoldenRun> {
     let mut runs: Vec<(Vec<&str>, &Path, GoldenRun)> = Vec::new();
     for path in paths {
@@ -156,13 +156,13 @@ async fn golden(engine: &Engine, paths: &[Path], busy: &Busy) -> Vec<GoldenRun> 
             None => follow(&engine, *path, busy).await,
         };
         runs.push((kernels, path, run));
-        // Every algorithm reads the weights in arrangements of its own. A device that is lost says so in the next run.
+        // Every algorithm has its own arrangements of the weights. If the device is lost, the next run reports it.
         let _ = engine.release_weights().await;
     }
     runs.into_iter().map(|(_, _, run)| run).collect()
 }
 
-/// What a step of the golden run is made of.
+/// The kernels of a step of the golden run.
 fn golden_kernels(engine: &Engine) -> Result<Vec<&'static str>> {
     let [content, style] = cases::golden::SIZES.map(Extent::sides);
     let plan = Transfer::plan(engine, (content, style), &Options::preset(Preset::Course))?;
@@ -177,7 +177,7 @@ async fn follow(engine: &Engine, path: Path, busy: &Busy) -> GoldenRun {
         busy.detail(&format!("golden run, {}: {} done", path.name, check.name));
     });
     if let Err(error) = followed.await {
-        // What was not reached fails for the same reason.
+        // The checks that were not reached fail for the same reason.
         let reason = engine.gpu().lost().map_or_else(|| words::message(&error), str::to_owned);
         let missing = names.iter().skip(checks.len());
         let missing: Vec<_> = missing.map(|name| GoldenCheck::not_done(name, &reason)).collect();

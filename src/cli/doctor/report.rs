@@ -106,7 +106,7 @@ impl From<&KernelReport> for KernelRow {
 }
 
 impl Report {
-    /// What can be said before anything was run; `runnable` are the kernels that any case runs on this device.
+    /// The report before anything has run; `runnable` are the kernels that any case runs on this device.
     pub(super) fn new(gpu: &Gpu, request: DeviceRequest, runnable: &BTreeSet<&str>) -> Self {
         let summary = gpu.summary();
         let limits = gpu.limits();
@@ -148,7 +148,7 @@ impl Report {
         self
     }
 
-    /// How much failed.
+    /// How many checks failed.
     pub(super) fn failures(&self) -> usize {
         let failed = |outcome: &&Outcome| !outcome.pass;
         self.outcomes().filter(failed).count() + usize::from(self.variants.error.is_some())
@@ -173,7 +173,7 @@ impl Report {
         let opened = match self.request {
             DeviceRequest::Full => "with everything that the adapter has",
             DeviceRequest::Portable => {
-                "with the limits that WebGPU promises everywhere, and no optional feature"
+                "with the limits that WebGPU guarantees everywhere, and no optional feature"
             }
         };
         let unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
@@ -207,12 +207,12 @@ impl Report {
             text.push_str(&table(&header, &header[2..4], &rows));
             text.push('\n');
         }
-        text.push_str(&self.verdict());
+        text.push_str(&self.conclusion());
         text
     }
 
-    /// What failed, and the last line.
-    fn verdict(&self) -> String {
+    /// The failures with their reasons, and the last line.
+    fn conclusion(&self) -> String {
         let kernels = self.kernels.iter().map(|row| (row.variant.to_owned(), &row.outcome));
         let golden = self.golden.iter().flat_map(|run| {
             run.checks
@@ -224,7 +224,7 @@ impl Report {
             .filter_map(|(name, outcome)| Some((name, outcome.error.as_deref()?)))
             .collect();
         let mut text = String::new();
-        // What a lost device took with it has one reason.
+        // A lost device fails many checks for one reason.
         for alike in failed.chunk_by(|a, b| a.1 == b.1) {
             let names: Vec<&str> = alike.iter().map(|(name, _)| name.as_str()).collect();
             let _ = writeln!(text, "{}: {}\n", names.join("; "), alike[0].1);

@@ -14,10 +14,10 @@ use crate::cli::{table::table, words};
 /// Width and height of the pictures that a step is planned for.
 const SIZE: (u32, u32) = (400, 300);
 
-/// What a step of default options at 400×300 is made of where nothing was measured.
+/// The kernels of a step with default options at 400×300, where nothing was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Variants {
-    /// What is usually fast.
+    /// The class of device by which the table of usual methods goes.
     class: &'static str,
     /// Smallest and largest subgroup; null where there are none.
     subgroups: Option<(u32, u32)>,
@@ -102,8 +102,8 @@ impl Variants {
     /// Class, subgroups and features, one line each.
     pub(super) fn lines(&self) -> [(&'static str, String); 3] {
         let subgroups = match self.subgroups {
-            Some((least, most)) if least == most => format!("of {least}"),
-            Some((least, most)) => format!("of {least} to {most}"),
+            Some((min, max)) if min == max => format!("of {min}"),
+            Some((min, max)) => format!("of {min} to {max}"),
             None => "none".to_owned(),
         };
         let features =
@@ -114,17 +114,16 @@ impl Variants {
 
 /// Why a kernel is not for a device, to follow "is".
 pub(super) fn why_not(kernel: &Kernel, capabilities: &Capabilities) -> String {
-    let range = |(least, most): (u32, u32)| {
-        if least == most { format!("{least}") } else { format!("{least} to {most}") }
-    };
+    let range =
+        |(min, max): (u32, u32)| if min == max { format!("{min}") } else { format!("{min} to {max}") };
     let Some(wanted) = kernel.subgroup.map(range) else {
-        return "only for the use of kernels that are not usable".to_owned();
+        return "only used by kernels that are not usable".to_owned();
     };
-    let there = capabilities.subgroups.map_or_else(
-        || "none can be used here".to_owned(),
-        |sizes| format!("here they have {}", range(sizes)),
+    let found = capabilities.subgroups.map_or_else(
+        || "this device has none".to_owned(),
+        |sizes| format!("this device has {}", range(sizes)),
     );
-    format!("for subgroups of {wanted} lanes, and {there}")
+    format!("for subgroups of {wanted} lanes, and {found}")
 }
 
 fn class(class: DeviceClass) -> &'static str {
