@@ -45,6 +45,7 @@ fn a_run_writes_the_painting_the_trace_and_the_pictures_on_the_way() {
         let [total, content, style, seconds] =
             ["total", "content", "style", "seconds"].map(|key| entry[key].as_f64().unwrap());
         assert!((total - (10.0 * content + 40.0 * style)).abs() <= 1e-5 * total, "{entry}");
+        assert_eq!(keys(&entry["terms"]), ["content.conv1_2", "style.conv1_1", "style.conv2_1"], "{entry}");
         let terms = entry["terms"].as_object().unwrap();
         let sum = |group: &str| {
             let terms = terms.iter().filter(|(name, _)| name.starts_with(group));
@@ -373,6 +374,8 @@ fn a_failing_run_keeps_the_old_result() {
     assert_eq!(folder.read("out.png"), b"old");
     let entries = folder.json_lines("t");
     assert!(entries[0]["total"].is_f64() && entries[1]["total"].is_null(), "{entries:?}");
+    let terms: Vec<&Value> = entries[1]["terms"].as_object().unwrap().values().collect();
+    assert!(terms.len() == 3 && terms.iter().any(|cost| cost.is_null()), "{entries:?}");
     // Also where the last picture is the first that is lost, and where the start is already.
     let arguments = ["-o", "out.png", "--steps", "1", "--learning-rate", "3e38"];
     folder.paint(&arguments).code(1).stderr(contains("error: after step 1 "));

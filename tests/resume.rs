@@ -16,9 +16,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The trace without its times.
-fn costs(folder: &TestFolder, name: &str) -> Vec<[Value; 4]> {
-    let lines = folder.json_lines(name);
-    lines.iter().map(|line| ["step", "total", "content", "style"].map(|key| line[key].clone())).collect()
+fn costs(folder: &TestFolder, name: &str) -> Vec<[Value; 5]> {
+    let keys = ["step", "total", "content", "style", "terms"];
+    folder.json_lines(name).iter().map(|line| keys.map(|key| line[key].clone())).collect()
 }
 
 /// Paints nine steps without a break, and returns the file's bytes.
@@ -143,6 +143,90 @@ fn another_run_is_not_resumed() {
     let assert =
         folder.paint(&["-o", "out.png", "--steps", "2", "--resume", "c", "--algorithm", "direct"]).success();
     assert.stderr(contains("warning: since the checkpoint --algorithm was auto and is direct"));
+}
+
+/// Another --size of the same picture is a matter of the size. Another picture is one of CONTENT, whatever its size.
+#[test]
+fn another_size_and_another_content_are_reported_as_such() {
+    let folder = TestFolder::new();
+    folder.picture("other.png", 32, 24, 5);
+    folder.picture("wide.png", 48, 24, 1);
+    folder.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
+    let refused = |content: &str, size: &str, message: &str| {
+        let arguments = ["style.jpg", "-o", "new.png", "--resume", "c", "--size", size];
+        let assert = folder.command(&[content]).args(arguments).args(SHALLOW).assert();
+        assert.code(2).stderr(contains(message));
+    };
+    let was = "32x24 with a style of 24x20";
+    refused(
+        "content.png",
+        "16",
+        &format!(
+            "error: --size: the checkpoint was made with {was}, and this is 16x12 with a style of 16x13; give {was}, \
+             or begin anew without --resume\n"
+        ),
+    );
+    let other = "error: CONTENT: not the same as when the checkpoint was made; give the same, or begin anew without \
+                 --resume\n";
+    for content in ["other.png", "wide.png"] {
+        for size in ["400", "16"] {
+            refused(content, size, other);
+        }
+    }
+    assert!(!folder.path("new.png").exists());
+}
+
+#[test]
+fn a_run_from_a_picture_goes_on_only_with_the_same_picture() {
+    let folder = TestFolder::new();
+    folder.picture("start.png", 16, 50, 3);
+    folder.picture("other.png", 16, 50, 4);
+    let paint = |output: &str, steps: &str, more: &[&str]| {
+        folder.paint(&[&["-o", output, "--steps", steps, "-q"], more].concat())
+    };
+    paint("whole.png", "4", &["--init", "start.png"]).success();
+    paint("out.png", "2", &["--init", "start.png", "--checkpoint", "c"]).success();
+    // The file counts, and not its name.
+    fs::copy(folder.path("start.png"), folder.path("renamed.png")).unwrap();
+    for init in ["start.png", "renamed.png"] {
+        paint("out.png", "4", &["--init", init, "--resume", "c"]).success();
+        assert_eq!(folder.read("out.png"), folder.read("whole.png"), "{init}");
+    }
+    fs::copy(folder.path("other.png"), folder.path("start.png")).unwrap();
+    for init in ["other.png", "start.png", "content", "noise"] {
+        let assert = paint("new.png", "4", &["--init", init, "--noise-ratio", "0", "--resume", "c"]).code(2);
+        assert.stderr(contains(
+            "error: --init: not the same as when the checkpoint was made; give the same, or ",
+        ));
+    }
+    let assert = paint("new.png", "4", &["--resume", "c"]).code(2);
+    assert.stderr(contains("error: --init: "));
+    assert!(!folder.path("new.png").exists());
+}
+
+/// The message comes from the version alone: the rest of the description may be unreadable.
+#[test]
+fn a_checkpoint_of_another_version_is_refused_with_what_to_do() {
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "out.png", "--steps", "1", "--checkpoint", "c", "-q"]).success();
+    let bytes = folder.read("c");
+    let head = head(&bytes);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    for version in [1, 3] {
+        let other = head.replace("{\"checkpoint\":2,", &format!("{{\"checkpoint\":{version},"));
+        assert_ne!(other, head);
+        let unreadable = format!("{{\"checkpoint\":{version},\"about\":{{\"alpha\":10}}}}");
+        for head in [other, unreadable] {
+            let metadata = HashMap::from([("impasto".to_owned(), head)]);
+            let file = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
+            fs::write(folder.path("other"), file).unwrap();
+            let message = format!(
+                "error: other: a checkpoint of version {version}, and this program reads version 2; go on with the \
+                 version of impasto that wrote it, or begin anew without --resume\n"
+            );
+            folder.refuses(1, &["-o", "new.png", "--resume", "other"], &message);
+        }
+    }
 }
 
 /// A run goes on from a checkpoint that another machine wrote, with a warning that says what differs.

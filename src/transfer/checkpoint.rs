@@ -496,14 +496,17 @@ impl Checkpoint {
             damaged(format!("its description has a fault: {}", shortened(&error.to_string())))
         };
         let AnyHead { checkpoint } = serde_json::from_str(head).map_err(fault)?;
-        let other_version = "go on with the impasto that wrote it";
+        let other_version = || {
+            let first = "go on with the version of impasto that wrote it".into();
+            Remedy::WithoutCheckpoint { first }
+        };
         if checkpoint != VERSION {
             let reason =
                 format!("a checkpoint of version {checkpoint}, and this program reads version {VERSION}");
-            return Err(checkpoint_error(name, reason, other_version));
+            return Err(checkpoint_error(name, reason, other_version()));
         }
         let Head { sha256, about, .. } = serde_json::from_str(head).map_err(fault)?;
-        about.recipe.check_known().map_err(|reason| checkpoint_error(name, reason, other_version))?;
+        about.recipe.check_known().map_err(|reason| checkpoint_error(name, reason, other_version()))?;
         let options = about.recipe.options().map_err(|error| damaged(error.reason()))?;
         let (width, height) = about.recipe.size();
         let plane = u64::from(width) * u64::from(height);
