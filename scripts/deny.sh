@@ -47,10 +47,10 @@ if [ -z "$tool" ]; then
   fi
 fi
 
-# Which crates are there twice is told in short; `cargo deny check` shows who wants them.
+# The list of crates that are there twice is short; `cargo deny check` shows which crates need them.
 "$tool" --locked check --hide-inclusion-graph licenses bans sources
 
-# The database is a git repository. Nobody is asked for a password, and no host that says nothing is waited for.
+# The database is a git repository. git must not ask for a password, nor wait for a host that does not answer.
 limit=()
 if command -v timeout >/dev/null 2>&1; then limit=(timeout 120); fi
 if output=$(GIT_TERMINAL_PROMPT=0 ${limit[@]+"${limit[@]}"} "$tool" --locked fetch db 2>&1); then

@@ -80,7 +80,7 @@ fi
 # The sanitizer and the coverage are unstable options of the compiler, which a stable one has too.
 export RUSTC_BOOTSTRAP=1
 
-# The longest inputs, in bytes: long enough for every part of a file, short enough for many a second.
+# The longest inputs, in bytes: long enough for every part of a file, short enough for many per second.
 longest() {
   case $1 in
     picture) echo 2048 ;;

@@ -15,7 +15,7 @@
 #
 # Made for Debian 12. What is unpacked, built and written lies in target/portability; wine and other tools are installed
 # with apt-get, and it says so. NAME.json there is the report of each run, NAME.log what it printed. docs/portability.md
-# tells what each proves. Exit code 0 when all that was asked for passes, 1 otherwise; one failure does not stop the others.
+# says what each proves. Exit code 0 when all that was asked for passes, 1 otherwise; one failure does not stop the others.
 set -euo pipefail
 
 platforms=(dx12 wine-vulkan dawn swiftshader lavapipe-22 lavapipe-25 subgroups limits)
@@ -49,7 +49,7 @@ runs=$(mktemp)
 trap 'rm -f "$runs"' EXIT
 
 # record NAME EXPECTED COMMAND...: runs it, its output in NAME.log, and notes how it went. EXPECTED is a part of the
-# adapter's name, its driver or its backend in the report: it tells that the platform ran that was meant.
+# adapter's name, its driver or its backend in the report: it shows that the right platform ran.
 record() {
   local name=$1 expected=$2 begin=$SECONDS code=0
   shift 2

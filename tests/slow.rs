@@ -1,6 +1,6 @@
 //! `scripts/test.sh --slow`: the whole run of the course at 400x300, by the command itself, against the golden
-//! series of an independent PyTorch program, and the whole of `impasto doctor`. Twenty minutes on a software adapter with
-//! two cores.
+//! series of an independent PyTorch program, and the whole of `impasto doctor`. It takes twenty minutes on a software adapter
+//! with two cores.
 #![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
@@ -36,7 +36,7 @@ fn the_command_meets_the_golden_run_at_400x300() {
     for (got, want) in trace.iter().zip(golden) {
         let step = want["step"].as_u64().unwrap();
         assert_eq!(got["step"].as_u64(), Some(step));
-        // Rounding grows along the way; the content cost feels it three times as much.
+        // Rounding errors grow from step to step, in the content cost three times as fast.
         let allowed = match step {
             0 => 2e-4,
             1..=20 => 1e-3,

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the scripts of this folder share; they source it from the root of the repository.
 
-# Everything that is unpacked, built and written. Absolute, because Wine and Vulkan's loader are told of files in it.
+# Everything that is unpacked, built and written. Absolute, because Wine and Vulkan's loader get paths in it.
 root=$PWD/target/portability
 mkdir -p "$root"
 

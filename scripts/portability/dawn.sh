@@ -44,7 +44,7 @@ if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
   if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
   if command -v apt-get >/dev/null 2>&1; then
     say "installing with apt-get: nodejs npm"
-    # The variable is set behind sudo, which would not hand it on.
+    # The variable is set after sudo, which would not pass it on.
     install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
     ${sudo[@]+"${sudo[@]}"} "${install[@]}" update </dev/null >&2 || say "apt-get update reports errors; going on"
     ${sudo[@]+"${sudo[@]}"} "${install[@]}" install --yes --no-install-recommends nodejs npm </dev/null >&2 ||

@@ -26,7 +26,7 @@ steps=2
 # What single precision may cost in two steps, as in the golden run.
 cost_tolerance=2e-4
 # Adam's first steps move a pixel by the learning rate, whichever sign a gradient of almost nothing has; so single pixels
-# may differ by some levels, and their mean tells.
+# may differ by some levels, and the mean is compared.
 mean_tolerance=0.05
 mkdir -p "$folder"
 scaled() { pngtopnm "$1" 2>/dev/null | pamscale -xsize 1024 -ysize 768 | pnmtopng 2>/dev/null >"$2"; }

@@ -21,9 +21,9 @@ pub(crate) enum Fault {
     None,
     /// To lose the device and refuse this submission, counted from 1 over all queues.
     LoseAt(u64),
-    /// To take this submission, never run it, and tell those who wait for it that the device is lost.
+    /// To take this submission, never run it, and report a lost device to those who wait for it.
     HangAt(u64),
-    /// To have only so many bytes of memory.
+    /// To have only this many bytes of memory.
     Memory(u64),
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// # Panics
-    /// Where the layer did not come between the command and a driver, or was not told of a device's end.
+    /// Where the layer did not come between the command and a driver, or did not see a device's end.
     pub(crate) fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_else(|error| {
             panic!(
@@ -133,7 +133,7 @@ impl Report {
     }
 }
 
-/// `first`, and behind it what the variable says already.
+/// `first`, and after it what the variable holds already.
 fn before(variable: &str, first: OsString) -> OsString {
     let rest = env::var_os(variable).filter(|value| !value.is_empty());
     let values = std::iter::once(first).chain(rest);

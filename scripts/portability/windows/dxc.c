@@ -5,8 +5,8 @@
 //   ENTRY    name of the entry point
 //   FILE     the HLSL
 //
-// Prints the compiler's version, then a line for each file: "ok BYTES FILE", or "failed FILE" with the compiler's words
-// behind it. Exit code 0 when all compile, 1 when one does not, 2 when the compiler itself cannot be had.
+// Prints the compiler's version, then a line for each file: "ok BYTES FILE", or "failed FILE" followed by the compiler's
+// words. Exit code 0 when all compile, 1 when one does not, 2 when the compiler itself cannot be had.
 //
 // The library dxcompiler.dll lies beside the program. It comes without a header for mingw, so the few of its interfaces
 // that are called are declared here, as far as they are called; names and order are those of Microsoft's dxcapi.h.

@@ -138,8 +138,8 @@ impl Changed {
         let header = ["layer", "op", "shape", "built-in ms", "changed ms", "ratio"];
         format!(
             "{} on {adapter}\n\n{}\nms is the shortest median of {TURNS} turns; ratio is changed / built-in, below 1 \
-             where the changed kernel is faster. Both were\ncompiled with run-time checks, which a built-in kernel \
-             otherwise has not. The changed kernel's values are right: at most {:.1} %\nof the allowed error.\n",
+             where the changed kernel is faster. Both were\ncompiled with run-time checks, which built-in \
+             kernels otherwise run without. The changed kernel's values are right: at most {:.1} %\nof the allowed error.\n",
             self.kernel.name,
             table(&header, &header[3..], rows),
             100.0 * error_share
