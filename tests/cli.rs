@@ -641,8 +641,12 @@ fn a_benchmark_is_printed_written_drawn_and_compared() {
     assert!((step["conv_equivalent_gflops"].as_f64().unwrap() / gflops - 1.0).abs() < 1e-9, "{step}");
 
     let rows = report["kernels"].as_array().unwrap();
-    // Four pools forward and four backward, where Winograd does not take them over; no other name contains "pool".
-    assert_eq!(rows.len(), 8);
+    // Four pools in each direction on their own, and four backward in Winograd's input transform: no other name of a kernel
+    // contains "pool".
+    for kernel in ["pool_forward", "pool_backward", "winograd_input_unpooled"] {
+        assert_eq!(rows.iter().filter(|row| row["kernel"] == kernel).count(), 4, "{kernel}");
+    }
+    assert_eq!(rows.len(), 12);
     for row in rows {
         let wanted = [
             "kernel",
@@ -709,7 +713,7 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
         assert.stderr(contains(message));
     };
     refused(2, &["--filter", "conv9_9"], "layers are conv1_1, conv1_2");
-    refused(2, &["--filter", "conv9_9"], "kernels are adam_advance, ");
+    refused(2, &["--filter", "conv9_9"], "kernels are accumulate, adam, ");
     refused(2, &["--size", "0"], "--size: ");
     refused(2, &["--threshold", "5"], "--compare");
     refused(2, &["--compare", "notes.json", "--threshold", "-5"], "--threshold: -5 is not a percentage");

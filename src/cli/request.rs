@@ -199,7 +199,7 @@ impl<'a> PaintRequest<'a> {
             return Ok((plan, source));
         }
         if !self.arguments.quiet {
-            say("measuring once which kernels are the fastest on this adapter");
+            say("measuring which kernels are the fastest on this adapter, once");
         }
         let measured = engine.measure(&plan).await?;
         remembered.keep(&measured);
