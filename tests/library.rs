@@ -13,7 +13,7 @@ use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
 use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
 use impasto::picture::{Picture, Size};
-use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
+use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, Sources, StyleLayer, Transfer};
 use impasto::{Error, Remedy};
 use pollster::block_on;
 
@@ -211,4 +211,27 @@ fn choices_hold_for_the_nearest_plane() {
     options.low_memory = false;
     options.methods = MethodRequest::Algorithm(Algorithm::Gemm);
     assert_eq!(method(&options, layer(64, 45)).algorithm, Algorithm::Gemm);
+}
+
+/// Two styles share the layers, and each has costs of its own; a style of weight 0 changes nothing.
+#[test]
+fn several_styles_are_terms_of_their_own() {
+    let engine = engine(EngineOptions::default());
+    let (content, style, other) = (picture(40, 30), picture(16, 16), picture(23, 19));
+    let run = |sources: Sources| {
+        let mut transfer = block_on(Transfer::prepare(&engine, sources, &small())).unwrap();
+        let costs = block_on(transfer.step()).unwrap();
+        (costs, block_on(transfer.pixels()).unwrap())
+    };
+    let (alone, pixels) = run(Sources::new(&content, &style));
+    let (with_nothing, same) = run(Sources::new(&content, &style).with_style(&other, 0.0));
+    let (both, others) = run(Sources::new(&content, &style).with_style(&other, 0.5));
+    assert_eq!(with_nothing.term("style.conv1_1"), alone.term("style.conv1_1"));
+    assert_eq!(with_nothing.total, alone.total);
+    assert_eq!(same, pixels);
+    let second = run(Sources::new(&content, &other)).0;
+    assert_eq!(both.term("style2.conv1_1"), second.term("style.conv1_1"));
+    let sum = alone.style + 0.5 * second.style;
+    assert!((both.style / sum - 1.0).abs() < 1e-6, "{both:?}");
+    assert_ne!(others, pixels);
 }

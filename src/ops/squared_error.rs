@@ -44,6 +44,17 @@ const ELEMENTS_PER_THREAD: u32 = 32;
 /// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
+/// How many partial sums the first pass of a cost leaves of `count` elements.
+pub(super) fn partial_sums(count: u32) -> u32 {
+    count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS)
+}
+
+/// The second pass of a cost: the partial sums in workspace 0 to its output.
+pub(super) fn reduce(params: ReduceParams) -> Dispatch {
+    let operands = vec![Operand::Scratch { index: 0 }, Operand::output(0)];
+    Dispatch::new(&kernels::squared_error_reduce, params, operands, 1, u64::from(params.partials))
+}
+
 /// Inputs x and target (C, H, W), output a scalar.
 #[derive(Debug)]
 pub struct SquaredError {
@@ -88,7 +99,7 @@ impl Op for SquaredError {
         let mut partials = 0;
         for piece in 0..x.pieces.len() {
             let count = x.piece_elements(piece);
-            let threads = count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS);
+            let threads = partial_sums(count);
             dispatches.push(Dispatch::new(
                 &kernels::squared_error_forward,
                 SquaredErrorParams { count, threads, first: partials },
@@ -99,13 +110,7 @@ impl Op for SquaredError {
             partials += threads;
         }
         let scale = (0.25 / x.shape.elements() as f64) as f32;
-        dispatches.push(Dispatch::new(
-            &kernels::squared_error_reduce,
-            ReduceParams { partials, scale },
-            vec![Operand::Scratch { index: 0 }, Operand::output(0)],
-            1,
-            u64::from(partials),
-        ));
+        dispatches.push(reduce(ReduceParams { partials, scale }));
         Ok(Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() })
     }
 }

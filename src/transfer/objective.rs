@@ -15,6 +15,8 @@ use crate::ops::weighted_sum::WeightedSum;
 
 /// Name of the row of weights among a program's externals.
 pub(super) const COST_WEIGHTS: &str = "cost.weights";
+/// What plans call the layer of terms that look at the pixels.
+const PIXELS_LAYER: &str = "pixels";
 
 /// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +55,7 @@ pub enum TermKind {
 }
 
 impl TermKind {
-    /// Records what is compared of a layer's activations (C, H, W).
+    /// Records what is compared, or measured, of a layer's activations (C, H, W).
     fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
         match self {
             Self::Activations => Ok(activations),
@@ -61,10 +63,18 @@ impl TermKind {
         }
     }
 
-    fn cost(self) -> SquaredError {
+    /// Records the cost of a statistic, compared with its target where it has one.
+    fn record_cost(
+        self,
+        tape: &mut Tape,
+        statistic: TensorId,
+        target: Option<TensorId>,
+        layer: &str,
+    ) -> Result<TensorId> {
+        let inputs: Vec<TensorId> = std::iter::once(statistic).chain(target).collect();
         match self {
-            Self::Activations => SquaredError::content_cost(),
-            Self::Gram => SquaredError::style_cost(),
+            Self::Activations => tape.record(SquaredError::content_cost(), &inputs, layer),
+            Self::Gram => tape.record(SquaredError::style_cost(), &inputs, layer),
         }
     }
 }
@@ -78,12 +88,12 @@ pub struct Term {
     pub group: Group,
     /// What is compared.
     pub kind: TermKind,
-    /// The layer whose activations are looked at.
-    pub layer: String,
+    /// The layer whose activations are looked at; `None` for the pixels.
+    pub layer: Option<String>,
     /// Its weight within the group.
     pub weight: f32,
-    /// The picture that it is compared with.
-    pub target: SourceId,
+    /// The picture that it is compared with, where it is.
+    pub target: Option<SourceId>,
 }
 
 impl Term {
@@ -120,9 +130,9 @@ impl Objective {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
             kind: TermKind::Activations,
-            layer: layer.name.clone(),
+            layer: Some(layer.name.clone()),
             weight: 1.0,
-            target: SourceId::Content,
+            target: Some(SourceId::Content),
         });
         let style = network.convolutions().flat_map(|layer| {
             let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
@@ -133,9 +143,9 @@ impl Objective {
                         name: format!("{target}.{}", asked.name),
                         group: Group::Style,
                         kind: TermKind::Gram,
-                        layer: asked.name.clone(),
+                        layer: Some(asked.name.clone()),
                         weight: asked.weight * weight,
-                        target,
+                        target: Some(target),
                     }
                 })
             })
@@ -185,14 +195,14 @@ impl Objective {
     /// Index in [`Network::layers`] of the deepest layer that a term looks at, among those with this target; of all for
     /// `None`.
     pub(super) fn deepest(&self, network: &Network, target: Option<SourceId>) -> usize {
-        let terms = self.terms.iter().filter(|term| target.is_none_or(|target| term.target == target));
-        terms.filter_map(|term| network.index_of(&term.layer)).max().unwrap_or(0)
+        let terms = self.terms.iter().filter(|term| target.is_none_or(|target| term.target == Some(target)));
+        terms.filter_map(|term| network.index_of(term.layer.as_ref()?)).max().unwrap_or(0)
     }
 
     /// Names of the terms in the order in which a step computes them.
     pub(super) fn names_in_order(&self, network: &Network) -> Vec<&str> {
         let mut terms: Vec<&Term> = self.terms.iter().collect();
-        terms.sort_by_key(|term| network.index_of(&term.layer));
+        terms.sort_by_key(|term| term.layer.as_ref().and_then(|layer| network.index_of(layer)));
         terms.into_iter().map(|term| &*term.name).collect()
     }
 
@@ -203,23 +213,9 @@ impl Objective {
     /// [`crate::Error::Shape`] where something does not fit.
     pub(super) fn record(&self, network: &Network, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
         let mut costs: Vec<Option<TensorId>> = vec![None; self.terms.len()];
+        self.record_layer(tape, None, pixels, &mut costs)?;
         network.record(tape, pixels, self.deepest(network, None), true, |tape, layer, activations| {
-            // Styles share the statistic of a layer.
-            let mut statistics: Vec<(TermKind, TensorId)> = Vec::new();
-            for (term, cost) in self.terms.iter().zip(&mut costs).filter(|(term, _)| term.layer == layer) {
-                let known = statistics.iter().find(|(kind, _)| *kind == term.kind).map(|(_, known)| *known);
-                let statistic = match known {
-                    Some(statistic) => statistic,
-                    None => {
-                        let statistic = term.kind.record_statistic(tape, activations, layer)?;
-                        statistics.push((term.kind, statistic));
-                        statistic
-                    }
-                };
-                let target = tape.external(term.target_name(), tape.shape(statistic), Role::Workspace);
-                *cost = Some(tape.record(term.kind.cost(), &[statistic, target], layer)?);
-            }
-            Ok(())
+            self.record_layer(tape, Some(layer), activations, &mut costs)
         })?;
         let row = Shape::row(self.cost_weights().len() as u32);
         let weights = tape.external(COST_WEIGHTS, row, Role::Workspace);
@@ -251,6 +247,36 @@ impl Objective {
         Ok(total)
     }
 
+    /// Records the costs of the terms that look at one layer's activations (C, H, W), or at the pixels.
+    fn record_layer(
+        &self,
+        tape: &mut Tape,
+        layer: Option<&str>,
+        activations: TensorId,
+        costs: &mut [Option<TensorId>],
+    ) -> Result<()> {
+        // Styles share the statistic of a layer.
+        let mut statistics: Vec<(TermKind, TensorId)> = Vec::new();
+        let label = layer.unwrap_or(PIXELS_LAYER);
+        let terms = self.terms.iter().zip(costs).filter(|(term, _)| term.layer.as_deref() == layer);
+        for (term, cost) in terms {
+            let known = statistics.iter().find(|(kind, _)| *kind == term.kind).map(|(_, known)| *known);
+            let statistic = match known {
+                Some(statistic) => statistic,
+                None => {
+                    let statistic = term.kind.record_statistic(tape, activations, label)?;
+                    statistics.push((term.kind, statistic));
+                    statistic
+                }
+            };
+            let target = term
+                .target
+                .map(|_| tape.external(term.target_name(), tape.shape(statistic), Role::Workspace));
+            *cost = Some(term.kind.record_cost(tape, statistic, target, label)?);
+        }
+        Ok(())
+    }
+
     /// Records the network on the picture `pixels` (3, H, W), and keeps the target of every term that is compared with
     /// `source`. Returns the names of these terms' targets, in the order in which they are kept.
     ///
@@ -270,7 +296,11 @@ impl Objective {
             self.deepest(network, Some(source)),
             false,
             |tape, layer, activations| {
-                for term in self.terms.iter().filter(|term| term.target == source && term.layer == layer) {
+                for term in self
+                    .terms
+                    .iter()
+                    .filter(|term| term.target == Some(source) && term.layer.as_deref() == Some(layer))
+                {
                     let target = term.kind.record_statistic(tape, activations, layer)?;
                     tape.keep(target);
                     names.push(term.target_name());

@@ -289,7 +289,7 @@ impl<'a> Planner<'a> {
         }
         let fitted = self.sources.fitted(source, self.options.size);
         let mut programs = Vec::new();
-        if self.objective.terms.iter().any(|term| term.target == source) {
+        if self.objective.terms.iter().any(|term| term.target == Some(source)) {
             programs.push((ProgramId::Target(source), self.target(source, fitted, step)?));
         }
         if let Some(texels) = layout.texels {

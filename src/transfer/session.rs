@@ -588,12 +588,12 @@ impl Transfer {
         let network = self.engine.weights().network();
         options.validate(network)?;
         let objective = Objective::of(network, options, &self.style_weights);
-        let has_same_terms = objective.has_terms_of(&self.objective);
-        for entry in &OPTIONS {
-            let changes = entry.get(options) != entry.get(&self.options);
+        for entry in OPTIONS.iter().filter(|entry| entry.get(options) != entry.get(&self.options)) {
             // A live option may still ask for a term that there is no program for.
-            let shapes_terms = entry.name == OptionName::StyleLayers;
-            if changes && !(entry.live && (has_same_terms || !shapes_terms)) {
+            let mut alone = self.options.clone();
+            entry.set(&mut alone, entry.get(options))?;
+            let terms = Objective::of(network, &alone, &self.style_weights);
+            if !entry.live || !terms.has_terms_of(&self.objective) {
                 return Err(Error::Option {
                     option: entry.name,
                     reason: "it cannot change while a transfer runs".into(),
