@@ -69,11 +69,10 @@ fn check_rounding(name: &str, got: &[f32], want: &[f64], terms: usize, divisor: 
 
 const SAME: ConvGeometry = ConvGeometry::SAME_3X3;
 
-/// Convolutions with the size (C, D, H, W) of their input and their output channels: 3×3 with zeros around on [`SIZES`],
-/// then every other geometry.
 /// A geometry with the input's (C, D, H, W) and the output's channels.
 type Convolution = (ConvGeometry, (usize, usize, usize, usize), usize);
 
+/// Convolutions 3×3 with zeros around, on [`SIZES`], then every other geometry.
 fn convolutions() -> Vec<Convolution> {
     let same = SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]);
     let same = same.map(|((c, h, w), c_out)| (SAME, (c, 1, h, w), c_out));
