@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// Workgroups along x before a dispatch folds into y: a power of two below the 65535 that every device has.
+pub const FOLD: u32 = 32768;
+
 /// How a kernel uses a storage binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -117,7 +120,7 @@ impl Kernel {
 
     /// Values of the WGSL `override` constants.
     pub fn constants(&self) -> [(&'static str, f64); 2] {
-        [("WORKGROUP", f64::from(self.workgroup)), ("FOLD", f64::from(super::FOLD))]
+        [("WORKGROUP", f64::from(self.workgroup)), ("FOLD", f64::from(FOLD))]
     }
 
     /// Bytes of the uniform block, rounded up to the 16 that uniform buffers are read in.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Pipeline;
-
-/// Workgroups along x before a dispatch folds into y: a power of two below the 65535 that every device has.
-pub const FOLD: u32 = 32768;
+use super::{FOLD, Pipeline};
 
 /// A range of workgroups of one dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ pub mod adam;
 pub mod add;
 pub mod choose;
 pub mod conv;
+mod declare;
 mod epilogue;
 pub mod gram;
 mod kernels;
@@ -33,8 +34,8 @@ pub mod texels;
 pub mod weighted_sum;
 
 pub use choose::{Algorithm, Direction, Method, MethodRequest, MethodTable, Problem, Variants};
+pub(crate) use declare::kernels;
 pub use epilogue::Epilogue;
-pub(crate) use kernels::kernels;
 pub use kernels::{KERNELS, kernels_digest};
 
 /// The ops that can be done by several methods. What a file says of methods is looked up here.
