@@ -31,7 +31,7 @@ pub fn levels(ratio: f32, mean: [f32; 3]) -> Vec<f32> {
 /// Shape of [`levels`].
 pub const LEVELS_SHAPE: Shape = Shape::new(1, 3, LEVELS);
 
-/// y = ratio·noise + levels[channel][byte], rounded once. Inputs: noise (3, H, W), an RGBA picture (1, H, W) with red in
+/// `y = ratio·noise + levels[channel][byte]`, rounded once. Inputs: noise (3, H, W), an RGBA picture (1, H, W) with red in
 /// the lowest byte, [`levels`] (1, 3, 256); output (3, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct Start {

@@ -2,7 +2,7 @@
 
 use super::{Real, expect_len};
 
-/// ratio·noise + levels[channel][byte] for noise (3, H, W), interleaved bytes `rgba` (H, W, 4) and levels (3, 256).
+/// `ratio·noise + levels[channel][byte]` for noise (3, H, W), interleaved bytes `rgba` (H, W, 4) and levels (3, 256).
 /// Returns y (3, H, W).
 pub fn start<T: Real>(
     noise: &[T],
