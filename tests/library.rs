@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use impasto::error::LowMemoryFit;
+use impasto::error::{LowMemoryFit, OptionName};
 use impasto::gpu::Gpu;
 use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
@@ -211,6 +211,45 @@ fn choices_hold_for_the_nearest_plane() {
     options.low_memory = false;
     options.methods = MethodRequest::Algorithm(Algorithm::Gemm);
     assert_eq!(method(&options, layer(64, 45)).algorithm, Algorithm::Gemm);
+}
+
+/// The cost is what the twin makes of the pixels, it is weighted into the total, and pictures become smoother by it.
+#[test]
+fn total_variation_is_a_term_of_its_own() {
+    let engine = engine(EngineOptions::default());
+    let variation = |pixels: &[f32]| {
+        let wide: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
+        impasto::reference::total_variation_forward(&wide, (3, 30, 40))[0]
+    };
+    let mut ends = Vec::new();
+    for weight in [0.0, 2e7] {
+        let options = small().with(|options| options.total_variation = weight);
+        let sources = (&picture(40, 30), &picture(16, 16));
+        let mut transfer = block_on(Transfer::prepare(&engine, sources, &options)).unwrap();
+        let start = block_on(transfer.pixels()).unwrap();
+        let costs = block_on(transfer.step()).unwrap();
+        let named = costs.term("total_variation").map(f64::from);
+        assert_eq!(named.is_some(), weight > 0.0, "{costs:?}");
+        if let Some(named) = named {
+            assert!((named / variation(&start) - 1.0).abs() < 1e-5, "{named} {}", variation(&start));
+            let sum = 10.0 * f64::from(costs.content) + 40.0 * f64::from(costs.style);
+            let total = sum + f64::from(weight) * named;
+            assert!((f64::from(costs.total) / total - 1.0).abs() < 1e-5, "{costs:?}");
+        }
+        for _ in 0..20 {
+            block_on(transfer.step()).unwrap();
+        }
+        ends.push(variation(&block_on(transfer.pixels()).unwrap()));
+        // Its weight changes while it runs; whether there is a term at all does not.
+        let change = |weight| options.clone().with(|options| options.total_variation = weight);
+        let other = transfer.set_options(&change(if weight > 0.0 { 0.0 } else { 1.0 }));
+        assert!(matches!(other, Err(Error::Option { option: OptionName::TotalVariation, .. })), "{other:?}");
+        if weight > 0.0 {
+            transfer.set_options(&change(0.5 * weight)).unwrap();
+            block_on(transfer.step()).unwrap();
+        }
+    }
+    assert!(ends[1] < 0.5 * ends[0], "{ends:?}");
 }
 
 /// Two styles share the layers, and each has costs of its own; a style of weight 0 changes nothing.

@@ -221,6 +221,25 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
 }
 
 #[test]
+fn total_variation_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(7);
+    for size in [(1, 1, 1), (2, 1, 5), (3, 4, 1), (2, 5, 7)] {
+        let (x, dy) = (random.vec_f64(size.0 * size.1 * size.2), random.vec_f64(1));
+        let dx = total_variation_backward(&dy, &x, size);
+        check_gradient(&format!("{size:?}"), &x, &dy, |x| total_variation_forward(x, size), &dx);
+    }
+}
+
+#[test]
+fn total_variation_gives_hand_computed_numbers() {
+    // 1 2 / 4 8 in one plane: 1² + 4² to the right, 3² + 6² below.
+    assert_eq!(total_variation_forward(&[1.0, 2.0, 4.0, 8.0], (1, 2, 2)), [62.0 / 4.0]);
+    // Planes are no neighbours.
+    assert_eq!(total_variation_forward(&[1.0, 5.0], (2, 1, 1)), [0.0]);
+    assert_eq!(total_variation_backward(&[2.0], &[1.0, 2.0, 4.0, 8.0], (1, 2, 2)), [-4.0, -5.0, -1.0, 10.0]);
+}
+
+#[test]
 fn add_passes_its_upstream_gradient_to_both_sides() {
     let mut random = Random::new(6);
     let (x, y, dz) = (random.vec_f64(37), random.vec_f64(37), random.vec_f64(37));

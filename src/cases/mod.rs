@@ -27,6 +27,7 @@ mod resample;
 mod squared_error;
 mod start;
 mod texels;
+mod total_variation;
 mod weighted_sum;
 
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub static FAMILIES: &[&Family] = &[
     &gram::BACKWARD,
     &squared_error::FORWARD,
     &squared_error::BACKWARD,
+    &total_variation::FORWARD,
+    &total_variation::BACKWARD,
     &weighted_sum::FORWARD,
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,

@@ -136,6 +136,10 @@ pub(super) struct PaintArguments {
     /// Weight of the style cost, 0 or more. [default: 40]
     #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
     beta: Option<f32>,
+    /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
+    /// a first value to try. [default: 0]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
+    total_variation: Option<f32>,
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
@@ -346,6 +350,7 @@ impl PaintArguments {
         let numbers = [
             (&mut options.alpha, self.alpha),
             (&mut options.beta, self.beta),
+            (&mut options.total_variation, self.total_variation),
             (&mut options.learning_rate, self.learning_rate),
         ];
         for (number, given) in numbers {

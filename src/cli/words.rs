@@ -4,7 +4,7 @@ use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 20] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 21] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::Initial, Some("--init")),
@@ -14,6 +14,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 20] = [
     (OptionName::Steps, Some("--steps")),
     (OptionName::Alpha, Some("--alpha")),
     (OptionName::Beta, Some("--beta")),
+    (OptionName::TotalVariation, Some("--total-variation")),
     (OptionName::LearningRate, Some("--learning-rate")),
     (OptionName::ContentLayer, Some("--content-layer")),
     (OptionName::StyleLayers, Some("--style-layers")),

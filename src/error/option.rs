@@ -45,6 +45,8 @@ options! {
     Alpha = "alpha",
     /// [`Options::beta`](crate::transfer::Options::beta).
     Beta = "beta",
+    /// [`Options::total_variation`](crate::transfer::Options::total_variation).
+    TotalVariation = "total_variation",
     /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
     LearningRate = "learning_rate",
     /// [`Options::content_layer`](crate::transfer::Options::content_layer).

@@ -2,7 +2,7 @@
 
 use super::{
     adam, add, conv, gram, pool, preprocess, probe, relu, resample, squared_error, start, texels,
-    weighted_sum,
+    total_variation, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -20,6 +20,7 @@ const DECLARED: &[&[&Kernel]] = &[
     pool::kernels::ALL,
     gram::kernels::ALL,
     squared_error::kernels::ALL,
+    total_variation::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
     probe::kernels::ALL,

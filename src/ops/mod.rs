@@ -31,6 +31,7 @@ pub mod resample;
 pub mod squared_error;
 pub mod start;
 pub mod texels;
+pub mod total_variation;
 pub mod weighted_sum;
 
 pub use choose::{Algorithm, Direction, Method, MethodRequest, MethodTable, Problem, Variants};

@@ -20,6 +20,7 @@ mod resample;
 mod squared_error;
 mod start;
 mod texels;
+mod total_variation;
 mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
@@ -34,6 +35,7 @@ pub use resample::resample;
 pub use squared_error::{squared_error_backward, squared_error_forward};
 pub use start::start;
 pub use texels::{decode_texels, encode_texels};
+pub use total_variation::{total_variation_backward, total_variation_forward};
 pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 
 /// The numbers that the twins compute with: `f32` and `f64`.

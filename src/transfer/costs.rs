@@ -98,6 +98,8 @@ impl CostReader {
             match group {
                 Group::Content => costs.content = value,
                 Group::Style => costs.style = value,
+                // Named among the terms.
+                Group::TotalVariation => {}
             }
         }
         Some(costs)

@@ -11,6 +11,7 @@ use crate::nn::{Network, Weights};
 use crate::ops::Shape;
 use crate::ops::gram::Gram;
 use crate::ops::squared_error::SquaredError;
+use crate::ops::total_variation::TotalVariation;
 use crate::ops::weighted_sum::WeightedSum;
 
 /// Name of the row of weights among a program's externals.
@@ -26,6 +27,8 @@ pub enum Group {
     Content,
     /// What makes it like the styles: weight β.
     Style,
+    /// What makes neighbouring pixels alike: weight [`Options::total_variation`].
+    TotalVariation,
 }
 
 impl Group {
@@ -40,6 +43,7 @@ impl fmt::Display for Group {
         formatter.write_str(match self {
             Self::Content => "content",
             Self::Style => "style",
+            Self::TotalVariation => "total_variation",
         })
     }
 }
@@ -52,13 +56,15 @@ pub enum TermKind {
     Activations,
     /// Gram matrices with those of the source: equation 4.
     Gram,
+    /// How much neighbours differ: [`crate::ops::total_variation`].
+    TotalVariation,
 }
 
 impl TermKind {
     /// Records what is compared, or measured, of a layer's activations (C, H, W).
     fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
         match self {
-            Self::Activations => Ok(activations),
+            Self::Activations | Self::TotalVariation => Ok(activations),
             Self::Gram => tape.record(Gram, &[activations], layer),
         }
     }
@@ -75,6 +81,7 @@ impl TermKind {
         match self {
             Self::Activations => tape.record(SquaredError::content_cost(), &inputs, layer),
             Self::Gram => tape.record(SquaredError::style_cost(), &inputs, layer),
+            Self::TotalVariation => tape.record(TotalVariation, &inputs, layer),
         }
     }
 }
@@ -150,10 +157,17 @@ impl Objective {
                 })
             })
         });
-        Self {
-            terms: content.into_iter().chain(style).collect(),
-            weights: vec![(Group::Content, options.alpha), (Group::Style, options.beta)],
-        }
+        let variation = (options.total_variation > 0.0).then(|| Term {
+            name: Group::TotalVariation.to_string(),
+            group: Group::TotalVariation,
+            kind: TermKind::TotalVariation,
+            layer: None,
+            weight: 1.0,
+            target: None,
+        });
+        let mut weights = vec![(Group::Content, options.alpha), (Group::Style, options.beta)];
+        weights.extend(variation.iter().map(|term| (term.group, options.total_variation)));
+        Self { terms: content.into_iter().chain(style).chain(variation).collect(), weights }
     }
 
     /// Sees that a weights file holds every layer that the terms look at, without reading its values.

@@ -44,9 +44,13 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 10] = [
+pub static OPTIONS: [OptionEntry; 11] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
+    option!(TotalVariation, total_variation, live: true, recorded: true, |options, _| weight(
+        OptionName::TotalVariation,
+        options.total_variation
+    )),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {

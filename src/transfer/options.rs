@@ -50,6 +50,8 @@ pub struct Options {
     pub alpha: f32,
     /// β: weight of the style cost.
     pub beta: f32,
+    /// Weight of the total variation of the pixels, which makes neighbours alike; 0 leaves it out.
+    pub total_variation: f32,
     /// Adam's learning rate, in 8-bit levels.
     pub learning_rate: f32,
     /// The layer whose activations are compared with the content's.
@@ -82,6 +84,7 @@ impl Options {
             Preset::Course => Self {
                 alpha: 10.0,
                 beta: 40.0,
+                total_variation: 0.0,
                 learning_rate: 2.0,
                 content_layer: "conv4_2".into(),
                 style_layers: ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]

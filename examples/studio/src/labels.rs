@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 20] = [
+const LABELS: [(OptionName, Place); 21] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::Initial, Place::Open("Start from")),
@@ -23,6 +23,7 @@ const LABELS: [(OptionName, Place); 20] = [
     (OptionName::Steps, Place::Open("Steps")),
     (OptionName::Alpha, Place::Open("Content weight")),
     (OptionName::Beta, Place::Open("Style weight")),
+    (OptionName::TotalVariation, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
     (OptionName::ContentLayer, Place::Open("Content layer")),
     (OptionName::StyleLayers, Place::Open("Style layers")),
