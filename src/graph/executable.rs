@@ -331,6 +331,11 @@ impl Executable {
         Ok(estimates)
     }
 
+    /// Buffer, offset and bytes of everything that is kept, in order.
+    pub(crate) fn all_kept(&self) -> Vec<(&wgpu::Buffer, u64, u64)> {
+        (0..self.program.kept.len()).flat_map(|kept| self.kept(kept)).collect()
+    }
+
     /// Buffer, offset and bytes of a kept tensor's pieces, `kept` counting in the order of [`super::Tape::keep`].
     pub fn kept(&self, kept: usize) -> Vec<(&wgpu::Buffer, u64, u64)> {
         self.program.kept[kept]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::relu::{MASK_COLUMNS, mask_lines};
 use super::{
-    Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes, piecewise,
+    Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
+    piecewise,
 };
 use crate::error::Result;
-use crate::gpu::params;
+use crate::gpu::{Kernel, Params, params};
 
 params! {
     /// Uniforms of the first pass: `threads` threads each leave one partial sum, from `first` on.
@@ -44,15 +45,36 @@ const ELEMENTS_PER_THREAD: u32 = 32;
 /// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
-/// How many partial sums the first pass of a cost leaves of `count` elements.
-pub(super) fn partial_sums(count: u32) -> u32 {
-    count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS)
-}
-
-/// The second pass of a cost: the partial sums in workspace 0 to its output.
-pub(super) fn reduce(params: ReduceParams) -> Dispatch {
-    let operands = vec![Operand::Scratch { index: 0 }, Operand::output(0)];
-    Dispatch::new(&kernels::squared_error_reduce, params, operands, 1, u64::from(params.partials))
+/// Two passes for scale·Σ of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0, which the
+/// second pass adds up. `params` takes a piece's elements, its threads and the place of its first partial sum; `inputs`
+/// are what it reads of a piece; `flops` are those of one element.
+pub(super) fn sum<P: Params>(
+    kernel: &'static Kernel,
+    x: &Layout,
+    scale: f32,
+    flops: u64,
+    params: impl Fn(u32, u32, u32) -> P,
+    inputs: impl Fn(usize) -> Vec<Operand>,
+) -> Lowered {
+    let (mut dispatches, mut partials) = (Vec::new(), 0);
+    for piece in 0..x.pieces.len() {
+        let count = x.piece_elements(piece);
+        let threads = count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS);
+        let mut operands = inputs(piece);
+        operands.push(Operand::Scratch { index: 0 });
+        let params = params(count, threads, partials);
+        let groups = threads.div_ceil(kernel.workgroup);
+        dispatches.push(Dispatch::new(kernel, params, operands, groups, flops * u64::from(count)));
+        partials += threads;
+    }
+    dispatches.push(Dispatch::new(
+        &kernels::squared_error_reduce,
+        ReduceParams { partials, scale },
+        vec![Operand::Scratch { index: 0 }, Operand::output(0)],
+        1,
+        u64::from(partials),
+    ));
+    Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() }
 }
 
 /// Inputs x and target (C, H, W), output a scalar.
@@ -95,23 +117,10 @@ impl Op for SquaredError {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
-        let mut dispatches = Vec::new();
-        let mut partials = 0;
-        for piece in 0..x.pieces.len() {
-            let count = x.piece_elements(piece);
-            let threads = partial_sums(count);
-            dispatches.push(Dispatch::new(
-                &kernels::squared_error_forward,
-                SquaredErrorParams { count, threads, first: partials },
-                vec![Operand::input(0, piece), Operand::input(1, piece), Operand::Scratch { index: 0 }],
-                threads.div_ceil(kernels::squared_error_forward.workgroup),
-                3 * u64::from(count),
-            ));
-            partials += threads;
-        }
         let scale = (0.25 / x.shape.elements() as f64) as f32;
-        dispatches.push(reduce(ReduceParams { partials, scale }));
-        Ok(Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() })
+        let params = |count, threads, first| SquaredErrorParams { count, threads, first };
+        let inputs = |piece| vec![Operand::input(0, piece), Operand::input(1, piece)];
+        Ok(sum(&kernels::squared_error_forward, x, scale, 3, params, inputs))
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::squared_error::{ReduceParams, partial_sums, reduce};
+use super::squared_error::sum;
 use super::{
-    Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
+    Capabilities, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
 };
 use crate::error::Result;
 use crate::gpu::params;
@@ -53,23 +53,11 @@ impl Op for TotalVariation {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
-        let (mut dispatches, mut partials) = (Vec::new(), 0);
-        for piece in 0..x.pieces.len() {
-            let Shape { h, w, .. } = x.shape;
-            let count = x.piece_elements(piece);
-            let threads = partial_sums(count);
-            dispatches.push(Dispatch::new(
-                &kernels::total_variation_forward,
-                TotalVariationParams { count, h, w, threads, first: partials },
-                vec![Operand::input(0, piece), Operand::Scratch { index: 0 }],
-                threads.div_ceil(kernels::total_variation_forward.workgroup),
-                6 * u64::from(count),
-            ));
-            partials += threads;
-        }
+        let Shape { h, w, .. } = x.shape;
         let scale = (1.0 / x.shape.elements() as f64) as f32;
-        dispatches.push(reduce(ReduceParams { partials, scale }));
-        Ok(Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() })
+        let params = |count, threads, first| TotalVariationParams { count, h, w, threads, first };
+        let inputs = |piece| vec![Operand::input(0, piece)];
+        Ok(sum(&kernels::total_variation_forward, x, scale, 6, params, inputs))
     }
 }
 

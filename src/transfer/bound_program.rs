@@ -42,7 +42,7 @@ impl BoundProgram {
 
     /// Everything that it keeps: (buffer, offset, bytes), in order.
     pub(super) fn kept(&self) -> Vec<(&wgpu::Buffer, u64, u64)> {
-        (0..self.program().kept.len()).flat_map(|kept| self.executable.kept(kept)).collect()
+        self.executable.all_kept()
     }
 
     /// One past the last slice that the allowance covers from `start` on; the allowance is charged for them.
@@ -82,8 +82,7 @@ impl BoundProgram {
         readback: &mut Readback,
     ) -> Result<Vec<u8>> {
         let Self { executable, pace, .. } = self;
-        let kept: Vec<_> =
-            (0..executable.program().kept.len()).flat_map(|kept| executable.kept(kept)).collect();
+        let kept = executable.all_kept();
         let mut under_way = UnderWay::new(pace, executable.program());
         let mut before = Some(before);
         let mut start = slices.start;

@@ -100,27 +100,6 @@ impl Sources {
         })
     }
 
-    /// The same with every picture in the processor's memory at the size at which it is used: what was larger is not
-    /// held any longer. What is on the device stays as it is.
-    ///
-    /// # Errors
-    /// As [`Sources::layouts`].
-    pub fn fitted(self, size: Size) -> Result<Self> {
-        let layouts = self.layouts()?;
-        let fit = |id, source: Source| source.resized(layouts.fitted(id, size));
-        let styles = self.styles.into_iter().enumerate();
-        Ok(Self {
-            content: fit(SourceId::Content, self.content),
-            styles: styles
-                .map(|(index, style)| StyleSource {
-                    source: fit(SourceId::Style(index), style.source),
-                    ..style
-                })
-                .collect(),
-            initial: self.initial.map(|initial| fit(SourceId::Initial, initial)),
-        })
-    }
-
     /// The weights of the styles.
     pub(super) fn style_weights(&self) -> Vec<f32> {
         self.styles.iter().map(|style| style.weight).collect()
