@@ -11,7 +11,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::{DAMAGED, File, Picture, bytes_of_rgb, one_line};
+use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
 use crate::error::Result;
 
 /// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
@@ -24,62 +24,58 @@ const ROW_BYTES: u64 = 1024;
 /// The longest side that a unit of the picture has in pixels: 4 blocks of 8.
 const LARGEST_UNIT: u32 = 32;
 
-impl File<'_> {
-    /// JPEG goes straight to the decoder that the image crate uses, because that crate asks it to be lenient:
-    /// it paints the part of a damaged picture that cannot be read grey and says nothing.
-    pub(super) fn decode_jpeg(&self) -> Result<Picture> {
-        let outline = Outline::of(self.bytes);
-        if !outline.complete {
-            return Err(self.error("the file ends before its end-of-image marker", DAMAGED));
-        }
-        if outline.scans > MAX_SCANS {
-            let reason = format!("it comes in {} scans, of which {MAX_SCANS} are read", outline.scans);
-            return Err(self.error(reason, "save it anew from an image editor"));
-        }
-        let Some(frame) = outline.frame else {
-            return Err(self.error("no segment says how large the picture is", DAMAGED));
-        };
-        if let Some(reason) = outline.unusual(&frame) {
-            return Err(self.error(reason, "save it anew from an image editor"));
-        }
-        let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let (width, height) = (u32::from(frame.width), u32::from(frame.height));
-        let beside = outline.picture_bytes as u64 + u64::from(width) * ROW_BYTES + frame.coefficient_bytes();
-        self.check_size(width, height, beside, orientation)?;
-        // A unit, of which the first scan has every one, takes a bit at least.
-        let units = width.div_ceil(LARGEST_UNIT) * height.div_ceil(LARGEST_UNIT);
-        if u64::from(units) > outline.picture_bytes as u64 * 8 {
-            return Err(self.ends_early());
-        }
-
-        // The sides were checked above, with our own message. Grey, CMYK and YCCK all become RGB on the way.
-        let options = DecoderOptions::default()
-            .set_max_width(usize::MAX)
-            .set_max_height(usize::MAX)
-            .jpeg_set_out_colorspace(ColorSpace::RGB)
-            .set_strict_mode(true);
-        let mut bytes = Vec::with_capacity(outline.picture_bytes);
-        bytes.extend(START);
-        // Before the frame: the decoder takes one after the frame for a change of the colours it has started with.
-        bytes.extend(outline.adobe.filter(|_| frame.needs_adobe()).map_or(&[][..], |adobe| adobe.bytes));
-        bytes.extend(
-            segments(self.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes),
-        );
-        bytes.extend(END);
-        let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
-        decoder.decode_into(&mut rgb).map_err(|error| {
-            // The decoder puts some of its words in quotation marks.
-            let text = one_line(&error.to_string());
-            self.error(format!("cannot be decoded: {}", text.trim_matches('"')), DAMAGED)
-        })?;
-        drop(decoder);
-        drop(bytes);
-        let picture = RgbImage::from_raw(width, height, rgb)
-            .ok_or_else(|| self.error("the decoder gave another size than it promised", DAMAGED))?;
-        self.turned(picture, orientation)
+/// JPEG goes straight to the decoder that the image crate uses, because that crate asks it to be lenient:
+/// it paints the part of a damaged picture that cannot be read grey and says nothing.
+pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
+    let outline = Outline::of(file.bytes);
+    if !outline.complete {
+        return Err(file.error("the file ends before its end-of-image marker", DAMAGED));
     }
+    if outline.scans > MAX_SCANS {
+        let reason = format!("it comes in {} scans, of which {MAX_SCANS} are read", outline.scans);
+        return Err(file.error(reason, "save it anew from an image editor"));
+    }
+    let Some(frame) = outline.frame else {
+        return Err(file.error("no segment says how large the picture is", DAMAGED));
+    };
+    if let Some(reason) = outline.unusual(&frame) {
+        return Err(file.error(reason, "save it anew from an image editor"));
+    }
+    let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+    let beside = outline.picture_bytes as u64 + u64::from(width) * ROW_BYTES + frame.coefficient_bytes();
+    file.check_size(width, height, beside, orientation)?;
+    // A unit, of which the first scan has every one, takes a bit at least.
+    let units = width.div_ceil(LARGEST_UNIT) * height.div_ceil(LARGEST_UNIT);
+    if u64::from(units) > outline.picture_bytes as u64 * 8 {
+        return Err(file.ends_early());
+    }
+
+    // The sides were checked above, with our own message. Grey, CMYK and YCCK all become RGB on the way.
+    let options = DecoderOptions::default()
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_strict_mode(true);
+    let mut bytes = Vec::with_capacity(outline.picture_bytes);
+    bytes.extend(START);
+    // Before the frame: the decoder takes one after the frame for a change of the colours it has started with.
+    bytes.extend(outline.adobe.filter(|_| frame.needs_adobe()).map_or(&[][..], |adobe| adobe.bytes));
+    bytes.extend(segments(file.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes));
+    bytes.extend(END);
+    let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
+    decoder.decode_into(&mut rgb).map_err(|error| {
+        // The decoder puts some of its words in quotation marks.
+        let text = one_line(&error.to_string());
+        file.error(format!("cannot be decoded: {}", text.trim_matches('"')), DAMAGED)
+    })?;
+    drop(decoder);
+    drop(bytes);
+    let picture = RgbImage::from_raw(width, height, rgb)
+        .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
+    Ok(turned(picture, orientation))
 }
 
 const START: [u8; 2] = [0xff, 0xd8];
@@ -290,6 +286,7 @@ impl<'file> Outline<'file> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Picture;
     use super::super::testing::*;
     use super::*;
     use image::codecs::jpeg::JpegEncoder;

@@ -4,6 +4,7 @@
 //! lie. Planar f32 (3, H, W) with the mean subtracted is made from [`Picture::to_rgba`] on the GPU, which
 //! also makes the RGBA that [`Picture::from_rgba`] takes.
 
+mod file;
 mod jpeg;
 mod png;
 mod size;
@@ -16,29 +17,18 @@ use std::sync::Arc;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
-use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, Rgb, RgbImage};
+use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Rgb};
 
+use file::{File, one_line};
+pub use file::{LONGEST_SIDE, MEMORY_LIMIT};
 pub use size::{Extent, Size};
 
 use crate::error::{Error, Remedy, Result};
-
-/// The longest side that is read, in pixels: more than any camera gives, and little enough that the sizes of
-/// a file of a few bytes cannot ask for absurd work.
-pub const LONGEST_SIDE: u32 = 32_768;
-
-/// The memory that reading one picture may take beside its file's own bytes: the picture as 8-bit RGB, a second
-/// time if EXIF has it turned, and the decoder's buffers. 200 megapixels of PNG or of baseline JPEG take
-/// 600 MB; a progressive JPEG's coefficients are twice as much again. Files too small for the picture that they
-/// promise, and those that unpack without end, are refused before memory is asked for.
-pub const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// High enough that its blocks do not show in flat paint.
 const JPEG_QUALITY: u8 = 95;
 
 const READABLE: &str = "PNG and JPEG are read: open it in an image editor and save it as one of them";
-const DAMAGED: &str =
-    "the file is damaged or cut short: fetch it again, or save it anew from an image editor";
 
 /// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel. Cheap to clone: clones share the pixels.
 #[derive(Clone)]
@@ -120,19 +110,21 @@ impl Picture {
     /// those of 12 bits, and those whose colours come one after the other.
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
         let file = File { bytes, name };
-        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            file.decode_png()
+        let picture = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            png::decode(&file)?
         } else if bytes.starts_with(b"\xff\xd8\xff") {
-            file.decode_jpeg()
+            jpeg::decode(&file)?
         } else if bytes.is_empty() {
-            Err(file.error("the file is empty", "name a PNG or JPEG file"))
+            return Err(file.error("the file is empty", "name a PNG or JPEG file"));
         } else {
             let reason = match other_format(bytes) {
                 Some(format) => format!("this is {format}, which is not read"),
                 None => "this is not a picture in a known format".to_owned(),
             };
-            Err(file.error(reason, READABLE))
-        }
+            return Err(file.error(reason, READABLE));
+        };
+        let (width, height) = picture.dimensions();
+        Self::from_rgb(width, height, picture.into_raw())
     }
 
     /// The bytes of a file in `format`.
@@ -236,56 +228,6 @@ fn check_length(op: &'static str, width: u32, height: u32, channels: u64, length
     Ok(())
 }
 
-/// The bytes of a file with its name for messages.
-struct File<'bytes> {
-    bytes: &'bytes [u8],
-    name: &'bytes str,
-}
-
-impl File<'_> {
-    /// Refuses sides and memory over the limits before anything of that size is allocated; `beside` is what is
-    /// taken beside the picture as RGB.
-    fn check_size(&self, width: u32, height: u32, beside: u64, orientation: Orientation) -> Result<()> {
-        if width == 0 || height == 0 {
-            return Err(self.error(format!("the picture is {width}x{height}, without a pixel"), DAMAGED));
-        }
-        if width.max(height) > LONGEST_SIDE {
-            let reason =
-                format!("the picture is {width}x{height}; sides of up to {LONGEST_SIDE} pixels are read");
-            return Err(self.error(reason, "make it smaller in an image editor"));
-        }
-        let pictures = if orientation == Orientation::NoTransforms { 1 } else { 2 };
-        let needed = pictures * bytes_of_rgb(width, height) + beside;
-        if needed > MEMORY_LIMIT {
-            let (needed, limit) = (needed >> 20, MEMORY_LIMIT >> 20);
-            let reason =
-                format!("reading the picture of {width}x{height} takes {needed} MiB, {limit} are allowed");
-            return Err(self.error(reason, "make it smaller in an image editor"));
-        }
-        Ok(())
-    }
-
-    fn turned(&self, picture: RgbImage, orientation: Orientation) -> Result<Picture> {
-        let mut image = DynamicImage::ImageRgb8(picture);
-        image.apply_orientation(orientation);
-        let picture = image.into_rgb8();
-        let (width, height) = picture.dimensions();
-        Picture::from_rgb(width, height, picture.into_raw())
-    }
-
-    fn ends_early(&self) -> Error {
-        self.error("the file ends before the picture does", DAMAGED)
-    }
-
-    fn error(&self, reason: impl Into<String>, remedy: impl Into<Remedy>) -> Error {
-        Error::Picture { name: self.name.to_owned(), reason: reason.into(), remedy: remedy.into() }
-    }
-}
-
-fn bytes_of_rgb(width: u32, height: u32) -> u64 {
-    u64::from(width) * u64::from(height) * 3
-}
-
 /// The name of a format that is recognised so that a message can name it.
 fn other_format(bytes: &[u8]) -> Option<&'static str> {
     const FORMATS: [(usize, &[u8], &str); 20] = [
@@ -316,14 +258,11 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     found.map(|&(.., format)| format)
 }
 
-/// A decoder's message, fit for one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use image::RgbImage;
+
     use super::testing::*;
     use super::*;
 

@@ -11,7 +11,7 @@ use ::png::{
     expand_interlaced_row,
 };
 
-use super::{DAMAGED, File, Picture, bytes_of_rgb, one_line};
+use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
 use crate::error::{Error, Result};
 
 /// What the decoder may take for rows and for EXIF, which it keeps.
@@ -23,65 +23,63 @@ const MAX_UNPACKED: u64 = 1032;
 /// Turns a row of the file, samples in big-endian order, into RGB as far as either reaches.
 type ToRgb = fn(&[u8], &mut [u8]);
 
-impl File<'_> {
-    /// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
-    /// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
-    pub(super) fn decode_png(&self) -> Result<Picture> {
-        let fail = |error: DecodingError| self.png_error(&error);
-        let limits = Limits { bytes: DECODER_BYTES };
-        let mut decoder = Decoder::new_with_limits(Cursor::new(self.bytes), limits);
-        decoder.set_ignore_text_chunk(true);
-        decoder.set_ignore_iccp_chunk(true);
-        // Palettes become RGB, grey of less than 8 bits one of 8, and a transparent colour an alpha channel.
-        decoder.set_transformations(Transformations::EXPAND);
-        let header = decoder.read_header_info().map_err(fail)?;
-        let ((width, height), bits) = (header.size(), header.bits_per_pixel() as u64);
-        let outline = Outline::of(self.bytes);
-        let orientation = outline.orientation.unwrap_or(Orientation::NoTransforms);
-        if outline.palette_is_cut {
-            return Err(self.error("its palette ends within a colour", DAMAGED));
-        }
-        // EXIF is held twice for a moment.
-        self.check_size(width, height, DECODER_BYTES as u64 * 2, orientation)?;
-        if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MAX_UNPACKED {
-            return Err(self.ends_early());
-        }
-        let mut reader = decoder.read_info().map_err(fail)?;
-        let (colours, depth) = reader.output_color_type();
-        let to_rgb = to_rgb(colours, depth)
-            .ok_or_else(|| self.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
+/// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
+/// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
+pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
+    let fail = |error: DecodingError| explained(file, &error);
+    let limits = Limits { bytes: DECODER_BYTES };
+    let mut decoder = Decoder::new_with_limits(Cursor::new(file.bytes), limits);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    // Palettes become RGB, grey of less than 8 bits one of 8, and a transparent colour an alpha channel.
+    decoder.set_transformations(Transformations::EXPAND);
+    let header = decoder.read_header_info().map_err(fail)?;
+    let ((width, height), bits) = (header.size(), header.bits_per_pixel() as u64);
+    let outline = Outline::of(file.bytes);
+    let orientation = outline.orientation.unwrap_or(Orientation::NoTransforms);
+    if outline.palette_is_cut {
+        return Err(file.error("its palette ends within a colour", DAMAGED));
+    }
+    // EXIF is held twice for a moment.
+    file.check_size(width, height, DECODER_BYTES as u64 * 2, orientation)?;
+    if u64::from(width) * u64::from(height) * bits / 8 > outline.compressed * MAX_UNPACKED {
+        return Err(file.ends_early());
+    }
+    let mut reader = decoder.read_info().map_err(fail)?;
+    let (colours, depth) = reader.output_color_type();
+    let to_rgb = to_rgb(colours, depth)
+        .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
 
-        let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
-        let stride = width as usize * 3;
-        let mut lines = 0..height as usize;
-        let mut pass_row = Vec::new();
-        while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
-            match row.interlace() {
-                InterlaceInfo::Null(_) => {
-                    let Some(line) = lines.next() else { break };
-                    to_rgb(row.data(), &mut rgb[line * stride..][..stride]);
-                }
-                InterlaceInfo::Adam7(pass) => {
-                    pass_row.resize(stride, 0);
-                    to_rgb(row.data(), &mut pass_row);
-                    expand_interlaced_row(&mut rgb, stride, &pass_row, pass, 24);
-                }
+    let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+    let stride = width as usize * 3;
+    let mut lines = 0..height as usize;
+    let mut pass_row = Vec::new();
+    while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
+        match row.interlace() {
+            InterlaceInfo::Null(_) => {
+                let Some(line) = lines.next() else { break };
+                to_rgb(row.data(), &mut rgb[line * stride..][..stride]);
+            }
+            InterlaceInfo::Adam7(pass) => {
+                pass_row.resize(stride, 0);
+                to_rgb(row.data(), &mut pass_row);
+                expand_interlaced_row(&mut rgb, stride, &pass_row, pass, 24);
             }
         }
-        let picture = RgbImage::from_raw(width, height, rgb)
-            .ok_or_else(|| self.error("the decoder gave another size than it promised", DAMAGED))?;
-        self.turned(picture, orientation)
     }
+    let picture = RgbImage::from_raw(width, height, rgb)
+        .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
+    Ok(turned(picture, orientation))
+}
 
-    fn png_error(&self, error: &DecodingError) -> Error {
-        match error {
-            DecodingError::LimitsExceeded => self.error(
-                format!("what it holds beside the picture takes more than {} MiB", DECODER_BYTES >> 20),
-                "save it anew from an image editor, without its metadata",
-            ),
-            DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => self.ends_early(),
-            other => self.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
-        }
+fn explained(file: &File<'_>, error: &DecodingError) -> Error {
+    match error {
+        DecodingError::LimitsExceeded => file.error(
+            format!("what it holds beside the picture takes more than {} MiB", DECODER_BYTES >> 20),
+            "save it anew from an image editor, without its metadata",
+        ),
+        DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => file.ends_early(),
+        other => file.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
     }
 }
 
@@ -189,6 +187,7 @@ impl Outline {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Picture;
     use super::super::testing::*;
     use super::*;
     use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
