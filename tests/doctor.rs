@@ -280,7 +280,7 @@ fn a_kernel_that_does_not_compile_fails_alone() {
         tolerance: Tolerance { atol: 0.0, rtol: 0.0, reason: "it never runs" },
     };
     let op: Arc<dyn Op> = Arc::new(Accumulate);
-    let cases = [broken, Case::of(&op, &[shape, shape])];
+    let cases = [broken, cases::case_of(&op, &[shape, shape])];
     block_on(async {
         let gpu = Gpu::open(None).await.unwrap();
         let kernels = [&BROKEN, kernel("accumulate"), kernel("copy")];

@@ -18,7 +18,9 @@ use common::gpu::{KernelSelection, Run, RunOptions, planned, run, run_on, shared
 use impasto::cases::compare::compare_run;
 use impasto::cases::examine::{is_of, runnable};
 use impasto::cases::run::Planned;
-use impasto::cases::{self, Case, CaseData, Elements, FAMILIES, Family, Fill, Input, Step, Tolerance};
+use impasto::cases::{
+    self, Case, CaseData, Elements, Expected, FAMILIES, Family, Fill, Input, Step, Tolerance,
+};
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
@@ -224,7 +226,7 @@ fn the_case_of_an_op_is_like_those_of_its_family() {
     let mut found = BTreeSet::new();
     for case in cases::all().iter().filter(|case| case.steps.len() == 1 && case.repeats == 1) {
         let shapes: Vec<Shape> = case.inputs.iter().map(|input| input.shape).collect();
-        let made = Case::of(&case.steps[0].op, &shapes);
+        let made = cases::case_of(&case.steps[0].op, &shapes);
         assert_eq!(Summary::of(&made), Summary::of(case), "{}", case.name);
         found.insert(case.family);
     }
@@ -264,9 +266,9 @@ fn every_family_has_a_canary() {
     for family in FAMILIES {
         let case = family.cases().into_iter().nth(1).expect("a second case, larger than the first");
         let Tolerance { atol, rtol, .. } = case.tolerance;
-        let expected = case.expected();
+        let expected = Expected::of(&case);
         let run = run(&case, &RunOptions::default());
-        let output = case.elements().numbers(&run.output);
+        let output = cases::elements_of(&case).numbers(&run.output);
         assert_canary(&case.name, &output, &expected.output, atol, rtol);
         for (side, want) in run.sides.iter().zip(&expected.sides) {
             assert_canary(&format!("{}, side output", case.name), side, want, 0.0, 0.0);
@@ -459,8 +461,10 @@ fn ops_of_textures_refuse_what_does_not_fit() {
     assert!(refused(&Resample { height: 0, width: 4 }, Shape::new(1, 5, 7)), "nothing");
     assert!(refused(&Resample { height: 1, width: u32::MAX }, Shape::new(1, 5, 7)), "more than f32 counts");
     // What lies between the passes has as many columns as the input and as many rows as the output.
-    let case =
-        Case::of(&(Arc::new(Resample { height: 1000, width: 1 }) as Arc<dyn Op>), &[Shape::new(1, 1, 1000)]);
+    let case = cases::case_of(
+        &(Arc::new(Resample { height: 1000, width: 1 }) as Arc<dyn Op>),
+        &[Shape::new(1, 1, 1000)],
+    );
     let limit = RunOptions { max_binding_bytes: Some(999 * 4000), ..RunOptions::default() };
     let planned = Planned::new(&shared_gpu().gpu, &case, &limit);
     assert!(matches!(planned, Err(impasto::Error::Memory { .. })));

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use impasto::cases::run::{GUARD, Given, POISON, POISON_BEHIND, given, set_apart};
-use impasto::cases::{Case, CaseData, Elements};
+use impasto::cases::{Case, CaseData, Elements, elements_of};
 use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::graph::{Place, Program};
 use impasto::ops::KERNELS;
@@ -245,7 +245,7 @@ fn program(
     };
     let run = run.as_ref();
     let expected = &data.expected;
-    add("output".into(), kept(0), case.elements(), false, &expected.output, run.map(|run| &run.output));
+    add("output".into(), kept(0), elements_of(case), false, &expected.output, run.map(|run| &run.output));
     for (index, side) in expected.sides.iter().enumerate() {
         let what = format!("side output {}", index + 1);
         add(what, kept(index + 1), Elements::Words, true, side, run.map(|run| &run.sides[index]));

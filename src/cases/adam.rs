@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::tolerance::EPSILON;
-use super::{Case, Dimensions, Elements, Family, Fill, Input, OwnCase, Step, Tolerance, Twin, input, signed};
+use super::case::{Case, Step};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, input, signed};
+use super::tolerance::{EPSILON, Tolerance};
+use super::twin::Twin;
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use crate::reference;

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    Case, Dimensions, Elements, Family, MANY, OwnCase, RELU, SIZES, Step, Tolerance, Twin, all_signed, signed,
-};
+use super::case::{Case, Step};
+use super::common::{MANY, RELU, SIZES};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{all_signed, signed};
+use super::tolerance::Tolerance;
+use super::twin::Twin;
 use crate::ops::add::{Accumulate, Add};
 use crate::reference;
 

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::{Case, CaseData, Elements, Tolerance, run::Run};
+use super::case::Case;
+use super::elements::Elements;
+use super::expected::CaseData;
+use super::families::elements_of;
+use super::run::Run;
+use super::tolerance::Tolerance;
 
 /// How far `got` is from `want`, at its worst element.
 #[derive(Clone, Debug)]
@@ -118,7 +123,7 @@ pub fn compare_run(name: &str, case: &Case, tolerance: Tolerance, data: &CaseDat
     if !run.overruns.is_empty() {
         return Comparison::wrong(name, run.overruns.join("; "));
     }
-    let output = case.elements().numbers(&run.output);
+    let output = elements_of(case).numbers(&run.output);
     let expected = &data.expected;
     let mut worst = tolerance.compare(&format!("{name}, output"), &output, &expected.output);
     if run.sides.len() != expected.sides.len() {

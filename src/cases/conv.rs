@@ -1,12 +1,13 @@
 //! Cases of convolutions, alone and with the pool that follows them.
 
-use super::twin::finish;
-use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, Input, MANY, NONE, OwnCase, Tolerance, Twin,
-    mask, signed, twin, weights,
-};
+use super::case::Case;
+use super::common::{ACCUMULATE, BOTH, GATE, MANY, NONE};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Input, mask, signed, weights};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, finish, size};
 use crate::ops::conv::{Conv, ConvBackward, ConvGeometry, ConvPool, ConvPoolBackward, Padding, PaddingMode};
-use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::{Op, Shape};
 use crate::reference;
 
@@ -15,16 +16,12 @@ pub(super) static FORWARD: Family = Family {
     list: forward,
     twin: |op, inputs, shapes| {
         if let Some(ConvPool { conv }) = op.downcast::<ConvPool>() {
-            let y = twin(conv, inputs, shapes);
+            let y = forward_twin(conv, inputs, shapes);
             let shape = conv.output_shape(shapes).expect("shapes that fit");
-            return Some(Twin { sides: y.sides, ..twin(&Pool::MEAN, &[&y.output], &[shape]) });
+            let pooled = reference::pool_forward(&y.output, size(shape));
+            return Some(Twin { sides: y.sides, ..Twin::new(pooled) });
         }
-        let conv = op.downcast::<Conv>()?;
-        let (size, outputs) = (volume(shapes[0]), shapes[1].c as usize);
-        let y = reference::conv_forward(inputs[0], inputs[1], inputs[2], &conv.geometry, size, outputs);
-        let y = if conv.relu { reference::relu_forward(&y) } else { y };
-        let shape = conv.output_shape(shapes).expect("shapes that fit");
-        Some(Twin::new(y).with_mask(conv.mask, shape))
+        Some(forward_twin(op.downcast()?, inputs, shapes))
     },
     of: |op, shapes| {
         if op.downcast::<Conv>().is_none() && op.downcast::<ConvPool>().is_none() {
@@ -42,18 +39,12 @@ pub(super) static BACKWARD: Family = Family {
     list: backward,
     twin: |op, inputs, shapes| {
         if let Some(ConvPoolBackward { pooled, conv }) = op.downcast::<ConvPoolBackward>() {
-            let unpool = PoolBackward { kind: PoolKind::Mean, x: *pooled, epilogue: GATE };
-            let unpool = twin(&unpool, &inputs[..2], &shapes[..2]);
-            let inputs = [&[&unpool.output[..]], &inputs[2..]].concat();
-            let shapes = [&[*pooled], &shapes[2..]].concat();
-            let dx = twin(conv, &inputs, &shapes);
-            // What that updates is counted among its own inputs, which are fewer.
-            return Some(Twin { updated: Vec::new(), ..dx });
+            let dy = reference::pool_backward(inputs[0], size(*pooled));
+            let dy = finish(dy, GATE, &inputs[1..2], *pooled).output;
+            let inputs = [&[&dy[..]], &inputs[2..]].concat();
+            return Some(backward_twin(conv, &inputs, &shapes[2..]));
         }
-        let conv = op.downcast::<ConvBackward>()?;
-        let (size, outputs) = (volume(conv.x), shapes[1].c as usize);
-        let dx = reference::conv_backward(inputs[0], inputs[1], &conv.geometry, size, outputs);
-        Some(finish(dx, conv.epilogue, &inputs[2..], conv.x))
+        Some(backward_twin(op.downcast()?, inputs, &shapes[1..]))
     },
     of: |op, shapes| {
         let x = shapes[0];
@@ -68,6 +59,21 @@ pub(super) static BACKWARD: Family = Family {
     elements: |_| Elements::Floats,
     dimensions,
 };
+
+fn forward_twin(conv: &Conv, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
+    let (x, outputs) = (volume(shapes[0]), shapes[1].c as usize);
+    let y = reference::conv_forward(inputs[0], inputs[1], inputs[2], &conv.geometry, x, outputs);
+    let y = if conv.relu { reference::relu_forward(&y) } else { y };
+    let shape = conv.output_shape(shapes).expect("shapes that fit");
+    Twin::new(y).with_mask(conv.mask, shape)
+}
+
+/// `shapes` are those of the inputs after the first.
+fn backward_twin(conv: &ConvBackward, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
+    let (x, outputs) = (volume(conv.x), shapes[0].c as usize);
+    let dx = reference::conv_backward(inputs[0], inputs[1], &conv.geometry, x, outputs);
+    finish(dx, conv.epilogue, &inputs[2..], conv.x)
+}
 
 fn volume(shape: Shape) -> (usize, usize, usize, usize) {
     (shape.c as usize, shape.d as usize, shape.h as usize, shape.w as usize)

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use web_time::Instant;
 
+use super::case::Case;
 use super::compare::{Comparison, compare_run};
+use super::expected::CaseData;
 use super::run::{KernelSelection, Planned, RunOptions, run};
-use super::{Case, CaseData};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, Pipelines};
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use safetensors::{Dtype, SafeTensors};
 use web_time::Instant;
 
-use super::Tolerance;
 use super::compare::Comparison;
+use super::tolerance::Tolerance;
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Executable, Externals, Role, Tape, TensorId, differentiate, fuse, plan, rematerialise};

@@ -1,10 +1,12 @@
 //! Cases of Gram matrices.
 
-use super::twin::{finish, size};
-use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, NONE, OwnCase, Tolerance, Twin, all_signed,
-    signed,
-};
+use super::case::Case;
+use super::common::{ACCUMULATE, BOTH, GATE, NONE};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{all_signed, signed};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, finish, size};
 use crate::ops::Shape;
 use crate::ops::gram::{Gram, GramBackward};
 use crate::reference;

@@ -1,8 +1,9 @@
 //! The tensors that a case reads, and their values.
 
-use super::Random;
+use super::random::Random;
 use crate::graph::Role;
 use crate::ops::Shape;
+use crate::ops::relu::mask_shape;
 use crate::reference;
 
 /// A tensor from outside.
@@ -88,4 +89,25 @@ impl Input {
             _ => bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect(),
         }
     }
+}
+
+pub(super) fn input(shape: Shape, fill: Fill) -> Input {
+    Input { shape, role: Role::Workspace, fill }
+}
+
+pub(super) fn signed(shape: Shape) -> Input {
+    input(shape, Fill::Between(-1.0, 1.0))
+}
+
+/// The mask of a ReLU whose output has shape `y`.
+pub(super) fn mask(y: Shape) -> Input {
+    input(mask_shape(y), Fill::Mask(y))
+}
+
+pub(super) fn weights(shape: Shape) -> Input {
+    Input { role: Role::Weights, ..signed(shape) }
+}
+
+pub(super) fn all_signed(shapes: &[Shape]) -> Vec<Input> {
+    shapes.iter().map(|shape| signed(*shape)).collect()
 }

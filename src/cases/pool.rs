@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::twin::{finish, size, words};
-use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, Fill, GATE, Input, NONE, OwnCase, RELU, SIZES,
-    Step, Tolerance, Twin, all_signed, input, signed,
-};
+use super::case::{Case, Step};
+use super::common::{ACCUMULATE, BOTH, GATE, NONE, RELU, SIZES};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, all_signed, input, signed};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, finish, size, words};
 use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::mask_shape;
 use crate::ops::{Epilogue, Op, Shape};

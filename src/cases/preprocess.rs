@@ -1,7 +1,12 @@
 //! Cases of what turns pictures into pixels, and back.
 
-use super::twin::{as_words, bytes, plane};
-use super::{Case, Dimensions, Elements, Family, Fill, Input, MANY, OwnCase, Tolerance, Twin, input};
+use super::case::Case;
+use super::common::MANY;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, input};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, as_words, bytes, plane};
 use crate::ops::Shape;
 use crate::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
 use crate::picture::Extent;

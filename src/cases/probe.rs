@@ -1,10 +1,12 @@
 //! Cases of what measures a device: multiply-adds in registers, and a copy.
 
-use super::tolerance::EPSILON;
-use super::{
-    Case, Dimensions, Elements, Family, Fill, Input, OwnCase, SIZES, Tolerance, Twin, all_signed, input,
-    signed,
-};
+use super::case::Case;
+use super::common::SIZES;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, all_signed, input, signed};
+use super::tolerance::{EPSILON, Tolerance};
+use super::twin::Twin;
 use crate::ops::Shape;
 use crate::ops::probe::{Copy, Peak};
 use crate::reference;

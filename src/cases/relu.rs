@@ -1,9 +1,12 @@
 //! Cases of ReLU and of its mask.
 
-use super::twin::{size, words};
-use super::{
-    Case, Dimensions, Elements, Family, MANY, OwnCase, SIZES, Tolerance, Twin, all_signed, mask, signed,
-};
+use super::case::Case;
+use super::common::{MANY, SIZES};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{all_signed, mask, signed};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, size, words};
 use crate::ops::relu::{Relu, ReluBackward};
 use crate::reference;
 

@@ -1,8 +1,11 @@
 //! Cases of resampling.
 
-use super::tolerance::EPSILON;
-use super::twin::{bytes, plane};
-use super::{Case, Dimensions, Elements, Family, Fill, OwnCase, Tolerance, Twin, input};
+use super::case::Case;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, input};
+use super::tolerance::{EPSILON, Tolerance};
+use super::twin::{Twin, bytes, plane};
 use crate::ops::Shape;
 use crate::ops::resample::Resample;
 use crate::picture::Extent;

@@ -4,7 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Case, Tolerance};
+use super::case::Case;
+use super::tolerance::Tolerance;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Pipelines, Readback};
 use crate::graph::{Executable, External, Externals, Limits, Place, Program, Role, fuse, plan};

@@ -1,10 +1,12 @@
 //! Cases of the costs.
 
-use super::twin::finish;
-use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, NONE, OwnCase, Tolerance, Twin, all_signed,
-    signed,
-};
+use super::case::Case;
+use super::common::{ACCUMULATE, BOTH, GATE, NONE};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{all_signed, signed};
+use super::tolerance::Tolerance;
+use super::twin::{Twin, finish};
 use crate::ops::Shape;
 use crate::ops::squared_error::{SquaredError, SquaredErrorBackward};
 use crate::reference;

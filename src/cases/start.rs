@@ -1,8 +1,12 @@
 //! Cases of what an optimisation begins with.
 
-use super::tolerance::EPSILON;
-use super::twin::{bytes, plane};
-use super::{Case, Dimensions, Elements, Family, Fill, Input, MANY, OwnCase, Tolerance, Twin, input};
+use super::case::Case;
+use super::common::MANY;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, input};
+use super::tolerance::{EPSILON, Tolerance};
+use super::twin::{Twin, bytes, plane};
 use crate::ops::Shape;
 use crate::ops::start::{LEVELS_SHAPE, Start, levels};
 use crate::reference;

@@ -2,9 +2,12 @@
 
 use half::f16;
 
-use super::tolerance::EPSILON;
-use super::twin::{as_words, bytes, plane, rounded, words};
-use super::{Case, Dimensions, Elements, Family, Fill, Input, OwnCase, Tolerance, Twin, input};
+use super::case::Case;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{Fill, Input, input};
+use super::tolerance::{EPSILON, Tolerance};
+use super::twin::{Twin, as_words, bytes, plane, rounded, words};
 use crate::ops::Shape;
 use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use crate::picture::Extent;

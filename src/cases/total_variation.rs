@@ -1,10 +1,12 @@
 //! Cases of total variation.
 
-use super::twin::{finish, size};
-use super::{
-    ACCUMULATE, BOTH, Case, Dimensions, Elements, Family, GATE, MANY, NONE, OwnCase, SIZES, Tolerance, Twin,
-    signed,
-};
+use super::case::Case;
+use super::common::{ACCUMULATE, BOTH, GATE, MANY, NONE, SIZES};
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::signed;
+use super::tolerance::Tolerance;
+use super::twin::{Twin, finish, size};
 use crate::ops::Shape;
 use crate::ops::total_variation::{TotalVariation, TotalVariationBackward};
 use crate::reference;

@@ -1,7 +1,6 @@
-//! What an op makes of its inputs, by its CPU twin in f64: the oracle of every case.
+//! What an op makes of its inputs, by its CPU twin in f64, and what twins are written with.
 
-use super::FAMILIES;
-use crate::ops::{Epilogue, Op, Shape};
+use crate::ops::{Epilogue, Shape};
 use crate::reference;
 
 /// What an op makes of its inputs.
@@ -36,17 +35,6 @@ impl Twin {
     pub(super) fn bytes(exact: Vec<f64>) -> Self {
         Self { exact: Some(exact.clone()), ..Self::new(as_words(&rounded(&exact))) }
     }
-}
-
-/// Runs an op, fused or not, by its CPU twin in f64. Pictures and masks are words, each as a number.
-///
-/// # Panics
-/// Where the op is of no family, or the inputs do not fit it.
-pub fn twin(op: &dyn Op, inputs: &[&[f64]], shapes: &[Shape]) -> Twin {
-    let twin = FAMILIES.iter().find_map(|family| (family.twin)(op, inputs, shapes));
-    let mut twin = twin.unwrap_or_else(|| panic!("{} has no twin in src/cases", op.name()));
-    twin.updated.extend(op.in_place().map(|input| (input, twin.output.clone())));
-    twin
 }
 
 /// A shape as the twins in [`reference`] take it.

@@ -1,6 +1,11 @@
 //! Cases of weighted sums of costs.
 
-use super::{Case, Dimensions, Elements, Family, OwnCase, Tolerance, Twin, all_signed, signed};
+use super::case::Case;
+use super::elements::Elements;
+use super::family::{Dimensions, Family, OwnCase};
+use super::input::{all_signed, signed};
+use super::tolerance::Tolerance;
+use super::twin::Twin;
 use crate::ops::Shape;
 use crate::ops::weighted_sum::{WeightedSum, WeightedSumBackward};
 use crate::reference;

@@ -52,7 +52,7 @@ export function difference(got, other, elements) {
   return { different, largest };
 }
 
-// The numbers that words hold: the kinds of `Elements` in src/cases/mod.rs.
+// The numbers that words hold: the kinds of `Elements` in src/cases/elements.rs.
 export function numbers(words, elements) {
   const { buffer, byteOffset, byteLength } = words;
   switch (elements) {

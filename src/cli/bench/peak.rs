@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use impasto::cases::Case;
+use impasto::cases::{self, Case};
 use impasto::ops::probe::{Copy, Peak as Probe};
 use impasto::ops::{Op, Shape};
 use impasto::transfer::Engine;
@@ -36,8 +36,8 @@ pub(super) async fn peak(engine: &Engine, checker: &mut Checker) -> Result<Peak>
     for (chains, vector) in Probe::VERSIONS {
         let probe = |rounds| Probe { chains, vector, rounds };
         let factors = Shape::row(2);
-        let checked = Case::of(&op(probe(3)), &[CHECKED, factors]);
-        let timed = |rounds| Case::of(&op(probe(rounds)), &[Shape::row(THREADS), factors]);
+        let checked = cases::case_of(&op(probe(3)), &[CHECKED, factors]);
+        let timed = |rounds| cases::case_of(&op(probe(rounds)), &[Shape::row(THREADS), factors]);
         let first = best(engine, checker, timed(FIRST_ROUNDS), checked.clone()).await?;
         let rounds = (f64::from(FIRST_ROUNDS) * PROBE_SECONDS / first.seconds) as u32;
         let second = best(engine, checker, timed(rounds.clamp(FIRST_ROUNDS, MAX_ROUNDS)), checked).await?;
@@ -45,7 +45,7 @@ pub(super) async fn peak(engine: &Engine, checker: &mut Checker) -> Result<Peak>
             fma_gflops = fma_gflops.max(best.flops as f64 / best.seconds / 1e9);
         }
     }
-    let copy = |shape| Case::of(&op(Copy), &[shape]);
+    let copy = |shape| cases::case_of(&op(Copy), &[shape]);
     let best = best(engine, checker, copy(COPIED), copy(CHECKED)).await?;
     Ok(Peak { fma_gflops, copy_gbps: 2.0 * COPIED.bytes() as f64 / best.seconds / 1e9 })
 }

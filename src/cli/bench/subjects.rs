@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use impasto::cases::{Case, Dimensions};
+use impasto::cases::{self, Case, Dimensions};
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Node, Program, Role, Tape, fuse, plan};
 use impasto::nn::{Network, PoolKind, vgg19};
@@ -179,11 +179,11 @@ fn subject(
 ) -> Result<Subject> {
     let case = |tape: &Tape, node: &Node| {
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
-        Case::of(&node.op, &shapes)
+        cases::case_of(&node.op, &shapes)
     };
     let (case, checked) = (case(tape, node), case(small_tape, small));
     let in_network = network.layers().iter().any(|layer| layer.name() == node.layer);
-    let Dimensions { read, written, plane } = case.dimensions()?;
+    let Dimensions { read, written, plane } = cases::dimensions_of(&case)?;
     let label = Label {
         op: node.op.name(),
         layer: in_network.then(|| node.layer.clone()),
