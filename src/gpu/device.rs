@@ -1,122 +1,12 @@
-//! Finding adapters and opening devices.
+//! An open device: buffers, uploads, and errors that name their cause.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::upload::Staging;
+use super::adapter::{AdapterSummary, DeviceRequest, enumerate, select};
+use super::faults::Faults;
+use super::staging::{Staging, StagingRetry, WHAT};
 use super::wait::{self, Signal};
 use crate::error::{Error, Remedy, Result};
-
-/// Backends in the order in which equal adapters are preferred. A browser has only the last, a machine only the others.
-const BACKENDS: [wgpu::Backend; 4] =
-    [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12, wgpu::Backend::BrowserWebGpu];
-
-/// What this library needs to know of an adapter.
-#[derive(Clone, Debug)]
-pub struct AdapterSummary {
-    /// The name that the driver gives.
-    pub name: String,
-    /// The driver with its version.
-    pub driver: String,
-    /// Vulkan, Metal, Dx12, or in a browser WebGPU, as wgpu spells them.
-    pub backend: String,
-    /// Discrete, integrated, virtual, software (`Cpu`) or other.
-    pub device_type: wgpu::DeviceType,
-    /// The PCI vendor.
-    pub vendor: u32,
-    /// Largest buffer in bytes.
-    pub max_buffer_bytes: u64,
-    /// Largest storage binding in bytes: larger tensors are cut into channel groups.
-    pub max_binding_bytes: u64,
-    /// Smallest and largest subgroup, where subgroups can be used.
-    pub subgroups: Option<(u32, u32)>,
-}
-
-impl AdapterSummary {
-    fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
-        let subgroups = features.contains(wgpu::Features::SUBGROUP);
-        Self {
-            name: info.name.clone(),
-            driver: [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned(),
-            backend: info.backend.to_string(),
-            device_type: info.device_type,
-            vendor: info.vendor,
-            max_buffer_bytes: limits.max_buffer_size,
-            max_binding_bytes: limits.max_storage_buffer_binding_size,
-            subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
-        }
-    }
-
-    /// Whether the adapter runs on the CPU.
-    pub fn is_software(&self) -> bool {
-        self.device_type == wgpu::DeviceType::Cpu
-    }
-}
-
-/// All adapters of this machine, the preferred one first.
-pub async fn adapters() -> Vec<AdapterSummary> {
-    enumerate().await.iter().map(summary).collect()
-}
-
-fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
-    AdapterSummary::new(&adapter.get_info(), &adapter.limits(), adapter.features())
-}
-
-async fn enumerate() -> Vec<wgpu::Adapter> {
-    // An instance without any backend panics: on wasm32 without the feature `webgpu` there is none.
-    if wgpu::Instance::enabled_backend_features().is_empty() {
-        return Vec::new();
-    }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    // Running out of memory is an error to report, not a device to lose: refuse what would not fit.
-    descriptor.memory_budget_thresholds =
-        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(90), for_device_loss: None };
-    descriptor.backends = BACKENDS.into_iter().map(wgpu::Backends::from).collect();
-    let instance = wgpu::Instance::new(descriptor);
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.retain(|adapter| BACKENDS.contains(&adapter.get_info().backend));
-    adapters.sort_by_key(|adapter| {
-        let info = adapter.get_info();
-        (kind_rank(info.device_type), BACKENDS.iter().position(|backend| *backend == info.backend))
-    });
-    adapters
-}
-
-fn kind_rank(kind: wgpu::DeviceType) -> u32 {
-    match kind {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    }
-}
-
-/// What a device is opened with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceRequest {
-    /// All limits that the adapter has, and those of its optional features that we use: subgroups and timestamps.
-    #[default]
-    Full,
-    /// No optional feature, and WebGPU's default limits (bindings of 128 MiB, buffers of 256 MiB): this shows on any
-    /// adapter what works on one with low limits. Where the adapter has less than a default limit, what it has.
-    Portable,
-}
-
-impl DeviceRequest {
-    fn features(self, adapter: &wgpu::Adapter) -> wgpu::Features {
-        match self {
-            Self::Full => Gpu::wanted_features(adapter.features()),
-            Self::Portable => wgpu::Features::empty(),
-        }
-    }
-
-    fn limits(self, adapter: &wgpu::Adapter) -> wgpu::Limits {
-        match self {
-            Self::Full => adapter.limits(),
-            Self::Portable => wgpu::Limits::default().or_worse_values_from(&adapter.limits()),
-        }
-    }
-}
 
 /// An open device with its queue.
 #[derive(Debug)]
@@ -130,17 +20,8 @@ pub struct Gpu {
     staging: Mutex<Option<Staging>>,
 }
 
-/// What a device has reported.
-#[derive(Debug, Default)]
-struct Faults {
-    /// The first error that [`Gpu::fault`] has not returned yet: it names the cause, later ones are its consequences.
-    error: Mutex<Option<String>>,
-    /// Why the device is lost. A lost device stays lost.
-    lost: OnceLock<String>,
-}
-
 impl Gpu {
-    /// Opens an adapter: by its index in [`adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu), by a
+    /// Opens an adapter: by its index in [`super::adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu), by a
     /// part of its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits
     /// and of the features that we use.
     ///
@@ -185,11 +66,6 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// The optional features of an adapter that this library uses.
-    pub(crate) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
-        adapter & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
-    }
-
     /// Uses a host's device and queue, with whatever limits and features the host asked for.
     pub fn from_parts(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
@@ -213,7 +89,7 @@ impl Gpu {
     }
 
     /// The staging buffers, once they are allocated.
-    pub(super) fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
+    fn staging(&self) -> MutexGuard<'_, Option<Staging>> {
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -247,7 +123,7 @@ impl Gpu {
         .await
     }
 
-    pub(super) async fn create_buffer(&self, wanted: &wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
+    async fn create_buffer(&self, wanted: &wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
         let (label, bytes) = (wanted.label.unwrap_or_default(), wanted.size);
         let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -285,9 +161,114 @@ impl Gpu {
         }
     }
 
+    /// Allocates the memory of [`Gpu::stage`] at the first call.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit, [`Error::Gpu`] where the device is lost.
+    pub(crate) async fn open_staging(&self) -> Result<()> {
+        if self.staging().is_none() {
+            let mut buffers = Vec::with_capacity(Staging::SLOTS);
+            for _ in 0..Staging::SLOTS {
+                let wanted = wgpu::BufferDescriptor {
+                    label: Some("impasto.staging"),
+                    size: Staging::SLOT_BYTES,
+                    usage: Staging::USAGE,
+                    mapped_at_creation: true,
+                };
+                buffers.push(self.create_buffer(&wanted).await?);
+            }
+            let staging = Staging::new(buffers);
+            // Two threads may get here at the same time: the second one's ring is dropped.
+            self.staging().get_or_insert(staging);
+        }
+        Ok(())
+    }
+
+    /// Records the copy of the first of `bytes` to a buffer with `COPY_DST`, from `offset` on, and returns how many it
+    /// took: 0 where all staging memory is in use until the GPU has run earlier copies. Offset and number of bytes are
+    /// multiples of 4. Submits nothing, and waits for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost.
+    pub(crate) fn stage(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<usize> {
+        let taken = match &*self.staging() {
+            Some(staging) => staging.copy(encoder, buffer, offset, bytes),
+            None => Err("it has no staging memory".into()),
+        };
+        taken.map_err(|reason| self.fault(WHAT, reason))
+    }
+
+    /// Writes `bytes` to a buffer with `COPY_DST`, from `offset` on; both are multiples of 4. All later submissions see
+    /// them. Submits, and waits while 4 MiB of staging memory are in use.
+    ///
+    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready:
+    /// a thread of an async executor is blocked for that long.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the staging does not fit, [`Error::Gpu`] where the device is lost.
+    pub async fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.open_staging().await?;
+        let (mut written, mut retry) = (0, StagingRetry::default());
+        while written < bytes.len() {
+            let mut encoder = self.encoder("impasto.upload");
+            let taken = self.stage(&mut encoder, buffer, offset + written as u64, &bytes[written..])?;
+            self.queue().submit([encoder.finish()]);
+            written += taken;
+            self.await_staging(&mut retry, taken > 0).await?;
+        }
+        Ok(())
+    }
+
+    /// To be called after each submission. If its encoder got no staging memory, waits for all submitted work, which
+    /// returns some.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is lost, or where encoders that are not submitted hold all of it.
+    pub(crate) async fn await_staging(&self, retry: &mut StagingRetry, had_memory: bool) -> Result<()> {
+        if retry.needs_wait(had_memory)? { self.submitted().wait(self, WHAT).await } else { Ok(()) }
+    }
+
+    /// A buffer that begins with `bytes`, whose number is a multiple of 4. Meant for small buffers: wgpu copies the
+    /// bytes with the next submission, and they take their memory twice until then. Submits nothing.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit, [`Error::Gpu`] where the device is lost.
+    pub(crate) async fn buffer_with(
+        &self,
+        label: &str,
+        bytes: &[u8],
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let buffer = self
+            .create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: (bytes.len() as u64).max(16),
+                usage,
+                mapped_at_creation: true,
+            })
+            .await?;
+        match buffer.get_mapped_range_mut(..bytes.len() as u64) {
+            Ok(mut view) => view.copy_from_slice(bytes),
+            Err(error) => return Err(self.fault(WHAT, error.to_string())),
+        }
+        buffer.unmap();
+        Ok(buffer)
+    }
+
     /// Bytes of everything allocated on this device, by the driver's account; 0 where it keeps none.
     fn allocated_bytes(&self) -> u64 {
         self.device.generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
+    }
+
+    /// Waits for the value that a callback of wgpu delivers, or for the reason why none will come.
+    pub(super) async fn wait<T: Send + 'static>(&self, signal: Signal<T>) -> Result<T, String> {
+        signal.wait(&self.device, &self.faults).await
     }
 
     /// Everything submitted so far, to be waited for.
@@ -305,7 +286,7 @@ impl Gpu {
 
     /// Why the device is lost, where it is.
     pub fn lost(&self) -> Option<&str> {
-        self.faults.lost.get().map(String::as_str)
+        self.faults.lost()
     }
 
     /// Fails where the device is lost, and asks wgpu itself, because a host's device reports to its host. Allocates,
@@ -323,27 +304,22 @@ impl Gpu {
             };
             drop(self.device.create_buffer(&nonsense));
             match wait::now(scope.pop()) {
-                Some(None) => self.lose(""),
+                Some(None) => self.faults.lose(""),
                 Some(Some(_)) | None => return Ok(()),
             }
         }
         Err(self.fault(what, String::new()))
     }
 
-    /// Marks the device as lost.
-    pub(super) fn lose(&self, message: &str) {
-        self.faults.lose(message);
-    }
-
     /// An error for `what`; where the device has reported a deeper cause, that is the reason.
     pub(crate) fn fault(&self, what: &str, reason: String) -> Error {
         // A driver reports the loss of a device while it is polled; what fails before that gives a poorer reason.
         if cfg!(not(target_family = "wasm")) && !self.is_lost() {
-            let _ = wait::poll(self);
+            let _ = wait::poll(&self.device, &self.faults);
         }
         let remedy = Remedy::Any(vec![Remedy::UpdateDriver, Remedy::SmallerSize(None), Remedy::OtherAdapter]);
-        let (reason, remedy) = match self.faults.lost.get() {
-            Some(lost) => (lost.clone(), Remedy::StartAgain { otherwise: Box::new(remedy) }),
+        let (reason, remedy) = match self.lost() {
+            Some(lost) => (lost.to_owned(), Remedy::StartAgain { otherwise: Box::new(remedy) }),
             None => (self.faults.error().take().unwrap_or(reason), remedy),
         };
         Error::Gpu { what: what.to_owned(), reason, remedy }
@@ -356,20 +332,6 @@ impl Gpu {
     }
 }
 
-impl Faults {
-    fn error(&self) -> MutexGuard<'_, Option<String>> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lose(&self, message: &str) {
-        // Often this is all that wgpu reports.
-        let known = message.is_empty() || message.to_lowercase().contains("device is lost");
-        self.lost.get_or_init(|| {
-            if known { "the device was lost".into() } else { format!("the device was lost: {message}") }
-        });
-    }
-}
-
 /// Work that was submitted.
 #[derive(Debug)]
 pub(crate) struct Submission(Signal<()>);
@@ -377,42 +339,6 @@ pub(crate) struct Submission(Signal<()>);
 impl Submission {
     /// Waits until it is done.
     pub(crate) async fn wait(self, gpu: &Gpu, what: &str) -> Result<()> {
-        self.0.wait(gpu).await.map_err(|reason| gpu.fault(what, reason))
-    }
-}
-
-fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -> Result<wgpu::Adapter> {
-    let names: Vec<String> =
-        adapters.iter().enumerate().map(|(index, a)| format!("{index}: {}", a.get_info().name)).collect();
-    let position = match selector {
-        None => (!adapters.is_empty()).then_some(0),
-        Some("") => None,
-        Some(selector) => {
-            let index = selector.parse().ok().filter(|index| *index < adapters.len());
-            let wanted = selector.to_lowercase();
-            let backend = || adapters.iter().position(|a| a.get_info().backend.to_str() == wanted);
-            // A number that is no index may be a part of a name, such as 4090.
-            let name = || adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted));
-            index.or_else(backend).or_else(name)
-        }
-    };
-    match (position, selector) {
-        (Some(position), _) => Ok(adapters.swap_remove(position)),
-        (None, Some(selector)) if !names.is_empty() => Err(Error::Adapter {
-            reason: format!("no adapter is called {selector:?}; there are {}", names.join(", ")),
-            remedy: Remedy::ListedAdapter,
-        }),
-        _ if cfg!(target_family = "wasm") => Err(Error::Adapter {
-            reason: "no WebGPU adapter was found".into(),
-            remedy:
-                "use a browser with WebGPU and a page from https or localhost; build with the feature webgpu"
-                    .into(),
-        }),
-        _ => Err(Error::Adapter {
-            reason: "no Vulkan, Metal or DirectX 12 adapter was found".into(),
-            remedy:
-                "install your GPU's driver, or on Linux Mesa's software driver (Debian: mesa-vulkan-drivers)"
-                    .into(),
-        }),
+        gpu.wait(self.0).await.map_err(|reason| gpu.fault(what, reason))
     }
 }

@@ -4,7 +4,9 @@
 //! change it; programs that paint need [`Gpu::from_parts`] and [`Gpu::open_with`] alone, for
 //! [`crate::transfer::Engine::builder`].
 
+mod adapter;
 mod device;
+mod faults;
 mod kernel;
 mod mailbox;
 mod pipelines;
@@ -12,13 +14,15 @@ mod readback;
 mod receipt;
 mod recorder;
 mod slot;
+mod staging;
 mod stopwatch;
 mod timer;
-mod upload;
 mod wait;
 
+pub(crate) use adapter::wanted_features;
+pub use adapter::{AdapterSummary, DeviceRequest, adapters};
+pub use device::Gpu;
 pub(crate) use device::Submission;
-pub use device::{AdapterSummary, DeviceRequest, Gpu, adapters};
 pub(crate) use kernel::params;
 pub use kernel::{Access, Binding, Edit, FOLD, Kernel, Params};
 pub(crate) use mailbox::Mailbox;
@@ -26,8 +30,8 @@ pub use pipelines::{Pipeline, Pipelines};
 pub use readback::{Readback, Ticket};
 pub(crate) use receipt::Receipt;
 pub use recorder::{BoundDispatch, Recorder, Slice};
+pub(crate) use staging::{Staging, StagingRetry};
 pub(crate) use stopwatch::{Lap, Stopwatch};
 pub use timer::Timer;
-pub(crate) use upload::{Staging, StagingRetry};
 pub use wait::is_caught_panic;
 pub(crate) use wait::now;

@@ -73,7 +73,7 @@ impl Readback {
         buffer.slice(..ticket.bytes).map_async(wgpu::MapMode::Read, signal.sender());
         drop(scope);
         let _unmap = UnmapOnDrop { gpu, buffer };
-        let mapped = signal.wait(gpu).await.and_then(|result| result.map_err(|error| error.to_string()));
+        let mapped = gpu.wait(signal).await.and_then(|result| result.map_err(|error| error.to_string()));
         mapped.map_err(|reason| gpu.fault(WHAT, reason))?;
         match buffer.slice(..ticket.bytes).get_mapped_range() {
             Ok(view) => Ok(view.to_vec()),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::Gpu;
+use super::faults::Faults;
 
 /// A value that a callback of wgpu will deliver.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ impl<T: Send + 'static> Signal<T> {
     }
 
     /// Waits for the value, or for the reason why none will come.
-    pub(super) fn wait(self, gpu: &Gpu) -> impl Future<Output = Result<T, String>> {
-        Waiting { gpu, signal: self }
+    pub(super) async fn wait(self, device: &wgpu::Device, faults: &Faults) -> Result<T, String> {
+        Waiting { device, faults, signal: self }.await
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -56,7 +56,8 @@ impl<T: Send + 'static> Signal<T> {
 const SLEEP: Duration = Duration::from_micros(300);
 
 struct Waiting<'a, T> {
-    gpu: &'a Gpu,
+    device: &'a wgpu::Device,
+    faults: &'a Faults,
     signal: Signal<T>,
 }
 
@@ -72,11 +73,11 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
             return Poll::Ready(Ok(value));
         }
         // No value comes from a lost device.
-        if self.gpu.is_lost() {
+        if self.faults.lost().is_some() {
             return Poll::Ready(Err(String::new()));
         }
         if cfg!(not(target_family = "wasm")) {
-            if let Err(reason) = poll(self.gpu) {
+            if let Err(reason) = poll(self.device, self.faults) {
                 return Poll::Ready(Err(reason));
             }
             if let Some(value) = self.signal.take(context.waker()) {
@@ -102,12 +103,12 @@ const LOST_WHILE_POLLED: &str = "Error in Device::poll";
 
 /// Polls the device. If the driver reports only now that the device is lost, wgpu 30 panics. It has released all its
 /// locks by then, so the panic can be caught.
-pub(super) fn poll(gpu: &Gpu) -> Result<(), String> {
-    match panic::catch_unwind(AssertUnwindSafe(|| gpu.device().poll(wgpu::PollType::Poll))) {
+pub(super) fn poll(device: &wgpu::Device, faults: &Faults) -> Result<(), String> {
+    match panic::catch_unwind(AssertUnwindSafe(|| device.poll(wgpu::PollType::Poll))) {
         Ok(polled) => polled.map(|_| ()).map_err(|error| error.to_string()),
         Err(payload) if is_caught_panic(&*payload) => {
             // A host's device reports its loss to the host, not to this library.
-            gpu.lose(text(&*payload).lines().last().unwrap_or_default().trim());
+            faults.lose(text(&*payload).lines().last().unwrap_or_default().trim());
             Err(String::new())
         }
         Err(payload) => panic::resume_unwind(payload),

@@ -120,7 +120,7 @@ impl DeviceWeights {
             if done {
                 return Ok(());
             }
-            retry.submitted(gpu, recorded > 0).await?;
+            gpu.await_staging(&mut retry, recorded > 0).await?;
         }
     }
 

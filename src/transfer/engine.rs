@@ -165,7 +165,7 @@ impl Engine {
     /// Those of an adapter's features that make painting faster, or its pace known: subgroups and timestamps. None is
     /// needed.
     pub fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
-        Gpu::wanted_features(adapter)
+        crate::gpu::wanted_features(adapter)
     }
 
     /// This engine with other options; device, kernels and weights are shared.

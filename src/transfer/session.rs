@@ -293,7 +293,7 @@ impl Transfer {
             agenda.record(&mut recording)?;
             gpu.queue().submit([encoder.finish()]);
             under_way.push_back(gpu.submitted());
-            retry.submitted(gpu, allowance.recorded > 0).await?;
+            gpu.await_staging(&mut retry, allowance.recorded > 0).await?;
             if under_way.len() > 1
                 && let Some(first) = under_way.pop_front()
             {
