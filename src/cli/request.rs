@@ -95,7 +95,7 @@ impl<'a> PaintRequest<'a> {
         let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
         let checkpoint = resume.map(read_checkpoint).transpose()?;
         // Checked before the device is opened, which takes longer.
-        Objective::of(weights.network(), &self.options, &[1.0]).check_weights(&weights)?;
+        Objective::checked(&weights, &self.options, &sources.layouts()?.styles)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&sources, &self.options, &weights)?;
         }

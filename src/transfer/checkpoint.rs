@@ -208,9 +208,9 @@ impl Recipe {
     fn of(sources: &Sources, options: &Options, weights: &Weights) -> Result<Self> {
         let mut recipe = Self::new(options, weights);
         let layouts = sources.layouts()?;
-        for (id, source, weight) in sources.list() {
+        for (id, source) in sources.list() {
             let size = layouts.fitted(id, options.size);
-            recipe.set_source(id, SourceRecord::new(source, size, weight));
+            recipe.set_source(id, SourceRecord::new(source, size, layouts.weight(id)));
         }
         Ok(recipe)
     }

@@ -88,4 +88,4 @@ pub use pace::Budget;
 pub use planning::{Plan, StepPlan, step_tape};
 pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};
-pub use sources::{SourceId, SourceLayouts, Sources, StyleSource};
+pub use sources::{SourceId, SourceLayouts, Sources, StyleLayout, StyleSource};

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::options::Options;
-use super::sources::SourceId;
+use super::sources::{SourceId, StyleLayout};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::{Network, Weights};
@@ -131,8 +131,8 @@ pub(super) enum Kept {
 }
 
 impl Objective {
-    /// The terms that `options` ask for of `network`, with styles of these weights.
-    pub fn of(network: &Network, options: &Options, style_weights: &[f32]) -> Self {
+    /// The terms that `options` ask for of `network`, with these styles.
+    pub fn of(network: &Network, options: &Options, styles: &[StyleLayout]) -> Self {
         let content = network.convolution(&options.content_layer).map(|layer| Term {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
@@ -144,14 +144,14 @@ impl Objective {
         let style = network.convolutions().flat_map(|layer| {
             let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
             asked.into_iter().flat_map(|asked| {
-                style_weights.iter().enumerate().map(|(index, weight)| {
+                styles.iter().enumerate().map(|(index, style)| {
                     let target = SourceId::Style(index);
                     Term {
                         name: format!("{target}.{}", asked.name),
                         group: Group::Style,
                         kind: TermKind::Gram,
                         layer: Some(asked.name.clone()),
-                        weight: asked.weight * weight,
+                        weight: asked.weight * style.weight,
                         target: Some(target),
                     }
                 })
@@ -170,12 +170,18 @@ impl Objective {
         Self { terms: content.into_iter().chain(style).chain(variation).collect(), weights }
     }
 
-    /// Sees that a weights file holds every layer that the terms look at, without reading its values.
+    /// The same, after it has seen that the options make sense, and that a weights file holds every layer that the terms
+    /// look at, without reading its values.
     ///
     /// # Errors
-    /// [`crate::Error::Weights`] that names the first tensor at fault.
-    pub fn check_weights(&self, weights: &Weights) -> Result<()> {
-        weights.check(self.deepest(weights.network(), None))
+    /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] that names the first tensor at
+    /// fault.
+    pub fn checked(weights: &Weights, options: &Options, styles: &[StyleLayout]) -> Result<Self> {
+        let network = weights.network();
+        options.validate(network)?;
+        let objective = Self::of(network, options, styles);
+        weights.check(objective.deepest(network, None))?;
+        Ok(objective)
     }
 
     /// Whether a program for one can compute the other: the terms are the same, whatever their weights.

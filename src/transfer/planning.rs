@@ -179,7 +179,8 @@ pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
 /// [`Error::Option`] for options that do not make sense.
 pub fn step_tape(network: &Network, options: &Options, size: (u32, u32)) -> Result<Tape> {
     options.validate(network)?;
-    record_step(network, &Objective::of(network, options, &[1.0]), Optimiser::of(options), size)
+    let styles = SourceLayouts::from((size, size)).styles;
+    record_step(network, &Objective::of(network, options, &styles), Optimiser::of(options), size)
 }
 
 fn record_step(
@@ -220,7 +221,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Self> {
         options.validate(network)?;
         sources.validate(options)?;
-        let objective = Objective::of(network, options, &vec![1.0; sources.styles.len()]);
+        let objective = Objective::of(network, options, &sources.styles);
         let size = sources.fitted(SourceId::Content, options.size);
         Ok(Self { network, options, objective, sources, limits, size })
     }

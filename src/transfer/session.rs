@@ -44,7 +44,6 @@ pub struct Transfer {
     engine: Engine,
     options: Options,
     objective: Objective,
-    style_weights: Vec<f32>,
     layouts: SourceLayouts,
     recipe: Recipe,
     programs: Programs,
@@ -168,10 +167,9 @@ impl Transfer {
     /// [`crate::Error::Memory`] and [`crate::Error::Limit`] where the device is too small.
     pub fn plan(engine: &Engine, sources: impl Into<SourceLayouts>, options: &Options) -> Result<Plan> {
         requirements::check(engine.gpu().limits())?;
-        let network = engine.weights().network();
-        options.validate(network)?;
-        Objective::of(network, options, &[1.0]).check_weights(engine.weights())?;
-        Plan::new(network, options, sources, &engine.limits())
+        let sources = sources.into();
+        Objective::checked(engine.weights(), options, &sources.styles)?;
+        Plan::new(engine.weights().network(), options, sources, &engine.limits())
     }
 
     async fn begin(
@@ -183,7 +181,7 @@ impl Transfer {
         let layouts = sources.layouts()?;
         let plan = Self::plan(engine, layouts.clone(), options)?;
         let (size, total) = (plan.step.size, plan.bytes.total);
-        let mut transfer = Self::allocate(engine, layouts, sources.style_weights(), options, plan)
+        let mut transfer = Self::allocate(engine, layouts, options, plan)
             .await
             .map_err(|error| short_of_memory(error, size, total))?;
         transfer.agenda.write(MEAN, &engine.weights().mean());
@@ -200,14 +198,13 @@ impl Transfer {
     async fn allocate(
         engine: &Engine,
         layouts: SourceLayouts,
-        style_weights: Vec<f32>,
         options: &Options,
         plan: Plan,
     ) -> Result<Self> {
         let gpu = engine.gpu();
         let (size, bytes) = (plan.step.size, plan.bytes);
         let costs = cost_bytes(&plan.step.program);
-        let objective = Objective::of(engine.weights().network(), options, &style_weights);
+        let objective = plan.objective.clone();
         let (programs, weights_discarded) = Programs::new(engine, plan).await?;
         Ok(Self {
             cost_reader: CostReader::new(&objective),
@@ -220,7 +217,6 @@ impl Transfer {
             engine: engine.clone(),
             options: options.clone(),
             objective,
-            style_weights,
             layouts,
             programs,
             agenda: Agenda::new(),
@@ -237,11 +233,7 @@ impl Transfer {
     /// Puts a picture on the agenda, and what it is into the recipe.
     fn take_source(&mut self, id: SourceId, source: Source) {
         let fitted = self.layouts.fitted(id, self.options.size);
-        let weight = match id {
-            SourceId::Style(index) => self.style_weights.get(index).copied(),
-            SourceId::Content | SourceId::Initial => None,
-        };
-        self.recipe.set_source(id, SourceRecord::new(&source, fitted, weight));
+        self.recipe.set_source(id, SourceRecord::new(&source, fitted, self.layouts.weight(id)));
         self.agenda.take_source(id, source.resized(fitted), &self.programs);
     }
 
@@ -587,12 +579,12 @@ impl Transfer {
     pub fn set_options(&mut self, options: &Options) -> Result<()> {
         let network = self.engine.weights().network();
         options.validate(network)?;
-        let objective = Objective::of(network, options, &self.style_weights);
+        let objective = Objective::of(network, options, &self.layouts.styles);
         for entry in OPTIONS.iter().filter(|entry| entry.get(options) != entry.get(&self.options)) {
             // A live option may still ask for a term that there is no program for.
             let mut alone = self.options.clone();
             entry.set(&mut alone, entry.get(options))?;
-            let terms = Objective::of(network, &alone, &self.style_weights);
+            let terms = Objective::of(network, &alone, &self.layouts.styles);
             if !entry.live || !terms.has_terms_of(&self.objective) {
                 return Err(Error::Option {
                     option: entry.name,

@@ -91,26 +91,17 @@ impl Sources {
     pub fn layouts(&self) -> Result<SourceLayouts> {
         Ok(SourceLayouts {
             content: SourceLayout::try_from(&self.content)?,
-            styles: self
-                .styles
-                .iter()
-                .map(|style| SourceLayout::try_from(&style.source))
-                .collect::<Result<_>>()?,
+            styles: self.styles.iter().map(StyleLayout::try_from).collect::<Result<_>>()?,
             initial: self.initial.as_ref().map(SourceLayout::try_from).transpose()?,
         })
     }
 
-    /// The weights of the styles.
-    pub(super) fn style_weights(&self) -> Vec<f32> {
-        self.styles.iter().map(|style| style.weight).collect()
-    }
-
-    /// Each with its name, and the weight of a style.
-    pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source, Option<f32>)> {
+    /// Each with its name.
+    pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source)> {
         let styles = self.styles.iter().enumerate();
-        let styles = styles.map(|(index, style)| (SourceId::Style(index), &style.source, Some(style.weight)));
-        let initial = self.initial.iter().map(|initial| (SourceId::Initial, initial, None));
-        std::iter::once((SourceId::Content, &self.content, None)).chain(styles).chain(initial)
+        let styles = styles.map(|(index, style)| (SourceId::Style(index), &style.source));
+        let initial = self.initial.iter().map(|initial| (SourceId::Initial, initial));
+        std::iter::once((SourceId::Content, &self.content)).chain(styles).chain(initial)
     }
 
     /// Each with its name, the styles first: they need the most memory while they are prepared.
@@ -129,14 +120,41 @@ impl<C: Into<Source>, S: Into<Source>> From<(C, S)> for Sources {
     }
 }
 
+/// What a plan must know of a style.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StyleLayout {
+    /// Of its picture.
+    pub source: SourceLayout,
+    /// What its costs are multiplied by: [`StyleSource::weight`].
+    pub weight: f32,
+}
+
+impl From<SourceLayout> for StyleLayout {
+    /// Of weight 1.
+    fn from(source: SourceLayout) -> Self {
+        Self { source, weight: 1.0 }
+    }
+}
+
+impl TryFrom<&StyleSource> for StyleLayout {
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error::Picture`] and [`Error::Memory`] for a texture or buffer that cannot be read.
+    fn try_from(style: &StyleSource) -> Result<Self> {
+        Ok(Self { source: SourceLayout::try_from(&style.source)?, weight: style.weight })
+    }
+}
+
 /// What a plan must know of all pictures. A pair of the layouts of a content and a style is one, too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SourceLayouts {
     /// Of the content.
     pub content: SourceLayout,
     /// Of the styles.
-    pub styles: Vec<SourceLayout>,
+    pub styles: Vec<StyleLayout>,
     /// Of the picture to start from.
     pub initial: Option<SourceLayout>,
 }
@@ -145,10 +163,11 @@ impl SourceLayouts {
     /// Width and height at which a source is used: pictures are fitted into `size`, each on its own sides, and the
     /// picture to start from is stretched over the content's.
     pub fn fitted(&self, id: SourceId, size: Size) -> (u32, u32) {
-        let layout = match id {
-            SourceId::Style(index) => self.styles.get(index).unwrap_or(&self.content),
-            SourceId::Content | SourceId::Initial => &self.content,
+        let own = match id {
+            SourceId::Style(_) => self.get(id),
+            SourceId::Content | SourceId::Initial => None,
         };
+        let layout = own.unwrap_or(&self.content);
         size.fit(layout.size.0, layout.size.1)
     }
 
@@ -173,7 +192,7 @@ impl SourceLayouts {
     pub fn get(&self, id: SourceId) -> Option<&SourceLayout> {
         match id {
             SourceId::Content => Some(&self.content),
-            SourceId::Style(index) => self.styles.get(index),
+            SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
             SourceId::Initial => self.initial.as_ref(),
         }
     }
@@ -181,8 +200,16 @@ impl SourceLayouts {
     pub(super) fn get_mut(&mut self, id: SourceId) -> Option<&mut SourceLayout> {
         match id {
             SourceId::Content => Some(&mut self.content),
-            SourceId::Style(index) => self.styles.get_mut(index),
+            SourceId::Style(index) => self.styles.get_mut(index).map(|style| &mut style.source),
             SourceId::Initial => self.initial.as_mut(),
+        }
+    }
+
+    /// The weight of a source, where it has one.
+    pub(super) fn weight(&self, id: SourceId) -> Option<f32> {
+        match id {
+            SourceId::Style(index) => self.styles.get(index).map(|style| style.weight),
+            SourceId::Content | SourceId::Initial => None,
         }
     }
 
@@ -195,6 +222,6 @@ impl SourceLayouts {
 
 impl<C: Into<SourceLayout>, S: Into<SourceLayout>> From<(C, S)> for SourceLayouts {
     fn from((content, style): (C, S)) -> Self {
-        Self { content: content.into(), styles: vec![style.into()], initial: None }
+        Self { content: content.into(), styles: vec![style.into().into()], initial: None }
     }
 }
