@@ -8,6 +8,7 @@ use std::path::PathBuf;
 mod common;
 
 use common::test_folder::{SHALLOW, TestFolder};
+use impasto::picture::{Picture, PictureFormat};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
@@ -113,6 +114,26 @@ fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
     let noisy = ["-o", "noisy.png", "--noise-ratio", "0.3"];
     folder.paint(&noisy.iter().chain(&start).copied().collect::<Vec<_>>()).success();
     assert_ne!(folder.decoded("noisy.png"), folder.decoded("start-as-it-is.png"));
+}
+
+/// The costs differ from those of a painting without a mask, and a mask that makes no sense is named.
+#[test]
+fn a_style_is_painted_where_the_mask_is_bright() {
+    let folder = TestFolder::new();
+    folder.picture("mask.png", 9, 14, 7);
+    let run = ["--steps", "1", "--init", "content", "-q"];
+    let paint = |more: &[&str]| folder.paint(&[&run, more].concat()).success();
+    paint(&["-o", "everywhere.png", "--trace", "everywhere"]);
+    paint(&["-o", "masked.png", "--trace", "masked", "--style-mask", "mask.png"]);
+    let [everywhere, masked] = ["everywhere", "masked"].map(|trace| folder.json_lines(trace).swap_remove(0));
+    assert_ne!(everywhere["style"], masked["style"]);
+    assert_eq!(keys(&everywhere["terms"]), keys(&masked["terms"]));
+
+    let black = Picture::from_rgb(4, 4, vec![0; 48]).unwrap().encode(PictureFormat::Png).unwrap();
+    fs::write(folder.path("black.png"), black).unwrap();
+    folder.refuses(2, &["-o", "o.png", "--style-mask", "black.png"], "--style-mask: it is black everywhere");
+    folder.refuses(1, &["-o", "o.png", "--style-mask", "none.png"], "check the path given with --style-mask");
+    folder.refuses(1, &["-o", "mask.png", "--style-mask", "mask.png"], "names the same file as");
 }
 
 #[test]

@@ -231,6 +231,36 @@ fn total_variation_backward_is_the_gradient_of_its_forward() {
 }
 
 #[test]
+fn guide_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(8);
+    for size in [(1, 1, 1), (2, 1, 5), (3, 4, 1), (2, 5, 7)] {
+        let elements = size.0 * size.1 * size.2;
+        let (x, dy) = (random.vec_f64(elements), random.vec_f64(elements));
+        let guidance = random.vec_f64(size.1 * size.2);
+        let dx = guide_backward(&dy, &guidance, size);
+        check_gradient(&format!("{size:?}"), &x, &dy, |x| guide_forward(x, &guidance, size), &dx);
+        // Blending has the same gradient.
+        let base = random.vec_f64(elements);
+        check_gradient(&format!("{size:?}"), &x, &dy, |x| guide_blend(x, &base, &guidance, size), &dx);
+    }
+}
+
+#[test]
+fn guidance_gives_hand_computed_numbers() {
+    // White, black, red and green.
+    let rgba = [255, 255, 255, 255, 0, 0, 0, 255, 255, 0, 0, 255, 0, 255, 0, 9];
+    assert_eq!(guide_levels::<f64>(&rgba, (2, 2)), [1.0, 0.0, 54.0 / 256.0, 183.0 / 256.0]);
+    // The squares of what comes out have the mean 1.
+    assert_eq!(guide_scale(&[1.0, 0.0, 0.0, 0.0], &[0.25]), [2.0, 0.0, 0.0, 0.0]);
+    assert_eq!(guide_scale(&[3.0, 0.0], &[0.0]), [0.0, 0.0]);
+    assert_eq!(guide_union(&[0.0, 1.0, 0.5, 0.25], &[0.5, 0.5, 0.5, 0.0]), [0.5, 1.0, 0.75, 0.25]);
+    let (x, base) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(guide_blend(&x, &base, &[0.0, 0.25], (2, 1, 2)), [5.0, 5.0, 7.0, 7.0]);
+    // Every channel under the same plane.
+    assert_eq!(guide_forward(&[1.0, 2.0, 3.0, 4.0], &[0.5, 2.0], (2, 1, 2)), [0.5, 4.0, 1.5, 8.0]);
+}
+
+#[test]
 fn total_variation_gives_hand_computed_numbers() {
     // 1 2 / 4 8 in one plane: 1² + 4² to the right, 3² + 6² below.
     assert_eq!(total_variation_forward(&[1.0, 2.0, 4.0, 8.0], (1, 2, 2)), [62.0 / 4.0]);

@@ -7,7 +7,7 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, conv, gram, pool, preprocess, probe, relu, resample, squared_error, start, texels,
+    adam, add, conv, gram, guide, pool, preprocess, probe, relu, resample, squared_error, start, texels,
     total_variation, weighted_sum,
 };
 use crate::error::Result;
@@ -27,6 +27,12 @@ pub static FAMILIES: &[&Family] = &[
     &pool::MAX_BACKWARD,
     &gram::FORWARD,
     &gram::BACKWARD,
+    &guide::LEVELS,
+    &guide::SCALE,
+    &guide::UNION,
+    &guide::BLEND,
+    &guide::FORWARD,
+    &guide::BACKWARD,
     &squared_error::FORWARD,
     &squared_error::BACKWARD,
     &total_variation::FORWARD,

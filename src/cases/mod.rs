@@ -24,6 +24,7 @@ mod adam;
 mod add;
 mod conv;
 mod gram;
+mod guide;
 mod pool;
 mod preprocess;
 mod probe;

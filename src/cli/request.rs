@@ -52,7 +52,8 @@ impl<'a> PaintRequest<'a> {
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
     pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
-        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, .. } = self.arguments;
+        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, style_mask, .. } =
+            self.arguments;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
@@ -60,6 +61,7 @@ impl<'a> PaintRequest<'a> {
         let inputs: Vec<Named<'_>> = [
             (OptionName::Content, Some(self.content)),
             (OptionName::Style, Some(self.style)),
+            (OptionName::StyleMask, style_mask.as_deref()),
             (OptionName::Init, init),
             (OptionName::Weights, weights.as_deref()),
         ]
@@ -127,7 +129,11 @@ impl<'a> PaintRequest<'a> {
         };
         let content = fitted(self.content, "check the path of CONTENT")?;
         let (width, height) = (content.width(), content.height());
-        let sources = Sources::new(content, fitted(self.style, "check the path of STYLE")?);
+        let mut sources = Sources::new(content, fitted(self.style, "check the path of STYLE")?);
+        if let Some(path) = &self.arguments.style_mask {
+            let mask = read_picture(path, "check the path given with --style-mask")?;
+            sources = sources.with_style_mask(mask.into_size(width, height));
+        }
         match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
             Some(path) => {
                 let initial = read_picture(path, "--init takes noise, content or a picture's path")?;

@@ -4,9 +4,10 @@ use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 21] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 22] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
+    (OptionName::StyleMask, Some("--style-mask")),
     (OptionName::Initial, Some("--init")),
     (OptionName::Weights, Some("--weights")),
     (OptionName::Init, Some("--init")),

@@ -31,6 +31,8 @@ options! {
     Content = "content",
     /// The picture in whose style it is painted.
     Style = "style",
+    /// The picture that says where a style is painted.
+    StyleMask = "style_mask",
     /// The picture that the pixels start from.
     Initial = "initial",
     /// The network's weights.
@@ -89,6 +91,7 @@ mod tests {
         let arguments = [
             OptionName::Content,
             OptionName::Style,
+            OptionName::StyleMask,
             OptionName::Initial,
             OptionName::Weights,
             OptionName::Device,

@@ -1,6 +1,6 @@
 //! A network as data: its layers by name, in the order in which they run, and the recording of them on a tape.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Role, Tape, TensorId};
 use crate::ops::Shape;
 use crate::ops::conv::{Conv, ConvGeometry};
@@ -170,6 +170,45 @@ impl Network {
                 activations = tape.record(Relu { mask: gradient }, &[activations], name)?;
             }
             tap(tape, name, activations)?;
+        }
+        Ok(())
+    }
+
+    /// Brings a plane (1, H, W) to the grid of every convolution's activations, up to the layer with index `deepest`: where
+    /// the network pools, it takes means. `tap` is called with each.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where a convolution's output has other planes than its input, and what `tap` returns.
+    pub fn record_plane<'network>(
+        &'network self,
+        tape: &mut Tape,
+        mut plane: TensorId,
+        deepest: usize,
+        mut tap: impl FnMut(&mut Tape, &'network str, TensorId) -> Result<()>,
+    ) -> Result<()> {
+        for layer in self.layers.iter().take(deepest.saturating_add(1)) {
+            match layer {
+                LayerSpec::Convolution(Convolution {
+                    name,
+                    input_channels,
+                    output_channels,
+                    geometry,
+                    ..
+                }) => {
+                    let grid = tape.shape(plane);
+                    let input = Shape { c: *input_channels, ..grid };
+                    let output = geometry.output_shape("conv", input, *output_channels)?;
+                    if (Shape { c: 1, ..output }) != grid {
+                        return Err(Error::Shape {
+                            op: "conv",
+                            expected: format!("{name} to keep the size of its planes, where there is a mask"),
+                            found: format!("{input} to {output}"),
+                        });
+                    }
+                    tap(tape, name, plane)?;
+                }
+                LayerSpec::Pool { name, .. } => plane = tape.record(Pool::MEAN, &[plane], name)?,
+            }
         }
         Ok(())
     }

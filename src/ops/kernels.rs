@@ -1,7 +1,7 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, conv, gram, pool, preprocess, probe, relu, resample, squared_error, start, texels,
+    adam, add, conv, gram, guide, pool, preprocess, probe, relu, resample, squared_error, start, texels,
     total_variation, weighted_sum,
 };
 use crate::gpu::Kernel;
@@ -19,6 +19,7 @@ const DECLARED: &[&[&Kernel]] = &[
     add::kernels::ALL,
     pool::kernels::ALL,
     gram::kernels::ALL,
+    guide::kernels::ALL,
     squared_error::kernels::ALL,
     total_variation::kernels::ALL,
     weighted_sum::kernels::ALL,

@@ -22,6 +22,7 @@ pub mod conv;
 mod declare;
 mod epilogue;
 pub mod gram;
+pub mod guide;
 mod kernels;
 pub mod pool;
 pub mod preprocess;

@@ -277,8 +277,9 @@ impl Recipe {
             other(option, "not the same as when the checkpoint was made".into(), "give the same".into())
         };
         let ids = [SourceId::Content, SourceId::Initial];
-        let styles = self.sources.len().max(now.sources.len());
-        for id in ids.into_iter().chain((0..styles).map(SourceId::Style)) {
+        let styles = 0..self.sources.len().max(now.sources.len());
+        let styles = styles.flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
+        for id in ids.into_iter().chain(styles) {
             let of =
                 |recipe: &Self| recipe.sources.get(&id.to_string()).map(|it| (it.digest.clone(), it.weight));
             if of(self) != of(now) {
@@ -294,9 +295,9 @@ impl Recipe {
         };
         let sizes = |recipe: &Self| {
             let (width, height) = recipe.size();
-            let styles = recipe.sources.iter().filter(|(name, _)| name.starts_with("style"));
-            let styles =
-                styles.map(|(_, style)| format!(" with a style of {}x{}", style.size.0, style.size.1));
+            let of_style = |index| recipe.sources.get(&SourceId::Style(index).to_string());
+            let styles = (0..).map_while(of_style);
+            let styles = styles.map(|style| format!(" with a style of {}x{}", style.size.0, style.size.1));
             format!("{width}x{height}{}", styles.collect::<String>())
         };
         if sizes(self) != sizes(now) {

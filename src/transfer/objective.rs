@@ -10,6 +10,7 @@ use crate::graph::{Role, Tape, TensorId};
 use crate::nn::{Network, Weights};
 use crate::ops::Shape;
 use crate::ops::gram::Gram;
+use crate::ops::guide::{Blend, Guide, Levels, Scale, Union};
 use crate::ops::squared_error::SquaredError;
 use crate::ops::total_variation::TotalVariation;
 use crate::ops::weighted_sum::WeightedSum;
@@ -18,6 +19,9 @@ use crate::ops::weighted_sum::WeightedSum;
 pub(super) const COST_WEIGHTS: &str = "cost.weights";
 /// What plans call the layer of terms that look at the pixels.
 const PIXELS_LAYER: &str = "pixels";
+
+/// Name of the content's pixels (3, H, W) among the externals of programs that lay the painting over them.
+pub(super) const CONTENT_PIXELS: &str = "content.pixels";
 
 /// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,6 +90,11 @@ impl TermKind {
     }
 }
 
+/// Name of a mask's levels (1, H, W), 0..1, on the grid of the pixels.
+fn levels_name(mask: SourceId) -> String {
+    format!("levels.{mask}")
+}
+
 /// One cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
@@ -101,9 +110,22 @@ pub struct Term {
     pub weight: f32,
     /// The picture that it is compared with, where it is.
     pub target: Option<SourceId>,
+    /// The mask that says how much each place of the layer counts; `None` where all count alike. It is that of the
+    /// painting: the target's places all count alike.
+    pub mask: Option<SourceId>,
+}
+
+/// Name of a mask's guidance (1, H, W) for the activations of a layer among a step's externals.
+fn guidance_name(mask: SourceId, layer: &str) -> String {
+    format!("guidance.{mask}.{layer}")
 }
 
 impl Term {
+    /// Whether it is compared with this source, or guided by it.
+    fn reads(&self, source: SourceId) -> bool {
+        [self.target, self.mask].contains(&Some(source))
+    }
+
     /// Name of its target among a step's externals.
     pub(super) fn target_name(&self) -> String {
         format!("target.{}", self.name)
@@ -140,6 +162,7 @@ impl Objective {
             layer: Some(layer.name.clone()),
             weight: 1.0,
             target: Some(SourceId::Content),
+            mask: None,
         });
         let style = network.convolutions().flat_map(|layer| {
             let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
@@ -153,6 +176,7 @@ impl Objective {
                         layer: Some(asked.name.clone()),
                         weight: asked.weight * style.weight,
                         target: Some(target),
+                        mask: style.mask.map(|_| SourceId::StyleMask(index)),
                     }
                 })
             })
@@ -164,6 +188,7 @@ impl Objective {
             layer: None,
             weight: 1.0,
             target: None,
+            mask: None,
         });
         let mut weights = vec![(Group::Content, options.alpha), (Group::Style, options.beta)];
         weights.extend(variation.iter().map(|term| (term.group, options.total_variation)));
@@ -187,7 +212,8 @@ impl Objective {
     /// Whether a program for one can compute the other: the terms are the same, whatever their weights.
     pub(super) fn has_terms_of(&self, other: &Self) -> bool {
         let alike = |a: &Term, b: &Term| {
-            (&a.name, a.group, a.kind, &a.layer, a.target) == (&b.name, b.group, b.kind, &b.layer, b.target)
+            (&a.name, a.group, a.kind, &a.layer, a.target, a.mask)
+                == (&b.name, b.group, b.kind, &b.layer, b.target, b.mask)
         };
         self.terms.len() == other.terms.len() && self.terms.iter().zip(&other.terms).all(|(a, b)| alike(a, b))
     }
@@ -212,10 +238,42 @@ impl Objective {
         std::iter::once(Kept::Total).chain(groups).collect()
     }
 
-    /// Index in [`Network::layers`] of the deepest layer that a term looks at, among those with this target; of all for
-    /// `None`.
-    pub(super) fn deepest(&self, network: &Network, target: Option<SourceId>) -> usize {
-        let terms = self.terms.iter().filter(|term| target.is_none_or(|target| term.target == Some(target)));
+    /// Whether a term is compared with this source, or guided by it.
+    pub(super) fn reads(&self, source: SourceId) -> bool {
+        self.terms.iter().any(|term| term.reads(source))
+    }
+
+    /// The masks that say together where the painting covers the content: none, where a style has no mask.
+    fn covering_masks(&self) -> Vec<SourceId> {
+        let masks = self.terms.iter().filter(|term| term.group == Group::Style).map(|term| term.mask);
+        let mut masks: Vec<SourceId> = masks.collect::<Option<_>>().unwrap_or_default();
+        masks.sort_unstable();
+        masks.dedup();
+        masks
+    }
+
+    /// Records what is seen of the `pixels` (3, H, W): where every style has a mask, the content elsewhere.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record_cover(&self, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
+        let shape = tape.shape(pixels);
+        let masks = self.covering_masks().into_iter().map(levels_name);
+        let levels: Vec<TensorId> =
+            masks.map(|name| tape.external(name, Shape { c: 1, ..shape }, Role::Workspace)).collect();
+        let Some((first, others)) = levels.split_first() else { return Ok(pixels) };
+        let mut covered = *first;
+        for other in others {
+            covered = tape.record(Union, &[covered, *other], PIXELS_LAYER)?;
+        }
+        let content = tape.external(CONTENT_PIXELS, shape, Role::Workspace);
+        tape.record(Blend, &[pixels, content, covered], PIXELS_LAYER)
+    }
+
+    /// Index in [`Network::layers`] of the deepest layer that a term looks at, among those that read this source; of all
+    /// for `None`.
+    pub(super) fn deepest(&self, network: &Network, source: Option<SourceId>) -> usize {
+        let terms = self.terms.iter().filter(|term| source.is_none_or(|source| term.reads(source)));
         terms.filter_map(|term| network.index_of(term.layer.as_ref()?)).max().unwrap_or(0)
     }
 
@@ -275,17 +333,24 @@ impl Objective {
         activations: TensorId,
         costs: &mut [Option<TensorId>],
     ) -> Result<()> {
-        // Styles share the statistic of a layer.
-        let mut statistics: Vec<(TermKind, TensorId)> = Vec::new();
+        // Styles share the statistic of a layer, where they have no masks.
+        let mut statistics: Vec<((TermKind, Option<SourceId>), TensorId)> = Vec::new();
         let label = layer.unwrap_or(PIXELS_LAYER);
         let terms = self.terms.iter().zip(costs).filter(|(term, _)| term.layer.as_deref() == layer);
         for (term, cost) in terms {
-            let known = statistics.iter().find(|(kind, _)| *kind == term.kind).map(|(_, known)| *known);
+            let key = (term.kind, term.mask);
+            let known = statistics.iter().find(|(known, _)| *known == key).map(|(_, statistic)| *statistic);
             let statistic = match known {
                 Some(statistic) => statistic,
                 None => {
-                    let statistic = term.kind.record_statistic(tape, activations, label)?;
-                    statistics.push((term.kind, statistic));
+                    let mut guided = activations;
+                    if let Some(mask) = term.mask {
+                        let plane = Shape { c: 1, ..tape.shape(activations) };
+                        let guidance = tape.external(guidance_name(mask, label), plane, Role::Workspace);
+                        guided = tape.record(Guide, &[activations, guidance], label)?;
+                    }
+                    let statistic = term.kind.record_statistic(tape, guided, label)?;
+                    statistics.push((key, statistic));
                     statistic
                 }
             };
@@ -298,7 +363,7 @@ impl Objective {
     }
 
     /// Records the network on the picture `pixels` (3, H, W), and keeps the target of every term that is compared with
-    /// `source`. Returns the names of these terms' targets, in the order in which they are kept.
+    /// `source`, and what a step else reads of it. Returns the names of these, in the order in which they are kept.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
@@ -310,6 +375,10 @@ impl Objective {
         source: SourceId,
     ) -> Result<Vec<String>> {
         let mut names = Vec::new();
+        if source == SourceId::Content && !self.covering_masks().is_empty() {
+            tape.keep(pixels);
+            names.push(CONTENT_PIXELS.to_owned());
+        }
         network.record(
             tape,
             pixels,
@@ -328,6 +397,38 @@ impl Objective {
                 Ok(())
             },
         )?;
+        Ok(names)
+    }
+
+    /// Records the levels of the mask `source`, from its 8-bit `picture` (1, H, W), and the guidance that it is for every layer
+    /// that a term looks at by it, and keeps what a step reads. Returns the names, in the order in which they are kept.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record_guidance(
+        &self,
+        network: &Network,
+        tape: &mut Tape,
+        picture: TensorId,
+        source: SourceId,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let levels = tape.record(Levels, &[picture], PIXELS_LAYER)?;
+        if self.covering_masks().contains(&source) {
+            tape.keep(levels);
+            names.push(levels_name(source));
+        }
+        network.record_plane(tape, levels, self.deepest(network, Some(source)), |tape, layer, levels| {
+            let is_read = |term: &Term| term.mask == Some(source) && term.layer.as_deref() == Some(layer);
+            if self.terms.iter().any(is_read) {
+                // One channel: the matrix is the mean of the squares.
+                let mean_square = tape.record(Gram, &[levels], layer)?;
+                let guidance = tape.record(Scale, &[levels, mean_square], layer)?;
+                tape.keep(guidance);
+                names.push(guidance_name(source, layer));
+            }
+            Ok(())
+        })?;
         Ok(names)
     }
 }

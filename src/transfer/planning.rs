@@ -53,7 +53,7 @@ pub(super) enum ProgramId {
     Output(TexelFormat),
     /// From a host's texels to an 8-bit picture of the right size.
     Intake(SourceId),
-    /// From an 8-bit picture to the targets of the costs.
+    /// From an 8-bit picture to what the costs read of it: their targets, or a mask's guidance.
     Target(SourceId),
     /// From an 8-bit picture, and noise, to the pixels of the start.
     Start,
@@ -191,7 +191,8 @@ fn record_step(
 ) -> Result<Tape> {
     let mut tape = Tape::new();
     let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
-    let total = objective.record(network, &mut tape, pixels)?;
+    let seen = objective.record_cover(&mut tape, pixels)?;
+    let total = objective.record(network, &mut tape, seen)?;
     let seed = tape.external(SEED, Shape::SCALAR, Role::Workspace);
     let gradient = differentiate(&mut tape, total, &[pixels], seed)?[0];
     optimiser.record(&mut tape, pixels, gradient)?;
@@ -290,7 +291,7 @@ impl<'a> Planner<'a> {
         }
         let fitted = self.sources.fitted(source, self.options.size);
         let mut programs = Vec::new();
-        if self.objective.terms.iter().any(|term| term.target == Some(source)) {
+        if self.objective.reads(source) {
             programs.push((ProgramId::Target(source), self.target(source, fitted, step)?));
         }
         if let Some(texels) = layout.texels {
@@ -299,7 +300,7 @@ impl<'a> Planner<'a> {
         Ok(programs)
     }
 
-    /// Makes the targets of the costs from a picture of `fitted` (width, height).
+    /// Makes what the costs read of a picture of `fitted` (width, height): their targets, or a mask's guidance.
     fn target(
         &self,
         source: SourceId,
@@ -312,9 +313,13 @@ impl<'a> Planner<'a> {
         like_step.capabilities.methods = Arc::new(step.methods());
         let mut tape = Tape::new();
         let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
-        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-        let pixels = tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)?;
-        let results = self.objective.record_targets(self.network, &mut tape, pixels, source)?;
+        let results = if let SourceId::StyleMask(_) = source {
+            self.objective.record_guidance(self.network, &mut tape, picture, source)?
+        } else {
+            let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+            let pixels = tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)?;
+            self.objective.record_targets(self.network, &mut tape, pixels, source)?
+        };
         Ok(PlannedProgram { program: plan(&fuse(&tape), &like_step)?, results })
     }
 
@@ -386,7 +391,8 @@ impl<'a> Planner<'a> {
         let mut tape = Tape::new();
         let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
         let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-        let picture = tape.record(Postprocess, &[pixels, mean], PICTURE_LAYER)?;
+        let seen = self.objective.record_cover(&mut tape, pixels)?;
+        let picture = tape.record(Postprocess, &[seen, mean], PICTURE_LAYER)?;
         Ok((tape, picture))
     }
 }

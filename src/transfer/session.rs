@@ -23,7 +23,7 @@ use super::planning::{
 use super::programs::Programs;
 use super::requirements;
 use super::source::{Source, SourceLayout, checked, pitch, require};
-use super::sources::{SourceId, SourceLayouts, Sources};
+use super::sources::{SourceId, SourceLayouts, Sources, check};
 use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, Mailbox, Readback, Receipt, Staging, StagingRetry, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
@@ -616,16 +616,17 @@ impl Transfer {
         self.set_source(SourceId::Content, content).await
     }
 
-    /// Changes the content or a style. Takes effect with the next step that begins, after [`Transfer::record`] has
+    /// Changes the content, a style, or the mask of a style that has one. Takes effect with the next step that begins, after [`Transfer::record`] has
     /// recorded its targets. Where the new one has the size and the format of the one before, nothing is allocated. A
     /// content must fit to the same size as the one before.
     ///
     /// # Errors
-    /// [`Error::Option`] for a content of another size, and for a source that the transfer does not have or that only
+    /// [`Error::Option`] for a content of another size, for a mask that is black everywhere, and for a source that the transfer does not have or that only
     /// its start used; [`Error::Picture`] for a texture that cannot be read, [`Error::Memory`] and [`Error::Gpu`] from the
     /// device where something has to be allocated.
     pub async fn set_source(&mut self, id: SourceId, source: impl Into<Source>) -> Result<()> {
         let source = source.into();
+        check(id, &source)?;
         let layout = SourceLayout::try_from(&source)?;
         let mut layouts = self.layouts.clone();
         match layouts.get_mut(id) {

@@ -1,4 +1,5 @@
-//! The pictures that a transfer works from: the content, any number of styles, and the picture to start from.
+//! The pictures that a transfer works from: the content, any number of styles with their masks, and the picture to start
+//! from.
 
 use std::fmt;
 
@@ -15,6 +16,8 @@ pub enum SourceId {
     Content,
     /// How it is painted: the style of this number, from 0.
     Style(usize),
+    /// Where it is painted so: the mask of the style of this number.
+    StyleMask(usize),
     /// What the pixels start from.
     Initial,
 }
@@ -25,18 +28,21 @@ impl SourceId {
         match self {
             Self::Content => OptionName::Content,
             Self::Style(_) => OptionName::Style,
+            Self::StyleMask(_) => OptionName::StyleMask,
             Self::Initial => OptionName::Initial,
         }
     }
 }
 
 impl fmt::Display for SourceId {
-    /// `content`, `style`, `style2` and so on, `initial`.
+    /// `content`, `style`, `style2` and so on, `style_mask`, `style_mask2` and so on, `initial`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Content => formatter.write_str("content"),
             Self::Style(0) => formatter.write_str("style"),
             Self::Style(index) => write!(formatter, "style{}", index + 1),
+            Self::StyleMask(0) => formatter.write_str("style_mask"),
+            Self::StyleMask(index) => write!(formatter, "style_mask{}", index + 1),
             Self::Initial => formatter.write_str("initial"),
         }
     }
@@ -49,6 +55,10 @@ pub struct StyleSource {
     pub source: Source,
     /// What its costs are multiplied by, beside the weights of the layers and of the style cost.
     pub weight: f32,
+    /// Where it is painted so: everywhere for `None`, else where this picture is bright. It is stretched to the size of the
+    /// painting; white counts in full, black not at all, grey in between, and what is transparent is white. Where every
+    /// style has a mask and all of them are black, the content stays as it is.
+    pub mask: Option<Source>,
 }
 
 /// All pictures of a transfer. A pair of a content and a style is one, too: `(content, style).into()`.
@@ -66,14 +76,23 @@ pub struct Sources {
 impl Sources {
     /// A content and a style.
     pub fn new(content: impl Into<Source>, style: impl Into<Source>) -> Self {
-        let styles = vec![StyleSource { source: style.into(), weight: 1.0 }];
+        let styles = vec![StyleSource { source: style.into(), weight: 1.0, mask: None }];
         Self { content: content.into(), styles, initial: None }
     }
 
     /// With one more style, whose costs are multiplied by `weight`.
     #[must_use]
     pub fn with_style(mut self, style: impl Into<Source>, weight: f32) -> Self {
-        self.styles.push(StyleSource { source: style.into(), weight });
+        self.styles.push(StyleSource { source: style.into(), weight, mask: None });
+        self
+    }
+
+    /// With a mask for the style that was given last: see [`StyleSource::mask`].
+    #[must_use]
+    pub fn with_style_mask(mut self, mask: impl Into<Source>) -> Self {
+        if let Some(style) = self.styles.last_mut() {
+            style.mask = Some(mask.into());
+        }
         self
     }
 
@@ -87,8 +106,10 @@ impl Sources {
     /// What a plan must know of them.
     ///
     /// # Errors
-    /// [`crate::Error::Picture`] and [`crate::Error::Memory`] for textures and buffers that cannot be read.
+    /// [`Error::Picture`] and [`Error::Memory`] for textures and buffers that cannot be read, [`Error::Option`] for a mask
+    /// that is black everywhere.
     pub fn layouts(&self) -> Result<SourceLayouts> {
+        self.list().try_for_each(|(id, source)| check(id, source))?;
         Ok(SourceLayouts {
             content: SourceLayout::try_from(&self.content)?,
             styles: self.styles.iter().map(StyleLayout::try_from).collect::<Result<_>>()?,
@@ -99,7 +120,10 @@ impl Sources {
     /// Each with its name.
     pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source)> {
         let styles = self.styles.iter().enumerate();
-        let styles = styles.map(|(index, style)| (SourceId::Style(index), &style.source));
+        let styles = styles.flat_map(|(index, style)| {
+            let mask = style.mask.as_ref().map(|mask| (SourceId::StyleMask(index), mask));
+            std::iter::once((SourceId::Style(index), &style.source)).chain(mask)
+        });
         let initial = self.initial.iter().map(|initial| (SourceId::Initial, initial));
         std::iter::once((SourceId::Content, &self.content)).chain(styles).chain(initial)
     }
@@ -107,11 +131,31 @@ impl Sources {
     /// Each with its name, the styles first: they need the most memory while they are prepared.
     pub(super) fn into_list(self) -> Vec<(SourceId, Source)> {
         let styles = self.styles.into_iter().enumerate();
-        let mut list: Vec<_> = styles.map(|(index, style)| (SourceId::Style(index), style.source)).collect();
+        let styles = styles.flat_map(|(index, style)| {
+            let mask = style.mask.map(|mask| (SourceId::StyleMask(index), mask));
+            std::iter::once((SourceId::Style(index), style.source)).chain(mask)
+        });
+        let mut list: Vec<_> = styles.collect();
         list.push((SourceId::Content, self.content));
         list.extend(self.initial.map(|initial| (SourceId::Initial, initial)));
         list
     }
+}
+
+/// Whether a source can be what `id` says, as far as its pixels are known.
+///
+/// # Errors
+/// [`Error::Option`] for a mask that is black everywhere.
+pub(super) fn check(id: SourceId, source: &Source) -> Result<()> {
+    let (SourceId::StyleMask(_), Source::Picture(mask)) = (id, source) else { return Ok(()) };
+    if mask.rgb().iter().any(|byte| *byte > 0) {
+        return Ok(());
+    }
+    Err(Error::Option {
+        option: id.option(),
+        reason: "it is black everywhere, so that nothing would be painted in the style".into(),
+        remedy: "make it white where the style is wanted".into(),
+    })
 }
 
 impl<C: Into<Source>, S: Into<Source>> From<(C, S)> for Sources {
@@ -128,12 +172,14 @@ pub struct StyleLayout {
     pub source: SourceLayout,
     /// What its costs are multiplied by: [`StyleSource::weight`].
     pub weight: f32,
+    /// Of its mask.
+    pub mask: Option<SourceLayout>,
 }
 
 impl From<SourceLayout> for StyleLayout {
-    /// Of weight 1.
+    /// Of weight 1, without a mask.
     fn from(source: SourceLayout) -> Self {
-        Self { source, weight: 1.0 }
+        Self { source, weight: 1.0, mask: None }
     }
 }
 
@@ -143,7 +189,8 @@ impl TryFrom<&StyleSource> for StyleLayout {
     /// # Errors
     /// [`Error::Picture`] and [`Error::Memory`] for a texture or buffer that cannot be read.
     fn try_from(style: &StyleSource) -> Result<Self> {
-        Ok(Self { source: SourceLayout::try_from(&style.source)?, weight: style.weight })
+        let mask = style.mask.as_ref().map(SourceLayout::try_from).transpose()?;
+        Ok(Self { source: SourceLayout::try_from(&style.source)?, weight: style.weight, mask })
     }
 }
 
@@ -160,12 +207,12 @@ pub struct SourceLayouts {
 }
 
 impl SourceLayouts {
-    /// Width and height at which a source is used: pictures are fitted into `size`, each on its own sides, and the
-    /// picture to start from is stretched over the content's.
+    /// Width and height at which a source is used: pictures are fitted into `size`, each on its own sides; masks and the
+    /// picture to start from are stretched over the content's.
     pub fn fitted(&self, id: SourceId, size: Size) -> (u32, u32) {
         let own = match id {
             SourceId::Style(_) => self.get(id),
-            SourceId::Content | SourceId::Initial => None,
+            SourceId::Content | SourceId::StyleMask(_) | SourceId::Initial => None,
         };
         let layout = own.unwrap_or(&self.content);
         size.fit(layout.size.0, layout.size.1)
@@ -193,6 +240,7 @@ impl SourceLayouts {
         match id {
             SourceId::Content => Some(&self.content),
             SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
+            SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
             SourceId::Initial => self.initial.as_ref(),
         }
     }
@@ -201,6 +249,7 @@ impl SourceLayouts {
         match id {
             SourceId::Content => Some(&mut self.content),
             SourceId::Style(index) => self.styles.get_mut(index).map(|style| &mut style.source),
+            SourceId::StyleMask(index) => self.styles.get_mut(index)?.mask.as_mut(),
             SourceId::Initial => self.initial.as_mut(),
         }
     }
@@ -209,14 +258,16 @@ impl SourceLayouts {
     pub(super) fn weight(&self, id: SourceId) -> Option<f32> {
         match id {
             SourceId::Style(index) => self.styles.get(index).map(|style| style.weight),
-            SourceId::Content | SourceId::Initial => None,
+            SourceId::Content | SourceId::StyleMask(_) | SourceId::Initial => None,
         }
     }
 
     /// Every source that there is, the styles first.
-    pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> + use<> {
-        let initial = self.initial.map(|_| SourceId::Initial);
-        (0..self.styles.len()).map(SourceId::Style).chain([SourceId::Content]).chain(initial)
+    pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> {
+        let styles =
+            (0..self.styles.len()).flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
+        let all = styles.chain([SourceId::Content, SourceId::Initial]);
+        all.filter(|id| self.get(*id).is_some())
     }
 }
 

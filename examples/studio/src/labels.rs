@@ -13,9 +13,10 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 21] = [
+const LABELS: [(OptionName, Place); 22] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
+    (OptionName::StyleMask, Place::Nowhere),
     (OptionName::Initial, Place::Open("Start from")),
     (OptionName::Weights, Place::Nowhere),
     (OptionName::Init, Place::Open("Start from")),

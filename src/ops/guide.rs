@@ -1,0 +1,230 @@
+//! Guidance: how much each place of a layer counts in a statistic. L. A. Gatys et al., "Controlling Perceptual Factors in
+//! Neural Style Transfer" (arXiv 1611.07865), section 4: the Gram matrix of activations times a guidance t is that of a
+//! region. The squares of t have the mean 1, so that the matrix of a region compares with that of a whole picture.
+
+use std::sync::Arc;
+
+use super::{
+    Capabilities, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
+};
+use crate::error::Result;
+use crate::gpu::params;
+
+params! {
+    /// Uniforms of the kernels that make levels and a guidance.
+    GuidanceParams { count: u32 }
+}
+params! {
+    /// Uniforms of the kernels that look at every channel: channels of `plane` elements.
+    GuideParams { count: u32, plane: u32 }
+}
+params! {
+    /// Uniforms of the backward kernel: the piece begins at channel `out_first`.
+    GuideBackwardParams { count: u32, h: u32, w: u32, out_first: u32, flags: u32 }
+}
+
+super::kernels! {
+    folder: "guide";
+    guide_levels(GuidanceParams) { workgroup: 64, bindings: [read x, write y] }
+    guide_scale(GuidanceParams) { workgroup: 64, bindings: [read x, read mean_square, write y] }
+    guide_union(GuidanceParams) { workgroup: 64, bindings: [read a, read b, write y] }
+    guide_blend(GuideParams) { workgroup: 64, bindings: [read x, read base, read guidance, write y] }
+    guide_forward(GuideParams) { workgroup: 64, bindings: [read x, read guidance, write y] }
+    guide_backward(GuideBackwardParams) {
+        workgroup: 64,
+        bindings: [read dy, read guidance, read gate, write d_x],
+    }
+}
+
+/// The brightness of a picture, 0 for black to 1 for white. Input an RGBA picture (1, H, W), one 32-bit word a pixel, red
+/// in the lowest byte; output (1, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Levels;
+
+impl Op for Levels {
+    fn name(&self) -> &'static str {
+        "guide_levels"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 1 && (inputs[0].c, inputs[0].d) == (1, 1);
+        expect_shapes(self.name(), fits, "an RGBA picture 1×H×W", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_levels, io.output(), 6, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// t = m/√s; 0 where s is 0. Inputs levels m (1, H, W) and the mean s of their squares (1, 1, 1), which is their Gram
+/// matrix; output (1, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Scale;
+
+impl Op for Scale {
+    fn name(&self) -> &'static str {
+        "guide_scale"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2 && (inputs[0].c, inputs[0].d) == (1, 1) && inputs[1] == Shape::SCALAR;
+        expect_shapes(self.name(), fits, "levels 1×H×W and a scalar", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_scale, io.output(), 2, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// Whether these are a tensor (C, H, W) of planes and a guidance (1, H, W) for it.
+fn fit(x: Shape, guidance: Shape) -> bool {
+    x.d == 1 && guidance == Shape { c: 1, ..x }
+}
+
+/// What one of two levels lets through: a + (1 − a)·b. Inputs (1, H, W) each, 0..1; output (1, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Union;
+
+impl Op for Union {
+    fn name(&self) -> &'static str {
+        "guide_union"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2 && (inputs[0].c, inputs[0].d) == (1, 1) && inputs[0] == inputs[1];
+        expect_shapes(self.name(), fits, "two times levels 1×H×W", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_union, io.output(), 3, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// y = t·x + (1 − t)·base in every channel. Inputs x and base (C, H, W) and the levels t (1, H, W), 0..1; a gradient reaches
+/// x alone. Output (C, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Blend;
+
+impl Op for Blend {
+    fn name(&self) -> &'static str {
+        "guide_blend"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 3 && inputs[0] == inputs[1] && fit(inputs[0], inputs[2]);
+        expect_shapes(self.name(), fits, "two tensors C×H×W and levels 1×H×W", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        let op = GuideBackward { epilogue: Epilogue::default() };
+        (input == 0).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(2)]))
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let y = io.output();
+        let plane = y.shape.plane() as u32;
+        let params = |piece| GuideParams { count: y.piece_elements(piece), plane };
+        let operands = |piece| {
+            vec![
+                Operand::input(0, piece),
+                Operand::input(1, piece),
+                Operand::input(2, 0),
+                Operand::output(piece),
+            ]
+        };
+        let dispatches = elementwise(&kernels::guide_blend, y, 4, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// y = t·x in every channel. Inputs x (C, H, W) and the guidance t (1, H, W), which no gradient reaches; output
+/// (C, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Guide;
+
+impl Op for Guide {
+    fn name(&self) -> &'static str {
+        "guide"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2 && fit(inputs[0], inputs[1]);
+        expect_shapes(self.name(), fits, "a tensor C×H×W and a guidance 1×H×W", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn backward(&self, input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        let op = GuideBackward { epilogue: Epilogue::default() };
+        (input == 0).then(|| Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
+    }
+
+    /// One product an element, where keeping it takes as much memory as the layer.
+    fn repeat(&self, _inputs: &[Shape]) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let y = io.output();
+        let plane = y.shape.plane() as u32;
+        let params = |piece| GuideParams { count: y.piece_elements(piece), plane };
+        let operands = |piece| vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_forward, y, 1, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// dx = t·dy in every channel. Inputs dy (C, H, W) and the guidance t (1, H, W), output (C, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct GuideBackward {
+    /// Merged work.
+    pub epilogue: Epilogue,
+}
+
+impl Op for GuideBackward {
+    fn name(&self) -> &'static str {
+        "guide_backward"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() >= 2 && fit(inputs[0], inputs[1]);
+        expect_shapes(self.name(), fits, "a tensor C×H×W and a guidance 1×H×W", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        self.epilogue.in_place(2)
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let dx = io.output();
+        let gate = self.epilogue.gate_operand(2, io)?;
+        let params = |piece: usize| GuideBackwardParams {
+            count: dx.piece_elements(piece),
+            h: dx.shape.h,
+            w: dx.shape.w,
+            out_first: dx.pieces[piece].start,
+            flags: self.epilogue.flags(0, 1),
+        };
+        let operands =
+            |piece| vec![Operand::input(0, piece), Operand::input(1, 0), gate, Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_backward, dx, 3, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
