@@ -30,13 +30,18 @@ pub(super) static FORWARD: Family = Family {
 fn tolerance(op: Resample, x: Shape) -> Tolerance {
     // Places are in pixels before, and a weight changes by places in those of the coarser scale.
     let place = |before: u32, after: u32| f64::from(before).min(f64::from(after)) * EPSILON;
+    let places = place(x.h, op.height) + place(x.w, op.width);
+    // Three pixels of the coarser scale on either side.
+    let taps = |before: u32, after: u32| 6.0 * (f64::from(before) / f64::from(after)).max(1.0);
+    let sums = EPSILON * (taps(x.h, op.height).sqrt() + taps(x.w, op.width).sqrt());
     Tolerance {
-        atol: 0.5 + 1e-3 + 500.0 * (place(x.h, op.height) + place(x.w, op.width)),
+        atol: 0.5 + 1e-3 + 500.0 * places + 255.0 * sums,
         rtol: 0.0,
         reason: "half a level is the rounding to 8 bits. Weights are off by a few times 2⁻²³ and their sizes add up \
                  to less than 2 in each direction: a thousandth of a level. A place rounds by up to 2⁻²³ of the \
                  side, and where black and white alternate, what stands at a place changes by fewer than 500 levels \
-                 a pixel",
+                 a pixel. Each addition rounds by 2⁻²⁴ of the sum so far, up or down: the root of their number \
+                 counts, doubled",
     }
 }
 
