@@ -23,7 +23,7 @@ mod declare;
 mod epilogue;
 pub mod gram;
 pub mod guide;
-mod kernels;
+mod kernel_list;
 pub mod pool;
 pub mod preprocess;
 pub mod probe;
@@ -38,7 +38,7 @@ pub mod weighted_sum;
 pub use choose::{Algorithm, Direction, Method, MethodRequest, MethodTable, Problem, Variants};
 pub(crate) use declare::kernels;
 pub use epilogue::Epilogue;
-pub use kernels::{KERNELS, kernels_digest};
+pub use kernel_list::{KERNELS, kernels_digest};
 
 /// The ops that can be done by several methods. What a file says of methods is looked up here.
 pub static VARIANTS: [&Variants; 2] = [&conv::VARIANTS, &gram::VARIANTS];
