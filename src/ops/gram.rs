@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use super::choose::Trial;
 use super::{
     Algorithm, Capabilities, Direction, Dispatch, Epilogue, Io, Lowered, Method, Op, Operand, Problem, Rule,
-    Shape, Variants, Wire, expect_shapes,
+    Shape, Trial, Variants, Wire, expect_shapes,
 };
 use crate::error::Result;
 use crate::gpu::{Kernel, params};

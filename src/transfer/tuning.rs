@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, Externals, Limits, Phase, Program, Role, Tape, plan};
-use crate::ops::choose::Trial;
-use crate::ops::{Algorithm, DeviceClass, Method, MethodRequest, MethodTable, Problem, Variants};
+use crate::ops::{
+    Algorithm, DeviceClass, Method, MethodRequest, MethodTable, Problem, Trial, methods_for, variants_of,
+};
 
 /// Trials that every method gets, after one that only warms up, and those that the better ones get.
 const QUALIFYING: usize = 2;
@@ -64,7 +65,7 @@ fn worth_trying(method: Method, class: DeviceClass) -> bool {
 /// The methods worth trying, the usual one first.
 fn candidates(problem: &Problem, limits: &Limits) -> Vec<Method> {
     let capabilities = &limits.capabilities;
-    let methods = problem.methods(capabilities).into_iter();
+    let methods = methods_for(problem, capabilities).into_iter();
     methods.filter(|method| worth_trying(*method, capabilities.class)).collect()
 }
 
@@ -207,7 +208,7 @@ impl Contestant {
 /// What is timed: the trial of a problem by one method.
 fn program(problem: &Problem, method: Method, limits: &Limits) -> Result<Program> {
     let mut tape = Tape::new();
-    if let Some(variants) = Variants::of(problem.op) {
+    if let Some(variants) = variants_of(problem.op) {
         let Trial { op, inputs, weights } = (variants.trial)(problem);
         let inputs = inputs.into_iter().map(|shape| (shape, Role::Workspace));
         let weights = weights.into_iter().map(|shape| (shape, Role::Weights));

@@ -7,11 +7,10 @@
 
 use std::sync::Arc;
 
-use super::choose::Trial;
 use super::pool::{Pool, PoolBackward, PoolKind};
 use super::relu::{Relu, lower_mask, mask_shape, whole_mask};
 use super::{
-    Capabilities, Direction, Epilogue, Io, Lowered, Op, Operand, Problem, Rule, Shape, Variants, Wire,
+    Capabilities, Direction, Epilogue, Io, Lowered, Op, Operand, Problem, Rule, Shape, Trial, Variants, Wire,
     expect_shapes, unfit_shapes,
 };
 use crate::error::Result;
