@@ -60,15 +60,19 @@ mod tests {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
     }
 
-    /// The modules of a folder of `src`, each with its text; without the folder's own.
+    /// What lies in a folder.
+    fn entries(folder: PathBuf) -> impl Iterator<Item = PathBuf> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())
+    }
+
+    /// The modules of a folder of `src`, each with the text of all its files; without the folder's own.
     fn modules(folder: &str) -> Vec<(String, String)> {
-        let entries = fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path());
         let module = |path: PathBuf| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let file = if path.is_dir() { path.join("mod.rs") } else { path };
-            (name, fs::read_to_string(file).unwrap())
+            let files = if path.is_dir() { entries(path).collect() } else { vec![path] };
+            (name, files.iter().map(|file| fs::read_to_string(file).unwrap()).collect())
         };
-        entries.map(module).filter(|(name, _)| name != "mod").collect()
+        entries(repository(folder)).map(module).filter(|(name, _)| name != "mod").collect()
     }
 
     /// An op's kernels, its rules, its twin and its cases bear one name. Names each of these places that was forgotten.

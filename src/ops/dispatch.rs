@@ -84,6 +84,38 @@ pub struct Lowered {
     pub choice: Option<(Problem, Method)>,
 }
 
+impl Lowered {
+    /// This op and then `next`, whose input 0 is the main output of this one: the tensor `between`, which becomes
+    /// workspace. `inputs` is the number of inputs of this op; those of `next` follow them. Only one of the two may have
+    /// several methods.
+    pub(crate) fn then(self, next: Self, between: &Layout, inputs: usize) -> Self {
+        let (own, kept) = (self.scratch.len(), self.scratch.len() + next.scratch.len());
+        let pieces = (0..between.pieces.len()).map(|piece| u64::from(between.piece_elements(piece)));
+        let scratch = self.scratch.into_iter().chain(next.scratch).chain(pieces).collect();
+        let mut dispatches = self.dispatches;
+        for operand in dispatches.iter_mut().flat_map(|dispatch| &mut dispatch.operands) {
+            if let Operand::Output { index: 0, piece } = *operand {
+                *operand = Operand::Scratch { index: kept + piece };
+            }
+        }
+        for mut dispatch in next.dispatches {
+            for operand in &mut dispatch.operands {
+                match operand {
+                    Operand::Input { index: 0, piece, .. } => {
+                        *operand = Operand::Scratch { index: kept + *piece }
+                    }
+                    Operand::Input { index, .. } => *index += inputs - 1,
+                    Operand::Scratch { index } => *index += own,
+                    Operand::Output { .. } | Operand::Unused => {}
+                }
+            }
+            dispatches.push(dispatch);
+        }
+        let choice = self.choice.or(next.choice);
+        Self { scratch, dispatches, choice }
+    }
+}
+
 /// Kernels whose threads each handle one element: one dispatch a piece of the output.
 pub(crate) fn elementwise<P: Params>(
     kernel: &'static Kernel,

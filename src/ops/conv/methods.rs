@@ -6,7 +6,7 @@ use super::geometry::ConvGeometry;
 use super::tiling::{Cover, Tiling, kernels};
 use super::winograd;
 use crate::gpu::Kernel;
-use crate::ops::{Algorithm, Capabilities, DeviceClass, Direction, Form, Method, Precision, Problem};
+use crate::ops::{Algorithm, Capabilities, DeviceClass, Direction, Form, Method, Precision, Problem, Shape};
 
 /// The op's name in problems and methods.
 pub(super) const OP: &str = "conv";
@@ -73,6 +73,16 @@ pub(super) fn usual(class: DeviceClass) -> &'static [Method] {
             NAIVE,
         ],
     }
+}
+
+/// What the choice of a method depends on, for a convolution from `x` to `outputs` channels.
+pub(super) fn problem(geometry: &ConvGeometry, direction: Direction, x: Shape, outputs: u32) -> Problem {
+    let Shape { c, d, h, w } = x;
+    let (inputs, outputs) = match direction {
+        Direction::Forward => (c, outputs),
+        Direction::Backward => (outputs, c),
+    };
+    Problem { op: OP, direction, inputs, outputs, d, h, w, geometry: Some(*geometry) }
 }
 
 /// Whether a method can do a problem on a device.
