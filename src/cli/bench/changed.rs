@@ -6,10 +6,10 @@ use impasto::gpu::{Gpu, Kernel, Pipelines};
 use impasto::ops::KERNELS;
 use impasto::transfer::Engine;
 
+use super::kernel_time::per_kernel;
 use super::report::short;
-use super::run::{self, Checker};
-use super::subjects::Trial;
-use super::{MEASURING, per_kernel, row_key};
+use super::run::{self, Checker, MEASURING};
+use super::subjects::{Trial, is_wanted};
 use crate::cli::busy::Busy;
 use crate::cli::{Failure, Result, files, print, table::table};
 
@@ -102,9 +102,9 @@ impl Changed {
         let mut known = Vec::new();
         trials.retain(|trial| {
             let label = &trial.subject.label;
-            let key = row_key(name, label);
+            let key = label.row(name);
             let is_own = trial.kernels().iter().any(|kernel| kernel.name == name)
-                && super::wanted(filter, name, label.layer.as_deref())
+                && is_wanted(filter, name, label.layer.as_deref())
                 && !known.contains(&key);
             if is_own {
                 known.push(key);

@@ -2,6 +2,7 @@
 
 mod changed;
 mod compare;
+mod kernel_time;
 mod peak;
 mod report;
 mod roofline;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use impasto::gpu::Gpu;
-use impasto::graph::{Place, PlannedDispatch, Program};
 use impasto::ops::{MethodTable, conv};
 use impasto::picture::{Extent, Picture, Size};
 use impasto::transfer::{Engine, Options, Preset, Transfer};
@@ -24,17 +24,15 @@ use super::files::Named;
 use super::{Failure, Result, args, files, inputs, output, print};
 use changed::Changed;
 use compare::Comparison;
+use kernel_time::per_kernel;
 use report::{Report, Row, Step};
-use run::{Checker, Seconds};
-use subjects::{Label, Trial};
+use run::{Checker, MEASURING, Seconds};
+use subjects::{Trial, is_wanted};
 
 /// Seconds after which no further step begins.
 const STEP_SECONDS: f64 = 15.0;
 /// Maximum of steps that are measured.
 const MAX_STEPS: usize = 20;
-
-/// The line at the beginning.
-const MEASURING: &str = "measuring; the results come at the end";
 
 /// Measures, prints the results and writes them to the files that were asked for.
 pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
@@ -81,7 +79,7 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
 fn refuse_slower(old: &Report, new: &Report, filter: Option<&str>, threshold: f64) -> Result<()> {
     let wanted = |row: &Row| {
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
-        wanted(filter, &row.kernel, row.layer.as_deref()) && (naive || !row.kernel.contains("naive"))
+        is_wanted(filter, &row.kernel, row.layer.as_deref()) && (naive || !row.kernel.contains("naive"))
     };
     let comparison = Comparison::new(old, new, wanted);
     print(&format!("\n{}", comparison.text(threshold)))?;
@@ -97,16 +95,6 @@ fn refuse_slower(old: &Report, new: &Report, filter: Option<&str>, threshold: f6
     }
 }
 
-/// Whether `--filter` names this kernel, this layer, or both with a space between.
-fn wanted(filter: Option<&str>, kernel: &str, layer: Option<&str>) -> bool {
-    filter.is_none_or(|filter| format!("{kernel} {}", layer.unwrap_or_default()).contains(filter))
-}
-
-/// What identifies a row.
-fn row_key(kernel: &str, label: &Label) -> (String, &'static str, Option<String>, [u32; 4]) {
-    (kernel.to_owned(), label.op, label.layer.clone(), label.shape)
-}
-
 async fn measure(
     engine: &Engine,
     size: Extent,
@@ -117,7 +105,7 @@ async fn measure(
     let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
     let named = |trial: &Trial| {
         let layer = trial.subject.label.layer.as_deref();
-        trial.kernels().iter().any(|kernel| wanted(filter, kernel.name, layer))
+        trial.kernels().iter().any(|kernel| is_wanted(filter, kernel.name, layer))
     };
     if let Some(filter) = filter
         && !trials.iter().any(named)
@@ -133,9 +121,8 @@ async fn measure(
     let count = trials.iter().filter(|trial| named(trial)).count();
     for (index, trial) in trials.into_iter().filter(named).enumerate() {
         let label = trial.subject.label.clone();
-        let is_new = |name: &str| {
-            wanted(filter, name, label.layer.as_deref()) && !known.contains(&row_key(name, &label))
-        };
+        let is_new =
+            |name: &str| is_wanted(filter, name, label.layer.as_deref()) && !known.contains(&label.row(name));
         let kernels: Vec<&str> = trial.kernels().iter().map(|kernel| kernel.name).collect();
         let kernels: Vec<&str> = kernels.into_iter().filter(|name| is_new(name)).collect();
         if kernels.is_empty() {
@@ -150,7 +137,7 @@ async fn measure(
             if kernels.contains(&kernel.name) {
                 let work = (kernel.flops, kernel.bytes);
                 rows.push(Row::new(kernel.name, &label, kernel.seconds, work, &peak, share));
-                known.insert(row_key(kernel.name, &label));
+                known.insert(label.row(kernel.name));
             }
         }
     }
@@ -169,44 +156,6 @@ fn unknown_filter(filter: &str, trials: &[Trial]) -> Failure {
         "--filter: no kernel or layer that runs on this adapter contains {filter:?}; kernels are {kernels}, and the \
          naive ones; layers are {layers}"
     ))
-}
-
-/// Time and work of one kernel of a program.
-struct KernelTime {
-    name: &'static str,
-    seconds: Seconds,
-    flops: u64,
-    bytes: u64,
-}
-
-/// The dispatches of each kernel together, in the order in which kernels first appear.
-fn per_kernel(program: &Program, measured: &[Vec<f64>]) -> Vec<KernelTime> {
-    let mut names: Vec<&'static str> = Vec::new();
-    for dispatch in &program.dispatches {
-        if !names.contains(&dispatch.kernel.name) {
-            names.push(dispatch.kernel.name);
-        }
-    }
-    let of_kernel = |name: &'static str| {
-        let own =
-            || program.dispatches.iter().zip(measured).filter(|(dispatch, _)| dispatch.kernel.name == name);
-        let repeats = own().map(|(_, seconds)| seconds.len()).min().unwrap_or(0);
-        let whole = (0..repeats).map(|repeat| own().map(|(_, seconds)| seconds[repeat]).sum()).collect();
-        KernelTime {
-            name,
-            seconds: Seconds::of(whole),
-            flops: own().map(|(dispatch, _)| dispatch.flops).sum(),
-            bytes: own().map(|(dispatch, _)| bytes(program, dispatch)).sum(),
-        }
-    };
-    names.into_iter().map(of_kernel).collect()
-}
-
-/// Bytes that a dispatch binds. What is bound twice counts once, and what no kernel touches does not count.
-fn bytes(program: &Program, dispatch: &PlannedDispatch) -> u64 {
-    let bound: BTreeSet<usize> = dispatch.bindings.iter().copied().collect();
-    let resources = bound.into_iter().map(|resource| &program.resources[resource]);
-    resources.filter(|resource| resource.place != Place::Unused).map(|resource| resource.bytes).sum()
 }
 
 /// Times steps of a transfer between generated pictures with the default options.

@@ -13,6 +13,8 @@ use impasto::wgpu;
 use super::subjects::{Trial, program};
 use crate::cli::{Failure, Result};
 
+/// The line at the beginning of all measurements.
+pub(super) const MEASURING: &str = "measuring; the results come at the end";
 /// Seconds that the repeats of one row may take together. A dispatch that takes longer alone is estimated from a part of
 /// its workgroups.
 const ROW_SECONDS: f64 = 0.3;

@@ -45,6 +45,16 @@ impl Label {
         let layer = self.layer.clone().unwrap_or_else(|| "–".to_owned());
         [layer, self.op.to_owned(), self.shape.map(|side| side.to_string()).join("×")]
     }
+
+    /// What identifies the row of a kernel.
+    pub(super) fn row(&self, kernel: &str) -> (String, &'static str, Option<String>, [u32; 4]) {
+        (kernel.to_owned(), self.op, self.layer.clone(), self.shape)
+    }
+}
+
+/// Whether `--filter` names this kernel, this layer, or both with a space between.
+pub(super) fn is_wanted(filter: Option<&str>, kernel: &str, layer: Option<&str>) -> bool {
+    filter.is_none_or(|filter| format!("{kernel} {}", layer.unwrap_or_default()).contains(filter))
 }
 
 /// One way to run a subject.

@@ -1,0 +1,22 @@
+//! Lines to standard error and text to standard output.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use super::failure::{Failure, Result};
+
+/// Writes a line to stderr. A closed stderr is no reason to stop.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes to stdout. A reader that closes the pipe early is not an error.
+pub(super) fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output: {error}; give it a place that can be written to")))
+        }
+        _ => Ok(()),
+    }
+}
