@@ -1,8 +1,7 @@
-//! The pages for people: links lead to a file and a heading, and the graph of rooms is that of the code. Needs no GPU.
+//! The pages for people: links lead to a file and a heading. Needs no GPU.
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,74 +95,4 @@ fn links_that_lead_nowhere_are_found() {
     let is_wrong = |link| fault(&page, text, link).is_some();
     assert!(!is_wrong("tests/links.rs") && !is_wrong("#one-two") && !is_wrong("https://example.org"));
     assert!(is_wrong("gone.md") && is_wrong("#no-heading") && is_wrong("README.md#gone"));
-}
-
-/// The arrows of the graph in `docs/architecture.md`, each a pair of rooms.
-fn drawn() -> BTreeSet<(String, String)> {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let (_, graph) = page.split_once("```mermaid\ngraph LR\n").unwrap();
-    let (graph, _) = graph.split_once("```").unwrap();
-    let mut arrows = BTreeSet::new();
-    for line in graph.lines() {
-        let (from, to) = line.split_once(" --> ").unwrap();
-        arrows.extend(to.split(" & ").map(|to| (from.trim().to_owned(), to.to_owned())));
-    }
-    arrows
-}
-
-/// The code of a file of a room, without comments and tests.
-fn code(text: &str) -> String {
-    let (code, _) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((text, ""));
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
-}
-
-/// The rooms that each room uses.
-fn used() -> BTreeSet<(String, String)> {
-    let folders = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap());
-    let rooms: Vec<String> = folders
-        .filter(|entry| entry.file_type().unwrap().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    let mut arrows = BTreeSet::new();
-    for from in &rooms {
-        for file in files(&root().join("src").join(from), "rs") {
-            let code = code(&fs::read_to_string(file).unwrap());
-            // The command is a crate of its own.
-            let library = if from == "cli" { "impasto" } else { "crate" };
-            let names = |to: &str| {
-                let ends = |rest: &str| !rest.starts_with(|it: char| it.is_alphanumeric() || it == '_');
-                code.split(&format!("{library}::{to}")).skip(1).any(ends)
-            };
-            let used = rooms.iter().filter(|to| *to != from && names(to));
-            arrows.extend(used.map(|to| (from.clone(), to.clone())));
-        }
-    }
-    arrows
-}
-
-#[test]
-fn the_graph_of_rooms_is_that_of_the_code() {
-    assert_eq!(drawn(), used());
-}
-
-/// The arrows that lead round a circle, or into one.
-fn circles(mut arrows: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
-    loop {
-        let users: BTreeSet<String> = arrows.iter().map(|(from, _)| from.clone()).collect();
-        let before = arrows.len();
-        // A room that uses none is in no circle.
-        arrows.retain(|(_, to)| users.contains(to));
-        if arrows.len() == before {
-            return arrows;
-        }
-    }
-}
-
-#[test]
-fn no_room_uses_one_that_uses_it() {
-    let mut arrows = used();
-    assert_eq!(circles(arrows.clone()), BTreeSet::new());
-    let back = ("error".to_owned(), "graph".to_owned());
-    arrows.insert(back.clone());
-    assert!(circles(arrows).contains(&back));
 }
