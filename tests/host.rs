@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use impasto::gpu::Gpu;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Budget, Costs, Engine, EngineOptions, Init, Options, Preset, Source, SourceLayout, StepCosts, StyleLayer,
-    Transfer, TransferPhase,
+    Budget, Costs, Engine, EngineOptions, Init, Options, Preset, Source, SourceId, SourceLayout, Sources,
+    StepCosts, StyleLayer, Transfer, TransferPhase,
 };
 use impasto::{Error, OptionName, Remedy, wgpu};
 use pollster::block_on;
@@ -426,6 +426,46 @@ fn changed_pictures_are_those_of_a_start_there() {
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(host.errors.load(Ordering::Relaxed), 0);
+}
+
+/// A mask that changes in every frame, as under a brush, while the targets of the style are half made in the memory that all
+/// programs share; then the picture goes into a texture, as from `Transfer::picture`.
+#[test]
+fn a_mask_that_changes_in_every_frame_spoils_no_target() {
+    let host = Host::new();
+    let engine = host.sliced();
+    let mask = |column: usize| {
+        let rgb = (0..40 * 30).flat_map(|i| [if i % 40 < column { 255 } else { 0 }; 3]).collect();
+        Picture::from_rgb(40, 30, rgb).unwrap()
+    };
+    let (content, style, options) = (picture(40, 30), picture(16, 18), shallow());
+    let sources = |column| Sources::new(&content, &style).with_style_mask(mask(column));
+    let mut transfer = block_on(Transfer::create(&engine, sources(30), &options)).unwrap();
+    while transfer.phase() == TransferPhase::Weights {
+        let mut encoder = host.encoder();
+        transfer.record(&mut encoder, Budget::Dispatches(1)).unwrap();
+        host.submit(encoder);
+        host.wait();
+    }
+    for column in [25, 20, 15] {
+        let mut encoder = host.encoder();
+        transfer.record(&mut encoder, Budget::Dispatches(4)).unwrap();
+        host.submit(encoder);
+        assert_eq!(transfer.phase(), TransferPhase::Targets);
+        block_on(transfer.set_source(SourceId::StyleMask(0), mask(column))).unwrap();
+    }
+    host.paint(&mut transfer, Budget::Dispatches(3));
+    let mut begun = block_on(Transfer::prepare(&engine, sources(15), &options)).unwrap();
+    for _ in 0..STEPS {
+        block_on(begun.step()).unwrap();
+    }
+    assert_eq!(block_on(transfer.pixels()).unwrap(), block_on(begun.pixels()).unwrap());
+    let target = host.texture(wgpu::TextureFormat::Rgba8Unorm, transfer.size());
+    let mut encoder = host.encoder();
+    transfer.record_picture(&mut encoder, &target).unwrap();
+    host.submit(encoder);
+    assert_eq!(host.read(&target, 4), block_on(begun.picture()).unwrap().to_rgba());
     assert_eq!(host.errors.load(Ordering::Relaxed), 0);
 }
 

@@ -85,6 +85,12 @@ impl Agenda {
     /// with, and before everything else. What an earlier picture of this source wanted is taken off.
     pub(super) fn take_source(&mut self, id: SourceId, source: Source, programs: &Programs) {
         self.0.retain(|task| !task.serves(id));
+        // Programs share the step's arenas: what runs in front of one that has begun overwrites what it has made.
+        for task in &mut self.0 {
+            if let Task::Run { slice, .. } = task {
+                *slice = 0;
+            }
+        }
         let upload = match source {
             Source::Picture(picture) => Upload::Words { bytes: picture.to_rgba(), done: 0 },
             Source::Texture(texture) => Upload::Texture(texture),
