@@ -21,6 +21,7 @@ use impasto::ops::add::{Accumulate, Add};
 use impasto::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, NAIVE, WINOGRAD_TILE};
 use impasto::ops::conv::{Conv, ConvGeometry, Padding, PaddingMode};
 use impasto::ops::gram::Gram;
+use impasto::ops::guide::{Blend, Guide};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
@@ -40,6 +41,8 @@ struct Network {
     random: Random,
     /// Of every convolution.
     geometry: ConvGeometry,
+    /// Whether styles are compared under a mask.
+    is_masked: bool,
 }
 
 impl Network {
@@ -60,7 +63,12 @@ impl Network {
         self.tape.record(Relu { mask: true }, &[sums], layer).unwrap()
     }
 
-    fn style(&mut self, x: TensorId, layer: &str) -> TensorId {
+    fn style(&mut self, mut x: TensorId, layer: &str) -> TensorId {
+        if self.is_masked {
+            let plane = Shape { c: 1, ..self.tape.shape(x) };
+            let guidance = self.external(&format!("{layer}.guidance"), plane, Role::Workspace);
+            x = self.tape.record(Guide, &[x, guidance], layer).unwrap();
+        }
         let gram = self.tape.record(Gram, &[x], layer).unwrap();
         let target = self.external(&format!("{layer}.style"), self.tape.shape(gram), Role::Workspace);
         self.tape.record(SquaredError::style_cost(), &[gram, target], layer).unwrap()
@@ -68,31 +76,48 @@ impl Network {
 
     /// conv1, conv2, pool, conv3; style costs of conv2 and conv3, content cost of conv2.
     fn new(seed: u64, size: (u32, u32)) -> Self {
-        Self::recorded(seed, size, false, ConvGeometry::SAME_3X3)
+        Self::recorded(seed, size, false, false, ConvGeometry::SAME_3X3)
     }
 
     /// The same with a style cost of conv1, so that its output is read in the backward pass, too.
     fn with_first_style(seed: u64, size: (u32, u32)) -> Self {
-        Self::recorded(seed, size, true, ConvGeometry::SAME_3X3)
+        Self::recorded(seed, size, true, false, ConvGeometry::SAME_3X3)
+    }
+
+    /// The same as [`Self::with_first_style`] under a mask: the pixels over others, and style costs of guided activations.
+    fn with_mask(seed: u64, size: (u32, u32)) -> Self {
+        Self::recorded(seed, size, true, true, ConvGeometry::SAME_3X3)
     }
 
     /// The same as [`Self::with_first_style`] with other convolutions, which make their planes smaller.
     fn with_strides(seed: u64, size: (u32, u32)) -> Self {
         let padding = Padding { mode: PaddingMode::Replicate, before: [0, 2, 1], after: [0, 1, 2] };
         let geometry = ConvGeometry { stride: [1, 1, 2], padding, ..ConvGeometry::SAME_3X3 };
-        Self::recorded(seed, size, true, geometry)
+        Self::recorded(seed, size, true, false, geometry)
     }
 
-    fn recorded(seed: u64, (height, width): (u32, u32), first_style: bool, geometry: ConvGeometry) -> Self {
+    fn recorded(
+        seed: u64,
+        (height, width): (u32, u32),
+        first_style: bool,
+        is_masked: bool,
+        geometry: ConvGeometry,
+    ) -> Self {
         let mut tape = Tape::new();
         let shape = Shape::new(3, height, width);
         let pixels = tape.external("pixels", shape, Role::Optimiser);
         let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
         let mut random = Random::new(seed);
         let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.0])]);
-        let mut net =
-            Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random, geometry };
-        let conv1 = net.conv(pixels, 4, "conv1");
+        let (total, sums) = (pixels, Vec::new());
+        let mut net = Self { tape, values, pixels, total, sums, seed: one, random, geometry, is_masked };
+        let mut seen = pixels;
+        if is_masked {
+            let content = net.external("content", shape, Role::Workspace);
+            let coverage = net.external("coverage", Shape { c: 1, ..shape }, Role::Workspace);
+            seen = net.tape.record(Blend, &[pixels, content, coverage], "pixels").unwrap();
+        }
+        let conv1 = net.conv(seen, 4, "conv1");
         let style1 = first_style.then(|| net.style(conv1, "conv1"));
         let conv2 = net.conv(conv1, 5, "conv2");
         let style2 = net.style(conv2, "conv2");
@@ -135,7 +160,7 @@ const STEP: f64 = 1e-5;
 #[test]
 fn the_gradient_of_a_network_is_that_of_finite_differences() {
     let same = [(1, (9, 7)), (2, (5, 8)), (3, (1, 1))].map(|(seed, size)| Network::new(seed, size));
-    for mut net in same.into_iter().chain([Network::with_strides(4, (5, 9))]) {
+    for mut net in same.into_iter().chain([Network::with_strides(4, (5, 9)), Network::with_mask(5, (6, 7))]) {
         let forward = net.tape.clone();
         let gradient = net.differentiate();
         let gradient = interpret(&net.tape, &net.values)[&gradient].clone();
@@ -221,7 +246,17 @@ impl Network {
         let mut random = Random::new(seed);
         let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.5])]);
         let geometry = ConvGeometry::SAME_3X3;
-        Self { tape, values, pixels, total: pixels, sums: Vec::new(), seed: one, random, geometry }
+        Self {
+            tape,
+            values,
+            pixels,
+            total: pixels,
+            sums: Vec::new(),
+            seed: one,
+            random,
+            geometry,
+            is_masked: false,
+        }
     }
 
     fn sum(&mut self, a: TensorId, b: TensorId, layer: &str) -> TensorId {
@@ -459,7 +494,7 @@ fn a_fused_tape_computes_the_same() {
     let same = [(1, (9, 7)), (6, (1, 1)), (7, (4, 6))].map(|(seed, size)| Network::new(seed, size));
     // Merged ops must keep the geometry.
     let strided = Network::with_strides(8, (9, 21));
-    for mut net in same.into_iter().chain([strided]) {
+    for mut net in same.into_iter().chain([strided, Network::with_mask(9, (5, 8))]) {
         let gradient = net.differentiate();
         net.tape.keep(gradient);
         let fused = fuse(&net.tape);
@@ -529,6 +564,26 @@ fn a_tape_that_repeats_its_first_layer_computes_the_same() {
         // Nothing is left to repeat.
         assert_eq!(names(&rematerialise(&repeated)), names(&repeated));
     }
+}
+
+/// What the product with a guidance reads is repeated too: nothing of the first layer is kept.
+#[test]
+fn a_masked_tape_repeats_products_and_its_first_layer() {
+    let mut net = Network::with_mask(3, (9, 7));
+    let gradient = net.differentiate();
+    net.tape.keep(gradient);
+    let fused = fuse(&net.tape);
+    let repeated = rematerialise(&fused);
+    let count = |tape: &Tape, name| names(tape).into_iter().filter(|found| *found == name).count();
+    assert_eq!([count(&fused, "guide"), count(&repeated, "guide")], [3, 6]);
+    assert_eq!(repeated.nodes().len(), fused.nodes().len() + 4);
+    let first = repeated.nodes().iter().find(|node| node.layer == "conv1").unwrap().output();
+    let late = repeated.nodes().iter().filter(|node| node.phase > Phase::Forward);
+    assert!(late.flat_map(|node| &node.inputs).all(|input| *input != first), "free by then");
+    let (kept, made) = (interpret(&fused, &net.values), interpret(&repeated, &net.values));
+    assert_eq!(kept[&gradient], made[&gradient]);
+    assert_eq!(kept[&net.total], made[&net.total]);
+    assert_eq!(names(&rematerialise(&repeated)), names(&repeated));
 }
 
 #[test]

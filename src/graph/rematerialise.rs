@@ -11,7 +11,8 @@ use crate::ops::Shape;
 /// overwritten before the second time, is not repeated.
 pub fn rematerialise(tape: &Tape) -> Tape {
     let mut tape = tape.clone();
-    for node in tape.nodes.clone() {
+    // The last first: what one repeats may be the only reader, in the backward pass, of what another makes.
+    for node in tape.nodes.clone().into_iter().rev() {
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
         let Some(op) = node.op.repeat(&shapes) else { continue };
         let output = node.output();
