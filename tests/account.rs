@@ -5,7 +5,7 @@
 use impasto::gpu::Gpu;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::Picture;
-use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
+use impasto::transfer::{Engine, EngineOptions, Options, Preset, Sources, Transfer};
 
 fn picture(width: u32, height: u32) -> Picture {
     let rgb = (0..width * height * 3).map(|value| (value % 256) as u8).collect();
@@ -47,6 +47,18 @@ fn what_is_allocated_is_what_was_planned() {
             let second = Transfer::prepare(&engine, (&style, &content), &options).await.unwrap();
             assert_eq!(second.bytes().weights, bytes.weights);
             weights.push(bytes.weights);
+            // Masks of two styles, and smaller arenas.
+            let small = engine.reconfigured(|options| options.low_memory = true);
+            let masked = Sources::new(&content, &style).with_style_mask(&style);
+            let masked = masked.with_style(&content, 0.5).with_style_mask(&content);
+            for engine in [&engine, &small] {
+                let planned = Transfer::plan(engine, masked.layouts().unwrap(), &options).unwrap().bytes;
+                let mut transfer = Transfer::prepare(engine, masked.clone(), &options).await.unwrap();
+                assert_eq!(transfer.bytes(), planned);
+                assert!(planned.workspace > bytes.workspace);
+                transfer.step().await.unwrap();
+                assert_eq!(transfer.allocated_bytes(), planned.total);
+            }
         });
     }
     // Biases and the first layer's weights stay in single precision.

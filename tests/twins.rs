@@ -249,7 +249,7 @@ fn guide_backward_is_the_gradient_of_its_forward() {
 fn guidance_gives_hand_computed_numbers() {
     // White, black, red and green.
     let rgba = [255, 255, 255, 255, 0, 0, 0, 255, 255, 0, 0, 255, 0, 255, 0, 9];
-    assert_eq!(guide_levels::<f64>(&rgba, (2, 2)), [1.0, 0.0, 54.0 / 256.0, 183.0 / 256.0]);
+    assert_eq!(guide_brightness::<f64>(&rgba, (2, 2)), [1.0, 0.0, 54.0 / 256.0, 183.0 / 256.0]);
     // The squares of what comes out have the mean 1.
     assert_eq!(guide_scale(&[1.0, 0.0, 0.0, 0.0], &[0.25]), [2.0, 0.0, 0.0, 0.0]);
     assert_eq!(guide_scale(&[3.0, 0.0], &[0.0]), [0.0, 0.0]);

@@ -27,7 +27,7 @@ pub static FAMILIES: &[&Family] = &[
     &pool::MAX_BACKWARD,
     &gram::FORWARD,
     &gram::BACKWARD,
-    &guide::LEVELS,
+    &guide::BRIGHTNESS,
     &guide::SCALE,
     &guide::UNION,
     &guide::BLEND,

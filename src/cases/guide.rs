@@ -8,18 +8,18 @@ use super::input::{Fill, Input, input, signed};
 use super::tolerance::Tolerance;
 use super::twin::{Twin, bytes, finish, plane, size};
 use crate::ops::Shape;
-use crate::ops::guide::{Blend, Guide, GuideBackward, Levels, Scale, Union};
+use crate::ops::guide::{Blend, Brightness, Guide, GuideBackward, Scale, Union};
 use crate::reference;
 
-pub(super) static LEVELS: Family = Family {
-    name: "guide_levels",
-    list: levels,
+pub(super) static BRIGHTNESS: Family = Family {
+    name: "guide_brightness",
+    list: brightness,
     twin: |op, inputs, shapes| {
-        op.downcast::<Levels>()?;
-        Some(Twin::new(reference::guide_levels(&bytes(inputs[0]), plane(shapes[0]))))
+        op.downcast::<Brightness>()?;
+        Some(Twin::new(reference::guide_brightness(&bytes(inputs[0]), plane(shapes[0]))))
     },
     of: |op, shapes| {
-        op.downcast::<Levels>()?;
+        op.downcast::<Brightness>()?;
         Some(OwnCase::new(vec![input(shapes[0], Fill::Rgba)], one_product()))
     },
     elements: |_| Elements::Floats,
@@ -128,9 +128,11 @@ fn guidance(x: Shape) -> Shape {
     Shape { c: 1, ..x }
 }
 
-fn levels() -> Vec<Case> {
+fn brightness() -> Vec<Case> {
     let planes = SIZES.into_iter().chain([MANY]).map(guidance);
-    planes.map(|x| LEVELS.case(x.to_string(), Levels, vec![input(x, Fill::Rgba)], one_product())).collect()
+    planes
+        .map(|x| BRIGHTNESS.case(x.to_string(), Brightness, vec![input(x, Fill::Rgba)], one_product()))
+        .collect()
 }
 
 fn union() -> Vec<Case> {

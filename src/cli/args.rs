@@ -140,8 +140,8 @@ pub(super) struct PaintArguments {
     /// a first value to try. [default: 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
     total_variation: Option<f32>,
-    /// Paint only where this picture is bright: white is painted, black stays the photograph, grey is between. It is
-    /// stretched to the size of the painting.
+    /// Paint only where this picture is bright: white is painted, black stays the photograph, grey lets it show
+    /// through. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) style_mask: Option<PathBuf>,
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 2]

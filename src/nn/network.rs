@@ -179,7 +179,7 @@ impl Network {
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where a convolution's output has other planes than its input, and what `tap` returns.
-    pub fn record_plane<'network>(
+    pub(crate) fn record_plane<'network>(
         &'network self,
         tape: &mut Tape,
         mut plane: TensorId,

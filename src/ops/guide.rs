@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::gpu::params;
 
 params! {
-    /// Uniforms of the kernels that make levels and a guidance.
-    GuidanceParams { count: u32 }
+    /// Uniforms of the kernels that look at one plane.
+    PlaneParams { count: u32 }
 }
 params! {
     /// Uniforms of the kernels that look at every channel: channels of `plane` elements.
@@ -25,9 +25,9 @@ params! {
 
 super::kernels! {
     folder: "guide";
-    guide_levels(GuidanceParams) { workgroup: 64, bindings: [read x, write y] }
-    guide_scale(GuidanceParams) { workgroup: 64, bindings: [read x, read mean_square, write y] }
-    guide_union(GuidanceParams) { workgroup: 64, bindings: [read a, read b, write y] }
+    guide_brightness(PlaneParams) { workgroup: 64, bindings: [read x, write y] }
+    guide_scale(PlaneParams) { workgroup: 64, bindings: [read x, read mean_square, write y] }
+    guide_union(PlaneParams) { workgroup: 64, bindings: [read a, read b, write y] }
     guide_blend(GuideParams) { workgroup: 64, bindings: [read x, read base, read guidance, write y] }
     guide_forward(GuideParams) { workgroup: 64, bindings: [read x, read guidance, write y] }
     guide_backward(GuideBackwardParams) {
@@ -39,28 +39,28 @@ super::kernels! {
 /// The brightness of a picture, 0 for black to 1 for white. Input an RGBA picture (1, H, W), one 32-bit word a pixel, red
 /// in the lowest byte; output (1, H, W).
 #[derive(Clone, Copy, Debug)]
-pub struct Levels;
+pub struct Brightness;
 
-impl Op for Levels {
+impl Op for Brightness {
     fn name(&self) -> &'static str {
-        "guide_levels"
+        "guide_brightness"
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() == 1 && (inputs[0].c, inputs[0].d) == (1, 1);
+        let fits = inputs.len() == 1 && is_plane(inputs[0]);
         expect_shapes(self.name(), fits, "an RGBA picture 1×H×W", inputs)?;
         Ok(inputs[0])
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::guide_levels, io.output(), 6, params, operands);
+        let dispatches = elementwise(&kernels::guide_brightness, io.output(), 6, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
 
-/// t = m/√s; 0 where s is 0. Inputs levels m (1, H, W) and the mean s of their squares (1, 1, 1), which is their Gram
+/// t = m/√s; 0 where s is 0. Inputs the brightness m (1, H, W) and the mean s of their squares (1, 1, 1), which is their Gram
 /// matrix; output (1, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct Scale;
@@ -71,17 +71,22 @@ impl Op for Scale {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() == 2 && (inputs[0].c, inputs[0].d) == (1, 1) && inputs[1] == Shape::SCALAR;
-        expect_shapes(self.name(), fits, "levels 1×H×W and a scalar", inputs)?;
+        let fits = inputs.len() == 2 && is_plane(inputs[0]) && inputs[1] == Shape::SCALAR;
+        expect_shapes(self.name(), fits, "a plane 1×H×W and a scalar", inputs)?;
         Ok(inputs[0])
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
         let dispatches = elementwise(&kernels::guide_scale, io.output(), 2, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
+}
+
+/// Whether it is (1, H, W).
+fn is_plane(shape: Shape) -> bool {
+    (shape.c, shape.d) == (1, 1)
 }
 
 /// Whether these are a tensor (C, H, W) of planes and a guidance (1, H, W) for it.
@@ -89,7 +94,7 @@ fn fit(x: Shape, guidance: Shape) -> bool {
     x.d == 1 && guidance == Shape { c: 1, ..x }
 }
 
-/// What one of two levels lets through: a + (1 − a)·b. Inputs (1, H, W) each, 0..1; output (1, H, W).
+/// What two masks cover together: a + (1 − a)·b. Inputs (1, H, W) each, 0..1; output (1, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct Union;
 
@@ -99,20 +104,20 @@ impl Op for Union {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() == 2 && (inputs[0].c, inputs[0].d) == (1, 1) && inputs[0] == inputs[1];
-        expect_shapes(self.name(), fits, "two times levels 1×H×W", inputs)?;
+        let fits = inputs.len() == 2 && is_plane(inputs[0]) && inputs[0] == inputs[1];
+        expect_shapes(self.name(), fits, "two planes 1×H×W", inputs)?;
         Ok(inputs[0])
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| GuidanceParams { count: io.output().piece_elements(piece) };
+        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
         let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
         let dispatches = elementwise(&kernels::guide_union, io.output(), 3, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
 
-/// y = t·x + (1 − t)·base in every channel. Inputs x and base (C, H, W) and the levels t (1, H, W), 0..1; a gradient reaches
+/// y = t·x + (1 − t)·base in every channel. Inputs x and base (C, H, W) and the coverage t (1, H, W), 0..1; a gradient reaches
 /// x alone. Output (C, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct Blend;
@@ -124,7 +129,7 @@ impl Op for Blend {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let fits = inputs.len() == 3 && inputs[0] == inputs[1] && fit(inputs[0], inputs[2]);
-        expect_shapes(self.name(), fits, "two tensors C×H×W and levels 1×H×W", inputs)?;
+        expect_shapes(self.name(), fits, "two tensors C×H×W and a coverage 1×H×W", inputs)?;
         Ok(inputs[0])
     }
 

@@ -6,7 +6,7 @@ use super::{Real, count, expect_len};
 const BRIGHTNESS: [usize; 3] = [54, 183, 19];
 
 /// The brightness, 0..1, of interleaved bytes `rgba` (H, W, 4); alpha is ignored. Returns y (1, H, W).
-pub fn guide_levels<T: Real>(rgba: &[u8], (height, width): (usize, usize)) -> Vec<T> {
+pub fn guide_brightness<T: Real>(rgba: &[u8], (height, width): (usize, usize)) -> Vec<T> {
     expect_len("rgba", rgba, height * width * 4);
     let brightness = |pixel: &[u8; 4]| -> usize {
         BRIGHTNESS.iter().zip(pixel).map(|(weight, byte)| weight * usize::from(*byte)).sum()
@@ -14,7 +14,7 @@ pub fn guide_levels<T: Real>(rgba: &[u8], (height, width): (usize, usize)) -> Ve
     rgba.as_chunks().0.iter().map(|pixel| count::<T>(brightness(pixel)) / count(256 * 255)).collect()
 }
 
-/// What one of two levels lets through: a + (1 − a)·b, element by element. Returns y, shaped as a and b.
+/// What two masks cover together: a + (1 − a)·b, element by element. Returns y, shaped as a and b.
 pub fn guide_union<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
     expect_len("b", b, a.len());
     a.iter().zip(b).map(|(a, b)| *a + (T::one() - *a) * *b).collect()

@@ -28,7 +28,7 @@ pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add};
 pub use conv::{conv_backward, conv_forward};
 pub use gram::{gram_backward, gram_forward};
-pub use guide::{guide_backward, guide_blend, guide_forward, guide_levels, guide_scale, guide_union};
+pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{postprocess, preprocess};
 pub use probe::{copy, peak};

@@ -4,7 +4,7 @@
 //!
 //! | tensor | shape | what |
 //! |---|---|---|
-//! | `pixels` | (3, H, W) | RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped |
+//! | `pixels` | (3, H, W) | RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped; under masks before they lie over the content |
 //! | `adam.m`, `adam.v` | (3, H, W) | Adam's first and second moment |
 //! | `adam.state` | (1, 1, 3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
 //!
@@ -240,6 +240,13 @@ impl Recipe {
         Ok(options)
     }
 
+    /// Every source that as many as there are can be.
+    fn possible_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        let styles = 0..self.sources.len();
+        let styles = styles.flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
+        [SourceId::Content, SourceId::Initial].into_iter().chain(styles)
+    }
+
     /// Width and height of the painting.
     fn size(&self) -> (u32, u32) {
         self.sources.get(&SourceId::Content.to_string()).map_or((0, 0), |content| content.size)
@@ -257,12 +264,19 @@ impl Recipe {
         Ok(())
     }
 
-    /// Fails where this was made by a program with options that this one does not have.
+    /// Fails where this was made by a program with options, or kinds of pictures, that this one does not have.
     fn check_known(&self) -> Result<(), String> {
         let is_known = |name: &&String| OPTIONS.iter().any(|entry| entry.name.name() == **name);
-        match self.options.keys().find(|name| !is_known(name)) {
+        if let Some(name) = self.options.keys().find(|name| !is_known(name)) {
+            return Err(format!(
+                "made with the option {}, which this version does not have",
+                shortened(name)
+            ));
+        }
+        let known: Vec<String> = self.possible_ids().map(|id| id.to_string()).collect();
+        match self.sources.keys().find(|name| !known.contains(name)) {
             Some(name) => {
-                Err(format!("made with the option {}, which this version does not have", shortened(name)))
+                Err(format!("made with the picture {}, which this version does not have", shortened(name)))
             }
             None => Ok(()),
         }
@@ -276,10 +290,7 @@ impl Recipe {
         let not_the_same = |option| {
             other(option, "not the same as when the checkpoint was made".into(), "give the same".into())
         };
-        let ids = [SourceId::Content, SourceId::Initial];
-        let styles = 0..self.sources.len().max(now.sources.len());
-        let styles = styles.flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
-        for id in ids.into_iter().chain(styles) {
+        for id in self.possible_ids().chain(now.possible_ids()) {
             let of =
                 |recipe: &Self| recipe.sources.get(&id.to_string()).map(|it| (it.digest.clone(), it.weight));
             if of(self) != of(now) {

@@ -2,6 +2,7 @@
 
 use super::bound_program::BoundProgram;
 use super::engine::Engine;
+use super::objective::Objective;
 use super::planning::plan_activations;
 use crate::error::Result;
 use crate::gpu::Readback;
@@ -20,16 +21,16 @@ pub struct Diagnosis {
     pub last_good: Option<Picture>,
 }
 
-/// The first layer, up to index `deepest`, whose activations of `pixels` (3, H, W) are not all finite, or the pixels.
-/// They lie in `externals`, too; `size` is (width, height).
+/// The first layer that a step for `objective` looks at whose activations of `pixels` (3, H, W) are not all finite, or the
+/// pixels. They lie in `externals`, too; `size` is (width, height).
 ///
 /// # Errors
 /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
 pub(super) async fn first_not_finite(
     engine: &Engine,
+    objective: &Objective,
     pixels: &[f32],
     externals: &Externals,
-    deepest: usize,
     size: (u32, u32),
 ) -> Result<Option<String>> {
     let gpu = engine.gpu();
@@ -37,9 +38,9 @@ pub(super) async fn first_not_finite(
         return Ok(Some("the pixels".into()));
     }
     let network = engine.weights().network();
-    let layers = network.layers().iter().take(deepest + 1);
+    let layers = network.layers().iter().take(objective.deepest(network, None) + 1);
     for layer in layers.filter_map(LayerSpec::convolution) {
-        let program = plan_activations(network, &layer.name, size, &engine.limits())?;
+        let program = plan_activations(network, objective, &layer.name, size, &engine.limits())?;
         let mut bound = externals.of(&program);
         engine.weights_store().bind(gpu, &program, &mut bound).await?;
         let executable = Executable::new(gpu, engine.pipelines(), program, bound).await?;

@@ -1,8 +1,8 @@
 //! Neural style transfer: pictures and options go in, an optimiser changes the pixels step by step, a picture comes out.
 //!
 //! # Sources
-//! [`Sources`] are the pictures of a transfer: the content, one style or several with a weight each, and, where wanted, a
-//! picture to start from. A pair `(content, style)` is enough for most. Each [`Source`] is a picture in memory, or a
+//! [`Sources`] are the pictures of a transfer: the content, one style or several with a weight and, where wanted, a mask
+//! each, and perhaps a picture to start from. A pair `(content, style)` is enough for most. Each [`Source`] is a picture in memory, or a
 //! texture or buffer on the engine's device. [`SourceLayouts`] are their sizes and formats alone: all that a plan needs.
 //!
 //! # Options and their table
@@ -24,9 +24,9 @@
 //!
 //! # Objective and terms
 //! An [`Objective`] is what is minimised, as sources and options lead to it: a list of terms. A [`Term`] compares one layer
-//! of the network with a source, and belongs to a group that has a weight of its own: α for the content, β for the style.
-//! Terms have names such as `content.conv4_2` and `style.conv1_1`; a second style's begin with `style2`. [`Costs`] are the
-//! total, the cost of each group, and the cost of each term by its name.
+//! of the network with a source, perhaps under a mask, and belongs to a group that has a weight of its own: α for the
+//! content, β for the style. Terms have names such as `content.conv4_2` and `style.conv1_1`; a second style's begin with
+//! `style2`. [`Costs`] are the total, the cost of each group, and the cost of each term by its name.
 //!
 //! # Engine
 //! An [`Engine`] is a device with compiled kernels and the network's weights. Any number of transfers share it.

@@ -10,7 +10,7 @@ use crate::graph::{Role, Tape, TensorId};
 use crate::nn::{Network, Weights};
 use crate::ops::Shape;
 use crate::ops::gram::Gram;
-use crate::ops::guide::{Blend, Guide, Levels, Scale, Union};
+use crate::ops::guide::{Blend, Brightness, Guide, Scale, Union};
 use crate::ops::squared_error::SquaredError;
 use crate::ops::total_variation::TotalVariation;
 use crate::ops::weighted_sum::WeightedSum;
@@ -21,7 +21,7 @@ pub(super) const COST_WEIGHTS: &str = "cost.weights";
 const PIXELS_LAYER: &str = "pixels";
 
 /// Name of the content's pixels (3, H, W) among the externals of programs that lay the painting over them.
-pub(super) const CONTENT_PIXELS: &str = "content.pixels";
+const CONTENT_PIXELS: &str = "content.pixels";
 
 /// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,13 +90,9 @@ impl TermKind {
     }
 }
 
-/// Name of a mask's levels (1, H, W), 0..1, on the grid of the pixels.
-fn levels_name(mask: SourceId) -> String {
-    format!("levels.{mask}")
-}
-
 /// One cost.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Term {
     /// Its name, such as `content.conv4_2`: unique in an objective.
     pub name: String,
@@ -113,6 +109,11 @@ pub struct Term {
     /// The mask that says how much each place of the layer counts; `None` where all count alike. It is that of the
     /// painting: the target's places all count alike.
     pub mask: Option<SourceId>,
+}
+
+/// Name of a mask's brightness (1, H, W), 0..1, on the grid of the pixels.
+fn coverage_name(mask: SourceId) -> String {
+    format!("coverage.{mask}")
 }
 
 /// Name of a mask's guidance (1, H, W) for the activations of a layer among a step's externals.
@@ -258,10 +259,10 @@ impl Objective {
     /// [`crate::Error::Shape`] where something does not fit.
     pub(super) fn record_cover(&self, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
         let shape = tape.shape(pixels);
-        let masks = self.covering_masks().into_iter().map(levels_name);
-        let levels: Vec<TensorId> =
+        let masks = self.covering_masks().into_iter().map(coverage_name);
+        let coverages: Vec<TensorId> =
             masks.map(|name| tape.external(name, Shape { c: 1, ..shape }, Role::Workspace)).collect();
-        let Some((first, others)) = levels.split_first() else { return Ok(pixels) };
+        let Some((first, others)) = coverages.split_first() else { return Ok(pixels) };
         let mut covered = *first;
         for other in others {
             covered = tape.record(Union, &[covered, *other], PIXELS_LAYER)?;
@@ -400,8 +401,8 @@ impl Objective {
         Ok(names)
     }
 
-    /// Records the levels of the mask `source`, from its 8-bit `picture` (1, H, W), and the guidance that it is for every layer
-    /// that a term looks at by it, and keeps what a step reads. Returns the names, in the order in which they are kept.
+    /// Records the brightness of the mask `source`, from its 8-bit `picture` (1, H, W), and the guidance that it is for every
+    /// layer that a term looks at by it, and keeps what a step reads. Returns the names, in the order in which they are kept.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
@@ -413,22 +414,27 @@ impl Objective {
         source: SourceId,
     ) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        let levels = tape.record(Levels, &[picture], PIXELS_LAYER)?;
+        let brightness = tape.record(Brightness, &[picture], PIXELS_LAYER)?;
         if self.covering_masks().contains(&source) {
-            tape.keep(levels);
-            names.push(levels_name(source));
+            tape.keep(brightness);
+            names.push(coverage_name(source));
         }
-        network.record_plane(tape, levels, self.deepest(network, Some(source)), |tape, layer, levels| {
-            let is_read = |term: &Term| term.mask == Some(source) && term.layer.as_deref() == Some(layer);
-            if self.terms.iter().any(is_read) {
-                // One channel: the matrix is the mean of the squares.
-                let mean_square = tape.record(Gram, &[levels], layer)?;
-                let guidance = tape.record(Scale, &[levels, mean_square], layer)?;
-                tape.keep(guidance);
-                names.push(guidance_name(source, layer));
-            }
-            Ok(())
-        })?;
+        network.record_plane(
+            tape,
+            brightness,
+            self.deepest(network, Some(source)),
+            |tape, layer, brightness| {
+                let is_read = |term: &Term| term.mask == Some(source) && term.layer.as_deref() == Some(layer);
+                if self.terms.iter().any(is_read) {
+                    // One channel: the matrix is the mean of the squares.
+                    let mean_square = tape.record(Gram, &[brightness], layer)?;
+                    let guidance = tape.record(Scale, &[brightness, mean_square], layer)?;
+                    tape.keep(guidance);
+                    names.push(guidance_name(source, layer));
+                }
+                Ok(())
+            },
+        )?;
         Ok(names)
     }
 }

@@ -397,18 +397,20 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The program that makes the activations of a layer from the pixels of a picture of this size (width, height); it
-/// keeps them.
+/// The program that makes the activations of a layer from the pixels of a picture of this size (width, height), as a step
+/// for `objective` sees them; it keeps them.
 pub(super) fn plan_activations(
     network: &Network,
+    objective: &Objective,
     layer: &str,
     (width, height): (u32, u32),
     limits: &Limits,
 ) -> Result<Program> {
     let mut tape = Tape::new();
     let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
+    let seen = objective.record_cover(&mut tape, pixels)?;
     let deepest = network.index_of(layer).unwrap_or(0);
-    network.record(&mut tape, pixels, deepest, false, |tape, here, activations| {
+    network.record(&mut tape, seen, deepest, false, |tape, here, activations| {
         if here == layer {
             tape.keep(activations);
         }

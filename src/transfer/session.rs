@@ -23,7 +23,7 @@ use super::planning::{
 use super::programs::Programs;
 use super::requirements;
 use super::source::{Source, SourceLayout, checked, pitch, require};
-use super::sources::{SourceId, SourceLayouts, Sources, check};
+use super::sources::{SourceId, SourceLayouts, Sources, check_source};
 use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, Mailbox, Readback, Receipt, Staging, StagingRetry, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
@@ -352,7 +352,8 @@ impl Transfer {
         Picture::from_rgba(size.0, size.1, &rgba)
     }
 
-    /// The pixels as they are: (3, H, W), RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped.
+    /// The pixels as they are: (3, H, W), RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped. Under masks they
+    /// are what is optimised, before it lies over the content.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
@@ -407,9 +408,9 @@ impl Transfer {
             self.put_back(bad);
         }
         let network = self.engine.weights().network();
-        let (pixels, deepest) = (self.pixels().await?, self.objective.deepest(network, None));
-        let externals = self.programs.externals();
-        let place = match first_not_finite(&self.engine, &pixels, externals, deepest, self.size).await? {
+        let (pixels, externals) = (self.pixels().await?, self.programs.externals());
+        let place = first_not_finite(&self.engine, &self.objective, &pixels, externals, self.size).await?;
+        let place = match place {
             Some(place) => place,
             None => costs.first_not_finite(self.objective.names_in_order(network)),
         };
@@ -616,17 +617,17 @@ impl Transfer {
         self.set_source(SourceId::Content, content).await
     }
 
-    /// Changes the content, a style, or the mask of a style that has one. Takes effect with the next step that begins, after [`Transfer::record`] has
-    /// recorded its targets. Where the new one has the size and the format of the one before, nothing is allocated. A
-    /// content must fit to the same size as the one before.
+    /// Changes the content, a style, or the mask of a style that has one. Takes effect with the next step that begins,
+    /// after [`Transfer::record`] has recorded what is made of it. Where the new one has the size and the format of the one
+    /// before, nothing is allocated. A content must fit to the same size as the one before.
     ///
     /// # Errors
-    /// [`Error::Option`] for a content of another size, for a mask that is black everywhere, and for a source that the transfer does not have or that only
-    /// its start used; [`Error::Picture`] for a texture that cannot be read, [`Error::Memory`] and [`Error::Gpu`] from the
-    /// device where something has to be allocated.
+    /// [`Error::Option`] for a content of another size, for a mask that is black everywhere, and for a source that the
+    /// transfer does not have or that only its start used; [`Error::Picture`] for a texture that cannot be read,
+    /// [`Error::Memory`] and [`Error::Gpu`] from the device where something has to be allocated.
     pub async fn set_source(&mut self, id: SourceId, source: impl Into<Source>) -> Result<()> {
         let source = source.into();
-        check(id, &source)?;
+        check_source(id, &source)?;
         let layout = SourceLayout::try_from(&source)?;
         let mut layouts = self.layouts.clone();
         match layouts.get_mut(id) {

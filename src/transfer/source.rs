@@ -7,7 +7,7 @@ use crate::picture::Picture;
 /// Words of 32 bits that rows of texels are padded to, because textures are copied in rows of whole 256 bytes.
 const PITCH_WORDS: u32 = 64;
 
-/// A picture to paint, to paint like, or to start from.
+/// A picture to paint, to paint like, to start from, or to say where a style is painted.
 ///
 /// Textures are copied when the work that needs them is recorded ([`super::Transfer::record`]), in the encoder that it is
 /// recorded into, and are not read afterwards. They are two-dimensional, of one sample, have the usage `COPY_SRC`, and
@@ -19,8 +19,9 @@ const PITCH_WORDS: u32 = 64;
 /// | `Bgra8Unorm`, `Bgra8UnormSrgb` | the same with red and blue exchanged |
 /// | `Rgba16Float` | linear light; clamped to 0..1, encoded as sRGB, rounded to 8 bits |
 ///
-/// Alpha is straight, and laid over white as with files. Sizes need not be those of the painting: what is larger is made
-/// smaller on the device by Lanczos' filter, as files are.
+/// Alpha is straight, and laid over white as with files. Sizes need not be those of the painting: the content and
+/// styles that are larger are made smaller on the device, masks and a picture to start from are stretched, by Lanczos'
+/// filter, as files are.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A picture in the processor's memory.

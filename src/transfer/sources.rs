@@ -50,14 +50,16 @@ impl fmt::Display for SourceId {
 
 /// A style with its share.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StyleSource {
     /// The picture.
     pub source: Source,
     /// What its costs are multiplied by, beside the weights of the layers and of the style cost.
     pub weight: f32,
     /// Where it is painted so: everywhere for `None`, else where this picture is bright. It is stretched to the size of the
-    /// painting; white counts in full, black not at all, grey in between, and what is transparent is white. Where every
-    /// style has a mask and all of them are black, the content stays as it is.
+    /// painting; white counts in full, black not at all, and what is transparent is white. Where every style has a mask,
+    /// the painting lies over the content as these say together: black leaves the content as it is, and grey lets it show
+    /// through. A picture that is black everywhere is refused; of a texture or buffer that is not known.
     pub mask: Option<Source>,
 }
 
@@ -109,7 +111,7 @@ impl Sources {
     /// [`Error::Picture`] and [`Error::Memory`] for textures and buffers that cannot be read, [`Error::Option`] for a mask
     /// that is black everywhere.
     pub fn layouts(&self) -> Result<SourceLayouts> {
-        self.list().try_for_each(|(id, source)| check(id, source))?;
+        self.list().try_for_each(|(id, source)| check_source(id, source))?;
         Ok(SourceLayouts {
             content: SourceLayout::try_from(&self.content)?,
             styles: self.styles.iter().map(StyleLayout::try_from).collect::<Result<_>>()?,
@@ -146,7 +148,7 @@ impl Sources {
 ///
 /// # Errors
 /// [`Error::Option`] for a mask that is black everywhere.
-pub(super) fn check(id: SourceId, source: &Source) -> Result<()> {
+pub(super) fn check_source(id: SourceId, source: &Source) -> Result<()> {
     let (SourceId::StyleMask(_), Source::Picture(mask)) = (id, source) else { return Ok(()) };
     if mask.rgb().iter().any(|byte| *byte > 0) {
         return Ok(());

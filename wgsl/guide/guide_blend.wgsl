@@ -1,5 +1,5 @@
-// y(c, p) = t(p)·x(c, p) + (1 − t(p))·base(c, p): x over base (C, H, W), as far as the levels t (1, H, W) say, 0..1; x, base and
-// y are pieces of whole channels.
+// y(c, p) = t(p)·x(c, p) + (1 − t(p))·base(c, p): x over base (C, H, W), as far as the coverage t (1, H, W) says, 0..1; x, base
+// and y are pieces of whole channels.
 // Threads: one an element, workgroups in one line. Bandwidth bound: no tile, a cache serves t.
 
 // shared: slice

@@ -1,4 +1,4 @@
-// t = m/√s, and 0 where s is 0: levels m (1, H, W) and the mean s (1) of their squares, to a guidance t (1, H, W) whose
+// t = m/√s, and 0 where s is 0: the brightness m (1, H, W) and the mean s (1) of their squares, to a guidance t (1, H, W) whose
 // squares have the mean 1.
 // Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
 

@@ -1,4 +1,4 @@
-// y = a + (1 − a)·b: what one of two levels a, b (1, H, W), 0..1, lets through.
+// y = a + (1 − a)·b: what two masks a, b (1, H, W), 0..1, cover together.
 // Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
 
 // shared: slice
