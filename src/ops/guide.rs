@@ -8,7 +8,7 @@ use super::{
     Capabilities, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
 };
 use crate::error::Result;
-use crate::gpu::params;
+use crate::gpu::{Kernel, params};
 
 params! {
     /// Uniforms of the kernels that look at one plane.
@@ -36,6 +36,41 @@ super::kernels! {
     }
 }
 
+/// Whether it is (1, H, W).
+fn is_plane(shape: Shape) -> bool {
+    (shape.c, shape.d) == (1, 1)
+}
+
+/// Whether these are a tensor (C, H, W) of planes and a guidance (1, H, W) for it.
+fn fit(x: Shape, guidance: Shape) -> bool {
+    x.d == 1 && guidance == Shape { c: 1, ..x }
+}
+
+/// A kernel of `flops` an element that makes a plane of planes and scalars, each in one piece.
+fn lower_planes(kernel: &'static Kernel, io: &Io<'_>, flops: u64) -> Lowered {
+    let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
+    let inputs = 0..io.inputs.len();
+    let operands = |piece| {
+        inputs.clone().map(|input| Operand::input(input, 0)).chain([Operand::output(piece)]).collect()
+    };
+    let dispatches = elementwise(kernel, io.output(), flops, params, operands);
+    Lowered { dispatches, ..Lowered::default() }
+}
+
+/// A kernel of `flops` an element that makes a tensor of tensors of its shape, and of a guidance, which is the last input.
+fn lower_guided(kernel: &'static Kernel, io: &Io<'_>, flops: u64) -> Lowered {
+    let y = io.output();
+    let plane = y.shape.plane() as u32;
+    let params = |piece| GuideParams { count: y.piece_elements(piece), plane };
+    let tensors = 0..io.inputs.len() - 1;
+    let operands = |piece| {
+        let own = tensors.clone().map(|input| Operand::input(input, piece));
+        own.chain([Operand::input(tensors.end, 0), Operand::output(piece)]).collect()
+    };
+    let dispatches = elementwise(kernel, y, flops, params, operands);
+    Lowered { dispatches, ..Lowered::default() }
+}
+
 /// The brightness of a picture, 0 for black to 1 for white. Input an RGBA picture (1, H, W), one 32-bit word a pixel, red
 /// in the lowest byte; output (1, H, W).
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +88,7 @@ impl Op for Brightness {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
-        let operands = |piece| vec![Operand::input(0, 0), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::guide_brightness, io.output(), 6, params, operands);
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(lower_planes(&kernels::guide_brightness, io, 6))
     }
 }
 
@@ -77,21 +109,8 @@ impl Op for Scale {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
-        let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::guide_scale, io.output(), 2, params, operands);
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(lower_planes(&kernels::guide_scale, io, 2))
     }
-}
-
-/// Whether it is (1, H, W).
-fn is_plane(shape: Shape) -> bool {
-    (shape.c, shape.d) == (1, 1)
-}
-
-/// Whether these are a tensor (C, H, W) of planes and a guidance (1, H, W) for it.
-fn fit(x: Shape, guidance: Shape) -> bool {
-    x.d == 1 && guidance == Shape { c: 1, ..x }
 }
 
 /// What two masks cover together: a + (1 − a)·b. Inputs (1, H, W) each, 0..1; output (1, H, W).
@@ -110,10 +129,7 @@ impl Op for Union {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let params = |piece| PlaneParams { count: io.output().piece_elements(piece) };
-        let operands = |piece| vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::guide_union, io.output(), 3, params, operands);
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(lower_planes(&kernels::guide_union, io, 3))
     }
 }
 
@@ -139,19 +155,7 @@ impl Op for Blend {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let y = io.output();
-        let plane = y.shape.plane() as u32;
-        let params = |piece| GuideParams { count: y.piece_elements(piece), plane };
-        let operands = |piece| {
-            vec![
-                Operand::input(0, piece),
-                Operand::input(1, piece),
-                Operand::input(2, 0),
-                Operand::output(piece),
-            ]
-        };
-        let dispatches = elementwise(&kernels::guide_blend, y, 4, params, operands);
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(lower_guided(&kernels::guide_blend, io, 4))
     }
 }
 
@@ -182,12 +186,7 @@ impl Op for Guide {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let y = io.output();
-        let plane = y.shape.plane() as u32;
-        let params = |piece| GuideParams { count: y.piece_elements(piece), plane };
-        let operands = |piece| vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(piece)];
-        let dispatches = elementwise(&kernels::guide_forward, y, 1, params, operands);
-        Ok(Lowered { dispatches, ..Lowered::default() })
+        Ok(lower_guided(&kernels::guide_forward, io, 1))
     }
 }
 
