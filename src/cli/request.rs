@@ -7,7 +7,7 @@ use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::MethodRequest;
 use impasto::transfer::{
-    Checkpoint, Engine, EngineOptions, Init, Objective, Options, Plan, Sources, Transfer,
+    Checkpoint, Engine, EngineOptions, Init, Objective, Options, Plan, SourceLayouts, Sources, Transfer,
 };
 use impasto::{Error, OptionName};
 
@@ -97,7 +97,8 @@ impl<'a> PaintRequest<'a> {
         let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
         let checkpoint = resume.map(read_checkpoint).transpose()?;
         // Checked before the device is opened, which takes longer.
-        Objective::checked(&weights, &self.options, &sources.layouts()?.styles)?;
+        let layouts = sources.layouts()?;
+        Objective::checked(&weights, &self.options, &layouts.styles)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&sources, &self.options, &weights)?;
         }
@@ -109,9 +110,9 @@ impl<'a> PaintRequest<'a> {
             engine = engine.reconfigured(|options| options.method_table = methods);
         }
         let are_resumed = with_its_methods.is_some();
-        let plan = self.plan(&mut engine, &sources)?;
+        let plan = self.plan(&mut engine, &layouts)?;
         let (plan, method_source) =
-            self.choose_methods(purpose, &mut engine, plan, &sources, &remembered, are_resumed).await?;
+            self.choose_methods(purpose, &mut engine, plan, &layouts, &remembered, are_resumed).await?;
         if let Some(checkpoint) = &checkpoint {
             self.warn_of_differences(checkpoint, &engine);
         }
@@ -164,8 +165,7 @@ impl<'a> PaintRequest<'a> {
     }
 
     /// Plans; where memory is short, replaces the engine by one that takes less.
-    fn plan(&self, engine: &mut Engine, sources: &Sources) -> Result<Plan> {
-        let layouts = sources.layouts()?;
+    fn plan(&self, engine: &mut Engine, layouts: &SourceLayouts) -> Result<Plan> {
         let planned = |engine: &Engine| Transfer::plan(engine, layouts.clone(), &self.options);
         match planned(engine) {
             Err(shortage @ Error::Memory { .. }) if !engine.options().low_memory => {
@@ -187,7 +187,7 @@ impl<'a> PaintRequest<'a> {
         purpose: Purpose,
         engine: &mut Engine,
         plan: Plan,
-        sources: &Sources,
+        layouts: &SourceLayouts,
         remembered: &Remembered,
         are_resumed: bool,
     ) -> Result<(Plan, MethodSource)> {
@@ -210,7 +210,7 @@ impl<'a> PaintRequest<'a> {
         let measured = engine.measure(&plan).await?;
         remembered.keep(&measured);
         *engine = engine.reconfigured(|options| options.method_table = Arc::new(measured));
-        Ok((Transfer::plan(engine, sources.layouts()?, &self.options)?, source))
+        Ok((Transfer::plan(engine, layouts.clone(), &self.options)?, source))
     }
 
     /// Warns of what differs from when the checkpoint was made.

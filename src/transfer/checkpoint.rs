@@ -242,8 +242,7 @@ impl Recipe {
 
     /// Every source that as many as there are can be.
     fn possible_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
-        let styles = 0..self.sources.len();
-        let styles = styles.flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
+        let styles = SourceId::of_styles(self.sources.len());
         [SourceId::Content, SourceId::Initial].into_iter().chain(styles)
     }
 

@@ -2,8 +2,9 @@
 //!
 //! # Sources
 //! [`Sources`] are the pictures of a transfer: the content, one style or several with a weight and, where wanted, a mask
-//! each, and perhaps a picture to start from. A pair `(content, style)` is enough for most. Each [`Source`] is a picture in memory, or a
-//! texture or buffer on the engine's device. [`SourceLayouts`] are their sizes and formats alone: all that a plan needs.
+//! each, and perhaps a picture to start from. A pair `(content, style)` is enough for most. Each [`Source`] is a picture
+//! in memory, or a texture or buffer on the engine's device. [`SourceLayouts`] are their sizes and formats alone: all
+//! that a plan needs.
 //!
 //! # Options and their table
 //! [`Options`] are what can be chosen about a transfer. Begin with a preset and change what should differ:

@@ -32,6 +32,11 @@ impl SourceId {
             Self::Initial => OptionName::Initial,
         }
     }
+
+    /// All sources of this many styles: each style, then its mask, which it need not have.
+    pub(super) fn of_styles(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).flat_map(|index| [Self::Style(index), Self::StyleMask(index)])
+    }
 }
 
 impl fmt::Display for SourceId {
@@ -119,28 +124,24 @@ impl Sources {
         })
     }
 
-    /// Each with its name.
-    pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        let styles = self.styles.iter().enumerate();
-        let styles = styles.flat_map(|(index, style)| {
-            let mask = style.mask.as_ref().map(|mask| (SourceId::StyleMask(index), mask));
-            std::iter::once((SourceId::Style(index), &style.source)).chain(mask)
-        });
-        let initial = self.initial.iter().map(|initial| (SourceId::Initial, initial));
-        std::iter::once((SourceId::Content, &self.content)).chain(styles).chain(initial)
+    fn get(&self, id: SourceId) -> Option<&Source> {
+        match id {
+            SourceId::Content => Some(&self.content),
+            SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
+            SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
+            SourceId::Initial => self.initial.as_ref(),
+        }
     }
 
     /// Each with its name, the styles first: they need the most memory while they are prepared.
+    pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        let all = SourceId::of_styles(self.styles.len()).chain([SourceId::Content, SourceId::Initial]);
+        all.filter_map(|id| Some((id, self.get(id)?)))
+    }
+
+    /// The same, each to be dropped when it is done with.
     pub(super) fn into_list(self) -> Vec<(SourceId, Source)> {
-        let styles = self.styles.into_iter().enumerate();
-        let styles = styles.flat_map(|(index, style)| {
-            let mask = style.mask.map(|mask| (SourceId::StyleMask(index), mask));
-            std::iter::once((SourceId::Style(index), style.source)).chain(mask)
-        });
-        let mut list: Vec<_> = styles.collect();
-        list.push((SourceId::Content, self.content));
-        list.extend(self.initial.map(|initial| (SourceId::Initial, initial)));
-        list
+        self.list().map(|(id, source)| (id, source.clone())).collect()
     }
 }
 
@@ -266,9 +267,7 @@ impl SourceLayouts {
 
     /// Every source that there is, the styles first.
     pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> {
-        let styles =
-            (0..self.styles.len()).flat_map(|index| [SourceId::Style(index), SourceId::StyleMask(index)]);
-        let all = styles.chain([SourceId::Content, SourceId::Initial]);
+        let all = SourceId::of_styles(self.styles.len()).chain([SourceId::Content, SourceId::Initial]);
         all.filter(|id| self.get(*id).is_some())
     }
 }
