@@ -103,19 +103,14 @@ impl Network {
         is_masked: bool,
         geometry: ConvGeometry,
     ) -> Self {
-        let mut tape = Tape::new();
         let shape = Shape::new(3, height, width);
-        let pixels = tape.external("pixels", shape, Role::Optimiser);
-        let one = tape.external("seed", Shape::SCALAR, Role::Workspace);
-        let mut random = Random::new(seed);
-        let values = HashMap::from([(pixels, random.vec_f64(shape.elements() as usize)), (one, vec![1.0])]);
-        let (total, sums) = (pixels, Vec::new());
-        let mut net = Self { tape, values, pixels, total, sums, seed: one, random, geometry, is_masked };
-        let mut seen = pixels;
+        let mut net = Self { geometry, is_masked, ..Self::empty(seed, shape) };
+        net.values.insert(net.seed, vec![1.0]);
+        let mut seen = net.pixels;
         if is_masked {
             let content = net.external("content", shape, Role::Workspace);
             let coverage = net.external("coverage", Shape { c: 1, ..shape }, Role::Workspace);
-            seen = net.tape.record(Blend, &[pixels, content, coverage], "pixels").unwrap();
+            seen = net.tape.record(Blend, &[seen, content, coverage], "pixels").unwrap();
         }
         let conv1 = net.conv(seen, 4, "conv1");
         let style1 = first_style.then(|| net.style(conv1, "conv1"));

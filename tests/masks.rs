@@ -57,19 +57,20 @@ fn cost(engine: &Engine, sources: Sources, options: &Options) -> Costs {
     block_on(prepare(engine, sources, options).cost()).unwrap()
 }
 
-/// The Gram matrices of conv1_1 and conv2_1 of a picture, by the twins, under these levels (1, H, W) of a mask.
-fn grams(engine: &Engine, picture: &Picture, levels: Option<&[f64]>) -> [Vec<f64>; 2] {
+/// The Gram matrices of conv1_1 and conv2_1 of a picture, by the twins, under this brightness (1, H, W) of a mask.
+fn grams(engine: &Engine, picture: &Picture, brightness: Option<&[f64]>) -> [Vec<f64>; 2] {
     let (mut height, mut width) = (picture.height() as usize, picture.width() as usize);
     let weights = engine.weights();
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
     let mean = weights.mean().map(f64::from);
     let mut x = reference::preprocess(&picture.to_rgba(), (height, width), mean);
-    let mut levels = levels.map(<[f64]>::to_vec);
+    let mut brightness = brightness.map(<[f64]>::to_vec);
     let mut grams = Vec::new();
     for name in ["conv1_1", "conv1_2", "pool1", "conv2_1"] {
         if name == "pool1" {
             x = reference::pool_forward(&x, (64, height, width));
-            levels = levels.map(|levels| reference::pool_forward(&levels, (1, height, width)));
+            brightness =
+                brightness.map(|brightness| reference::pool_forward(&brightness, (1, height, width)));
             (height, width) = (height.div_ceil(2), width.div_ceil(2));
             continue;
         }
@@ -79,9 +80,9 @@ fn grams(engine: &Engine, picture: &Picture, levels: Option<&[f64]>) -> [Vec<f64
         let (kernel, bias) = (wide(&layer.kernel), wide(&layer.bias));
         let sums = reference::conv_forward(&x, &kernel, &bias, &ConvGeometry::SAME_3X3, size, outputs);
         x = reference::relu_forward(&sums);
-        let guided = levels.as_ref().map(|levels| {
-            let mean_square = reference::gram_forward(levels, (1, height, width));
-            let guidance = reference::guide_scale(levels, &mean_square);
+        let guided = brightness.as_ref().map(|brightness| {
+            let mean_square = reference::gram_forward(brightness, (1, height, width));
+            let guidance = reference::guide_scale(brightness, &mean_square);
             reference::guide_forward(&x, &guidance, (outputs, height, width))
         });
         grams.push(reference::gram_forward(guided.as_ref().unwrap_or(&x), (outputs, height, width)));
@@ -95,9 +96,10 @@ fn grams(engine: &Engine, picture: &Picture, levels: Option<&[f64]>) -> [Vec<f64
 fn the_costs_under_a_mask_are_those_of_the_twins() {
     let engine = engine();
     let mask = grey(|x, y| if x + y < 25 { 255 } else { (x * 5) as u8 });
-    let levels: Vec<f64> = reference::guide_brightness(&mask.to_rgba(), (SIZE.1 as usize, SIZE.0 as usize));
+    let brightness: Vec<f64> =
+        reference::guide_brightness(&mask.to_rgba(), (SIZE.1 as usize, SIZE.0 as usize));
     let found = cost(&engine, sources().with_style_mask(&mask), &options(&["conv1_1", "conv2_1"]));
-    let painted = grams(&engine, &picture(SIZE.0, SIZE.1, 1), Some(&levels));
+    let painted = grams(&engine, &picture(SIZE.0, SIZE.1, 1), Some(&brightness));
     let style = grams(&engine, &picture(23, 19, 3), None);
     for ((name, painted), style) in ["style.conv1_1", "style.conv2_1"].into_iter().zip(painted).zip(style) {
         let expected = reference::squared_error_forward(&painted, &style)[0];

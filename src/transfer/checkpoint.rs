@@ -13,7 +13,7 @@
 //! a new option or another kind of picture needs no new version: an option that a file does not have was not there when
 //! it was written, and had the value that it has in [`Preset::Course`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use safetensors::tensor::{Dtype, Metadata, TensorView};
 use serde::{Deserialize, Serialize};
@@ -240,12 +240,6 @@ impl Recipe {
         Ok(options)
     }
 
-    /// Every source that as many as there are can be.
-    fn possible_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
-        let styles = SourceId::of_styles(self.sources.len());
-        [SourceId::Content, SourceId::Initial].into_iter().chain(styles)
-    }
-
     /// Width and height of the painting.
     fn size(&self) -> (u32, u32) {
         self.sources.get(&SourceId::Content.to_string()).map_or((0, 0), |content| content.size)
@@ -272,8 +266,9 @@ impl Recipe {
                 shortened(name)
             ));
         }
-        let known: Vec<String> = self.possible_ids().map(|id| id.to_string()).collect();
-        match self.sources.keys().find(|name| !known.contains(name)) {
+        // There are at most as many styles as sources.
+        let known: BTreeSet<String> = SourceId::all(self.sources.len()).map(|id| id.to_string()).collect();
+        match self.sources.keys().find(|name| !known.contains(*name)) {
             Some(name) => {
                 Err(format!("made with the picture {}, which this version does not have", shortened(name)))
             }
@@ -289,7 +284,8 @@ impl Recipe {
         let not_the_same = |option| {
             other(option, "not the same as when the checkpoint was made".into(), "give the same".into())
         };
-        for id in self.possible_ids().chain(now.possible_ids()) {
+        let styles = SourceId::of_styles(self.sources.len().max(now.sources.len()));
+        for id in [SourceId::Content, SourceId::Initial].into_iter().chain(styles) {
             let of =
                 |recipe: &Self| recipe.sources.get(&id.to_string()).map(|it| (it.digest.clone(), it.weight));
             if of(self) != of(now) {

@@ -37,6 +37,12 @@ impl SourceId {
     pub(super) fn of_styles(count: usize) -> impl Iterator<Item = Self> {
         (0..count).flat_map(|index| [Self::Style(index), Self::StyleMask(index)])
     }
+
+    /// All that a transfer of this many styles can have, the styles first: they need the most memory while they are
+    /// prepared.
+    pub(super) fn all(styles: usize) -> impl Iterator<Item = Self> {
+        Self::of_styles(styles).chain([Self::Content, Self::Initial])
+    }
 }
 
 impl fmt::Display for SourceId {
@@ -133,10 +139,9 @@ impl Sources {
         }
     }
 
-    /// Each with its name, the styles first: they need the most memory while they are prepared.
+    /// Each with its name, in the order of [`SourceId::all`].
     pub(super) fn list(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        let all = SourceId::of_styles(self.styles.len()).chain([SourceId::Content, SourceId::Initial]);
-        all.filter_map(|id| Some((id, self.get(id)?)))
+        SourceId::all(self.styles.len()).filter_map(|id| Some((id, self.get(id)?)))
     }
 
     /// The same, each to be dropped when it is done with.
@@ -265,10 +270,9 @@ impl SourceLayouts {
         }
     }
 
-    /// Every source that there is, the styles first.
+    /// Every source that there is, in the order of [`SourceId::all`].
     pub(super) fn ids(&self) -> impl Iterator<Item = SourceId> {
-        let all = SourceId::of_styles(self.styles.len()).chain([SourceId::Content, SourceId::Initial]);
-        all.filter(|id| self.get(*id).is_some())
+        SourceId::all(self.styles.len()).filter(|id| self.get(*id).is_some())
     }
 }
 
