@@ -96,6 +96,11 @@ impl Network {
         Self::recorded(seed, size, true, false, geometry)
     }
 
+    /// The same with the edge repeated in the forward pass.
+    fn with_borders(seed: u64, size: (u32, u32)) -> Self {
+        Self::recorded(seed, size, true, false, ConvGeometry::REPLICATED_3X3)
+    }
+
     fn recorded(
         seed: u64,
         (height, width): (u32, u32),
@@ -489,7 +494,8 @@ fn a_fused_tape_computes_the_same() {
     let same = [(1, (9, 7)), (6, (1, 1)), (7, (4, 6))].map(|(seed, size)| Network::new(seed, size));
     // Merged ops must keep the geometry.
     let strided = Network::with_strides(8, (9, 21));
-    for mut net in same.into_iter().chain([strided, Network::with_mask(9, (5, 8))]) {
+    let replicated = Network::with_borders(10, (7, 6));
+    for mut net in same.into_iter().chain([strided, replicated, Network::with_mask(9, (5, 8))]) {
         let gradient = net.differentiate();
         net.tape.keep(gradient);
         let fused = fuse(&net.tape);
@@ -538,7 +544,8 @@ fn first_layers(tape: &Tape, pixels: TensorId) -> Vec<usize> {
 #[test]
 fn a_tape_that_repeats_its_first_layer_computes_the_same() {
     let same = [(1, (9, 7)), (8, (4, 6))].map(|(seed, size)| Network::with_first_style(seed, size));
-    for mut net in same.into_iter().chain([Network::with_strides(2, (9, 21))]) {
+    let others = [Network::with_strides(2, (9, 21)), Network::with_borders(3, (6, 7))];
+    for mut net in same.into_iter().chain(others) {
         let gradient = net.differentiate();
         net.tape.keep(gradient);
         net.update(gradient);

@@ -230,6 +230,7 @@ fn flags_have_the_bits_that_rust_says() {
         ("GATE", Epilogue::GATE),
         ("MASK", Epilogue::MASK),
         ("POOL", Epilogue::POOL),
+        ("EDGE", Epilogue::EDGE),
         ("TRANSPOSED", TRANSPOSED),
     ];
     let mut found = 0;

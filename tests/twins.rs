@@ -431,6 +431,24 @@ fn conv_forward_agrees_with_explicit_padding() {
     }
 }
 
+/// What is repeated in the forward pass only: forward as repeated, backward as with zeros.
+#[test]
+fn conv_of_a_forward_repetition_is_one_way_forward_and_another_back() {
+    let mut random = Random::new(19);
+    let of = |geometry: ConvGeometry, mode| geometry.with_padding(mode);
+    for (geometry, size, c_out) in convolutions() {
+        let (c_in, depth, height, width) = size;
+        let x = random.vec_f64(c_in * depth * height * width);
+        let w = random.vec_f64(geometry.weights_shape(c_in as u32, c_out as u32).elements() as usize);
+        let b = random.vec_f64(c_out);
+        let forward = |mode| conv_forward(&x, &w, &b, &of(geometry, mode), size, c_out);
+        let y = forward(PaddingMode::ReplicateForward);
+        assert_eq!(y, forward(PaddingMode::Replicate));
+        let backward = |mode| conv_backward(&y, &w, &of(geometry, mode), size, c_out);
+        assert_eq!(backward(PaddingMode::ReplicateForward), backward(PaddingMode::Zero));
+    }
+}
+
 #[test]
 fn conv_forward_gives_hand_computed_numbers() {
     let ramp: Vec<f64> = (1..=9).map(f64::from).collect();

@@ -88,7 +88,7 @@ fn backward_tolerance(conv: &ConvBackward, dy: Shape) -> Tolerance {
     let ConvGeometry { padding, groups, .. } = conv.geometry;
     let beyond = |axis: usize| {
         let outside = padding.before[axis] + padding.after[axis];
-        u64::from(if padding.mode == PaddingMode::Zero { 1 } else { 1 + outside })
+        u64::from(if padding.mode.of_gradient() == PaddingMode::Zero { 1 } else { 1 + outside })
     };
     let reads = u64::from(conv.geometry.taps()) * (0..3).map(beyond).product::<u64>();
     Tolerance::sum(reads * u64::from(dy.c / groups), 1.0)
@@ -123,7 +123,18 @@ fn forward() -> Vec<Case> {
         let what = format!("{x} to {outputs}{}", if relu { ", relu" } else { "" });
         FORWARD.case(what, Conv { relu, ..Conv::default() }, inputs, tolerance)
     })
+    .chain(REPLICATED.map(|(x, outputs, relu)| {
+        let inputs = forward_inputs(&EDGE, x, outputs);
+        let tolerance = forward_tolerance(inputs[1].shape);
+        let what = format!("{x} to {outputs}, edge repeated{}", if relu { ", relu" } else { "" });
+        FORWARD.case(what, Conv { geometry: EDGE, relu, mask: false }, inputs, tolerance)
+    }))
     .chain(POOLED.map(|(x, outputs)| pooled(SAME, x, outputs, format!("{x} to {outputs}, relu, pool"))))
+    .chain(
+        POOLED.map(|(x, outputs)| {
+            pooled(EDGE, x, outputs, format!("{x} to {outputs}, edge repeated, relu, pool"))
+        }),
+    )
     .chain(GEOMETRIES.into_iter().zip([false, true].into_iter().cycle()).map(
         |((name, geometry, x, outputs), relu)| {
             let inputs = forward_inputs(&geometry, x, outputs);
@@ -149,12 +160,28 @@ fn forward_inputs(geometry: &ConvGeometry, x: Shape, outputs: u32) -> Vec<Input>
 }
 
 const SAME: ConvGeometry = ConvGeometry::SAME_3X3;
+const EDGE: ConvGeometry = ConvGeometry::REPLICATED_3X3;
 const STRIDED: ConvGeometry = ConvGeometry { stride: [1, 2, 2], ..SAME };
 /// What is convolved so before a pool.
 const STRIDED_X: Shape = Shape::new(5, 21, 14);
 
+/// Inputs and output channels of convolutions that repeat the edge, and whether a ReLU follows: planes of one cell, one
+/// row and one column, and sizes that end anywhere in a tile.
+const REPLICATED: [(Shape, u32, bool); 10] = [
+    (Shape::new(1, 1, 1), 1, false),
+    (Shape::new(3, 1, 1), 5, true),
+    (Shape::new(5, 1, 7), 17, false),
+    (Shape::new(17, 9, 1), 5, true),
+    (Shape::new(4, 2, 2), 3, false),
+    (Shape::new(3, 17, 23), 64, false),
+    (Shape::new(3, 8, 16), 17, true),
+    (Shape::new(17, 13, 11), 5, false),
+    (Shape::new(64, 13, 37), 70, true),
+    (Shape::new(70, 8, 52), 64, false),
+];
+
 /// Convolutions other than 3×3 with zeros around, each with its inputs and output channels.
-const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 18] = [
+const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 21] = [
     ("pointwise", ConvGeometry::POINTWISE, Shape::new(17, 13, 11), 23),
     ("5×5", square(5, Padding::even(PaddingMode::Zero, [0, 2, 2])), Shape::new(3, 19, 17), 5),
     ("2×2 after", square(2, after(PaddingMode::Zero)), Shape::new(5, 8, 9), 4),
@@ -204,6 +231,14 @@ const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 18] = [
         10,
     ),
     ("3×3 in each plane", SAME, Shape::volume(5, 3, 6, 7), 17),
+    ("replicate", SAME.with_padding(PaddingMode::Replicate), Shape::new(5, 7, 9), 6),
+    ("replicate forward", EDGE, Shape::new(6, 9, 7), 5),
+    (
+        "replicate forward, stride 2",
+        STRIDED.with_padding(PaddingMode::ReplicateForward),
+        Shape::new(5, 9, 8),
+        4,
+    ),
     ("replicate 3", square(5, Padding::even(PaddingMode::Replicate, [0, 3, 3])), Shape::new(3, 9, 1), 4),
     ("circular", square(3, Padding::even(PaddingMode::Circular, [0, 1, 1])), Shape::new(6, 11, 13), 5),
     (

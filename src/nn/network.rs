@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Role, Tape, TensorId};
 use crate::ops::Shape;
-use crate::ops::conv::{Conv, ConvGeometry};
+use crate::ops::conv::{Conv, ConvGeometry, PaddingMode};
 use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::relu::Relu;
 
@@ -132,6 +132,20 @@ impl Network {
         for layer in &mut self.layers {
             if let LayerSpec::Pool { kind, .. } = layer {
                 *kind = pools;
+            }
+        }
+        self
+    }
+
+    /// The same network with something else beyond the edges of what its 3×3 convolutions read. Convolutions of another
+    /// geometry than [`ConvGeometry::SAME_3X3`] with any padding mode stay as they are.
+    #[must_use]
+    pub fn with_borders(mut self, borders: PaddingMode) -> Self {
+        for layer in &mut self.layers {
+            if let LayerSpec::Convolution(Convolution { geometry, .. }) = layer
+                && geometry.is_same_3x3()
+            {
+                *geometry = geometry.with_padding(borders);
             }
         }
         self
@@ -282,6 +296,30 @@ mod tests {
         let mut tape = Tape::new();
         let x = tape.external("x", Shape::new(4, 8, 8), Role::Optimiser);
         vgg19(PoolKind::Mean).record(&mut tape, x, 0, false, |_, _, _| Ok(())).unwrap_err();
+    }
+
+    #[test]
+    fn borders_are_those_that_are_asked_for() {
+        let geometries = |network: &Network| -> Vec<ConvGeometry> {
+            network.convolutions().map(|convolution| convolution.geometry).collect()
+        };
+        let replicated = vgg19(PoolKind::Max).with_borders(PaddingMode::ReplicateForward);
+        assert_eq!(geometries(&replicated), [ConvGeometry::REPLICATED_3X3; 16]);
+        assert_eq!(replicated.with_borders(PaddingMode::Zero), vgg19(PoolKind::Max));
+        // What is not 3×3 of the same size keeps its own.
+        let strided = ConvGeometry { stride: [1, 2, 2], ..ConvGeometry::SAME_3X3 };
+        let others = [ConvGeometry::POINTWISE, strided].map(|geometry| {
+            let name = format!("{geometry:?}");
+            LayerSpec::Convolution(Convolution {
+                name,
+                input_channels: 3,
+                output_channels: 3,
+                geometry,
+                relu: true,
+            })
+        });
+        let network = Network::new("others", others.to_vec());
+        assert_eq!(network.clone().with_borders(PaddingMode::Replicate), network);
     }
 
     #[test]

@@ -29,6 +29,8 @@ impl Epilogue {
     pub const MASK: u32 = 16;
     /// Flag bit: write the means of 2×2 instead.
     pub const POOL: u32 = 32;
+    /// Flag bit of convolutions: beyond the edges of x lie the nearest elements instead of zeros.
+    pub const EDGE: u32 = 64;
 
     /// This epilogue with `next` merged into it, if that is possible.
     pub(crate) fn absorb(self, next: &dyn Op, slot: usize) -> Option<Self> {

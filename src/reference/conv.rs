@@ -34,7 +34,7 @@ impl Axis {
             let place = (output * stride + tap * dilation) as isize - before as isize;
             let input = match geometry.padding.mode {
                 PaddingMode::Zero => place,
-                PaddingMode::Replicate => place.clamp(0, size as isize - 1),
+                PaddingMode::Replicate | PaddingMode::ReplicateForward => place.clamp(0, size as isize - 1),
                 PaddingMode::Circular => place.rem_euclid(size as isize),
             };
             usize::try_from(input).ok().filter(|input| *input < size)
@@ -157,7 +157,8 @@ pub fn conv_forward<T: Real>(
 /// groups, taps); the size is that of the forward input. Returns dx (C_in, D, H, W). The weights are frozen, so they
 /// have no gradient.
 ///
-/// Every product of the forward pass is visited again with the roles of input and output exchanged.
+/// Every product of the forward pass is visited again with the roles of input and output exchanged, but for those of
+/// copies that the padding's mode leaves out of the gradient.
 pub fn conv_backward<T: Real>(
     dy: &[T],
     w: &[T],
@@ -165,7 +166,7 @@ pub fn conv_backward<T: Real>(
     size: (usize, usize, usize, usize),
     c_out: usize,
 ) -> Vec<T> {
-    let conv = Convolution::new(geometry, size, c_out);
+    let conv = Convolution::new(&geometry.of_gradient(), size, c_out);
     let [x_plane, y_plane, taps] = conv.planes;
     let [inputs, outputs] = conv.group;
     expect_len("dy", dy, c_out * y_plane);

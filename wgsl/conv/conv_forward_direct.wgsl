@@ -1,4 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, for x of at most 3 channels.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), for x of at most 3 channels; outside zero or
+// with EDGE the nearest element.
 // x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
 // where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
 // channel groups of their tensors.
@@ -47,6 +48,7 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;
 // end
 
 const CHANNELS: u32 = 3u;
@@ -93,14 +95,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let plane = params.h * params.w;
+    let edge = (params.flags & EDGE) != 0u;
     var patch_: array<f32, 54>;
     for (var i = 0u; i < CHANNELS; i++) {
         for (var ky = 0u; ky < 3u; ky++) {
             for (var k = 0u; k < 6u; k++) {
-                let source_row = row + ky - 1u;
-                let source_col = first_col + k - 1u;
+                let inside = row + ky - 1u < params.h && first_col + k - 1u < params.w;
                 var value = 0.0;
-                if (i < params.in_count && source_row < params.h && source_col < params.w) {
+                if (i < params.in_count && (edge || inside)) {
+                    let source_row = clamp(row + ky, 1u, params.h) - 1u;
+                    let source_col = clamp(first_col + k, 1u, params.w) - 1u;
                     value = x[i * plane + source_row * params.w + source_col];
                 }
                 patch_[(i * 3u + ky) * 6u + k] = value;

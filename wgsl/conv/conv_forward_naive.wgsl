@@ -1,4 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside: the definition, 3×3, stride 1.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)): the definition, 3×3, stride 1, outside zero or with
+// EDGE the nearest element.
 // x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
 // where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
 // channel groups of their tensors.
@@ -45,6 +46,7 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;
 // end
 
 // shared: gate_word
@@ -88,14 +90,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     let row = pixel / params.w;
     let col = pixel % params.w;
+    let edge = (params.flags & EDGE) != 0u;
     var sum = 0.0;
     for (var i = 0u; i < params.in_count; i++) {
         for (var ky = 0u; ky < 3u; ky++) {
             for (var kx = 0u; kx < 3u; kx++) {
                 // Unsigned arithmetic: what lies left of or above the picture wraps and fails the test too.
-                let source_row = row + ky - 1u;
-                let source_col = col + kx - 1u;
-                if (source_row < params.h && source_col < params.w) {
+                let inside = row + ky - 1u < params.h && col + kx - 1u < params.w;
+                if (edge || inside) {
+                    let source_row = clamp(row + ky, 1u, params.h) - 1u;
+                    let source_col = clamp(col + kx, 1u, params.w) - 1u;
                     let weight = w[(((params.out_first + output) * params.in_total + params.in_first + i) * 3u + ky) * 3u + kx];
                     sum += weight * x[i * plane + source_row * params.w + source_col];
                 }

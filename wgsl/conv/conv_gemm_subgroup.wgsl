@@ -1,5 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM. With the
-// flipped, transposed weights it is the backward convolution.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM; outside zero or with
+// EDGE the nearest element. With the flipped, transposed weights it is the backward convolution.
 // x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
 // them, is not set) take part. x and y are pieces: channel groups of their tensors.
@@ -50,6 +50,7 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;
 // end
 
 // shared: gate_word
@@ -108,22 +109,23 @@ fn main(
     let first_col = segment % segments * PIXELS;
     let plane = params.h * params.w;
 
-    // Pixels outside are read from a place inside and replaced by 0; decided once, not once a tap.
+    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0; decided
+    // once, not once a tap.
+    let edge = (params.flags & EDGE) != 0u;
     var column: array<u32, 10>;
-    var inside_column: array<bool, 10>;
+    var counted: array<bool, 10>;
     for (var k = 0u; k < PIXELS + 2u; k++) {
-        inside_column[k] = first_col + k - 1u < params.w;
-        column[k] = select(0u, first_col + k - 1u, inside_column[k]);
+        counted[k] = edge || first_col + k - 1u < params.w;
+        column[k] = clamp(first_col + k, 1u, params.w) - 1u;
     }
     var sum: array<f32, 128>;
     for (var input = 0u; input < params.in_count; input++) {
         for (var ky = 0u; ky < 3u; ky++) {
-            let source_row = row + ky - 1u;
-            let row_inside = source_row < params.h;
-            let at = input * plane + select(0u, source_row, row_inside) * params.w;
+            let row_counted = edge || row + ky - 1u < params.h;
+            let at = input * plane + (clamp(row + ky, 1u, params.h) - 1u) * params.w;
             var line: array<f32, 10>;
             for (var k = 0u; k < PIXELS + 2u; k++) {
-                line[k] = select(0.0, x[at + column[k]], row_inside && inside_column[k]);
+                line[k] = select(0.0, x[at + column[k]], row_counted && counted[k]);
             }
             for (var half = 0u; half < OUTPUTS; half += 8u) {
                 let output = first_output + half + (subgroup_lane & 7u);

@@ -1,5 +1,6 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
-// (taps·inputs) times (taps·inputs) × pixels. With the flipped, transposed weights it is the backward convolution.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM: outputs × (taps·inputs)
+// times (taps·inputs) × pixels; outside zero or with EDGE the nearest element. With the flipped, transposed weights it is
+// the backward convolution.
 // x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
 // them, is not set) take part. x and y are pieces: channel groups of their tensors.
@@ -51,6 +52,7 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;
 // end
 
 const BLOCK: u32 = 32u;
@@ -134,6 +136,16 @@ fn taps_inside(pixel: u32) -> u32 {
     let rows = select(0u, 0x7u, row > 0u) | 0x38u | select(0u, 0x1c0u, row + 1u < params.h);
     return select(0u, columns & rows, row < params.h);
 }
+
+// The place of a tap of a pixel, or the nearest one inside; any place for what lies after the last pixel.
+fn nearest_place(pixel: u32, inside: u32, tap: u32) -> u32 {
+    // Of the middle column's taps only rows decide whether they lie inside, and of the middle row's only columns.
+    let row_inside = ((inside >> (tap / 3u * 3u + 1u)) & 1u) != 0u;
+    let col_inside = ((inside >> (tap % 3u + 3u)) & 1u) != 0u;
+    let row_shift = select(0u, (tap / 3u - 1u) * params.w, row_inside);
+    let col_shift = select(0u, tap % 3u - 1u, col_inside);
+    return select(0u, pixel + row_shift + col_shift, inside != 0u);
+}
 // end
 
 @compute @workgroup_size(WORKGROUP)
@@ -149,6 +161,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let column = lane % BLOCK;
     let inputs = lane / BLOCK * 4u;
     let inside = taps_inside(first_pixel + column);
+    let edge = (params.flags & EDGE) != 0u;
     let weight_column = min(params.out_first + first_output + column, params.out_padded - 1u);
     let weight_row = weight_column / RUN * params.in_total + params.in_first;
     // What it computes.
@@ -166,11 +179,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         for (var tap = 0u; tap < TAPS; tap++) {
             let here = ((inside >> tap) & 1u) != 0u;
             let shift = (tap / 3u - 1u) * params.w + tap % 3u - 1u;
-            let at = planes + select(0u, first_pixel + column + shift, here);
+            var place = select(0u, first_pixel + column + shift, here);
+            if (edge) {
+                place = nearest_place(first_pixel + column, inside, tap);
+            }
+            let at = planes + place;
             let row = weights_at + tap * RUN;
             let fetched = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
             let weights = vec4(w[row.x], w[row.y], w[row.z], w[row.w]);
-            pixels_tile[lane] = select(vec4(0.0), fetched, here);
+            pixels_tile[lane] = select(vec4(0.0), fetched, here || edge);
             weights_tile[lane] = select(vec4(0.0), weights, counted);
             workgroupBarrier();
             // shared: multiply_4x4

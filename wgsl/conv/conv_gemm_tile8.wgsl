@@ -1,5 +1,6 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), zero outside, as an implicit GEMM: outputs ×
-// (taps·inputs) times (taps·inputs) × pixels. With the flipped, transposed weights it is the backward convolution.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM: outputs × (taps·inputs)
+// times (taps·inputs) × pixels; outside zero or with EDGE the nearest element. With the flipped, transposed weights it is
+// the backward convolution.
 // x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
 // them, is not set) take part. x and y are pieces: channel groups of their tensors.
@@ -50,6 +51,7 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;
 // end
 
 const BLOCK: u32 = 64u;
@@ -134,6 +136,16 @@ fn taps_inside(pixel: u32) -> u32 {
     let rows = select(0u, 0x7u, row > 0u) | 0x38u | select(0u, 0x1c0u, row + 1u < params.h);
     return select(0u, columns & rows, row < params.h);
 }
+
+// The place of a tap of a pixel, or the nearest one inside; any place for what lies after the last pixel.
+fn nearest_place(pixel: u32, inside: u32, tap: u32) -> u32 {
+    // Of the middle column's taps only rows decide whether they lie inside, and of the middle row's only columns.
+    let row_inside = ((inside >> (tap / 3u * 3u + 1u)) & 1u) != 0u;
+    let col_inside = ((inside >> (tap % 3u + 3u)) & 1u) != 0u;
+    let row_shift = select(0u, (tap / 3u - 1u) * params.w, row_inside);
+    let col_shift = select(0u, tap % 3u - 1u, col_inside);
+    return select(0u, pixel + row_shift + col_shift, inside != 0u);
+}
 // end
 
 // Four weights of an input and a tap, from places that belong to four outputs.
@@ -158,7 +170,15 @@ fn fetch_weights(places: vec4<u32>, input: u32, tap: u32) -> mat2x4<f32> {
 fn fetch_pixels(pixel: u32, inside: vec4<u32>, input: u32, tap: u32) -> mat2x4<f32> {
     let shift = (tap / 3u - 1u) * params.w + tap % 3u - 1u;
     let pixels = vec4(pixel + shift) + vec4(0u, 1u, 2u, 3u) * APART;
-    let places = select(vec4(0u), pixels, ((inside >> vec4(tap)) & vec4(1u)) != vec4(0u));
+    var places = select(vec4(0u), pixels, ((inside >> vec4(tap)) & vec4(1u)) != vec4(0u));
+    if ((params.flags & EDGE) != 0u) {
+        places = vec4(
+            nearest_place(pixel, inside.x, tap),
+            nearest_place(pixel + APART, inside.y, tap),
+            nearest_place(pixel + 2u * APART, inside.z, tap),
+            nearest_place(pixel + 3u * APART, inside.w, tap),
+        );
+    }
     return mat2x4(
         pixels_line(places, input),
         pixels_line(places, input + 4u),
@@ -172,7 +192,8 @@ fn put_weights(fetched: mat2x4<f32>, lane: u32, input: u32) {
 }
 
 fn put_pixels(fetched: mat2x4<f32>, lane: u32, inside: vec4<u32>, tap: u32) {
-    let here = ((inside >> vec4(tap)) & vec4(1u)) != vec4(0u);
+    let edge = vec4((params.flags & EDGE) != 0u);
+    let here = edge | (((inside >> vec4(tap)) & vec4(1u)) != vec4(0u));
     pixels_tile[lane] = select(vec4(0.0), fetched[0], here);
     pixels_tile[lane + 4u * ROW] = select(vec4(0.0), fetched[1], here);
 }

@@ -2,7 +2,7 @@
 // F(4×4, 3×3), Lavin and Gray (arXiv 1509.09308), with the points 0, ±√½, ±√2, ∞. They are closed under reciprocals:
 // in the order 0, √½, −√½, −√2, √2, ∞ the flipped kernel's transform is the reversed one, so that both directions read
 // one copy of the weights. Their rounding error is half that of the usual points 0, ±1, ±2.
-// x (C, H, W), zero outside; a tile is 4×4 pixels, its patch begins one pixel above and left of it. v (36, C, stride):
+// x (C, H, W), outside zero or with EDGE the nearest element; a tile is 4×4 pixels, its patch begins one pixel above and left of it. v (36, C, stride):
 // the tiles of a band of rows, line by line, from tile row first_row on. x is a piece: `count` channels that go to v
 // from channel `first` on. The same kernel serves the gradient, where x is dy.
 // Threads: one owns a tile of a channel.
@@ -32,11 +32,14 @@ struct Params {
     first_row: u32,
     tiles: u32,
     stride: u32,
+    flags: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
 // end
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> v: array<f32>;
+
+const EDGE: u32 = 64u;
 
 // Arrays are of `Number` throughout: naga 30 takes those of `f32` for another type.
 alias Number = f32;
@@ -75,21 +78,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let top = (params.first_row + tile / params.tiles_w) * TILE;
     let left = tile % params.tiles_w * TILE;
 
-    // Pixels outside are read from a place inside and replaced by 0.
+    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
+    let edge = (params.flags & EDGE) != 0u;
     var column: array<u32, 6>;
-    var inside: array<bool, 6>;
+    var counted: array<bool, 6>;
     for (var c = 0u; c < SIDE; c++) {
-        inside[c] = left + c - 1u < params.w;
-        column[c] = select(0u, left + c - 1u, inside[c]);
+        counted[c] = edge || left + c - 1u < params.w;
+        column[c] = clamp(left + c, 1u, params.w) - 1u;
     }
     var cells: array<Number, 36>;
     for (var r = 0u; r < SIDE; r++) {
-        let row = top + r - 1u;
-        let row_inside = row < params.h;
-        let at = (channel * params.h + select(0u, row, row_inside)) * params.w;
+        let row_counted = edge || top + r - 1u < params.h;
+        let at = (channel * params.h + clamp(top + r, 1u, params.h) - 1u) * params.w;
         var line: array<Number, 6>;
         for (var c = 0u; c < SIDE; c++) {
-            line[c] = select(0.0, x[at + column[c]], row_inside && inside[c]);
+            line[c] = select(0.0, x[at + column[c]], row_counted && counted[c]);
         }
         line = transform(line);
         for (var c = 0u; c < SIDE; c++) {

@@ -2,7 +2,7 @@
 // precision.
 // The scale keeps the largest number of an f16, 65504, out of reach: Bᵀ·d·B is up to 26 times as large as d, and VGG-19
 // has activations of some 10⁴. winograd_gemm_*_half undo it. What is larger still is held at the end.
-// x (C, H, W), zero outside; v (36, C, stride), two tiles a word. Other shapes as there.
+// x (C, H, W), outside zero or with EDGE the nearest element; v (36, C, stride), two tiles a word. Other shapes as there.
 // Threads: one owns two neighbouring tiles of a channel, in the order of v, which share a word.
 // Tile: 36 pairs of numbers in registers, transformed along columns and then along rows.
 
@@ -30,6 +30,7 @@ struct Params {
     first_row: u32,
     tiles: u32,
     stride: u32,
+    flags: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
 // end
@@ -39,6 +40,8 @@ struct Params {
 // 2⁻⁶, and the largest number of an f16.
 const SCALE: f32 = 0.015625;
 const LARGEST: f32 = 65504.0;
+
+const EDGE: u32 = 64u;
 
 // Of two tiles.
 alias Number = vec2<f32>;
@@ -80,22 +83,22 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let top = (params.first_row + tiles / params.tiles_w) * TILE;
     let left = tiles % params.tiles_w * TILE;
 
-    // Pixels outside are read from a place inside and replaced by 0.
+    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
+    let edge = vec2((params.flags & EDGE) != 0u);
     var column: array<vec2<u32>, 6>;
-    var inside: array<vec2<bool>, 6>;
+    var counted: array<vec2<bool>, 6>;
     for (var c = 0u; c < SIDE; c++) {
-        inside[c] = left + c - 1u < vec2(params.w);
-        column[c] = select(vec2(0u), left + c - 1u, inside[c]);
+        counted[c] = edge | (left + c - 1u < vec2(params.w));
+        column[c] = clamp(left + c, vec2(1u), vec2(params.w)) - 1u;
     }
     var cells: array<Number, 36>;
     for (var r = 0u; r < SIDE; r++) {
-        let row = top + r - 1u;
-        let row_inside = row < vec2(params.h);
-        let at = (channel * params.h + select(vec2(0u), row, row_inside)) * params.w;
+        let row_counted = edge | (top + r - 1u < vec2(params.h));
+        let at = (channel * params.h + clamp(top + r, vec2(1u), vec2(params.h)) - 1u) * params.w;
         var line: array<Number, 6>;
         for (var c = 0u; c < SIDE; c++) {
             let place = at + column[c];
-            line[c] = select(vec2(0.0), vec2(x[place.x], x[place.y]), row_inside & inside[c]);
+            line[c] = select(vec2(0.0), vec2(x[place.x], x[place.y]), row_counted & counted[c]);
         }
         line = transform(line);
         for (var c = 0u; c < SIDE; c++) {

@@ -8,3 +8,4 @@ const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
 const RELU: u32 = 4u;
 const GATE: u32 = 8u;
+const EDGE: u32 = 64u;

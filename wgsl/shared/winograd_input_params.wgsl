@@ -8,5 +8,6 @@ struct Params {
     first_row: u32,
     tiles: u32,
     stride: u32,
+    flags: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;

@@ -50,6 +50,11 @@ fn trial(problem: &Problem) -> Trial {
     }
 }
 
+/// Flag bits for what lies beyond the edges of x, for the kernels of 3×3 convolutions.
+fn edge_flag(geometry: &ConvGeometry) -> u32 {
+    if geometry.padding.mode.is_replicated() { Epilogue::EDGE } else { 0 }
+}
+
 /// Maximum input channels of a convolution that is repeated in the backward pass rather than kept.
 const PICTURE_CHANNELS: u32 = 3;
 
@@ -84,7 +89,7 @@ impl Op for Conv {
     fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
         let reaches = input == 0 && !self.relu;
         let x = *shapes.first().filter(|_| reaches)?;
-        let op = ConvBackward { geometry: self.geometry, x, epilogue: Epilogue::default() };
+        let op = ConvBackward { geometry: self.geometry.of_gradient(), x, epilogue: Epilogue::default() };
         Some(Rule::new(op, [Wire::Upstream, Wire::Input(1)]))
     }
 
@@ -124,6 +129,7 @@ impl Op for Conv {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: y.shape,
+                edge: edge_flag(&self.geometry),
                 flags: finish,
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
@@ -134,7 +140,8 @@ impl Op for Conv {
         let sum =
             Summed { io, geometry: &self.geometry, x, y, bias: Operand::input(2, 0), gate: Operand::Unused };
         let mut dispatches = tiling.dispatches(&sum, |index, count| {
-            Epilogue::default().flags(index, count) | if index + 1 == count { finish } else { 0 }
+            let end = if index + 1 == count { finish } else { 0 };
+            edge_flag(&self.geometry) | Epilogue::default().flags(index, count) | end
         });
         if self.mask {
             dispatches.extend(lower_mask(io)?);
@@ -143,7 +150,7 @@ impl Op for Conv {
     }
 }
 
-/// dx = the transpose of [`Conv`] applied to dy. Inputs dy (C_out, D', H', W'), w (C_out, C_in / groups, taps); output
+/// dx = the transpose of [`Conv`] applied to dy, with what the padding's mode has for the gradient. Inputs dy (C_out, D', H', W'), w (C_out, C_in / groups, taps); output
 /// (C_in, D, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct ConvBackward {
@@ -203,6 +210,7 @@ impl Op for ConvBackward {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: dx.shape,
+                edge: 0,
                 flags: self.epilogue.flags(0, 1),
                 bias: Operand::Unused,
                 gate,
@@ -210,7 +218,8 @@ impl Op for ConvBackward {
             };
             return Ok(Lowered { choice, ..winograd.lower(capabilities) });
         };
-        let sum = Summed { io, geometry: &self.geometry, x: dx, y: dy, bias: Operand::Unused, gate };
+        let geometry = &self.geometry.of_gradient();
+        let sum = Summed { io, geometry, x: dx, y: dy, bias: Operand::Unused, gate };
         let dispatches = tiling.dispatches(&sum, |index, count| self.epilogue.flags(index, count));
         Ok(Lowered { dispatches, choice, ..Lowered::default() })
     }
@@ -252,6 +261,7 @@ impl Op for ConvPool {
                 weights: 1,
                 weights_shape: shapes[1],
                 plane: y,
+                edge: edge_flag(&self.conv.geometry),
                 flags: Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL,
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
@@ -323,6 +333,7 @@ impl Op for ConvPoolBackward {
                 weights: 2,
                 weights_shape: io.inputs[2].shape,
                 plane: io.output().shape,
+                edge: 0,
                 flags: self.conv.epilogue.flags(0, 1),
                 bias: Operand::Unused,
                 gate: self.conv.epilogue.gate_operand(Self::OWN, io)?,

@@ -16,6 +16,26 @@ pub enum PaddingMode {
     Replicate,
     /// The elements from the other end: the input is one period.
     Circular,
+    /// The nearest element at the edge, for which the gradient is taken as if zeros stood there: what would reach an
+    /// element through its copies is dropped. So it is not the derivative where the kernel reaches over the edge, but
+    /// the gradient's fast kernels, which are for zeros, serve as they are.
+    ReplicateForward,
+}
+
+impl PaddingMode {
+    /// Whether the nearest element at the edge is read.
+    pub const fn is_replicated(self) -> bool {
+        matches!(self, Self::Replicate | Self::ReplicateForward)
+    }
+
+    /// What the gradient takes it for.
+    pub const fn of_gradient(self) -> Self {
+        match self {
+            Self::Zero | Self::ReplicateForward => Self::Zero,
+            Self::Replicate => Self::Replicate,
+            Self::Circular => Self::Circular,
+        }
+    }
 }
 
 /// How far beyond the edges a convolution looks; along depth, height and width.
@@ -73,6 +93,25 @@ impl ConvGeometry {
     /// 3×3 with zeros around, so that the output is as large as the input: VGG's only kind.
     pub const SAME_3X3: Self =
         Self { kernel: [1, 3, 3], padding: Padding::even(PaddingMode::Zero, [0, 1, 1]), ..Self::POINTWISE };
+
+    /// [`ConvGeometry::SAME_3X3`] with the edge repeated instead of zeros in the forward pass, and its gradient.
+    pub const REPLICATED_3X3: Self = Self::SAME_3X3.with_padding(PaddingMode::ReplicateForward);
+
+    /// The same with something else beyond the edges.
+    #[must_use]
+    pub const fn with_padding(self, mode: PaddingMode) -> Self {
+        Self { padding: Padding { mode, ..self.padding }, ..self }
+    }
+
+    /// The geometry whose transpose is the gradient.
+    pub const fn of_gradient(&self) -> Self {
+        self.with_padding(self.padding.mode.of_gradient())
+    }
+
+    /// Whether it is [`ConvGeometry::SAME_3X3`] but for what stands beyond the edges.
+    pub fn is_same_3x3(&self) -> bool {
+        self.with_padding(PaddingMode::Zero) == Self::SAME_3X3
+    }
 
     /// Taps of a kernel.
     pub const fn taps(&self) -> u32 {
@@ -150,6 +189,17 @@ mod tests {
         let solid = ConvGeometry { kernel: [3; 3], stride: [2, 1, 1], ..ConvGeometry::POINTWISE };
         assert_eq!(output(solid, Shape::volume(1, 6, 5, 4)), Shape::volume(1, 2, 3, 2));
         assert_eq!(ConvGeometry { groups: 2, ..even }.weights_shape(4, 6), Shape::new(6, 2, 4));
+    }
+
+    #[test]
+    fn the_gradient_leaves_out_what_was_repeated_forward_only() {
+        let same = ConvGeometry::SAME_3X3;
+        assert_eq!(ConvGeometry::REPLICATED_3X3.of_gradient(), same);
+        for mode in [PaddingMode::Zero, PaddingMode::Replicate, PaddingMode::Circular] {
+            assert_eq!(same.with_padding(mode).of_gradient(), same.with_padding(mode));
+            assert!(same.with_padding(mode).is_same_3x3());
+        }
+        assert!(ConvGeometry::REPLICATED_3X3.is_same_3x3() && !ConvGeometry::POINTWISE.is_same_3x3());
     }
 
     #[test]

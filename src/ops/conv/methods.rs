@@ -29,7 +29,8 @@ pub const GEMM_TILE: Method = method("gemm-tile", Algorithm::Gemm, true);
 pub const DIRECT_SUBGROUP: Method = method("direct-subgroup", Algorithm::Direct, false);
 /// Registers only, for at most 3 channels on one side.
 pub const DIRECT: Method = method("direct", Algorithm::Direct, false);
-/// One output a thread. The only one for every geometry; the others are for [`ConvGeometry::SAME_3X3`].
+/// One output a thread. The only one for every geometry; the others are for [`ConvGeometry::SAME_3X3`], in the forward
+/// direction also with the edge repeated.
 pub const NAIVE: Method = method("naive", Algorithm::Naive, false);
 
 /// All of them.
@@ -76,13 +77,22 @@ pub(super) fn usual(class: DeviceClass) -> &'static [Method] {
 }
 
 /// What the choice of a method depends on, for a convolution from `x` to `outputs` channels.
+///
+/// The forward 3×3 kernels repeat the edge as fast as they put zeros around, so both are one problem.
 pub(super) fn problem(geometry: &ConvGeometry, direction: Direction, x: Shape, outputs: u32) -> Problem {
     let Shape { c, d, h, w } = x;
     let (inputs, outputs) = match direction {
         Direction::Forward => (c, outputs),
         Direction::Backward => (outputs, c),
     };
-    Problem { op: OP, direction, inputs, outputs, d, h, w, geometry: Some(*geometry) }
+    let geometry = match direction {
+        Direction::Forward if geometry.padding.mode.is_replicated() && geometry.is_same_3x3() => {
+            ConvGeometry::SAME_3X3
+        }
+        Direction::Forward => *geometry,
+        Direction::Backward => geometry.of_gradient(),
+    };
+    Problem { op: OP, direction, inputs, outputs, d, h, w, geometry: Some(geometry) }
 }
 
 /// Whether a method can do a problem on a device.
@@ -98,7 +108,7 @@ pub(super) fn fits(method: Method, problem: &Problem, capabilities: &Capabilitie
         }
 }
 
-/// Whether it is what all kernels but the naive ones are written for.
+/// Whether it is what all kernels but the general ones are written for.
 fn is_same_3x3(problem: &Problem) -> bool {
     problem.d == 1 && problem.geometry == Some(ConvGeometry::SAME_3X3)
 }

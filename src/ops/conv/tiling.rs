@@ -241,7 +241,8 @@ fn general(sum: &Summed<'_>, params: &ConvParams) -> ConvGeneralParams {
 fn padding_code(mode: PaddingMode) -> u32 {
     match mode {
         PaddingMode::Zero => 0,
-        PaddingMode::Replicate => 1,
+        // The gradient's kernel gets what stands in for the latter.
+        PaddingMode::Replicate | PaddingMode::ReplicateForward => 1,
         PaddingMode::Circular => 2,
     }
 }
@@ -255,6 +256,7 @@ mod tests {
         let names = [
             (PaddingMode::Zero, "ZERO"),
             (PaddingMode::Replicate, "REPLICATE"),
+            (PaddingMode::ReplicateForward, "REPLICATE"),
             (PaddingMode::Circular, "CIRCULAR"),
         ];
         for kernel in [&kernels::conv_forward_general, &kernels::conv_backward_general] {

@@ -27,6 +27,7 @@ params! {
         first_row: u32,
         tiles: u32,
         stride: u32,
+        flags: u32,
     }
 }
 params! {
@@ -175,6 +176,9 @@ pub(super) struct Winograd<'a> {
     pub(super) weights_shape: Shape,
     /// Height and width of the convolution: what is written may be pooled, what is read may be a pool's gradient.
     pub(super) plane: Shape,
+    /// Flags of the input transform.
+    pub(super) edge: u32,
+    /// Flags of the output transform.
     pub(super) flags: u32,
     pub(super) bias: Operand,
     pub(super) gate: Operand,
@@ -249,6 +253,7 @@ impl Winograd<'_> {
                 first_row: band.first_row,
                 tiles: band.tiles,
                 stride: 4 * band.stride4,
+                flags: self.edge,
             };
             let x = Operand::input(0, piece);
             let all = u64::from(count) * u64::from(band.tiles);
