@@ -95,19 +95,22 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let plane = params.h * params.w;
+    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
     let edge = (params.flags & EDGE) != 0u;
+    var column: array<u32, 6>;
+    var counted: array<bool, 6>;
+    for (var k = 0u; k < 6u; k++) {
+        counted[k] = edge || first_col + k - 1u < params.w;
+        column[k] = clamp(first_col + k, 1u, params.w) - 1u;
+    }
     var patch_: array<f32, 54>;
     for (var i = 0u; i < CHANNELS; i++) {
         for (var ky = 0u; ky < 3u; ky++) {
+            let row_counted = i < params.in_count && (edge || row + ky - 1u < params.h);
+            let source_row = clamp(row + ky, 1u, params.h) - 1u;
+            let at = min(i, params.in_count - 1u) * plane + source_row * params.w;
             for (var k = 0u; k < 6u; k++) {
-                let inside = row + ky - 1u < params.h && first_col + k - 1u < params.w;
-                var value = 0.0;
-                if (i < params.in_count && (edge || inside)) {
-                    let source_row = clamp(row + ky, 1u, params.h) - 1u;
-                    let source_col = clamp(first_col + k, 1u, params.w) - 1u;
-                    value = x[i * plane + source_row * params.w + source_col];
-                }
-                patch_[(i * 3u + ky) * 6u + k] = value;
+                patch_[(i * 3u + ky) * 6u + k] = select(0.0, x[at + column[k]], row_counted && counted[k]);
             }
         }
     }

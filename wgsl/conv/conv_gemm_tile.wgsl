@@ -178,12 +178,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         // The taps come last, so that they find the same pixels near.
         for (var tap = 0u; tap < TAPS; tap++) {
             let here = ((inside >> tap) & 1u) != 0u;
-            let shift = (tap / 3u - 1u) * params.w + tap % 3u - 1u;
-            var place = select(0u, first_pixel + column + shift, here);
-            if (edge) {
-                place = nearest_place(first_pixel + column, inside, tap);
-            }
-            let at = planes + place;
+            let at = planes + nearest_place(first_pixel + column, inside, tap);
             let row = weights_at + tap * RUN;
             let fetched = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
             let weights = vec4(w[row.x], w[row.y], w[row.z], w[row.w]);

@@ -6,9 +6,9 @@
 // them, is not set) take part. x and y are pieces: channel groups of their tensors.
 // Threads: 8×8 in a workgroup that owns 64 outputs × 64 pixels; each thread 8×8 of them, 8 apart.
 // Tile: for AMD and NVIDIA, as winograd_gemm_tile8, but 8 deep: 16 deep, the compiler ran out of registers
-// and waited for what it had just asked for. RADV's compiler for polaris10, vega10, navi10, navi21, navi31: 116, 112,
-// 112, 112, 120 registers, nothing spilled, 63 to 68 % of the loop's instructions are multiply-adds; 4 KiB of workgroup
-// memory. What is fetched is put away in the same trip, or it would be copied, and so awaited, too early.
+// and waited for what it had just asked for. RADV's compiler for polaris10, vega10, navi10, navi21, navi31: 116, 116,
+// 116, 120, 120 registers, nothing spilled, for zeros around two thirds of the loop's instructions are multiply-adds; 4 KiB
+// of workgroup memory. What is fetched is put away in the same trip, or it would be copied, and so awaited, too early.
 
 // shared: slice
 override WORKGROUP: u32;
