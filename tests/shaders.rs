@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use backends::{Checks, Translation, VULKAN, Vulkan, claims_subgroups};
 use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::ops::conv::gemm::TRANSPOSED;
-use impasto::ops::{Epilogue, KERNELS};
+use impasto::ops::{Epilogue, KERNELS, gram};
 use impasto::wgpu;
 use naga::back::hlsl::ShaderModel;
 use naga::valid::Capabilities;
@@ -186,7 +186,7 @@ fn uniform_blocks_are_what_rust_says() {
         assert!(kernel.params_bytes() >= span.into() && kernel.params_bytes() % 16 == 0, "{}", kernel.name);
         // Factors are floats, counts are not: the same bits mean something else.
         for (name, _, kind) in fields {
-            let float = ["scale", "ratio", "ratio_high", "ratio_low"].contains(&name);
+            let float = ["scale", "identity", "ratio", "ratio_high", "ratio_low"].contains(&name);
             let want = if float { ScalarKind::Float } else { ScalarKind::Uint };
             assert_eq!(kind, want, "{}: {name}", kernel.name);
         }
@@ -232,6 +232,7 @@ fn flags_have_the_bits_that_rust_says() {
         ("POOL", Epilogue::POOL),
         ("EDGE", Epilogue::EDGE),
         ("TRANSPOSED", TRANSPOSED),
+        ("MEAN", gram::MEAN),
     ];
     let mut found = 0;
     for kernel in KERNELS {

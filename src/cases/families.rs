@@ -7,8 +7,8 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, conv, gram, guide, pool, preprocess, probe, relu, resample, squared_error, start, texels,
-    total_variation, weighted_sum,
+    adam, add, conv, gram, guide, matrix, pool, preprocess, probe, relu, resample, squared_error, start,
+    store, texels, total_variation, wasserstein, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -27,6 +27,16 @@ pub static FAMILIES: &[&Family] = &[
     &pool::MAX_BACKWARD,
     &gram::FORWARD,
     &gram::BACKWARD,
+    &gram::MEAN,
+    &matrix::PRODUCT,
+    &matrix::AFFINE,
+    &matrix::SYMMETRISE,
+    &matrix::NORM,
+    &matrix::SCALE,
+    &matrix::COVARIANCE,
+    &wasserstein::FORWARD,
+    &wasserstein::BACKWARD,
+    &wasserstein::REST,
     &guide::BRIGHTNESS,
     &guide::SCALE,
     &guide::UNION,
@@ -42,6 +52,7 @@ pub static FAMILIES: &[&Family] = &[
     &adam::ADVANCE,
     &adam::STEP,
     &start::FORWARD,
+    &store::FORWARD,
     &preprocess::PREPROCESS,
     &preprocess::POSTPROCESS,
     &texels::DECODE,

@@ -8,19 +8,23 @@ use super::input::{all_signed, signed};
 use super::tolerance::Tolerance;
 use super::twin::{Twin, finish, size};
 use crate::ops::Shape;
-use crate::ops::gram::{Gram, GramBackward};
+use crate::ops::gram::{ChannelMean, Gram, GramBackward, Moments};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
     name: "gram_forward",
     list: forward,
     twin: |op, inputs, shapes| {
+        let (x, size) = (inputs[0], size(shapes[0]));
+        if op.downcast::<Moments>().is_some() {
+            return Some(Twin::new(reference::moments(x, size)));
+        }
         op.downcast::<Gram>()?;
-        Some(Twin::new(reference::gram_forward(inputs[0], size(shapes[0]))))
+        Some(Twin::new(reference::gram_forward(x, size)))
     },
     of: |op, shapes| {
-        op.downcast::<Gram>()?;
-        Some(OwnCase::new(all_signed(shapes), forward_tolerance(shapes[0])))
+        let is_own = op.downcast::<Gram>().is_some() || op.downcast::<Moments>().is_some();
+        is_own.then(|| OwnCase::new(all_signed(shapes), forward_tolerance(shapes[0])))
     },
     elements: |_| Elements::Floats,
     dimensions: |inputs, _| Dimensions::new(inputs[0], inputs[0]),
@@ -31,7 +35,8 @@ pub(super) static BACKWARD: Family = Family {
     list: backward,
     twin: |op, inputs, shapes| {
         let gram = op.downcast::<GramBackward>()?;
-        let dx = reference::gram_backward(inputs[0], inputs[1], size(shapes[1]));
+        let backward = if gram.mean { reference::moments_backward } else { reference::gram_backward };
+        let dx = backward(inputs[0], inputs[1], size(shapes[1]));
         Some(finish(dx, gram.epilogue, &inputs[2..], shapes[1]))
     },
     of: |op, shapes| {
@@ -43,6 +48,25 @@ pub(super) static BACKWARD: Family = Family {
     dimensions: |_, output| Dimensions::new(output, output),
 };
 
+pub(super) static MEAN: Family = Family {
+    name: "channel_mean",
+    list: mean,
+    twin: |op, inputs, shapes| {
+        op.downcast::<ChannelMean>()?;
+        Some(Twin::new(reference::channel_mean(inputs[0], size(shapes[0]))))
+    },
+    of: |op, shapes| {
+        op.downcast::<ChannelMean>()?;
+        Some(OwnCase::new(all_signed(shapes), mean_tolerance(shapes[0])))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+fn mean_tolerance(x: Shape) -> Tolerance {
+    Tolerance::sum(x.plane(), 1.0 / x.plane() as f64)
+}
+
 fn forward_tolerance(x: Shape) -> Tolerance {
     Tolerance::sum(x.plane().min(2048), 1.0 / x.plane().min(2048) as f64)
 }
@@ -52,7 +76,7 @@ fn backward_tolerance(x: Shape) -> Tolerance {
 }
 
 fn forward() -> Vec<Case> {
-    [
+    let grams = [
         Shape::new(1, 1, 1),
         Shape::new(3, 1, 1),
         Shape::new(5, 7, 9),
@@ -63,12 +87,29 @@ fn forward() -> Vec<Case> {
         Shape::new(17, 71, 67),
         Shape::new(70, 53, 83),
     ]
-    .map(|x| FORWARD.case(x.to_string(), Gram, vec![signed(x)], forward_tolerance(x)))
+    .map(|x| FORWARD.case(x.to_string(), Gram, vec![signed(x)], forward_tolerance(x)));
+    // Means in one pass, two and three.
+    let moments = [Shape::new(3, 1, 1), Shape::new(17, 9, 31), Shape::new(70, 53, 83)]
+        .map(|x| FORWARD.case(format!("{x}, moments"), Moments, vec![signed(x)], forward_tolerance(x)));
+    grams.into_iter().chain(moments).collect()
+}
+
+fn mean() -> Vec<Case> {
+    [
+        Shape::new(1, 1, 1),
+        Shape::new(5, 7, 9),
+        Shape::new(3, 5, 13),
+        Shape::new(70, 13, 11),
+        Shape::new(17, 71, 67),
+        // As many sums in a pass as there may be, and more than one pass for them.
+        Shape::new(2, 613, 617),
+    ]
+    .map(|x| MEAN.case(x.to_string(), ChannelMean, vec![signed(x)], mean_tolerance(x)))
     .into()
 }
 
 fn backward() -> Vec<Case> {
-    [
+    let grams = [
         (Shape::new(1, 1, 1), NONE),
         (Shape::new(3, 1, 1), GATE),
         (Shape::new(5, 7, 9), ACCUMULATE),
@@ -81,8 +122,20 @@ fn backward() -> Vec<Case> {
     .map(|(x, epilogue)| {
         // Not symmetric, so that a kernel which reads one half only, or transposes, is found.
         let inputs = vec![signed(Shape::new(1, x.c, x.c)), signed(x)];
-        let op = GramBackward { epilogue };
+        let op = GramBackward { mean: false, epilogue };
         BACKWARD.backward(x.to_string(), op, epilogue, inputs, x, backward_tolerance(x))
-    })
-    .into()
+    });
+    let moments = [
+        (Shape::new(1, 1, 1), GATE),
+        (Shape::new(3, 5, 7), NONE),
+        (Shape::new(33, 9, 31), ACCUMULATE),
+        (Shape::new(70, 13, 11), BOTH),
+    ]
+    .map(|(x, epilogue)| {
+        let inputs = vec![signed(Shape::new(1, x.c + 1, x.c)), signed(x)];
+        let op = GramBackward { mean: true, epilogue };
+        let what = format!("{x}, moments");
+        BACKWARD.backward(what, op, epilogue, inputs, x, backward_tolerance(x))
+    });
+    grams.into_iter().chain(moments).collect()
 }

@@ -25,6 +25,7 @@ mod add;
 mod conv;
 mod gram;
 mod guide;
+mod matrix;
 mod pool;
 mod preprocess;
 mod probe;
@@ -32,8 +33,10 @@ mod relu;
 mod resample;
 mod squared_error;
 mod start;
+mod store;
 mod texels;
 mod total_variation;
+mod wasserstein;
 mod weighted_sum;
 
 pub use case::{Case, Recorded, Step};

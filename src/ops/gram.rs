@@ -1,11 +1,12 @@
 //! The Gram matrix of a layer, G = F·Fᵀ/(H·W) with F = x unrolled to C × HW. Gatys et al., arXiv 1508.06576,
-//! equation 3, divided by the pixels so that pictures of any size can be compared.
+//! equation 3, divided by the pixels so that pictures of any size can be compared. And the first two moments: that matrix
+//! with the means of the channels.
 
 use std::sync::Arc;
 
 use super::{
-    Algorithm, Capabilities, Direction, Dispatch, Epilogue, Io, Lowered, Method, Op, Operand, Problem, Rule,
-    Shape, Trial, Variants, Wire, expect_shapes,
+    Algorithm, Capabilities, Direction, Dispatch, Epilogue, Io, Layout, Lowered, Method, Op, Operand,
+    Problem, Rule, Shape, Trial, Variants, Wire, expect_shapes,
 };
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
@@ -49,6 +50,10 @@ params! {
     /// Uniforms of the kernel that adds dY and its transpose, for `count` channels from `first` on.
     GramWeightsParams { channels: u32, first: u32, count: u32 }
 }
+params! {
+    /// Uniforms of a pass of the means: of `count` elements of each channel `threads` sums are left, from `first` on.
+    ChannelMeanParams { channels: u32, count: u32, threads: u32, first: u32, scale: f32 }
+}
 
 super::kernels! {
     folder: "gram";
@@ -81,7 +86,7 @@ super::kernels! {
     gram_backward_subgroup(GramBackwardParams) {
         workgroup: 32,
         subgroup: (8, 8),
-        bindings: [read s, read x, read gate, write d_x],
+        bindings: [read s, read dy, read x, read gate, write d_x],
         tile: [PIXELS = 4, OUTPUTS = 32],
     }
     gram_backward_weights(GramWeightsParams) {
@@ -89,12 +94,19 @@ super::kernels! {
         bindings: [read dy, write s],
         tile: [BLOCK = 32],
     }
+    channel_mean(ChannelMeanParams) { workgroup: 64, bindings: [read x, write y] }
 }
 
 /// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
 const SPLIT_PIXELS: u32 = 2048;
 /// Bound of the partial matrices.
 const MAX_PARTIAL_BYTES: u64 = 32 << 20;
+/// Elements that one thread adds up in a pass of the means, unless the pass would leave more than [`MAX_MEAN_SUMS`] sums.
+const MEAN_ELEMENTS: u32 = 64;
+/// Most sums that a pass of the means leaves of one channel: the next two passes add these up.
+const MAX_MEAN_SUMS: u32 = MEAN_ELEMENTS * MEAN_ELEMENTS;
+/// Flag bit of the backward kernels: the last row of dY is the gradient of the means. Beside those of [`Epilogue`].
+pub const MEAN: u32 = 64;
 
 const OP: &str = "gram";
 
@@ -146,7 +158,8 @@ fn trial(problem: &Problem) -> Trial {
     let (op, inputs): (Arc<dyn Op>, _) = match problem.direction {
         Direction::Forward => (Arc::new(Gram), vec![x]),
         Direction::Backward => {
-            (Arc::new(GramBackward { epilogue: Epilogue::default() }), vec![Shape::new(1, x.c, x.c), x])
+            let op = GramBackward { mean: false, epilogue: Epilogue::default() };
+            (Arc::new(op), vec![Shape::new(1, x.c, x.c), x])
         }
     };
     Trial { op, inputs, weights: Vec::new() }
@@ -167,67 +180,160 @@ impl Op for Gram {
     }
 
     fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
-        Some(Rule::new(GramBackward { epilogue: Epilogue::default() }, [Wire::Upstream, Wire::Input(0)]))
+        let op = GramBackward { mean: false, epilogue: Epilogue::default() };
+        Some(Rule::new(op, [Wire::Upstream, Wire::Input(0)]))
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        Ok(lower_gram(&io.inputs[0], capabilities))
+    }
+}
+
+/// The Gram matrix of x, written to the beginning of the output. Workspace 0 holds the splits.
+fn lower_gram(x: &Layout, capabilities: &Capabilities) -> Lowered {
+    let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
+    let problem = problem(Direction::Forward, x.shape);
+    let method = VARIANTS.choose(&problem, capabilities);
+    let kernel = kernel(method, Direction::Forward);
+    // The block of G that one workgroup makes: rows and columns.
+    let [block_rows, block_columns] = match method {
+        SUBGROUP => [kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES")],
+        _ => [kernel.tile("BLOCK"); 2],
+    };
+    let elements = u64::from(channels) * u64::from(channels);
+    let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / (4 * elements)).max(1);
+    let splits = u64::from(plane.div_ceil(SPLIT_PIXELS)).min(most) as u32;
+    let split_pixels = plane.div_ceil(splits);
+    let splits = plane.div_ceil(split_pixels);
+    let mut dispatches = Vec::new();
+    for (a, rows) in x.pieces.iter().enumerate() {
+        // G is symmetric: the piece pairs below the diagonal are mirrored by the reduction.
+        for (b, columns) in x.pieces.iter().enumerate().skip(a) {
+            let params = GramParams {
+                plane,
+                channels,
+                row_first: rows.start,
+                row_count: rows.end - rows.start,
+                column_first: columns.start,
+                column_count: columns.end - columns.start,
+                splits,
+                split_pixels,
+            };
+            let blocks = params.row_count.div_ceil(block_rows) * params.column_count.div_ceil(block_columns);
+            let flops = 2 * u64::from(params.row_count) * u64::from(params.column_count) * u64::from(plane);
+            let operands = vec![Operand::input(0, a), Operand::input(0, b), Operand::Scratch { index: 0 }];
+            dispatches.push(Dispatch::new(kernel, params, operands, blocks * splits, flops));
+        }
+    }
+    dispatches.push(Dispatch::new(
+        &kernels::gram_reduce,
+        GramReduceParams { channels, splits, scale: (1.0 / f64::from(plane)) as f32 },
+        vec![Operand::Scratch { index: 0 }, Operand::output(0)],
+        (elements as u32).div_ceil(kernels::gram_reduce.workgroup),
+        elements * u64::from(splits),
+    ));
+    Lowered { scratch: vec![u64::from(splits) * elements], dispatches, choice: Some((problem, method)) }
+}
+
+/// The first two moments of the channels: rows 0 to C are the Gram matrix, to the bit that of [`Gram`], row C is the mean of
+/// each channel. Input x (C, H, W), output (1, C + 1, C).
+#[derive(Clone, Copy, Debug)]
+pub struct Moments;
+
+/// The shape of the moments of this many channels.
+pub(super) const fn moments_shape(channels: u32) -> Shape {
+    Shape::new(1, channels + 1, channels)
+}
+
+impl Op for Moments {
+    fn name(&self) -> &'static str {
+        "moments"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        expect_shapes(self.name(), inputs.len() == 1, "one tensor", inputs)?;
+        Ok(moments_shape(inputs[0].c))
+    }
+
+    fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
+        let op = GramBackward { mean: true, epilogue: Epilogue::default() };
+        Some(Rule::new(op, [Wire::Upstream, Wire::Input(0)]))
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
-        let (plane, channels) = (x.shape.plane() as u32, x.shape.c);
-        let problem = problem(Direction::Forward, x.shape);
-        let method = VARIANTS.choose(&problem, capabilities);
-        let kernel = kernel(method, Direction::Forward);
-        // The block of G that one workgroup makes: rows and columns.
-        let [block_rows, block_columns] = match method {
-            SUBGROUP => [kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES")],
-            _ => [kernel.tile("BLOCK"); 2],
-        };
-        let matrix = io.output().shape.bytes();
-        let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / matrix).max(1);
-        let splits = u64::from(plane.div_ceil(SPLIT_PIXELS)).min(most) as u32;
-        let split_pixels = plane.div_ceil(splits);
-        let splits = plane.div_ceil(split_pixels);
-        let mut dispatches = Vec::new();
-        for (a, rows) in x.pieces.iter().enumerate() {
-            // G is symmetric: the piece pairs below the diagonal are mirrored by the reduction.
-            for (b, columns) in x.pieces.iter().enumerate().skip(a) {
-                let params = GramParams {
-                    plane,
-                    channels,
-                    row_first: rows.start,
-                    row_count: rows.end - rows.start,
-                    column_first: columns.start,
-                    column_count: columns.end - columns.start,
-                    splits,
-                    split_pixels,
-                };
-                let blocks =
-                    params.row_count.div_ceil(block_rows) * params.column_count.div_ceil(block_columns);
-                let flops =
-                    2 * u64::from(params.row_count) * u64::from(params.column_count) * u64::from(plane);
-                let operands =
-                    vec![Operand::input(0, a), Operand::input(0, b), Operand::Scratch { index: 0 }];
-                dispatches.push(Dispatch::new(kernel, params, operands, blocks * splits, flops));
-            }
-        }
-        let elements = io.output().shape.elements();
-        dispatches.push(Dispatch::new(
-            &kernels::gram_reduce,
-            GramReduceParams { channels, splits, scale: (1.0 / f64::from(plane)) as f32 },
-            vec![Operand::Scratch { index: 0 }, Operand::output(0)],
-            (elements as u32).div_ceil(kernels::gram_reduce.workgroup),
-            elements * u64::from(splits),
-        ));
-        Ok(Lowered {
-            scratch: vec![u64::from(splits) * elements],
-            dispatches,
-            choice: Some((problem, method)),
-        })
+        let mut lowered = lower_gram(x, capabilities);
+        let (scratch, dispatches) = lower_means(x, x.shape.c * x.shape.c, lowered.scratch.len());
+        lowered.scratch.extend(scratch);
+        lowered.dispatches.extend(dispatches);
+        Ok(lowered)
     }
 }
 
-/// dx = (dY + dYᵀ)·F/(H·W). Inputs dy (1, C, C) and x (C, H, W), output (C, H, W).
+/// The mean of each channel. Input x (C, H, W), output (1, 1, C). It has no gradient: [`Moments`] has one.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelMean;
+
+impl Op for ChannelMean {
+    fn name(&self) -> &'static str {
+        "channel_mean"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        expect_shapes(self.name(), inputs.len() == 1, "one tensor", inputs)?;
+        Ok(Shape::row(inputs[0].c))
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let (scratch, dispatches) = lower_means(&io.inputs[0], 0, 0);
+        Ok(Lowered { scratch, dispatches, ..Lowered::default() })
+    }
+}
+
+/// The means of the channels of x, written to the output from element `first` on, by passes that each leave fewer sums. Returns
+/// the elements of the two workspaces, the first of which is number `workspace`, and the dispatches.
+fn lower_means(x: &Layout, first: u32, workspace: usize) -> (Vec<u64>, Vec<Dispatch>) {
+    let plane = x.shape.plane() as u32;
+    let mut scratch = vec![0; 2];
+    let mut dispatches = Vec::new();
+    for (piece, range) in x.pieces.iter().enumerate() {
+        let channels = range.end - range.start;
+        let (mut count, mut from) = (plane, Operand::input(0, piece));
+        let mut passes = 0;
+        loop {
+            let threads = count.div_ceil(MEAN_ELEMENTS).min(MAX_MEAN_SUMS);
+            let is_last = threads == 1;
+            // A pass may not read what it writes.
+            let index = passes % 2;
+            let to = if is_last { Operand::output(0) } else { Operand::Scratch { index: workspace + index } };
+            let params = ChannelMeanParams {
+                channels,
+                count,
+                threads,
+                first: if is_last { first + range.start } else { 0 },
+                scale: if is_last { (1.0 / f64::from(plane)) as f32 } else { 1.0 },
+            };
+            let sums = u64::from(channels) * u64::from(threads);
+            let groups = sums.div_ceil(kernels::channel_mean.workgroup.into()) as u32;
+            let flops = u64::from(channels) * u64::from(count);
+            dispatches.push(Dispatch::new(&kernels::channel_mean, params, vec![from, to], groups, flops));
+            if is_last {
+                break;
+            }
+            scratch[index] = sums.max(scratch[index]);
+            (count, from) = (threads, to);
+            passes += 1;
+        }
+    }
+    (scratch, dispatches)
+}
+
+/// dx = (dY + dYᵀ)·F/(H·W), and with means + m/(H·W) in every channel. Inputs dy (1, C, C), or with means (1, C + 1, C): the
+/// rows of dY and then m; and x (C, H, W). Output (C, H, W).
 #[derive(Debug)]
 pub struct GramBackward {
+    /// Whether it is the gradient of [`Moments`], not that of [`Gram`].
+    pub mean: bool,
     /// Merged work.
     pub epilogue: Epilogue,
 }
@@ -238,13 +344,15 @@ impl Op for GramBackward {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let fits = inputs.len() >= 2 && inputs[0] == Shape::new(1, inputs[1].c, inputs[1].c);
-        expect_shapes(self.name(), fits, "dy 1×C×C and x C×H×W", inputs)?;
+        let dy = |x: Shape| if self.mean { moments_shape(x.c) } else { Shape::new(1, x.c, x.c) };
+        let fits = inputs.len() >= 2 && inputs[0] == dy(inputs[1]);
+        let rule = if self.mean { "dy 1×(C+1)×C and x C×H×W" } else { "dy 1×C×C and x C×H×W" };
+        expect_shapes(self.name(), fits, rule, inputs)?;
         Ok(inputs[1])
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -300,9 +408,13 @@ impl Op for GramBackward {
                     out_count: out.end - out.start,
                     pixel_groups,
                     scale: (1.0 / f64::from(plane)) as f32,
-                    flags: self.epilogue.flags(in_piece, x.pieces.len()),
+                    flags: self.epilogue.flags(in_piece, x.pieces.len())
+                        | if self.mean && in_piece == 0 { MEAN } else { 0 },
                 };
-                let operands = vec![matrix, Operand::input(1, in_piece), gate, Operand::output(out_piece)];
+                let means = if self.mean { Operand::input(0, 0) } else { Operand::Unused };
+                let others = [Operand::input(1, in_piece), gate, Operand::output(out_piece)];
+                let operands =
+                    std::iter::once(matrix).chain(is_prepared.then_some(means)).chain(others).collect();
                 let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);
                 let groups = pixel_groups * params.out_count.div_ceil(outputs);
                 dispatches.push(Dispatch::new(kernel, params, operands, groups, flops));

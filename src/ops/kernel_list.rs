@@ -1,8 +1,8 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, conv, gram, guide, pool, preprocess, probe, relu, resample, squared_error, start, texels,
-    total_variation, weighted_sum,
+    adam, add, conv, gram, guide, matrix, pool, preprocess, probe, relu, resample, squared_error, start,
+    store, texels, total_variation, wasserstein, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -12,6 +12,7 @@ const DECLARED: &[&[&Kernel]] = &[
     texels::kernels::ALL,
     resample::kernels::ALL,
     start::kernels::ALL,
+    store::kernels::ALL,
     conv::tiling::kernels::ALL,
     conv::gemm::kernels::ALL,
     conv::winograd::kernels::ALL,
@@ -19,6 +20,8 @@ const DECLARED: &[&[&Kernel]] = &[
     add::kernels::ALL,
     pool::kernels::ALL,
     gram::kernels::ALL,
+    matrix::kernels::ALL,
+    wasserstein::kernels::ALL,
     guide::kernels::ALL,
     squared_error::kernels::ALL,
     total_variation::kernels::ALL,

@@ -45,17 +45,16 @@ const ELEMENTS_PER_THREAD: u32 = 32;
 /// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
-/// Two passes for scale·Σ of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0, which the
-/// second pass adds up. `params` takes a piece's elements, its threads and the place of its first partial sum; `inputs`
-/// are what it reads of a piece; `flops` are those of one element.
-pub(super) fn sum<P: Params>(
+/// The first pass of a sum of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0. `params` takes a
+/// piece's elements, its threads and the place of its first partial sum; `inputs` are what it reads of a piece; `flops` are
+/// those of one element. Returns the dispatches, and the number of partial sums.
+pub(super) fn partial_sums<P: Params>(
     kernel: &'static Kernel,
     x: &Layout,
-    scale: f32,
     flops: u64,
     params: impl Fn(u32, u32, u32) -> P,
     inputs: impl Fn(usize) -> Vec<Operand>,
-) -> Lowered {
+) -> (Vec<Dispatch>, u32) {
     let (mut dispatches, mut partials) = (Vec::new(), 0);
     for piece in 0..x.pieces.len() {
         let count = x.piece_elements(piece);
@@ -67,6 +66,19 @@ pub(super) fn sum<P: Params>(
         dispatches.push(Dispatch::new(kernel, params, operands, groups, flops * u64::from(count)));
         partials += threads;
     }
+    (dispatches, partials)
+}
+
+/// Two passes for scale·Σ of what `kernel` makes of the elements of x: [`partial_sums`], and what adds these up.
+pub(super) fn sum<P: Params>(
+    kernel: &'static Kernel,
+    x: &Layout,
+    scale: f32,
+    flops: u64,
+    params: impl Fn(u32, u32, u32) -> P,
+    inputs: impl Fn(usize) -> Vec<Operand>,
+) -> Lowered {
+    let (mut dispatches, partials) = partial_sums(kernel, x, flops, params, inputs);
     dispatches.push(Dispatch::new(
         &kernels::squared_error_reduce,
         ReduceParams { partials, scale },

@@ -42,3 +42,28 @@ pub fn gram_backward<T: Real>(dy: &[T], x: &[T], (channels, height, width): (usi
     }
     dx
 }
+
+/// The mean of each channel of `x` (C, H, W). Returns (C).
+pub fn channel_mean<T: Real>(x: &[T], (channels, height, width): (usize, usize, usize)) -> Vec<T> {
+    let pixels = height * width;
+    expect_len("x", x, channels * pixels);
+    x.chunks_exact(pixels).map(|channel| channel.iter().copied().sum::<T>() / count(pixels)).collect()
+}
+
+/// The first two moments of the channels of `x` (C, H, W). Returns (C + 1, C): the rows of [`gram_forward`], then
+/// [`channel_mean`].
+pub fn moments<T: Real>(x: &[T], size: (usize, usize, usize)) -> Vec<T> {
+    [gram_forward(x, size), channel_mean(x, size)].concat()
+}
+
+/// The gradient of [`moments`], from `dy` (C + 1, C) and the forward input `x` (C, H, W). Returns dx (C, H, W).
+pub fn moments_backward<T: Real>(dy: &[T], x: &[T], size: (usize, usize, usize)) -> Vec<T> {
+    let (channels, height, width) = size;
+    expect_len("dy", dy, (channels + 1) * channels);
+    let (of_gram, of_means) = dy.split_at(channels * channels);
+    let mut dx = gram_backward(of_gram, x, size);
+    for (channel, mean) in dx.chunks_exact_mut(height * width).zip(of_means) {
+        channel.iter_mut().for_each(|element| *element += *mean / count(height * width));
+    }
+    dx
+}

@@ -13,6 +13,7 @@ mod add;
 mod conv;
 mod gram;
 mod guide;
+mod matrix;
 mod pool;
 mod preprocess;
 mod probe;
@@ -20,15 +21,20 @@ mod relu;
 mod resample;
 mod squared_error;
 mod start;
+mod store;
 mod texels;
 mod total_variation;
+mod wasserstein;
 mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add};
 pub use conv::{conv_backward, conv_forward};
-pub use gram::{gram_backward, gram_forward};
+pub use gram::{channel_mean, gram_backward, gram_forward, moments, moments_backward};
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use matrix::{
+    matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,
+};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{postprocess, preprocess};
 pub use probe::{copy, peak};
@@ -36,8 +42,10 @@ pub use relu::{relu_backward, relu_forward, relu_mask};
 pub use resample::resample;
 pub use squared_error::{squared_error_backward, squared_error_forward};
 pub use start::start;
+pub use store::store;
 pub use texels::{decode_texels, encode_texels};
 pub use total_variation::{total_variation_backward, total_variation_forward};
+pub use wasserstein::{wasserstein_backward, wasserstein_forward, wasserstein_rest};
 pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 
 /// The numbers that the twins compute with: `f32` and `f64`.

@@ -1,6 +1,6 @@
-// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
-// ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
-// them; x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and
+// zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C), whose last row it is; x, dx (C,
+// H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
 // Threads: one an element of dx, pixels first. No tile: this is the second oracle.
 
 // shared: slice
@@ -50,6 +50,15 @@ fn store(at: u32, gradient: f32, open: bool) {
 }
 // end
 
+// shared: gram_mean
+// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+const MEAN: u32 = 64u;
+
+fn mean_gradient(output: u32) -> f32 {
+    return dy[params.channels * params.channels + params.out_first + output];
+}
+// end
+
 // dY + dYᵀ at (input, output): the gradient reaches F from both sides of F·Fᵀ.
 fn weight(input: u32, output: u32) -> f32 {
     let i = params.in_first + input;
@@ -82,6 +91,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     var sum = 0.0;
     for (var k = 0u; k < params.in_count; k++) {
         sum += weight(k, output) * x[k * plane + pixel];
+    }
+    if ((params.flags & MEAN) != 0u) {
+        sum += mean_gradient(output);
     }
     let row = pixel / params.w;
     let col = pixel % params.w;

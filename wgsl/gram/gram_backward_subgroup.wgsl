@@ -1,6 +1,7 @@
-// dx(c, p) = scale·Σ over k of s(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the ReLU's mask
-// `gate` is not set. s (⌈C/32⌉, C, 32) = dY + dYᵀ for the channels of dx as gram_backward_weights makes it, x, dx (C, H,
-// W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of s(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and zero where
+// the bit of the ReLU's mask `gate` is not set. s (⌈C/32⌉, C, 32) = dY + dYᵀ for the channels of dx as gram_backward_weights
+// makes it, dy (1, C+1, C) with m as its last row, x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x
+// and dx are pieces: channel groups of their tensors.
 // Threads: one owns 4 neighbouring pixels × 32 channels; all threads of a workgroup have the same channels.
 // Tile: as in winograd_gemm_forward_subgroup: a lane loads 4 of 32 weights, and shuffles hand them to all. Two
 // channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers. Only
@@ -35,9 +36,19 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 // end
 @group(0) @binding(2) var<storage, read> s: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<u32>;
-@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read> x: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
+@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
+
+// shared: gram_mean
+// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+const MEAN: u32 = 64u;
+
+fn mean_gradient(output: u32) -> f32 {
+    return dy[params.channels * params.channels + params.out_first + output];
+}
+// end
 
 // shared: gradient_store
 // The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
@@ -106,6 +117,12 @@ fn main(
             sum[4u * l + 3u] += e.w * even + o.w * odd;
         }
         weights_at += 2u * LANES;
+    }
+    if ((params.flags & MEAN) != 0u) {
+        for (var o = 0u; o < OUTPUTS; o++) {
+            // Channels past the end repeat the last one; they are not stored.
+            sum[o] += mean_gradient(min(block * OUTPUTS + o, params.out_count - 1u));
+        }
     }
     for (var p = 0u; p < PIXELS; p++) {
         let pixel = first_pixel + p;

@@ -1,6 +1,6 @@
-// dx(c, p) = scale·Σ over k of (dY + dYᵀ)(k, c)·x(k, p), scale = 1/(H·W); flags: dx += and zero where the bit of the
-// ReLU's mask `gate` is not set. dy (1, C, C), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
-// them; x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and
+// zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C), whose last row it is; x, dx (C,
+// H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
 // Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them, 8 apart.
 // Tile: as in conv_gemm_tile.
 
@@ -39,6 +39,15 @@ struct Params {
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
+
+// shared: gram_mean
+// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+const MEAN: u32 = 64u;
+
+fn mean_gradient(output: u32) -> f32 {
+    return dy[params.channels * params.channels + params.out_first + output];
+}
+// end
 
 // dY + dYᵀ at four inputs and an output: the gradient reaches F from both sides of F·Fᵀ. What lies after the last
 // input weighs nothing.
@@ -87,7 +96,11 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     let pixels = vec4(pixel) + vec4(0u, 1u, 2u, 3u) * APART;
     let inside = pixels < vec4(plane);
     let at = output * plane + select(vec4(pixel), pixels, inside);
-    var value = params.scale * sum;
+    var total = sum;
+    if ((params.flags & MEAN) != 0u) {
+        total += mean_gradient(output);
+    }
+    var value = params.scale * total;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += vec4(d_x[at.x], d_x[at.y], d_x[at.z], d_x[at.w]);
     }

@@ -29,12 +29,14 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         sum += partials[k];
     }
     sums[lane] = sum;
+    // shared: sum_tree
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if (lane < half) {
             sums[lane] += sums[lane + half];
         }
     }
+    // end
     if (lane == 0u) {
         y[0] = params.scale * sums[0];
     }
