@@ -8,6 +8,7 @@ use std::sync::Arc;
 use impasto::cases;
 use impasto::gpu::Kernel;
 use impasto::graph::{Limits, Program, Role, Tape, differentiate, fuse, plan};
+use impasto::graph::{Limits, Program, Role, Tape, fuse, plan};
 use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::conv::methods::{DIRECT_SUBGROUP, NAIVE, WINOGRAD_SUBGROUP, main_kernel};
 use impasto::ops::conv::{ConvGeometry, PaddingMode};
@@ -15,6 +16,7 @@ use impasto::ops::squared_error::SquaredError;
 use impasto::ops::{
     Algorithm, Capabilities, DeviceClass, Direction, Method, MethodRequest, MethodTable, Precision, Problem,
     Shape, VARIANTS, gram,
+    Shape, VARIANTS, gram, matrix,
 };
 use impasto::picture::Size;
 use impasto::transfer::{Options, Plan, Preset};
@@ -36,7 +38,7 @@ const SUBGROUPS: [Option<Range>; 8] = [
 
 const CLASSES: [DeviceClass; 3] = [DeviceClass::ManyRegisters, DeviceClass::Portable, DeviceClass::Software];
 
-/// The methods with kernels that need subgroups.
+/// The methods of a transfer with kernels that need subgroups.
 const SUBGROUP_METHODS: [Method; 3] = [WINOGRAD_SUBGROUP, DIRECT_SUBGROUP, gram::SUBGROUP];
 
 /// All methods of all ops.
@@ -233,6 +235,22 @@ fn gram_matrices_have_one_usual_order() {
         let table = transfer((97, 75), limits).step.program.methods();
         let grams: Vec<Method> = table.0.values().copied().filter(|method| method.op == "gram").collect();
         assert!(!grams.is_empty() && grams.iter().all(|method| *method == expected), "{grams:?}");
+    });
+}
+
+/// And so do products of matrices, whatever their size.
+#[test]
+fn products_of_matrices_have_one_usual_order() {
+    on_all_devices(|limits| {
+        for n in [1, 64, 512] {
+            let mut tape = Tape::new();
+            let a = tape.external("a", Shape::new(1, n, n), Role::Workspace);
+            tape.record(matrix::MatrixProduct { scale: 1.0, identity: 0.0 }, &[a, a], "layer").unwrap();
+            let expected =
+                if limits.capabilities.subgroups == Some((8, 8)) { matrix::SUBGROUP } else { matrix::TILE };
+            let methods: Vec<Method> = plan(&tape, limits).unwrap().methods().0.into_values().collect();
+            assert_eq!(methods, [expected], "{n}");
+        }
     });
 }
 

@@ -20,11 +20,13 @@ use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use impasto::ops::add::{Accumulate, Add};
 use impasto::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, NAIVE, WINOGRAD_TILE};
 use impasto::ops::conv::{Conv, ConvGeometry, Padding, PaddingMode};
-use impasto::ops::gram::Gram;
+use impasto::ops::gram::{Gram, Moments};
 use impasto::ops::guide::{Blend, Guide};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
+use impasto::ops::store::Store;
+use impasto::ops::wasserstein::WassersteinCost;
 use impasto::ops::weighted_sum::WeightedSum;
 use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Shape};
 
@@ -410,6 +412,80 @@ fn a_max_pool_is_not_merged_as_a_mean() {
             "gates are merged"
         );
     }
+}
+
+/// The distance as a cost, with G and the rest from outside; and with a value that is stored in G between its readers.
+#[test]
+fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
+    for size in [(7, 9), (1, 1), (2, 5)] {
+        let mut net = Network::empty(22, Shape::new(3, size.0, size.1));
+        let pixels = net.pixels;
+        let a = net.conv(pixels, 4, "a");
+        let wasserstein = |net: &mut Network, x: TensorId, layer: &str| {
+            let channels = net.tape.shape(x).c;
+            let moments = net.tape.record(Moments, &[x], layer).unwrap();
+            let shape = net.tape.shape(moments);
+            let target = net.external(&format!("{layer}.target"), shape, Role::Workspace);
+            // Not symmetric: the gradient is right for any G.
+            let square = Shape::new(1, channels, channels);
+            let g = net.external(&format!("{layer}.g"), square, Role::Workspace);
+            let rest = net.external(&format!("{layer}.rest"), Shape::row(2), Role::Workspace);
+            net.values.insert(rest, vec![0.75, 1.5]);
+            net.tape.record(WassersteinCost, &[moments, target, g, rest], layer).unwrap()
+        };
+        let shallow = wasserstein(&mut net, a, "a");
+        let b = net.conv(a, 3, "b");
+        let deep = wasserstein(&mut net, b, "b");
+        let weights = net.external("weights", Shape::row(2), Role::Workspace);
+        net.total = net.tape.record(WeightedSum { first: 0 }, &[weights, shallow, deep], "total").unwrap();
+        check_gradients(&format!("{size:?}"), &mut net, &[pixels, a]);
+        let fused = fuse(&net.tape);
+        assert!(names(&net.tape).contains(&"wasserstein_backward"));
+        let left = ["accumulate", "relu_backward"].map(|name| names(&fused).contains(&name));
+        // The gradient of a is kept, so its gate stays on its own.
+        assert_eq!(left, [false, true], "{:?}", names(&fused));
+    }
+}
+
+#[test]
+fn what_is_stored_is_read_afterwards_and_not_before() {
+    let shape = Shape::new(3, 4, 5);
+    let mut net = Network::empty(26, shape);
+    let destination = net.external("destination", shape, Role::Workspace);
+    let before = net.sum(net.pixels, destination, "before");
+    let value = net.tape.record(Relu { mask: false }, &[net.pixels], "value").unwrap();
+    let stored = net.tape.record(Store, &[value, destination], "store").unwrap();
+    let after = net.sum(destination, net.pixels, "after");
+    [before, after].into_iter().for_each(|tensor| net.tape.keep(tensor));
+    for bytes in [1 << 20, 4 * 20] {
+        let limits = limits(bytes, u64::MAX, MethodRequest::Auto);
+        let program = plan(&net.tape, &limits).unwrap();
+        check_plan("store", &program, &limits);
+        let pieces = program.externals.iter().filter(|external| external.name == "destination").count();
+        let writes: Vec<&str> = program
+            .dispatches
+            .iter()
+            .filter(|dispatch| {
+                let place = &program.resources[dispatch.bindings[dispatch.written]].place;
+                matches!(place, Place::External(index) if program.externals[*index].name == "destination")
+            })
+            .map(|dispatch| dispatch.op)
+            .collect();
+        assert_eq!(writes, vec!["store"; pieces], "{bytes} bytes");
+        let order: Vec<&str> = program.dispatches.iter().map(|dispatch| &dispatch.layer[..]).collect();
+        assert!(
+            order.is_sorted_by_key(|layer| ["before", "value", "store", "after"]
+                .iter()
+                .position(|l| l == layer))
+        );
+    }
+    // A computed destination is gone.
+    let twice = net.tape.record(Store, &[net.pixels, stored], "again").unwrap();
+    net.tape.record(Pool::MEAN, &[twice], "again").unwrap();
+    plan(&net.tape, &limits(1 << 20, u64::MAX, MethodRequest::Auto)).unwrap();
+    net.tape.record(Store, &[net.pixels, value], "value").unwrap();
+    net.tape.record(Pool::MEAN, &[value], "later").unwrap();
+    assert!(plan(&net.tape, &limits(1 << 20, u64::MAX, MethodRequest::Auto)).is_err());
 }
 
 #[test]

@@ -24,6 +24,7 @@ use impasto::cases::{
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
 use impasto::ops::conv::{Conv, ConvPool};
+use impasto::ops::gram::Gram;
 use impasto::ops::pool::{Pool, PoolKind};
 use impasto::ops::relu::Relu;
 use impasto::ops::resample::Resample;
@@ -289,6 +290,22 @@ fn merged_and_separate_ops_agree_to_the_last_bit() {
             assert_eq!(dispatches(&separate).iter().filter(|dispatch| dispatch.op == "relu").count(), 2);
             assert!(dispatches(&merged).iter().all(|dispatch| dispatch.op == "conv_relu"));
             assert!(run(&case, &separate) == run(&case, &merged), "{name}, {kernels:?}");
+        }
+    }
+}
+
+/// A style that is compared by its moments has the Gram matrix that one without has, by every method.
+#[test]
+fn moments_begin_with_the_gram_matrix_to_the_last_bit() {
+    let case = cases::all().into_iter().find(|case| case.name == "gram_forward 17×9×31, moments").unwrap();
+    let mut alone = case.clone();
+    alone.steps[0].op = Arc::new(Gram);
+    for kernels in KernelSelection::all() {
+        for max_binding_bytes in [None, case.binding_limit()] {
+            let options = RunOptions { kernels, max_binding_bytes, ..RunOptions::default() };
+            let values = case.values();
+            let (moments, gram) = (run_on(&case, &values, &options), run_on(&alone, &values, &options));
+            assert!(moments.output[..17 * 17] == gram.output, "{options:?}");
         }
     }
 }

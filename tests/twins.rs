@@ -202,6 +202,31 @@ fn gram_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
 }
 
 #[test]
+fn moments_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
+    let mut random = Random::new(23);
+    for size @ (channels, height, width) in SIZES {
+        let x = random.vec_f64(channels * height * width);
+        let dy = random.vec_f64((channels + 1) * channels);
+        let dx = moments_backward(&dy, &x, size);
+        check_gradient(&format!("moments_backward {size:?}"), &x, &dy, |x| moments(x, size), &dx);
+    }
+}
+
+#[test]
+fn wasserstein_backward_is_the_gradient_of_its_forward_for_any_map() {
+    let mut random = Random::new(24);
+    for channels in [1, 2, 3, 7, 11] {
+        let size = (channels + 1) * channels;
+        let (moments, target) = (random.vec_f64(size), random.vec_f64(size));
+        // Not symmetric, so that a backward which reads one half only is found.
+        let (g, dy, rest) = (random.vec_f64(channels * channels), random.vec_f64(1), [0.75, 1.5]);
+        let dx = wasserstein_backward(&dy, &moments, &target, &g, &rest, channels);
+        let forward = |moments: &[f64]| wasserstein_forward(moments, &target, &g, &rest, channels);
+        check_gradient(&format!("wasserstein_backward {channels}"), &moments, &dy, forward, &dx);
+    }
+}
+
+#[test]
 fn cost_backwards_are_the_gradients_of_their_forwards() {
     let mut random = Random::new(5);
     for len in [1, 2, 9, 49, 169] {
@@ -550,6 +575,57 @@ fn gram_and_its_backward_give_hand_computed_numbers() {
     assert_eq!(gram_forward(&x, (2, 2, 1)), [2.5, 0.5, 0.5, 5.0]);
     // dY = (1 2; 4 8): dY + dYᵀ = (2 6; 6 16), times F, over 2.
     assert_eq!(gram_backward(&[1.0, 2.0, 4.0, 8.0], &x, (2, 1, 2)), [10.0, -1.0, 27.0, -2.0]);
+}
+
+#[test]
+fn moments_and_their_backward_give_hand_computed_numbers() {
+    let x = [1.0, 2.0, 3.0, -1.0];
+    assert_eq!(channel_mean(&x, (2, 1, 2)), [1.5, 1.0]);
+    assert_eq!(moments(&x, (2, 1, 2)), [2.5, 0.5, 0.5, 5.0, 1.5, 1.0]);
+    assert_eq!(matrix_covariance(&[2.5, 0.5, 0.5, 5.0, 1.5, 1.0], 2), [0.25, -1.0, -1.0, 4.0]);
+    // As the Gram matrix's, and 6/2 and −4/2 more.
+    assert_eq!(moments_backward(&[1.0, 2.0, 4.0, 8.0, 6.0, -4.0], &x, (2, 1, 2)), [13.0, 2.0, 25.0, -4.0]);
+}
+
+#[test]
+fn matrices_give_hand_computed_numbers() {
+    let a = [1.0, 2.0, 3.0, 4.0];
+    // A·B = (−2 5; −4 11).
+    assert_eq!(matrix_product(&a, &[0.0, 1.0, -1.0, 2.0], 2, 2.0, 3.0), [-1.0, 10.0, -8.0, 25.0]);
+    assert_eq!(matrix_affine(&a, 2, -0.5, 1.5), [1.0, -1.0, -1.5, -0.5]);
+    // The trace is 5, and half of its mean is added.
+    assert_eq!(matrix_symmetrise(&a, 2, 0.5), [2.25, 2.5, 2.5, 5.25]);
+    assert_eq!(matrix_norm(&[1.0, -2.0, 2.0, 4.0]), [5.0]);
+    assert_eq!(matrix_scale(&a, &[4.0], true, false), [2.0, 4.0, 6.0, 8.0]);
+    assert_eq!(matrix_scale(&a, &[4.0], false, true), [0.25, 0.5, 0.75, 1.0]);
+    assert_eq!(matrix_scale(&a, &[4.0], true, true), [0.5, 1.0, 1.5, 2.0]);
+    for root in [false, true] {
+        assert_eq!(matrix_scale(&a, &[0.0], root, true), [0.0; 4], "a quotient by 0");
+    }
+}
+
+#[test]
+fn wasserstein_costs_give_hand_computed_numbers() {
+    let moments = [2.5, 0.5, 0.5, 5.0, 1.5, 1.0];
+    let target = [9.0, 9.0, 9.0, 9.0, 0.5, 3.0];
+    let g = [1.0, 2.0, 0.0, -1.0];
+    // |μ − μ_t|² = 1 + 4, <G, Σ> = 0.25 − 2 − 4.
+    let rest = [1.75, 2.0];
+    assert_eq!(wasserstein_forward(&moments, &target, &g, &rest, 2), [0.5]);
+    // (G + Gᵀ)·μ = (5, 1).
+    let dx = wasserstein_backward(&[4.0], &moments, &target, &g, &rest, 2);
+    assert_eq!(dx, [2.0, 4.0, 0.0, -2.0, -6.0, -10.0]);
+    let covariance = [0.25, -1.0, -1.0, 4.0];
+    let (root, wanted) = ([1.0, 0.0, 0.0, 2.0], [2.0, 1.0, 1.0, 3.0]);
+    // 4.25 + 5 − 6 + 5.75.
+    assert_eq!(wasserstein_rest(&covariance, &root, &g, &wanted, 2), [9.0, 5.0]);
+    // A target without variance.
+    for variance in [0.0, -1.0] {
+        assert_eq!(wasserstein_forward(&moments, &target, &g, &[1.75, variance], 2), [0.0]);
+        let dx = wasserstein_backward(&[4.0], &moments, &target, &g, &[1.75, variance], 2);
+        assert_eq!(dx, [0.0; 6]);
+    }
+    assert_eq!(store(&moments), moments);
 }
 
 #[test]
@@ -908,6 +984,44 @@ fn gram_costs_and_add_in_f32_differ_by_rounding_alone() {
     let wide_levels: Vec<f64> = levels.iter().map(|level| f64::from(*level)).collect();
     let want = start(wide_noise, &rgba, &wide_levels, (5, 7), 0.625);
     check_rounding("start", &start(noise, &rgba, &levels, (5, 7), 0.625), &want, 2, 1);
+}
+
+#[test]
+fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
+    let mut random = Random::new(25);
+    let (size, n) = ((7, 11, 13), 7);
+    let x = random.vec_f32(7 * 11 * 13);
+    check_rounding("channel_mean", &channel_mean(&x, size), &channel_mean(&widen(&x), size), 143, 143);
+    let (made, target) = (moments(&x, size), random.vec_f32((n + 1) * n));
+    check_rounding("moments", &made, &moments(&widen(&x), size), 143, 143);
+    let want = moments_backward(&widen(&target), &widen(&x), size);
+    check_rounding("moments_backward", &moments_backward(&target, &x, size), &want, 2 * n + 1, 143);
+
+    let (a, b) = (random.vec_f32(n * n), random.vec_f32(n * n));
+    let (wide_a, wide_b) = (widen(&a), widen(&b));
+    let want = matrix_product(&wide_a, &wide_b, n, -0.5, 1.5);
+    check_rounding("matrix_product", &matrix_product(&a, &b, n, -0.5, 1.5), &want, n + 1, 1);
+    let want = matrix_affine(&wide_a, n, -0.5, 1.5);
+    check_rounding("matrix_affine", &matrix_affine(&a, n, -0.5, 1.5), &want, 2, 1);
+    let want = matrix_symmetrise(&wide_a, n, 0.25);
+    check_rounding("matrix_symmetrise", &matrix_symmetrise(&a, n, 0.25), &want, n + 2, 1);
+    check_rounding("matrix_norm", &matrix_norm(&a), &matrix_norm(&wide_a), n * n, n);
+    let want = matrix_scale(&wide_a, &[2.5], true, true);
+    check_rounding("matrix_scale", &matrix_scale(&a, &[2.5], true, true), &want, 2, 1);
+    let want = matrix_covariance(&widen(&target), n);
+    check_rounding("matrix_covariance", &matrix_covariance(&target, n), &want, 2, 1);
+
+    let rest = [0.75, 1.5];
+    let (wide, wide_target, wide_rest) = (widen(&made), widen(&target), widen(&rest));
+    let got = wasserstein_forward(&made, &target, &a, &rest, n);
+    let want = wasserstein_forward(&wide, &wide_target, &wide_a, &wide_rest, n);
+    check_rounding("wasserstein_forward", &got, &want, (n + 1) * n, 1);
+    let got = wasserstein_backward(&[0.75], &made, &target, &a, &rest, n);
+    let want = wasserstein_backward(&[0.75], &wide, &wide_target, &wide_a, &wide_rest, n);
+    check_rounding("wasserstein_backward", &got, &want, n + 2, 1);
+    let got = wasserstein_rest(&a, &b, &a, &b, n);
+    let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n);
+    check_rounding("wasserstein_rest", &got, &want, n * (n + 3), 1);
 }
 
 // ---- The comparison itself ----

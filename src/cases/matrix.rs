@@ -1,6 +1,9 @@
 //! Cases of square matrices.
 
-use super::case::Case;
+use std::sync::Arc;
+
+use super::case::{Case, Step};
+use super::common::RELU;
 use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase};
 use super::input::{Fill, Input, all_signed, input, signed};
@@ -156,12 +159,12 @@ fn product() -> Vec<Case> {
         PRODUCT.case(square(n).to_string(), op, inputs, product_tolerance(&op, square(n)))
     });
     let mut cases: Vec<Case> = cases.collect();
-    // With itself.
+    // Of a computed matrix with itself.
     let op = MatrixProduct { scale: 1.0, identity: 0.0 };
-    let inputs = vec![signed(square(35))];
-    let what = format!("{}, with itself", square(35));
-    let mut twice = PRODUCT.case(what, op, inputs, product_tolerance(&op, square(35)));
-    twice.steps[0].inputs = vec![0, 0];
+    let (inputs, tolerance) = (vec![signed(square(35))], product_tolerance(&op, square(35)));
+    let mut twice = PRODUCT.case(format!("{}, with itself", square(35)), op, inputs, tolerance);
+    twice.steps[0].inputs = vec![1, 1];
+    twice.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
     cases.push(twice);
     cases
 }

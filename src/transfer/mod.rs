@@ -71,6 +71,7 @@ mod pace;
 mod planning;
 mod programs;
 mod requirements;
+mod roots;
 mod session;
 mod source;
 mod sources;

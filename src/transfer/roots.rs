@@ -1,0 +1,191 @@
+//! Roots of covariances, and what the style cost by optimal transport makes of them.
+
+use crate::error::Result;
+use crate::graph::{Tape, TensorId};
+use crate::ops::matrix::{FrobeniusNorm, MatrixAffine, MatrixProduct, Power, ScaleByPower, Symmetrise};
+
+/// What is added to the diagonal of a covariance before its root is taken, as a share of the mean variance: with fewer cells than
+/// channels a covariance has directions without any.
+const RIDGE: f32 = 1e-4;
+/// Iterations for the root of a target, which is taken once.
+const TARGET_ITERATIONS: u32 = 20;
+/// Iterations for the map. Directions with less than about a hundredth of the largest variance are left short of their root. That
+/// is wanted: there the map shrinks what the picture has, and most of it is noise.
+const MAP_ITERATIONS: u32 = 12;
+
+const PRODUCT: MatrixProduct = MatrixProduct { scale: 1.0, identity: 0.0 };
+
+/// Records the coupled Newton–Schulz iteration (N. J. Higham, "Functions of Matrices", 2008, chapter 6) for a symmetric matrix
+/// A (1, n, n) without negative eigenvalues, and returns A^½ and A^−½ as far as `iterations` of it lead, at least one: with
+/// Y = A/‖A‖ and Z = I at first, T = (3·I − Z·Y)/2, Y ← Y·T, Z ← T·Z. A matrix of zeros has zeros for both.
+pub(super) fn record_roots(
+    tape: &mut Tape,
+    matrix: TensorId,
+    iterations: u32,
+    layer: &str,
+) -> Result<(TensorId, TensorId)> {
+    let norm = tape.record(FrobeniusNorm, &[matrix], layer)?;
+    let scaled = |power| ScaleByPower { power };
+    let begin = tape.record(scaled(Power::Reciprocal), &[matrix, norm], layer)?;
+    // The first round, in which Z is still I, and needs one product instead of three.
+    let mut z = tape.record(MatrixAffine { scale: -0.5, identity: 1.5 }, &[begin], layer)?;
+    let mut y = tape.record(PRODUCT, &[begin, z], layer)?;
+    for _ in 1..iterations {
+        let step = tape.record(MatrixProduct { scale: -0.5, identity: 1.5 }, &[z, y], layer)?;
+        y = tape.record(PRODUCT, &[y, step], layer)?;
+        z = tape.record(PRODUCT, &[step, z], layer)?;
+    }
+    let root = tape.record(scaled(Power::Root), &[y, norm], layer)?;
+    let inverse = tape.record(scaled(Power::ReciprocalRoot), &[z, norm], layer)?;
+    Ok((root, inverse))
+}
+
+/// Records R = Σ_t^½ of a target's covariance (1, C, C).
+#[cfg_attr(not(test), expect(dead_code))]
+pub(super) fn record_root_of_target(tape: &mut Tape, covariance: TensorId, layer: &str) -> Result<TensorId> {
+    let matrix = tape.record(Symmetrise { ridge: RIDGE }, &[covariance], layer)?;
+    let (root, _) = record_roots(tape, matrix, TARGET_ITERATIONS, layer)?;
+    Ok(root)
+}
+
+/// Records G and S for a picture's covariance Σ (1, C, C) and the root R of the target's: S = (R·Σ·R)^½ and
+/// G = I − R·(R·Σ·R)^−½·R, where I − G maps one Gaussian to the other.
+#[cfg_attr(not(test), expect(dead_code))]
+pub(super) fn record_map(
+    tape: &mut Tape,
+    covariance: TensorId,
+    root: TensorId,
+    layer: &str,
+) -> Result<(TensorId, TensorId)> {
+    let half = tape.record(PRODUCT, &[root, covariance], layer)?;
+    let product = tape.record(PRODUCT, &[half, root], layer)?;
+    let product = tape.record(Symmetrise { ridge: RIDGE }, &[product], layer)?;
+    let (middle, inverse) = record_roots(tape, product, MAP_ITERATIONS, layer)?;
+    let half = tape.record(PRODUCT, &[root, inverse], layer)?;
+    let g = tape.record(MatrixProduct { scale: -1.0, identity: 1.0 }, &[half, root], layer)?;
+    Ok((g, middle))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use pollster::block_on;
+
+    use super::*;
+    use crate::cases::Random;
+    use crate::cases::golden::{kept, relative_in_norm};
+    use crate::graph::Role;
+    use crate::ops::gram::Moments;
+    use crate::ops::matrix::Covariance;
+    use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
+    use crate::ops::{Algorithm, MethodRequest, Shape};
+    use crate::reference::{
+        matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_symmetrise, moments,
+        wasserstein_forward,
+    };
+    use crate::transfer::Engine;
+
+    /// Activations (C, 1, N) as a ReLU leaves them, whose channels depend on each other.
+    fn activations(seed: u64, channels: usize, cells: usize) -> Vec<f32> {
+        let mut random = Random::new(seed);
+        let (noise, mixture) = (random.vec_f32(channels * cells), random.vec_f32(channels * channels));
+        let cell = |i: usize, p: usize| {
+            let own = 2.0 * noise[i * cells + p];
+            let mixed = |k: usize| 0.3 * mixture[i * channels + k] * noise[k * cells + p];
+            (0.3 + own + (0..channels).map(mixed).sum::<f32>()).max(0.0)
+        };
+        (0..channels * cells).map(|at| cell(at / cells, at % cells)).collect()
+    }
+
+    fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
+        matrix_product(a, b, n, 1.0, 0.0)
+    }
+
+    /// The formula, with nothing left out.
+    fn roots(a: &[f64], n: usize, iterations: u32) -> (Vec<f64>, Vec<f64>) {
+        let norm = matrix_norm(a)[0];
+        let scaled = |a: &[f64], factor: f64| a.iter().map(|a| a * factor).collect::<Vec<f64>>();
+        let (mut y, mut z) = (scaled(a, 1.0 / norm), matrix_affine(a, n, 0.0, 1.0));
+        for _ in 0..iterations {
+            let t = matrix_product(&z, &y, n, -0.5, 1.5);
+            (y, z) = (product(&y, &t, n), product(&t, &z, n));
+        }
+        (scaled(&y, norm.sqrt()), scaled(&z, 1.0 / norm.sqrt()))
+    }
+
+    /// The Wasserstein distance over the variance of the target, in f64: the root of the target, G, S, and the distance.
+    fn expected(x: &[f64], target: &[f64], n: usize) -> [Vec<f64>; 4] {
+        let (of_x, of_target) = (moments(x, (n, 1, x.len() / n)), moments(target, (n, 1, target.len() / n)));
+        let (covariance, wanted) = (matrix_covariance(&of_x, n), matrix_covariance(&of_target, n));
+        let ridge = f64::from(RIDGE);
+        let root = roots(&matrix_symmetrise(&wanted, n, ridge), n, TARGET_ITERATIONS).0;
+        let between = product(&product(&root, &covariance, n), &root, n);
+        let (middle, inverse) = roots(&matrix_symmetrise(&between, n, ridge), n, MAP_ITERATIONS);
+        let g = matrix_product(&product(&root, &inverse, n), &root, n, -1.0, 1.0);
+        let trace = |a: &[f64]| (0..n).map(|i| a[i * n + i]).sum::<f64>();
+        let means = of_x.iter().zip(&of_target).skip(n * n).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let distance = means + trace(&covariance) + trace(&wanted) - 2.0 * trace(&middle);
+        // The cost is linear in the covariance, and at this one it is the distance.
+        let product: f64 = g.iter().zip(&covariance).map(|(g, c)| g * c).sum();
+        let rest = [distance - means - product, trace(&wanted)];
+        let cost = wasserstein_forward(&of_x, &of_target, &g, &rest, n);
+        assert!((cost[0] - distance / trace(&wanted)).abs() < 1e-12 * cost[0], "{cost:?}");
+        [root, g, middle, cost]
+    }
+
+    #[test]
+    fn maps_and_distances_on_the_device_are_those_of_f64() {
+        let gpu = block_on(crate::gpu::Gpu::open(None)).unwrap();
+        let engine = Engine::builder(gpu).build().unwrap();
+        // With fewer cells than channels, too.
+        for (n, cells, target_cells) in [(33, 500, 700), (64, 40, 50), (3, 70, 90)] {
+            let (x, target) = (activations(1, n, cells), activations(2, n, target_cells));
+            let mut tape = Tape::new();
+            let mut inputs = [("x", cells), ("target", target_cells)].map(|(name, cells)| {
+                let shape = Shape::new(n as u32, 1, cells as u32);
+                let activations = tape.external(name, shape, Role::Workspace);
+                tape.record(Moments, &[activations], "layer").unwrap()
+            });
+            let [of_x, of_target] = inputs;
+            inputs = inputs.map(|moments| tape.record(Covariance, &[moments], "layer").unwrap());
+            let [covariance, wanted] = inputs;
+            let root = record_root_of_target(&mut tape, wanted, "layer").unwrap();
+            let (g, middle) = record_map(&mut tape, covariance, root, "layer").unwrap();
+            let rest = tape.record(WassersteinRest, &[covariance, middle, g, wanted], "layer").unwrap();
+            let cost = tape.record(WassersteinCost, &[of_x, of_target, g, rest], "layer").unwrap();
+            let outputs = [root, g, middle, cost];
+            outputs.iter().for_each(|output| tape.keep(*output));
+            let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
+            let want = expected(&wide(&x), &wide(&target), n);
+            // Iterations with directions of little variance hand errors on: 6e-5 of G where half of the variances are the ridge.
+            for request in [MethodRequest::Auto, MethodRequest::Algorithm(Algorithm::Naive)] {
+                let engine = engine.reconfigured(|options| options.methods = request);
+                let got = block_on(kept(&engine, &tape, &[("x", &x), ("target", &target)])).unwrap();
+                for ((name, got), want) in ["R", "G", "S", "distance"].iter().zip(&got).zip(&want) {
+                    let error = relative_in_norm(got, want);
+                    println!("{n} channels, {cells} cells, {request:?}, {name}: {error:.1e}");
+                    assert!(error < 3e-4, "{n} channels, {cells} cells, {request:?}, {name}: {error:.1e}");
+                }
+            }
+        }
+    }
+
+    /// Where all variances are alike in size, the iterations lead all the way.
+    #[test]
+    fn roots_are_roots_and_the_map_leads_to_the_target() {
+        let n = 7;
+        let [a, b] = [3, 4].map(|seed| {
+            let x: Vec<f64> = activations(seed, n, 400).iter().map(|x| f64::from(*x)).collect();
+            matrix_covariance(&moments(&x, (n, 1, 400)), n)
+        });
+        let (root, inverse) = roots(&b, n, 30);
+        let narrow = |a: &[f64]| a.iter().map(|a| *a as f32).collect::<Vec<f32>>();
+        assert!(relative_in_norm(&narrow(&product(&root, &root, n)), &b) < 1e-6);
+        let identity = matrix_affine(&a, n, 0.0, 1.0);
+        assert!(relative_in_norm(&narrow(&product(&root, &inverse, n)), &identity) < 1e-6);
+        let between = product(&product(&root, &a, n), &root, n);
+        let map = product(&product(&root, &roots(&between, n, 30).1, n), &root, n);
+        let moved = product(&product(&map, &a, n), &map, n);
+        assert!(relative_in_norm(&narrow(&moved), &b) < 1e-6);
+    }
+}
