@@ -255,6 +255,11 @@ fn some_dispatches_are_longer_than_a_dimension_may_be() {
         "decode_texels",
         "encode_texels",
         "resample_vertical",
+        "mix",
+        "smooth",
+        "resize_bilinear",
+        "adam_level",
+        "descend",
         "conv_forward_naive",
         "gram_backward_naive",
     ] {
@@ -367,6 +372,67 @@ fn a_max_pool_does_not_hide_a_nan() {
     let want: Vec<u32> = y.iter().map(|y| y.to_bits()).collect();
     assert!(run.output.iter().zip(&want).all(|(got, want)| got == want || (nan(got) && nan(want))));
     assert!(run.sides == [winners]);
+}
+
+/// A case by its name, on other values: the bits of each input.
+fn run_named(name: &str, change: impl Fn(&mut Vec<Vec<u32>>)) -> Run {
+    let case = cases::all().into_iter().find(|case| case.name == name).unwrap_or_else(|| panic!("{name}"));
+    let mut values = case.values();
+    change(&mut values);
+    run_on(&case, &values, &RunOptions::default())
+}
+
+/// Made a byte's number, it would hide that an optimisation diverges.
+#[test]
+fn a_clamp_of_pixels_does_not_hide_a_nan() {
+    let nans = [0x7FC0_0001, 0xFFC0_0001, 0x7F80_0001, 0x7FFF_FFFF];
+    let places = [0, 36, 71, 104];
+    let spoil = |input: &mut Vec<u32>| {
+        for (at, nan) in places.into_iter().zip(nans) {
+            input[at] = nan;
+        }
+        input[1] = f32::INFINITY.to_bits();
+        input[2] = f32::NEG_INFINITY.to_bits();
+    };
+    let is_nan = |words: &[u32], at: usize| f32::from_bits(words[at]).is_nan();
+    let check = |name: &str, words: &[u32]| {
+        assert!((0..105).all(|at| is_nan(words, at) == places.contains(&at)), "{name}");
+    };
+    let clamped = run_named("clamp_pixels 5×7", |values| spoil(&mut values[0]));
+    check("clamp_pixels", &clamped.output);
+    assert_eq!(
+        clamped.output[1..3].iter().map(|x| f32::from_bits(*x)).collect::<Vec<_>>(),
+        [255.0 - 123.68_f32, -123.68]
+    );
+    // Among the pixels, and in what they change by.
+    for input in [3, 2] {
+        let moved = run_named("descend 3×5×7, weight 0.1917", |values| spoil(&mut values[input]));
+        check("descend", &moved.output);
+        check("descend, average", &moved.inputs[4]);
+    }
+}
+
+/// Numbers in the middle between two bytes are in no case: a rounding of the sum with the mean would change the byte.
+#[test]
+fn halves_are_rounded_to_even_bytes() {
+    let halves: Vec<f32> = (0..105).map(|at| at as f32 * 2.5 - 1.0).collect();
+    let by = |name| {
+        let run = run_named(name, |values| {
+            values[0] = halves.iter().map(|x| x.to_bits()).collect();
+            values[1].fill(0);
+        });
+        Elements::Bytes.numbers(&run.output).iter().map(|byte| *byte as u8).collect::<Vec<u8>>()
+    };
+    for (name, rounded) in [("postprocess 5×7", false), ("postprocess 5×7, rounded", true)] {
+        assert_eq!(by(name), reference::postprocess(&halves, (5, 7), [0.0; 3], rounded), "{name}");
+    }
+}
+
+/// What a schedule without an average promises.
+#[test]
+fn an_average_of_weight_1_is_the_pixels() {
+    let run = run_named("descend 3×38×41, weight 1", |_| {});
+    assert!(run.output == run.inputs[4]);
 }
 
 /// The twin's sums round otherwise, so its mask may differ where a sum is nearly 0: the kernels' mask must be that of

@@ -9,6 +9,7 @@ mod common;
 use common::compare::{assert_canary, assert_close, compare};
 use common::random::Random;
 use impasto::ops::conv::{ConvGeometry, Padding, PaddingMode};
+use impasto::ops::resize::Filter;
 use impasto::picture::Picture;
 use impasto::reference::*;
 
@@ -640,6 +641,7 @@ fn costs_and_add_give_hand_computed_numbers() {
     assert_eq!(weighted_sum_backward(&[0.5], &[10.0, -40.0]), [5.0, -20.0]);
     assert_eq!(accumulate(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
     assert_eq!(add(&[1.0, 2.0], &[10.0, -2.0]), [11.0, 0.0]);
+    assert_eq!(mix(&[1.0, 2.0], &[10.0, -2.0], 0.25), [7.75, -1.0]);
 }
 
 /// The course's hyperparameters: learning rate, β₁, β₂, ε, 1 − β₁, 1 − β₂.
@@ -724,9 +726,29 @@ fn postprocess_clamps_and_truncates() {
     let x =
         [-1e9, 254.9, 255.0, 1e9, -0.5, 0.999, 1.0, f64::INFINITY, f64::NAN, 127.5, f64::NEG_INFINITY, 12.0];
     let want = [0, 0, 0, 255, 254, 0, 127, 255, 255, 1, 0, 255, 255, 255, 12, 255];
-    assert_eq!(postprocess(&x, (2, 2), [0.0; 3]), want);
+    assert_eq!(postprocess(&x, (2, 2), [0.0; 3], false), want);
     // The mean is added to its own channel.
-    assert_eq!(postprocess(&[0.0; 3], (1, 1), MEAN), [123, 116, 103, 255]);
+    assert_eq!(postprocess(&[0.0; 3], (1, 1), MEAN, false), [123, 116, 103, 255]);
+}
+
+#[test]
+fn postprocess_rounds_halves_to_even() {
+    let x =
+        [-1e9, 254.5, 254.6, 1e9, -0.5, 0.5, 1.5, f64::INFINITY, f64::NAN, 127.5, f64::NEG_INFINITY, 12.499];
+    let want = [0, 0, 0, 255, 254, 0, 128, 255, 255, 2, 0, 255, 255, 255, 12, 255];
+    assert_eq!(postprocess(&x, (2, 2), [0.0; 3], true), want);
+    assert_eq!(postprocess(&[0.0; 3], (1, 1), MEAN, true), [124, 117, 104, 255]);
+}
+
+#[test]
+fn clamped_pixels_are_those_of_a_picture() {
+    let x = [-1e9, 2.5, 200.0, 200.0, f64::INFINITY, -116.779, f64::NEG_INFINITY, 151.061];
+    let want = [-123.68, 2.5, 138.221, 138.221, 151.061, -103.939];
+    let planes = [x[0], x[1], x[2], x[3], x[4], x[6]];
+    assert_close("clamp_pixels", &clamp_pixels(&planes, MEAN), &want, 3e-14, 0.0);
+    assert_eq!(clamp_pixels(&[0.0, x[5], x[7]], MEAN), [0.0, x[5], x[7]]);
+    assert!(clamp_pixels(&[f64::NAN, 0.0, -f64::NAN], MEAN)[0].is_nan());
+    assert!(clamp_pixels(&[0.0, 0.0, -f64::NAN], MEAN)[2].is_nan());
 }
 
 #[test]
@@ -738,9 +760,11 @@ fn a_picture_survives_the_way_in_and_out() {
         let mut rgba = random.bytes(height * width * 4);
         let planes = preprocess(&rgba, (height, width), mean);
         rgba.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
-        let back = postprocess(&planes, (height, width), mean);
-        assert_close("picture in and out", &back, &rgba, 0.0, 0.0);
-        assert_canary("picture in and out", &back, &rgba, 0.0, 0.0);
+        for rounded in [false, true] {
+            let back = postprocess(&planes, (height, width), mean, rounded);
+            assert_close("picture in and out", &back, &rgba, 0.0, 0.0);
+            assert_canary("picture in and out", &back, &rgba, 0.0, 0.0);
+        }
     }
 }
 
@@ -895,6 +919,184 @@ fn resample_is_what_image_does() {
         let y: Vec<u8> = y.iter().map(|value| value.round() as u8).collect();
         assert!(y == want, "{height}×{width} to {new_height}×{new_width}");
     }
+}
+
+/// `values` (rows, columns) of four digits or more behind the point.
+#[track_caller]
+fn assert_resized(filter: Filter, x: &[f64], size: (usize, usize, usize), to: (usize, usize), want: &[f64]) {
+    let name = format!("resize {size:?} to {to:?}, {filter:?}");
+    let got = resize(x, size, to, filter);
+    // Half of the last digit that is stated.
+    assert_close(&name, &got[..want.len()], want, 6e-9, 0.0);
+    assert_canary(&name, &got[..want.len()], want, 6e-9, 0.0);
+}
+
+#[test]
+fn resize_gives_the_values_that_others_publish() {
+    // The documentation of `torch.nn.Upsample`, its example with scale_factor=2, mode='bilinear'.
+    let want = [1.0, 1.25, 1.75, 2.0, 1.5, 1.75, 2.25, 2.5, 2.5, 2.75, 3.25, 3.5, 3.0, 3.25, 3.75, 4.0];
+    assert_resized(Filter::Bilinear, &[1.0, 2.0, 3.0, 4.0], (1, 2, 2), (4, 4), &want);
+    // The specification of ONNX, operator `Resize`, whose cubic interpolation with half pixels and a coefficient of
+    // −0.75 is PyTorch's: its examples resize_downsample_sizes_cubic, resize_upsample_scales_cubic and
+    // resize_upsample_sizes_cubic, of the last two the first rows.
+    let x: Vec<f64> = (1..=16).map(f64::from).collect();
+    let smaller = [
+        1.63078704,
+        3.00462963,
+        4.37847222, //
+        7.12615741,
+        8.5,
+        9.87384259, //
+        12.62152778,
+        13.99537037,
+        15.36921296,
+    ];
+    assert_resized(Filter::Bicubic, &x, (1, 4, 4), (3, 3), &smaller);
+    let twice = [
+        0.47265625, 0.76953125, 1.24609375, 1.875, 2.28125, 2.91015625, 3.38671875, 3.68359375, //
+        1.66015625, 1.95703125, 2.43359375, 3.0625, 3.46875, 4.09765625, 4.57421875, 4.87109375,
+    ];
+    assert_resized(Filter::Bicubic, &x, (1, 4, 4), (8, 8), &twice);
+    let larger = [
+        0.45507922, 0.64057922, 0.97157922, 1.42257922, 1.90732922, //
+        2.22332922, 2.70807922, 3.15907922, 3.49007922, 3.67557922, //
+        1.39437963, 1.57987963, 1.91087963, 2.36187963, 2.84662963,
+    ];
+    assert_resized(Filter::Bicubic, &x, (1, 4, 4), (9, 10), &larger);
+}
+
+#[test]
+fn resize_gives_hand_computed_numbers() {
+    use Filter::{Bicubic, Bilinear};
+    // To a third: the cell in the middle, though two thirds are not seen.
+    let row = [5.0, 1.0, 7.0, 2.0, 8.0, 3.0];
+    assert_eq!(resize(&row, (1, 1, 6), (1, 2), Bilinear), [1.0, 8.0]);
+    // To a half, to one: between two cells, those at (2c + ½) and at 2½.
+    assert_eq!(resize(&row, (1, 1, 6), (1, 3), Bilinear), [3.0, 4.5, 5.5]);
+    assert_eq!(resize(&row, (1, 1, 6), (1, 1), Bilinear), [4.5]);
+    // Five from three columns: places −0.2, 0.4, 1, 1.6 and 2.2, of which the first and the last are at the border.
+    let want = [10.0, 14.0, 20.0, 5.0, -5.0];
+    let got = resize(&[10.0, 20.0, -5.0], (1, 1, 3), (1, 5), Bilinear);
+    assert_close("resize of a row", &got, &want, 1e-14, 0.0);
+    // Rows and columns are not taken for each other, nor channels.
+    let got = resize(&[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], (2, 3, 1), (2, 1), Bilinear);
+    assert_close("resize of two columns", &got, &[1.25, 2.75, 5.25, 6.75], 1e-14, 0.0);
+    // Cubic at ½ between cells: weights −3/32, 19/32, 19/32, −3/32.
+    let weights = [-3.0, 19.0, 19.0, -3.0];
+    let want = |cells: [f64; 4]| cells.iter().zip(weights).map(|(x, w)| x * w / 32.0).sum::<f64>();
+    let got = resize(&row, (1, 1, 6), (1, 3), Bicubic);
+    let all = [want([5.0, 5.0, 1.0, 7.0]), want([1.0, 7.0, 2.0, 8.0]), want([2.0, 8.0, 3.0, 3.0])];
+    assert_close("cubic at halves", &got, &all, 1e-14, 0.0);
+    let mut random = Random::new(31);
+    for size @ (channels, height, width) in SIZES {
+        let x = random.vec_f64(channels * height * width);
+        for filter in [Bilinear, Bicubic] {
+            assert_close("the same size", &resize(&x, size, (height, width), filter), &x, 0.0, 0.0);
+            let flat = resize(&vec![3.0; x.len()], size, (height + 3, 2 * width), filter);
+            assert_close("a plain", &flat, &vec![3.0; flat.len()], 1e-14, 0.0);
+        }
+    }
+}
+
+#[test]
+fn smooth_gives_hand_computed_numbers() {
+    // One cell spreads by (1 2 1) along both sides, in sixteenths, and none of it is lost but at the border, where it
+    // counts twice.
+    let mut x = vec![0.0; 25];
+    x[12] = 16.0;
+    let mut want = vec![0.0; 25];
+    for (at, value) in [6, 7, 8, 11, 12, 13, 16, 17, 18].into_iter().zip([1., 2., 1., 2., 4., 2., 1., 2., 1.])
+    {
+        want[at] = value;
+    }
+    assert_eq!(smooth(&x, (1, 5, 5), 1.0), want);
+    assert_eq!(smooth(&[16.0, 0.0, 0.0, 0.0, 0.0, 0.0], (1, 2, 3), 1.0), [9.0, 3.0, 0.0, 3.0, 1.0, 0.0]);
+    assert_eq!(smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 1, 3), 2.0), [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]);
+    assert_eq!(smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 3, 1), 2.0), [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]);
+    // What alternates is gone inside, the mean is not.
+    let board: Vec<f64> = (0..49).map(|at| if at % 2 == 0 { 5.0 } else { 1.0 }).collect();
+    let got = smooth(&board, (1, 7, 7), 1.0);
+    assert!((1..6).all(|row| got[7 * row + 1..7 * row + 6].iter().all(|value| *value == 3.0)), "{got:?}");
+    assert_eq!(smooth(&[7.0], (1, 1, 1), 3.0), [21.0]);
+}
+
+#[test]
+fn a_schedule_falls_and_averages_without_a_bias() {
+    let (rate, fade, steps, decay) = (3.0, 0.8, 30.0, 0.9_f64);
+    let hyper = [rate, fade, steps, decay, 1.0 - decay];
+    let mut state = vec![0.0; 4];
+    // The other way to average: from 0 on, divided at the end by the sum of all weights.
+    let (mut average, mut biased) = (0.0, 0.0);
+    for i in 0..30 {
+        state = schedule_advance(&hyper, &state);
+        let done = f64::from(i) + 1.0;
+        let sum = 1.0 - decay.powi(i + 1);
+        let want = [done, sum, rate * (1.0 - fade * f64::from(i) / steps), (1.0 - decay) / sum];
+        assert_close(&format!("schedule at step {i}"), &state, &want, 0.0, 1e-13);
+        let x = (17.0 * done).sin() * 100.0;
+        (_, average) = {
+            let (x, average) = descend(&state, [0.0; 3], &[0.0; 3], &[x; 3], &[average; 3]);
+            (x[0], average[0])
+        };
+        biased = decay * biased + (1.0 - decay) * x.max(0.0);
+        assert_close("average", &[average], &[biased / sum], 1e-12, 0.0);
+    }
+    // Rates from 3 to 0.6 of the last step's next one.
+    assert_close("the last rate", &[state[2]], &[3.0 * (1.0 - 0.8 * 29.0 / 30.0)], 0.0, 1e-14);
+    // Without a decay the average is the last of all.
+    let mut state = vec![0.0; 4];
+    for i in 1..4 {
+        state = schedule_advance(&[2.0, 0.0, 1.0, 0.0, 1.0], &state);
+        assert_eq!(state, [f64::from(i), 1.0, 2.0, 1.0]);
+    }
+    // In f32, too.
+    let mut state = vec![0.0_f32; 4];
+    for _ in 0..30 {
+        state = schedule_advance(&[3.0, 0.8, 30.0, 0.9, 1.0 - 0.9], &state);
+    }
+    let sum = 1.0 - 0.9_f64.powi(30);
+    assert_close("schedule in f32", &state, &[30.0, sum, 0.68, 0.1 / sum], 0.0, 3e-6);
+}
+
+#[test]
+fn a_level_takes_the_steps_of_adam() {
+    // β 0.9 and 0.99; at a learning rate of 1 Adam's pixels change by −d.
+    let hyper = [1.0, 0.9, 0.99, 1e-8, 1.0 - 0.9, 1.0 - 0.99];
+    let mut random = Random::new(32);
+    let zeros = || vec![0.0; 12];
+    let (mut state, mut x, mut m, mut v, mut level_m, mut level_v) =
+        (vec![0.0; 3], zeros(), zeros(), zeros(), zeros(), zeros());
+    for step in 0..5 {
+        state = adam_advance(&hyper, &state);
+        let gradient = random.vec_f64(12);
+        let before = x.clone();
+        (x, m, v) = adam(&hyper, &state, &gradient, &x, &m, &v);
+        let d;
+        (d, level_m, level_v) = adam_level(&hyper, &state, &gradient, &level_m, &level_v);
+        let change: Vec<f64> = before.iter().zip(&x).map(|(before, x)| before - x).collect();
+        assert_close(&format!("d at step {step}"), &d, &change, 1e-14, 0.0);
+        assert_close("m", &level_m, &m, 1e-16, 1e-15);
+        assert_close("v", &level_v, &v, 1e-16, 1e-15);
+    }
+    // The first step is the gradient's sign, whatever its size.
+    let state = adam_advance(&hyper, &[0.0; 3]);
+    let (d, ..) = adam_level(&hyper, &state, &[5.0, -1e-3, 0.0], &[0.0; 3], &[0.0; 3]);
+    assert_close("the first step", &d, &[1.0, -1.0, 0.0], 0.0, 1e-3);
+}
+
+#[test]
+fn a_descent_gives_hand_computed_numbers() {
+    let state = [7.0, 0.5, 2.0, 0.25];
+    let mean = [100.0, 50.0, 0.0];
+    // In each channel one pixel that stays a picture's, one below and one above.
+    let d = [1.0, 1.0, -1.0, -2.0, 3.0, -4.0, 0.5, 1.0, -1.0];
+    let x = [10.0, -99.0, 154.0, 10.0, -45.0, 200.0, 100.0, 1.0, 254.0];
+    let (x, average) = descend(&state, mean, &d, &x, &[8.0; 9]);
+    assert_eq!(x, [8.0, -100.0, 155.0, 14.0, -50.0, 205.0, 99.0, 0.0, 255.0]);
+    assert_eq!(average, [8.0, -19.0, 44.75, 9.5, -6.5, 57.25, 30.75, 6.0, 69.75]);
+    let (x, average) = descend(&state, mean, &[f64::NAN, 0.0, 0.0], &[0.0, f64::NAN, 0.0], &[0.0; 3]);
+    assert!(x[0].is_nan() && x[1].is_nan() && average[0].is_nan() && average[1].is_nan());
+    assert_eq!((x[2], average[2]), (0.0, 0.0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Cases of the addition of two gradients, and of any two tensors.
+//! Cases of the addition of two gradients, and of any two tensors, and of mixtures.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::family::{Dimensions, Family, OwnCase};
 use super::input::{all_signed, signed};
 use super::tolerance::Tolerance;
 use super::twin::Twin;
-use crate::ops::add::{Accumulate, Add};
+use crate::ops::add::{Accumulate, Add, Mix};
 use crate::reference;
 
 pub(super) static ACCUMULATE: Family = Family {
@@ -42,9 +42,29 @@ pub(super) static ADD: Family = Family {
     dimensions: Dimensions::of_largest,
 };
 
+pub(super) static MIX: Family = Family {
+    name: "mix",
+    list: mixtures,
+    twin: |op, inputs, _| {
+        let Mix { share } = *op.downcast()?;
+        Some(Twin::new(reference::mix(inputs[0], inputs[1], share.into())))
+    },
+    of: |op, shapes| {
+        op.downcast::<Mix>()?;
+        Some(OwnCase::new(all_signed(shapes), mixture_tolerance()))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
 /// One rounding of a sum within ±2.
 fn tolerance() -> Tolerance {
     Tolerance::few(1, 0.0)
+}
+
+fn mixture_tolerance() -> Tolerance {
+    // Two products within ±1 that may cancel.
+    Tolerance::few(2, 2.0)
 }
 
 fn list() -> Vec<Case> {
@@ -72,6 +92,15 @@ fn sums() -> Vec<Case> {
             case.steps.insert(0, Step { op: Arc::new(RELU), inputs: vec![0] });
         }
         case
+    });
+    cases.collect()
+}
+
+fn mixtures() -> Vec<Case> {
+    let shares = [0.5, 0.5, 0.3, 1.0, 0.0, 0.123_456_79, 0.9];
+    let cases = SIZES.into_iter().chain([MANY]).zip(shares).map(|(x, share)| {
+        let what = format!("{share} of {x}");
+        MIX.case(what, Mix { share }, vec![signed(x), signed(x)], mixture_tolerance())
     });
     cases.collect()
 }

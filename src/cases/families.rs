@@ -9,6 +9,8 @@ use super::twin::Twin;
 use super::{
     adam, add, conv, gram, guide, matrix, pool, preprocess, probe, relu, resample, squared_error, start,
     store, texels, total_variation, wasserstein, weighted_sum,
+    adam, add, conv, gram, guide, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    squared_error, start, texels, total_variation, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -21,6 +23,7 @@ pub static FAMILIES: &[&Family] = &[
     &relu::BACKWARD,
     &add::ACCUMULATE,
     &add::ADD,
+    &add::MIX,
     &pool::FORWARD,
     &pool::BACKWARD,
     &pool::MAX_FORWARD,
@@ -51,10 +54,16 @@ pub static FAMILIES: &[&Family] = &[
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,
     &adam::STEP,
+    &smooth::FORWARD,
+    &resize::FORWARD,
+    &pyramid::SCHEDULE_ADVANCE,
+    &pyramid::LEVEL,
+    &pyramid::DESCEND,
     &start::FORWARD,
     &store::FORWARD,
     &preprocess::PREPROCESS,
     &preprocess::POSTPROCESS,
+    &preprocess::CLAMP_PIXELS,
     &texels::DECODE,
     &texels::ENCODE,
     &resample::FORWARD,

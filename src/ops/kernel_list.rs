@@ -3,6 +3,8 @@
 use super::{
     adam, add, conv, gram, guide, matrix, pool, preprocess, probe, relu, resample, squared_error, start,
     store, texels, total_variation, wasserstein, weighted_sum,
+    adam, add, conv, gram, guide, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    squared_error, start, texels, total_variation, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -27,6 +29,9 @@ const DECLARED: &[&[&Kernel]] = &[
     total_variation::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
+    smooth::kernels::ALL,
+    resize::kernels::ALL,
+    pyramid::kernels::ALL,
     probe::kernels::ALL,
 ];
 

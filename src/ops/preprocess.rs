@@ -1,19 +1,24 @@
-//! 8-bit pictures to planar floats and back. The network's mean is an input of both, so that a program does not depend on
-//! its values.
+//! 8-bit pictures to planar floats and back. The network's mean is an input of both, so that a program does not
+//! depend on its values.
 
 use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
 use crate::error::Result;
 use crate::gpu::params;
 
 params! {
-    /// Uniforms of both kernels: `channels` channels from `channel` on are in the piece.
+    /// Uniforms of the kernels that make planes: `channels` channels from `channel` on are in the piece.
     PreprocessParams { plane: u32, channel: u32, channels: u32 }
+}
+params! {
+    /// Uniforms of the way back: the same, and whether numbers are rounded or else truncated.
+    PostprocessParams { plane: u32, channel: u32, channels: u32, rounded: u32 }
 }
 
 super::kernels! {
     folder: "preprocess";
     preprocess(PreprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
-    postprocess(PreprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
+    postprocess(PostprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
+    clamp_pixels(PreprocessParams) { workgroup: 64, bindings: [read x, read mean, write y] }
 }
 
 /// Shape of the mean: (R, G, B) in 0..255.
@@ -48,10 +53,14 @@ impl Op for Preprocess {
     }
 }
 
-/// The way back: adds the mean, clamps to 0..255, truncates to 8 bits, alpha 255. Inputs (3, H, W) and the mean
-/// (1, 1, 3), output (1, H, W) words.
-#[derive(Debug)]
-pub struct Postprocess;
+/// The way back: adds the mean, clamps to 0..255, truncates or rounds to 8 bits, alpha 255. Inputs (3, H, W) and the
+/// mean (1, 1, 3), output (1, H, W) words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postprocess {
+    /// Whether numbers are rounded to the nearest byte, of two equally near to the even one; otherwise they are
+    /// truncated, as the course does.
+    pub rounded: bool,
+}
 
 impl Op for Postprocess {
     fn name(&self) -> &'static str {
@@ -72,12 +81,39 @@ impl Op for Postprocess {
             .iter()
             .enumerate()
             .map(|(piece, channels)| {
-                let params = block(plane, channels);
+                let PreprocessParams { plane: count, channel, channels } = block(plane, channels);
+                let rounded = self.rounded.into();
+                let params = PostprocessParams { plane: count, channel, channels, rounded };
                 let operands = vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(0)];
                 let groups = (plane as u32).div_ceil(kernels::postprocess.workgroup);
                 Dispatch::new(&kernels::postprocess, params, operands, groups, 3 * plane)
             })
             .collect();
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// x as far as a picture can show it: clamp(x, −mean, 255 − mean) in each channel, but a NaN stays a NaN, so that it
+/// is not hidden. Inputs x (3, H, W) and the mean (1, 1, 3), output (3, H, W).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClampPixels;
+
+impl Op for ClampPixels {
+    fn name(&self) -> &'static str {
+        "clamp_pixels"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2 && inputs[0].c == 3 && inputs[1] == MEAN_SHAPE;
+        expect_shapes(self.name(), fits, "a picture 3×H×W and the mean 1×1×3", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let plane = io.output().shape.plane();
+        let params = |piece: usize| block(plane, &io.output().pieces[piece]);
+        let operands = |piece| vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(piece)];
+        let dispatches = elementwise(&kernels::clamp_pixels, io.output(), 4, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -17,8 +17,11 @@ mod matrix;
 mod pool;
 mod preprocess;
 mod probe;
+mod pyramid;
 mod relu;
 mod resample;
+mod resize;
+mod smooth;
 mod squared_error;
 mod start;
 mod store;
@@ -28,7 +31,7 @@ mod wasserstein;
 mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
-pub use add::{accumulate, add};
+pub use add::{accumulate, add, mix};
 pub use conv::{conv_backward, conv_forward};
 pub use gram::{channel_mean, gram_backward, gram_forward, moments, moments_backward};
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
@@ -36,10 +39,13 @@ pub use matrix::{
     matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,
 };
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
-pub use preprocess::{postprocess, preprocess};
+pub use preprocess::{clamp_pixels, postprocess, preprocess};
 pub use probe::{copy, peak};
+pub use pyramid::{adam_level, descend, schedule_advance};
 pub use relu::{relu_backward, relu_forward, relu_mask};
 pub use resample::resample;
+pub use resize::resize;
+pub use smooth::smooth;
 pub use squared_error::{squared_error_backward, squared_error_forward};
 pub use start::start;
 pub use store::store;

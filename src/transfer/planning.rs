@@ -392,7 +392,7 @@ impl<'a> Planner<'a> {
         let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
         let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
         let seen = self.objective.record_cover(&mut tape, pixels)?;
-        let picture = tape.record(Postprocess, &[seen, mean], PICTURE_LAYER)?;
+        let picture = tape.record(Postprocess { rounded: false }, &[seen, mean], PICTURE_LAYER)?;
         Ok((tape, picture))
     }
 }

@@ -1,5 +1,6 @@
-// byte(channel) = ⌊clamp(x(channel) + mean(channel), 0, 255)⌋, alpha 255: planar floats x (C, H, W) and mean (3), the channels
-// from `channel` on, to an RGBA picture y (H, W), one word a pixel with red in the lowest byte.
+// byte(channel) = ⌊clamp(x(channel) + mean(channel), 0, 255)⌋, or where `rounded` is not 0 the nearest whole number,
+// of two the even one; alpha 255: planar floats x (C, H, W) and mean (3), the channels from `channel` on, to an RGBA
+// picture y (H, W), one word a pixel with red in the lowest byte.
 // Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
 
 // shared: slice
@@ -15,7 +16,7 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { plane: u32, channel: u32, channels: u32 }
+struct Params { plane: u32, channel: u32, channels: u32, rounded: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> mean: array<f32>;
@@ -35,7 +36,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     for (var k = 0u; k < params.channels; k++) {
         let channel = params.channel + k;
-        let value = clamp(x[k * params.plane + i] + mean[channel], 0.0, 255.0);
+        var value = clamp(x[k * params.plane + i] + mean[channel], 0.0, 255.0);
+        if (params.rounded != 0u) {
+            value = round(value);
+        }
         word |= u32(value) << (8u * channel);
     }
     y[i] = word;

@@ -173,7 +173,7 @@ fn tapes(network: &Network, size: Extent) -> Result<[Tape; 3]> {
     let mean = pictures.external("mean", MEAN_SHAPE, Role::Workspace);
     let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
     let pixels = pictures.record(Preprocess, &[picture, mean], "picture")?;
-    pictures.record(Postprocess, &[pixels, mean], "picture")?;
+    pictures.record(Postprocess { rounded: false }, &[pixels, mean], "picture")?;
     Ok([fuse(&step), step, pictures])
 }
 
