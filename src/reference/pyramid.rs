@@ -14,7 +14,7 @@ pub fn schedule_advance<T: Real>(hyper: &[T], state: &[T]) -> Vec<T> {
     vec![state[0] + T::one(), sum, rate * (T::one() - fade * state[0] / steps), rest / sum]
 }
 
-/// What Adam would change a level by at a learning rate of 1; see [`adam`](super::adam) for `hyper` and `state`. `g`,
+/// What Adam would change a level by at a learning rate of 1; see [`adam`](super::adam()) for `hyper` and `state`. `g`,
 /// `m` and `v` have one shape, any. Returns (d, m, v): √(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε), and the new moments.
 pub fn adam_level<T: Real>(hyper: &[T], state: &[T], g: &[T], m: &[T], v: &[T]) -> (Vec<T>, Vec<T>, Vec<T>) {
     expect_len("hyper", hyper, 6);
