@@ -11,6 +11,8 @@ use super::{
     store, texels, total_variation, wasserstein, weighted_sum,
     adam, add, conv, gram, guide, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
     squared_error, start, texels, total_variation, weighted_sum,
+    adam, add, conv, energy, gram, guide, match_cost, nearest, pool, preprocess, probe, relu, resample,
+    squared_error, start, texels, total_variation, unit, weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -50,6 +52,17 @@ pub static FAMILIES: &[&Family] = &[
     &squared_error::BACKWARD,
     &total_variation::FORWARD,
     &total_variation::BACKWARD,
+    &unit::UNIT,
+    &unit::STACK,
+    &nearest::NEAREST,
+    &nearest::GATHER,
+    &energy::ENERGY,
+    &energy::SHARE,
+    &match_cost::FORWARD,
+    &match_cost::BACKWARD,
+    &weighted_error::FORWARD,
+    &weighted_error::BACKWARD,
+    &weighted_error::CELL_WEIGHTS,
     &weighted_sum::FORWARD,
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,

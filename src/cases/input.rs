@@ -34,6 +34,10 @@ pub enum Fill {
     /// Random such that, after the mean (R, G, B) is added, none is so near a whole number that rounding could
     /// change its integer part; some lie below 0 and some above 255.
     Pixels([f32; 3]),
+    /// Random multiples of 1/16 in −1..1: sums of up to 65536 products of two of these do not round, in whatever order.
+    Sixteenths,
+    /// Random whole numbers below this one.
+    Below(u32),
     /// These, in order.
     Given(Vec<f32>),
 }
@@ -73,6 +77,8 @@ impl Input {
                     whole + random.uniform(0.1, 0.9) - f64::from(mean[i / plane])
                 }))
             }
+            Fill::Sixteenths => floats(Box::new(|_| random.index(33) as f64 / 16.0 - 1.0)),
+            Fill::Below(end) => floats(Box::new(|_| random.index(*end as usize) as f64)),
             Fill::Given(values) => {
                 assert_eq!(values.len(), len, "given values");
                 values.iter().map(|value| value.to_bits()).collect()

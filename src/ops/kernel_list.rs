@@ -5,6 +5,8 @@ use super::{
     store, texels, total_variation, wasserstein, weighted_sum,
     adam, add, conv, gram, guide, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
     squared_error, start, texels, total_variation, weighted_sum,
+    adam, add, conv, energy, gram, guide, match_cost, nearest, pool, preprocess, probe, relu, resample,
+    squared_error, start, texels, total_variation, unit, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -27,6 +29,11 @@ const DECLARED: &[&[&Kernel]] = &[
     guide::kernels::ALL,
     squared_error::kernels::ALL,
     total_variation::kernels::ALL,
+    unit::kernels::ALL,
+    nearest::kernels::ALL,
+    energy::kernels::ALL,
+    match_cost::kernels::ALL,
+    weighted_error::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
     smooth::kernels::ALL,

@@ -219,19 +219,16 @@ impl Common {
 }
 
 fn common_channels(x: &Layout, y: &Layout) -> impl Iterator<Item = Common> {
-    x.pieces.iter().enumerate().flat_map(move |(xi, xr)| {
-        y.pieces.iter().enumerate().filter_map(move |(yi, yr)| {
-            let (first, end) = (xr.start.max(yr.start), xr.end.min(yr.end));
-            let params = PoolParams {
-                channels: end.checked_sub(first).filter(|channels| *channels > 0)?,
-                h: 0,
-                w: 0,
-                x_first: first - xr.start,
-                y_first: first - yr.start,
-                gate_first: first,
-                flags: 0,
-            };
-            Some(Common { x: xi, y: yi, params })
-        })
+    x.common(y, 0).map(|common| {
+        let params = PoolParams {
+            channels: common.channels,
+            h: 0,
+            w: 0,
+            x_first: common.first,
+            y_first: common.other_first,
+            gate_first: common.channel,
+            flags: 0,
+        };
+        Common { x: common.piece, y: common.other, params }
     })
 }

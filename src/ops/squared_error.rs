@@ -49,6 +49,21 @@ const MAX_PARTIALS: u32 = 16384;
 /// piece's elements, its threads and the place of its first partial sum; `inputs` are what it reads of a piece; `flops` are
 /// those of one element. Returns the dispatches, and the number of partial sums.
 pub(super) fn partial_sums<P: Params>(
+/// How many partial sums the first pass leaves of `count` elements.
+pub(super) fn partials(count: u32) -> u32 {
+    count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS)
+}
+
+/// The second pass alone: scale·Σ of this many partial sums.
+pub(super) fn reduce(from: Operand, partials: u32, scale: f32, to: Operand) -> Dispatch {
+    let params = ReduceParams { partials, scale };
+    Dispatch::new(&kernels::squared_error_reduce, params, vec![from, to], 1, partials.into())
+}
+
+/// Two passes for scale·Σ of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0, which the
+/// second pass adds up. `params` takes a piece's elements, its threads and the place of its first partial sum; `inputs`
+/// are what it reads of a piece; `flops` are those of one element.
+pub(super) fn sum<P: Params>(
     kernel: &'static Kernel,
     x: &Layout,
     flops: u64,
@@ -58,7 +73,7 @@ pub(super) fn partial_sums<P: Params>(
     let (mut dispatches, mut partials) = (Vec::new(), 0);
     for piece in 0..x.pieces.len() {
         let count = x.piece_elements(piece);
-        let threads = count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS);
+        let threads = self::partials(count);
         let mut operands = inputs(piece);
         operands.push(Operand::Scratch { index: 0 });
         let params = params(count, threads, partials);
@@ -86,6 +101,7 @@ pub(super) fn sum<P: Params>(
         1,
         u64::from(partials),
     ));
+    dispatches.push(reduce(Operand::Scratch { index: 0 }, partials, scale, Operand::output(0)));
     Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() }
 }
 

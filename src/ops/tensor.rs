@@ -122,6 +122,44 @@ impl Layout {
     }
 }
 
+/// Channels that a piece of one tensor and a piece of another have in common: each begins at its own channel of its piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Common {
+    /// The piece of the first tensor.
+    pub(crate) piece: usize,
+    /// The piece of the other one.
+    pub(crate) other: usize,
+    /// How many channels.
+    pub(crate) channels: u32,
+    /// The first of them in the first tensor.
+    pub(crate) channel: u32,
+    /// In the first tensor's piece.
+    pub(crate) first: u32,
+    /// In the other tensor's piece.
+    pub(crate) other_first: u32,
+}
+
+impl Layout {
+    /// What the pieces of this tensor and those of `other` have in common, where channel 0 of this one is channel `shift`
+    /// of the other. The groups differ where the planes do.
+    pub(crate) fn common(&self, other: &Self, shift: u32) -> impl Iterator<Item = Common> {
+        self.pieces.iter().enumerate().flat_map(move |(piece, own)| {
+            other.pieces.iter().enumerate().filter_map(move |(index, range)| {
+                let first = (own.start + shift).max(range.start);
+                let end = (own.end + shift).min(range.end);
+                Some(Common {
+                    piece,
+                    other: index,
+                    channels: end.checked_sub(first).filter(|channels| *channels > 0)?,
+                    channel: first - shift,
+                    first: first - shift - own.start,
+                    other_first: first - range.start,
+                })
+            })
+        })
+    }
+}
+
 /// The arrangement in which a kernel reads a constant. The op that owns the kernel makes it. All other code sees a name
 /// with two functions; forms with the same name are equal.
 #[derive(Clone, Copy)]

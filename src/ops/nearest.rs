@@ -1,0 +1,221 @@
+//! Which cell of one picture's features is the nearest to each cell of another's, and the features there. With columns of
+//! length 1 the largest product is the largest cosine: C. Li, M. Wand, "Combining Markov Random Fields and Convolutional
+//! Neural Networks for Image Synthesis" (arXiv 1601.04589), with patches of one cell.
+
+use std::sync::Arc;
+
+use super::energy::groups;
+use super::{
+    Algorithm, Capabilities, Direction, Dispatch, Io, Layout, Lowered, Method, Op, Operand, Problem, Shape,
+    Trial, Variants, expect_shapes,
+};
+use crate::error::{Error, Remedy, Result};
+use crate::gpu::{Kernel, params};
+
+params! {
+    /// Uniforms of the products: `row_groups` groups of the `cells` of q, and splits of `split_cells` of the `others`,
+    /// which are the cells of s.
+    NearestParams { channels: u32, cells: u32, others: u32, row_groups: u32, split_cells: u32 }
+}
+params! {
+    /// Uniforms of the comparison of the splits.
+    NearestReduceParams { cells: u32, splits: u32 }
+}
+params! {
+    /// Uniforms of the copy: `count` elements of a piece of y from `y_first` on, of planes of a piece of x from `x_first`
+    /// on.
+    GatherParams { count: u32, cells: u32, others: u32, x_first: u32, y_first: u32 }
+}
+
+super::kernels! {
+    folder: "nearest";
+    nearest_naive(NearestParams) { workgroup: 64, bindings: [read q, read s, write y] }
+    nearest_tile(NearestParams) {
+        workgroup: 64,
+        bindings: [read q, read s, write partials],
+        tile: [BLOCK = 32],
+    }
+    nearest_subgroup(NearestParams) {
+        workgroup: 8,
+        subgroup: (8, 8),
+        bindings: [read q, read s, write partials],
+        tile: [ROWS = 16, COLUMNS = 8, LANES = 8],
+    }
+    nearest_reduce(NearestReduceParams) { workgroup: 64, bindings: [read partials, write y] }
+    gather(GatherParams) { workgroup: 64, bindings: [read x, read index, write y] }
+}
+
+/// Blocks of columns that a workgroup compares one after the other, unless the partial results would take more than
+/// [`MAX_PARTIAL_BYTES`]: few enough that one workgroup is a small part of a step.
+const SPLIT_BLOCKS: u32 = 8;
+/// Workgroups that fill any device: small planes have fewer blocks a workgroup.
+const ENOUGH_GROUPS: u64 = 1024;
+/// Bound of the partial results, which are a product and a cell for each split.
+const MAX_PARTIAL_BYTES: u64 = 32 << 20;
+/// Every whole number up to this one is an f32.
+const MAX_CELLS: u64 = 1 << 24;
+
+const OP: &str = "nearest";
+
+const fn method(name: &'static str, algorithm: Algorithm, shares_memory: bool) -> Method {
+    Method { op: OP, name, algorithm, shares_memory }
+}
+
+/// Products of one subgroup of 8 lanes.
+pub const SUBGROUP: Method = method("subgroup", Algorithm::Gemm, false);
+/// Products of tiles in workgroup memory.
+pub const TILE: Method = method("tile", Algorithm::Gemm, true);
+/// One sum a thread.
+pub const NAIVE: Method = method("naive", Algorithm::Naive, false);
+
+/// All of them, in the order in which they are usually fast.
+pub const METHODS: [Method; 3] = [SUBGROUP, TILE, NAIVE];
+
+/// The look-up of the nearest cells by several methods.
+pub static VARIANTS: Variants = Variants {
+    op: OP,
+    methods: &METHODS,
+    naive: NAIVE,
+    usual: |_| &METHODS,
+    fits: |method, _, capabilities| capabilities.allows(kernel(method)),
+    trial,
+};
+
+/// The kernel of a method that makes the products.
+fn kernel(method: Method) -> &'static Kernel {
+    match method {
+        SUBGROUP => &kernels::nearest_subgroup,
+        TILE => &kernels::nearest_tile,
+        _ => &kernels::nearest_naive,
+    }
+}
+
+/// What the choice of a method depends on. The other picture's cells do not count: they are about as many.
+fn problem(q: Shape) -> Problem {
+    let Shape { c, d, h, w } = q;
+    Problem { op: OP, direction: Direction::Forward, inputs: c, outputs: 1, d, h, w, geometry: None }
+}
+
+/// What stands for a problem while its methods are timed.
+fn trial(problem: &Problem) -> Trial {
+    let q = Shape::volume(problem.inputs, problem.d, problem.h, problem.w);
+    Trial { op: Arc::new(Nearest), inputs: vec![q, q], weights: Vec::new() }
+}
+
+/// An [`Error::Memory`] unless `features` are in one piece: the largest product is known when all channels are added up.
+fn expect_whole(features: &Layout) -> Result<()> {
+    if features.pieces.len() == 1 {
+        return Ok(());
+    }
+    Err(Error::Memory {
+        what: format!("features {} that are compared", features.shape),
+        needed: features.shape.bytes(),
+        available: features.piece_shape(0).bytes(),
+        remedy: Remedy::SmallerSize(None),
+    })
+}
+
+/// For every cell i of q the number j = y·w + x of the cell (y, x) of s with the largest product Σ q_i·s_j over the
+/// channels, as an f32; of equals the lowest. Inputs q (K, H, W) and s (K, h, w), each in one piece and of at most 2²⁴
+/// cells; output (1, H, W). No gradient flows through it.
+#[derive(Clone, Copy, Debug)]
+pub struct Nearest;
+
+impl Op for Nearest {
+    fn name(&self) -> &'static str {
+        OP
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2
+            && inputs[0].c == inputs[1].c
+            && inputs.iter().all(|shape| shape.d == 1 && (1..=MAX_CELLS).contains(&shape.plane()));
+        let rule = "two tensors K×H×W of planes of at most 16777216 cells";
+        expect_shapes(self.name(), fits, rule, inputs)?;
+        Ok(Shape { c: 1, ..inputs[0] })
+    }
+
+    fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
+        let [q, s] = [0, 1].map(|input| &io.inputs[input]);
+        expect_whole(q)?;
+        expect_whole(s)?;
+        let [cells, others] = [q, s].map(|features| features.shape.plane() as u32);
+        let problem = problem(q.shape);
+        let method = VARIANTS.choose(&problem, capabilities);
+        let kernel = kernel(method);
+        // The products that one workgroup makes at a time: rows and columns.
+        let [rows, columns] = match method {
+            SUBGROUP => [kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES")],
+            TILE => [kernel.tile("BLOCK"); 2],
+            _ => [kernel.workgroup, others],
+        };
+        let row_groups = cells.div_ceil(rows);
+        let blocks = others.div_ceil(columns);
+        let split_bytes = 8 * u64::from(cells);
+        let most = (MAX_PARTIAL_BYTES.min(capabilities.max_binding_bytes) / split_bytes).max(1);
+        let filling = u64::from(row_groups) * u64::from(blocks) / ENOUGH_GROUPS;
+        let split_blocks = filling.clamp(1, SPLIT_BLOCKS.into()).max(u64::from(blocks).div_ceil(most));
+        let split_cells = columns * split_blocks as u32;
+        let splits = others.div_ceil(split_cells);
+        let params = NearestParams { channels: q.shape.c, cells, others, row_groups, split_cells };
+        let flops = 2 * u64::from(q.shape.c) * u64::from(cells) * u64::from(others);
+        let dispatch = |to| {
+            let operands = vec![Operand::input(0, 0), Operand::input(1, 0), to];
+            Dispatch::new(kernel, params, operands, row_groups * splits, flops)
+        };
+        if method == NAIVE {
+            let dispatches = vec![dispatch(Operand::output(0))];
+            return Ok(Lowered { dispatches, choice: Some((problem, method)), ..Lowered::default() });
+        }
+        let partials = Operand::Scratch { index: 0 };
+        let elements = u64::from(cells) * u64::from(splits);
+        let reduce = Dispatch::new(
+            &kernels::nearest_reduce,
+            NearestReduceParams { cells, splits },
+            vec![partials, Operand::output(0)],
+            groups(cells.into(), kernels::nearest_reduce.workgroup),
+            elements,
+        );
+        Ok(Lowered {
+            scratch: vec![2 * elements],
+            dispatches: vec![dispatch(partials), reduce],
+            choice: Some((problem, method)),
+        })
+    }
+}
+
+/// y(k, i) = x(k, index(i)): the features of the cells that [`Nearest`] found. Inputs x (C, h, w) and the numbers of cells
+/// (1, H, W), output (C, H, W). A number past the last cell is taken as the last one.
+#[derive(Clone, Copy, Debug)]
+pub struct Gather;
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fits = inputs.len() == 2
+            && inputs[0].d == 1
+            && inputs[0].plane() > 0
+            && (inputs[1].c, inputs[1].d) == (1, 1);
+        expect_shapes(self.name(), fits, "a tensor C×h×w of planes and a plane 1×H×W", inputs)?;
+        Ok(Shape { c: inputs[0].c, ..inputs[1] })
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let x = &io.inputs[0];
+        let [others, cells] = [x.shape, io.output().shape].map(|shape| shape.plane() as u32);
+        let dispatch = |common: super::Common| {
+            let count = common.channels * cells;
+            let x_first = common.first * others;
+            let params = GatherParams { count, cells, others, x_first, y_first: common.other_first * cells };
+            let operands =
+                vec![Operand::input(0, common.piece), Operand::input(1, 0), Operand::output(common.other)];
+            let groups = groups(count.into(), kernels::gather.workgroup);
+            Dispatch::new(&kernels::gather, params, operands, groups, count.into())
+        };
+        let dispatches = x.common(io.output(), 0).map(dispatch).collect();
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
