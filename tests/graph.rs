@@ -22,11 +22,14 @@ use impasto::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, NAIVE, WINOGRAD_TI
 use impasto::ops::conv::{Conv, ConvGeometry, Padding, PaddingMode};
 use impasto::ops::gram::{Gram, Moments};
 use impasto::ops::guide::{Blend, Guide};
+use impasto::ops::match_cost::MatchCost;
+use impasto::ops::nearest::Nearest;
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::store::Store;
 use impasto::ops::wasserstein::WassersteinCost;
+use impasto::ops::weighted_error::WeightedError;
 use impasto::ops::weighted_sum::WeightedSum;
 use impasto::ops::{Capabilities, DeviceClass, MethodRequest, Shape};
 
@@ -387,6 +390,31 @@ fn gradients_to_several_tensors_are_those_of_finite_differences() {
     let recorded = net.tape.nodes().len();
     assert!(differentiate(&mut net.tape, net.total, &[], net.seed).unwrap().is_empty());
     assert_eq!(net.tape.nodes().len(), recorded);
+}
+
+/// Costs in which cells have weights: their gradients add to others and end with a gate.
+#[test]
+fn the_gradients_of_weighted_cells_are_those_of_finite_differences() {
+    let mut net = Network::empty(22, Shape::new(3, 7, 9));
+    let pixels = net.pixels;
+    let a = net.conv(pixels, 4, "a");
+    let b = net.conv(a, 5, "b");
+    let cells = net.external("cells", Shape::new(1, 7, 9), Role::Workspace);
+    let mut costs = vec![net.external("weights", Shape::row(4), Role::Workspace)];
+    for (layer, x) in [("a", a), ("b", b)] {
+        let shape = net.tape.shape(x);
+        let target = net.external(&format!("{layer}.target"), shape, Role::Workspace);
+        let centre = net.external(&format!("{layer}.centre"), Shape::row(shape.c), Role::Workspace);
+        let inputs = [x, centre, target, cells];
+        costs.push(net.tape.record(MatchCost, &inputs, layer).unwrap());
+        costs.push(net.tape.record(WeightedError, &[x, target, cells], layer).unwrap());
+    }
+    net.total = net.tape.record(WeightedSum { first: 0 }, &costs, "total").unwrap();
+    check_gradients("weighted cells", &mut net, &[pixels]);
+    let fused = fuse(&net.tape);
+    for name in ["accumulate", "relu_backward"] {
+        assert!(!names(&fused).contains(&name), "{name} is merged: {:?}", names(&fused));
+    }
 }
 
 /// A max pool behind a convolution and its ReLU: nothing may take the mean instead.
@@ -1045,6 +1073,20 @@ fn limits_that_are_too_small_are_named() {
     plan(&masked, &limits(256, u64::MAX, MethodRequest::Auto)).unwrap();
     let error = plan(&masked, &limits(255, u64::MAX, MethodRequest::Auto)).unwrap_err().to_string();
     assert!(error.contains("mask") && error.contains("256") && error.contains("a smaller size"), "{error}");
+    // Nor are features that are looked up, or what is looked among: 64 channels of two cells are 512 bytes.
+    for (cells, others) in [(2, 1), (1, 2)] {
+        let mut found = Tape::new();
+        let q = found.external("q", Shape::new(64, 1, cells), Role::Workspace);
+        let s = found.external("s", Shape::new(64, others, 1), Role::Workspace);
+        let y = found.record(Nearest, &[q, s], "layer").unwrap();
+        found.keep(y);
+        plan(&found, &limits(512, u64::MAX, MethodRequest::Auto)).unwrap();
+        let error = plan(&found, &limits(511, u64::MAX, MethodRequest::Auto)).unwrap_err().to_string();
+        assert!(
+            error.contains("compared") && error.contains("512") && error.contains("a smaller size"),
+            "{error}"
+        );
+    }
     // Several small buffers do where one large is not to be had.
     let pieces = Limits { max_buffer_bytes: 50_000, ..limits(50_000, u64::MAX, MethodRequest::Auto) };
     let program = plan(&tape, &pieces).unwrap();

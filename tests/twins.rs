@@ -38,22 +38,33 @@ fn check_gradient(
     forward: impl Fn(&[f64]) -> Vec<f64>,
     gradient: &[f64],
 ) {
-    let mut moved = x.to_vec();
-    let differences: Vec<f64> = (0..x.len())
-        .map(|i| {
-            moved[i] = x[i] + STEP;
-            let after = forward(&moved);
-            moved[i] = x[i] - STEP;
-            let before = forward(&moved);
-            moved[i] = x[i];
-            assert_eq!(after.len(), upstream.len(), "{name}: one upstream value per output");
-            // Differences first, then the sum: the outputs that do not depend on this element cancel exactly.
-            upstream.iter().zip(after.iter().zip(&before)).map(|(dy, (a, b))| dy * (a - b)).sum::<f64>()
-                / (2.0 * STEP)
-        })
-        .collect();
+    let differences = differences(name, x, upstream, forward, STEP);
     assert_close(name, gradient, &differences, GRADIENT_ATOL, GRADIENT_RTOL);
     assert_canary(name, gradient, &differences, GRADIENT_ATOL, GRADIENT_RTOL);
+}
+
+/// The central differences of Σ upstream·forward(x) with this `step`.
+#[track_caller]
+fn differences(
+    name: &str,
+    x: &[f64],
+    upstream: &[f64],
+    forward: impl Fn(&[f64]) -> Vec<f64>,
+    step: f64,
+) -> Vec<f64> {
+    let mut moved = x.to_vec();
+    let difference = |i: usize| {
+        moved[i] = x[i] + step;
+        let after = forward(&moved);
+        moved[i] = x[i] - step;
+        let before = forward(&moved);
+        moved[i] = x[i];
+        assert_eq!(after.len(), upstream.len(), "{name}: one upstream value per output");
+        // Differences first, then the sum: the outputs that do not depend on this element cancel exactly.
+        upstream.iter().zip(after.iter().zip(&before)).map(|(dy, (a, b))| dy * (a - b)).sum::<f64>()
+            / (2.0 * step)
+    };
+    (0..x.len()).map(difference).collect()
 }
 
 /// Checks an f32 result against the same twin in f64. Each of `terms` additions of random terms within ±1
@@ -269,6 +280,91 @@ fn guide_backward_is_the_gradient_of_its_forward() {
         let base = random.vec_f64(elements);
         check_gradient(&format!("{size:?}"), &x, &dy, |x| guide_blend(x, &base, &guidance, size), &dx);
     }
+}
+
+#[test]
+fn weighted_error_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(9);
+    for size in [(1, 1, 1), (2, 1, 5), (3, 4, 1), (2, 5, 7)] {
+        let elements = size.0 * size.1 * size.2;
+        let (x, target, dy) = (random.vec_f64(elements), random.vec_f64(elements), random.vec_f64(1));
+        let weights = random.vec_f64(size.1 * size.2);
+        let dx = weighted_error_backward(&dy, &x, &target, &weights, size);
+        let forward = |x: &[f64]| weighted_error_forward(x, &target, &weights, size);
+        check_gradient(&format!("{size:?}"), &x, &dy, forward, &dx);
+    }
+}
+
+#[test]
+fn match_cost_backward_is_the_gradient_of_its_forward() {
+    let mut random = Random::new(10);
+    for size @ (channels, height, width) in [(1, 1, 1), (2, 1, 5), (3, 4, 1), (5, 4, 6)] {
+        let elements = channels * height * width;
+        let (x, target, dy) = (random.vec_f64(elements), random.vec_f64(elements), random.vec_f64(1));
+        let (centre, share) = (random.vec_f64(channels), random.vec_f64(height * width));
+        let dx = match_cost_backward(&dy, &x, &centre, &target, &share, size);
+        let forward = |x: &[f64]| match_cost_forward(x, &centre, &target, &share, size);
+        // Not quadratic: a step h leaves h²/6 of the third derivative, which is a few over the cube of the length, and
+        // the rounding of numbers near 1 over 2h. With h = 1e-5 and lengths of at least 0.05, 1e-6 at most, mostly 1e-10.
+        let name = format!("{size:?}");
+        let want = differences(&name, &x, &dy, forward, 1e-5);
+        assert_close(&name, &dx, &want, 1e-8, 1e-6);
+        assert_canary(&name, &dx, &want, 1e-8, 1e-6);
+    }
+    // At the centre there is no direction, and no gradient.
+    let dx = match_cost_backward(&[1.0], &[2.0, 3.0], &[2.0, 3.0], &[1.0, 0.0], &[1.0], (2, 1, 1));
+    assert_eq!(dx, [0.0, 0.0]);
+}
+
+#[test]
+fn directions_give_hand_computed_numbers() {
+    // Two channels of two cells: (3, 4) and (0, 0) from the centre.
+    let (x, size) = ([4.0, 1.0, 6.0, 2.0], (2, 1, 2));
+    let directions = unit(&x, &[1.0, 2.0], size);
+    assert_eq!(directions, [3.0 / (5.0 + 1e-6), 0.0, 4.0 / (5.0 + 1e-6), 0.0]);
+    // One channel above two: columns (1, 2, 2) and (0, 0, 0).
+    assert_eq!(
+        stack(&[1.0, 0.0], &[2.0, 0.0, 2.0, 0.0], (1, 2)),
+        [1.0, 0.0, 2.0, 0.0, 2.0, 0.0].map(|x| x / 3.0)
+    );
+    // A cell that points to its target, one that points away from it and one across, with a quarter, a quarter and a half.
+    let (x, target) = ([2.0, -3.0, 0.0, 0.0, 0.0, 4.0], [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+    let cost = match_cost_forward(&x, &[0.0; 2], &target, &[0.25, 0.25, 0.5], (2, 1, 3));
+    assert_close("no match", &cost, &[1.0], 1e-6, 0.0);
+    let cost = match_cost_forward(&x, &[0.0; 2], &target, &[1.0, 0.0, 0.0], (2, 1, 3));
+    assert_close("a match", &cost, &[0.0], 1e-6, 0.0);
+}
+
+#[test]
+fn the_nearest_cell_is_the_lowest_of_equals() {
+    // Cells (1, 0), (0, 1) and (1, 1) among (0, 1), (1, 0), (1, 0) and (0, 1).
+    let (q, s) = ([1.0, 0.0, 1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(nearest(&q, &s, 2), [1.0, 0.0, 0.0]);
+    // All products are negative.
+    assert_eq!(nearest(&[-1.0], &[3.0, 1.0, 2.0], 1), [1.0]);
+    assert_eq!(gather(&s, &[3.0, 1.0, 1.0], (2, 2, 2)), [0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn weights_of_cells_give_hand_computed_numbers() {
+    let (x, size) = ([1.0, 0.0, 3.0, 2.0, 0.0, 4.0], (2, 1, 3));
+    let energies = energy(&x, size);
+    assert_eq!(energies, [5.0, 0.0, 25.0]);
+    assert_eq!(share(&energies, (1, 3), (1, 3)), [5.0 / 30.0, 0.0, 25.0 / 30.0]);
+    // Every cell of the coarser grid but the last counts twice in a row, and in each of two rows.
+    let finer = [5.0, 5.0, 0.0, 0.0, 25.0].map(|energy| energy / 70.0);
+    assert_eq!(share(&energies, (1, 3), (2, 5)), [finer, finer].concat());
+    assert_eq!(share(&[0.0], (1, 1), (2, 2)), [0.25; 4]);
+    // From the mean (4/3, 2) the cells are (1/9 + 0), (16/9 + 4) and (25/9 + 4) away.
+    let mean = [4.0 / 3.0, 2.0];
+    let divisor = 5.0 / 9.0 + 25.0 * 61.0 / 9.0;
+    let weights = cell_weights(&x, &mean, size);
+    assert_close("weights", &weights, &[5.0, 0.0, 25.0].map(|energy| energy / divisor), 0.0, 1e-15);
+    // With these weights a picture that is its mean everywhere costs 1.
+    let flat = [mean[0], mean[0], mean[0], mean[1], mean[1], mean[1]];
+    assert_close("flat", &weighted_error_forward(&flat, &x, &weights, size), &[1.0], 0.0, 1e-14);
+    assert_eq!(weighted_error_forward(&x, &x, &weights, size), [0.0]);
+    assert_eq!(cell_weights(&[2.0, 2.0], &[2.0], (1, 1, 2)), [0.0, 0.0]);
 }
 
 #[test]
@@ -1224,6 +1320,28 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
     let got = wasserstein_rest(&a, &b, &a, &b, n);
     let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n);
     check_rounding("wasserstein_rest", &got, &want, n * (n + 3), 1);
+fn matches_and_weights_in_f32_differ_by_rounding_alone() {
+    let mut random = Random::new(12);
+    let size @ (channels, height, width) = (7, 11, 13);
+    let (x, target) = (random.vec_f32(channels * height * width), random.vec_f32(channels * height * width));
+    let (centre, weights) = (random.vec_f32(channels), random.vec_f32(height * width));
+    let (wide_x, wide_target) = (widen(&x), widen(&target));
+    let (wide_centre, wide_weights) = (widen(&centre), widen(&weights));
+    let len = x.len();
+    check_rounding("unit", &unit(&x, &centre, size), &unit(&wide_x, &wide_centre, size), channels, 1);
+    let plane = (height, width);
+    check_rounding("stack", &stack(&x, &target, plane), &stack(&wide_x, &wide_target, plane), 14, 1);
+    check_rounding("energy", &energy(&x, size), &energy(&wide_x, size), channels, 1);
+    let energies = energy(&x, size);
+    let want = share(&widen(&energies), plane, (2 * height, 2 * width));
+    check_rounding("share", &share(&energies, plane, (2 * height, 2 * width)), &want, 4 * 143, 4 * 143);
+    let want = weighted_error_forward(&wide_x, &wide_target, &wide_weights, size);
+    check_rounding("weighted_error", &weighted_error_forward(&x, &target, &weights, size), &want, len, 1);
+    let want = cell_weights(&wide_x, &wide_centre, size);
+    check_rounding("cell_weights", &cell_weights(&x, &centre, size), &want, len, len);
+    let want = match_cost_forward(&wide_x, &wide_centre, &wide_target, &wide_weights, size);
+    let got = match_cost_forward(&x, &centre, &target, &weights, size);
+    check_rounding("match_cost", &got, &want, len, 1);
 }
 
 // ---- The comparison itself ----
