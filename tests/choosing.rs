@@ -7,15 +7,12 @@ use std::sync::Arc;
 
 use impasto::cases;
 use impasto::gpu::Kernel;
-use impasto::graph::{Limits, Program, Role, Tape, differentiate, fuse, plan};
 use impasto::graph::{Limits, Program, Role, Tape, fuse, plan};
 use impasto::nn::{PoolKind, vgg19};
+use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{DIRECT_SUBGROUP, NAIVE, WINOGRAD_SUBGROUP, main_kernel};
-use impasto::ops::conv::{ConvGeometry, PaddingMode};
-use impasto::ops::squared_error::SquaredError;
 use impasto::ops::{
     Algorithm, Capabilities, DeviceClass, Direction, Method, MethodRequest, MethodTable, Precision, Problem,
-    Shape, VARIANTS, gram,
     Shape, VARIANTS, gram, matrix,
 };
 use impasto::picture::Size;
@@ -274,38 +271,6 @@ fn other_geometries_are_done_by_the_kernels_for_all() {
         }
     }
     assert!(general > 0);
-}
-
-/// The kernels for zeros around repeat the edge too, as fast: what was measured for the one is taken for the other. Only
-/// the exact gradient of the repetition has kernels of its own.
-#[test]
-fn an_edge_that_is_repeated_is_not_measured_anew() {
-    let methods_of = |mode: PaddingMode| {
-        let network = vgg19(PoolKind::Mean).with_borders(mode);
-        let mut tape = Tape::new();
-        let pixels = tape.external("pixels", Shape::new(3, 20, 28), Role::Optimiser);
-        let mut last = pixels;
-        let tap = |_: &mut Tape, _, activations| {
-            last = activations;
-            Ok(())
-        };
-        network.record(&mut tape, pixels, 4, true, tap).unwrap();
-        let target = tape.external("target", tape.shape(last), Role::Workspace);
-        let cost = tape.record(SquaredError::content_cost(), &[last, target], "cost").unwrap();
-        let seed = tape.external("seed", Shape::SCALAR, Role::Workspace);
-        let gradient = differentiate(&mut tape, cost, &[pixels], seed).unwrap()[0];
-        tape.keep(gradient);
-        plan(&fuse(&tape), &limits(Some((8, 8)), DeviceClass::Software)).unwrap().methods()
-    };
-    let zero = methods_of(PaddingMode::Zero);
-    assert_eq!(zero.0.len(), 8);
-    assert_eq!(methods_of(PaddingMode::ReplicateForward), zero);
-    for (problem, method) in methods_of(PaddingMode::Replicate).0 {
-        match problem.direction {
-            Direction::Forward => assert_eq!(zero.0[&problem], method),
-            Direction::Backward => assert_eq!(method, NAIVE),
-        }
-    }
 }
 
 #[test]

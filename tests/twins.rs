@@ -1320,6 +1320,9 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
     let got = wasserstein_rest(&a, &b, &a, &b, n);
     let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n);
     check_rounding("wasserstein_rest", &got, &want, n * (n + 3), 1);
+}
+
+#[test]
 fn matches_and_weights_in_f32_differ_by_rounding_alone() {
     let mut random = Random::new(12);
     let size @ (channels, height, width) = (7, 11, 13);

@@ -7,12 +7,9 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, conv, gram, guide, matrix, pool, preprocess, probe, relu, resample, squared_error, start,
-    store, texels, total_variation, wasserstein, weighted_sum,
-    adam, add, conv, gram, guide, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
-    squared_error, start, texels, total_variation, weighted_sum,
-    adam, add, conv, energy, gram, guide, match_cost, nearest, pool, preprocess, probe, relu, resample,
-    squared_error, start, texels, total_variation, unit, weighted_error, weighted_sum,
+    adam, add, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe, pyramid,
+    relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit, wasserstein,
+    weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};

@@ -2,7 +2,7 @@
 //! without antialiasing: for tensors in the middle of a computation. What a picture in 8 bits is fitted by is
 //! [`Resample`](super::resample::Resample).
 
-use super::{Capabilities, Dispatch, Epilogue, Io, Lowered, Op, Operand, Shape, expect_shapes};
+use super::{Capabilities, Common, Dispatch, Epilogue, Io, Lowered, Op, Operand, Shape, expect_shapes};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -74,23 +74,23 @@ fn is_countable(shape: Shape) -> bool {
 fn lower(filter: Filter, x: usize, io: &Io<'_>, flags: u32) -> Lowered {
     let (from, to) = (&io.inputs[x], io.output());
     let kernel = filter.kernel();
-    let dispatch = |(from_piece, to_piece, channels): (usize, usize, std::ops::Range<u32>)| {
+    let dispatch = |common: Common| {
         let params = ResizeParams {
-            channels: channels.end - channels.start,
+            channels: common.channels,
             x_h: from.shape.h,
             x_w: from.shape.w,
             h: to.shape.h,
             w: to.shape.w,
-            x_first: channels.start - from.pieces[from_piece].start,
-            y_first: channels.start - to.pieces[to_piece].start,
+            x_first: common.first,
+            y_first: common.other_first,
             flags,
         };
         let elements = u64::from(params.channels) * to.shape.plane();
-        let operands = vec![Operand::input(x, from_piece), Operand::output(to_piece)];
+        let operands = vec![Operand::input(x, common.piece), Operand::output(common.other)];
         let groups = elements.div_ceil(kernel.workgroup.into()) as u32;
         Dispatch::new(kernel, params, operands, groups, filter.flops() * elements)
     };
-    Lowered { dispatches: from.common(to).map(dispatch).collect(), ..Lowered::default() }
+    Lowered { dispatches: from.common(to, 0).map(dispatch).collect(), ..Lowered::default() }
 }
 
 /// x (C, H, W) stretched to (C, height, width), each side by itself, smaller, larger or as it is: row y of the output

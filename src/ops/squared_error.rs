@@ -45,10 +45,6 @@ const ELEMENTS_PER_THREAD: u32 = 32;
 /// Maximum number of partial sums of one piece, 64 KiB: one workgroup adds them in negligible time.
 const MAX_PARTIALS: u32 = 16384;
 
-/// The first pass of a sum of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0. `params` takes a
-/// piece's elements, its threads and the place of its first partial sum; `inputs` are what it reads of a piece; `flops` are
-/// those of one element. Returns the dispatches, and the number of partial sums.
-pub(super) fn partial_sums<P: Params>(
 /// How many partial sums the first pass leaves of `count` elements.
 pub(super) fn partials(count: u32) -> u32 {
     count.div_ceil(ELEMENTS_PER_THREAD).min(MAX_PARTIALS)
@@ -60,28 +56,28 @@ pub(super) fn reduce(from: Operand, partials: u32, scale: f32, to: Operand) -> D
     Dispatch::new(&kernels::squared_error_reduce, params, vec![from, to], 1, partials.into())
 }
 
-/// Two passes for scale·Σ of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0, which the
-/// second pass adds up. `params` takes a piece's elements, its threads and the place of its first partial sum; `inputs`
-/// are what it reads of a piece; `flops` are those of one element.
-pub(super) fn sum<P: Params>(
+/// The first pass of a sum of what `kernel` makes of the elements of x: it leaves partial sums in workspace 0. `params` takes a
+/// piece's elements, its threads and the place of its first partial sum; `inputs` are what it reads of a piece; `flops` are
+/// those of one element. Returns the dispatches, and the number of partial sums.
+pub(super) fn partial_sums<P: Params>(
     kernel: &'static Kernel,
     x: &Layout,
     flops: u64,
     params: impl Fn(u32, u32, u32) -> P,
     inputs: impl Fn(usize) -> Vec<Operand>,
 ) -> (Vec<Dispatch>, u32) {
-    let (mut dispatches, mut partials) = (Vec::new(), 0);
+    let (mut dispatches, mut sums) = (Vec::new(), 0);
     for piece in 0..x.pieces.len() {
         let count = x.piece_elements(piece);
-        let threads = self::partials(count);
+        let threads = partials(count);
         let mut operands = inputs(piece);
         operands.push(Operand::Scratch { index: 0 });
-        let params = params(count, threads, partials);
+        let params = params(count, threads, sums);
         let groups = threads.div_ceil(kernel.workgroup);
         dispatches.push(Dispatch::new(kernel, params, operands, groups, flops * u64::from(count)));
-        partials += threads;
+        sums += threads;
     }
-    (dispatches, partials)
+    (dispatches, sums)
 }
 
 /// Two passes for scale·Σ of what `kernel` makes of the elements of x: [`partial_sums`], and what adds these up.
@@ -94,13 +90,6 @@ pub(super) fn sum<P: Params>(
     inputs: impl Fn(usize) -> Vec<Operand>,
 ) -> Lowered {
     let (mut dispatches, partials) = partial_sums(kernel, x, flops, params, inputs);
-    dispatches.push(Dispatch::new(
-        &kernels::squared_error_reduce,
-        ReduceParams { partials, scale },
-        vec![Operand::Scratch { index: 0 }, Operand::output(0)],
-        1,
-        u64::from(partials),
-    ));
     dispatches.push(reduce(Operand::Scratch { index: 0 }, partials, scale, Operand::output(0)));
     Lowered { scratch: vec![u64::from(partials)], dispatches, ..Lowered::default() }
 }

@@ -1,14 +1,11 @@
 //! The list of the ops that have several methods, and what is looked up in it.
 
 use super::method::KnownOp;
-use super::{Capabilities, Choice, Method, MethodTable, Problem, Variants, conv, gram, matrix};
+use super::{Capabilities, Choice, Method, MethodTable, Problem, Variants, conv, gram, matrix, nearest};
 
 /// The ops that can be done by several methods. What a file says of methods is looked up here.
-pub static VARIANTS: [&Variants; 3] = [&conv::VARIANTS, &gram::VARIANTS, &matrix::VARIANTS];
-use super::{Capabilities, Choice, Method, MethodTable, Problem, Variants, conv, gram, nearest};
-
-/// The ops that can be done by several methods. What a file says of methods is looked up here.
-pub static VARIANTS: [&Variants; 3] = [&conv::VARIANTS, &gram::VARIANTS, &nearest::VARIANTS];
+pub static VARIANTS: [&Variants; 4] =
+    [&conv::VARIANTS, &gram::VARIANTS, &matrix::VARIANTS, &nearest::VARIANTS];
 
 /// What the op of this name declares of its methods; `None` where there is no choice.
 pub fn variants_of(op: &str) -> Option<&'static Variants> {

@@ -14,8 +14,8 @@ mod conv;
 mod energy;
 mod gram;
 mod guide;
-mod matrix;
 mod match_cost;
+mod matrix;
 mod nearest;
 mod pool;
 mod preprocess;
@@ -30,23 +30,21 @@ mod start;
 mod store;
 mod texels;
 mod total_variation;
-mod wasserstein;
 mod unit;
+mod wasserstein;
 mod weighted_error;
 mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
 pub use conv::{conv_backward, conv_forward};
+pub use energy::{energy, share};
 pub use gram::{channel_mean, gram_backward, gram_forward, moments, moments_backward};
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
     matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,
 };
-pub use energy::{energy, share};
-pub use gram::{gram_backward, gram_forward};
-pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
-pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use nearest::{gather, nearest};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{clamp_pixels, postprocess, preprocess};
@@ -61,8 +59,8 @@ pub use start::start;
 pub use store::store;
 pub use texels::{decode_texels, encode_texels};
 pub use total_variation::{total_variation_backward, total_variation_forward};
-pub use wasserstein::{wasserstein_backward, wasserstein_forward, wasserstein_rest};
 pub use unit::{stack, unit};
+pub use wasserstein::{wasserstein_backward, wasserstein_forward, wasserstein_rest};
 pub use weighted_error::{cell_weights, weighted_error_backward, weighted_error_forward};
 pub use weighted_sum::{weighted_sum_backward, weighted_sum_forward};
 
