@@ -2,8 +2,8 @@
 
 use super::{Real, expect_len, matrix_covariance};
 
-/// (|μ − μ_t|² + <G, E − μ·μᵀ> + rest[0])/rest[1], and 0 where rest[1] is not above 0. `moments` and `target` (C + 1, C), `g` (C, C),
-/// `rest` (2). Returns one element.
+/// (|μ − μ_t|² + <G, E − μ·μᵀ> + rest[0])/rest[1], and 0 where rest[1] is not above 0. `moments` and `target` (C + 1, C), `g`
+/// (C, C), `rest` (2). Returns one element.
 pub fn wasserstein_forward<T: Real>(
     moments: &[T],
     target: &[T],

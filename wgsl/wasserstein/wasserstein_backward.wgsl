@@ -1,6 +1,6 @@
 // The gradient of the moments (1, C+1, C): of E, the first C rows, factor·G; of the mean μ, the last row,
-// factor·(2·(μ − μ_target) − (G + Gᵀ)·μ). factor = dy/rest[1], and 0 where rest[1] is not above 0. dy (1), target and d_x (1, C+1,
-// C), g (1, C, C), rest (1, 1, 2).
+// factor·(2·(μ − μ_target) − (G + Gᵀ)·μ). factor = dy/rest[1], and 0 where rest[1] is not above 0. dy (1), target and d_x
+// (1, C+1, C), g (1, C, C), rest (1, 1, 2).
 // Threads: a workgroup has a row of G, writes its gradient and adds up the products with μ by the way: each thread every
 // WORKGROUP-th, then a tree in workgroup memory, a fixed order. One thread a sum would be C threads, which no GPU is filled by.
 
