@@ -23,13 +23,15 @@ use impasto::cases::{
 };
 use impasto::gpu::{Binding, Kernel, Params};
 use impasto::graph::{Limits, Role};
-use impasto::ops::conv::{Conv, ConvPool};
+use impasto::ops::conv::{Conv, ConvPool, ConvPoolBackward};
 use impasto::ops::gram::Gram;
-use impasto::ops::pool::{Pool, PoolKind};
+use impasto::ops::pool::{Pool, PoolBackward, PoolKind};
 use impasto::ops::relu::Relu;
 use impasto::ops::resample::Resample;
 use impasto::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
-use impasto::ops::{Capabilities, Dispatch, Io, KERNELS, Layout, Lowered, Op, Operand, Shape};
+use impasto::ops::{
+    Capabilities, Dispatch, Epilogue, Io, KERNELS, Layout, Lowered, Op, Operand, Precision, Shape,
+};
 use impasto::picture::Picture;
 use impasto::reference::{self, relu_mask};
 
@@ -317,32 +319,82 @@ fn moments_begin_with_the_gram_matrix_to_the_last_bit() {
 
 #[test]
 fn a_merged_pool_agrees_to_the_last_bit() {
-    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name.contains("relu, pool")).collect();
-    assert!(!cases.is_empty());
-    for merged in cases {
-        let conv = merged.steps[0].op.downcast::<ConvPool>().unwrap().conv;
-        let mut masked = merged.clone();
-        masked.steps[0].op = Arc::new(ConvPool { conv: Conv { mask: true, ..conv } });
+    let mut kinds = Vec::new();
+    for merged in cases::all() {
+        let Some(&ConvPool { conv, pool: Pool { kind, .. } }) = merged.steps[0].op.downcast() else {
+            continue;
+        };
+        kinds.push(kind);
+        let masked = Conv { mask: true, ..conv };
+        let of = |conv, pool| {
+            let mut case = merged.clone();
+            case.steps[0].op = Arc::new(ConvPool { conv, pool });
+            case
+        };
         let mut alone = merged.clone();
-        alone.steps[0].op = Arc::new(Conv { mask: true, ..conv });
+        alone.steps[0].op = Arc::new(masked);
         let mut separate = alone.clone();
-        separate.steps[0].op = Arc::new(conv);
-        separate.steps.push(Step { op: Arc::new(Pool::MEAN), inputs: vec![merged.inputs.len()] });
-        for kernels in KernelSelection::all() {
-            let options = RunOptions { kernels, ..RunOptions::default() };
-            let name = format!("{}, {kernels:?}", merged.name);
-            assert_eq!(
-                planned(&separate, &RunOptions { fuse: true, ..options }).program.dispatches[0].op,
-                "conv_relu_pool"
-            );
+        let pool = Pool::recorded(kind, true);
+        separate.steps.push(Step { op: Arc::new(pool), inputs: vec![merged.inputs.len()] });
+        for (kernels, limit) in in_pieces_too(&merged) {
+            let options = RunOptions { kernels, max_binding_bytes: limit, ..RunOptions::default() };
+            let name = format!("{}, {kernels:?}, {limit:?} bytes", merged.name);
+            let first = planned(&separate, &RunOptions { fuse: true, ..options }).program.dispatches[0].op;
+            assert_eq!(first, if kind == PoolKind::Max { "conv_relu_max_pool" } else { "conv_relu_pool" });
             let run = |case: &Case| run(case, &options);
-            let pooled = run(&merged);
-            assert!(pooled.output == run(&separate).output, "{name}");
-            let masked = run(&masked);
-            assert!(masked.output == pooled.output, "{name}: the mask changes the output");
-            assert!(masked.sides == run(&alone).sides, "{name}: another mask");
+            let separate = run(&separate);
+            let mask = run(&alone).sides;
+            assert!(run(&merged).output == separate.output, "{name}");
+            let both = run(&of(masked, pool));
+            assert!(both.output == separate.output, "{name}: masks change the output");
+            assert!(both.sides == [mask, separate.sides].concat(), "{name}: other masks");
+            if pool.winners && limit.is_none() {
+                // Those of the pool that nobody asked for.
+                let one = run(&of(conv, pool));
+                assert!(one.output == both.output && one.sides == both.sides[1..], "{name}: other winners");
+            }
         }
     }
+    assert!(kinds.contains(&PoolKind::Mean) && kinds.contains(&PoolKind::Max));
+}
+
+/// Every selection of kernels, with tensors whole and in pieces.
+fn in_pieces_too(case: &Case) -> Vec<(KernelSelection, Option<u64>)> {
+    let limits = [Some(None), case.binding_limit().map(Some)].into_iter().flatten();
+    limits.flat_map(|limit| KernelSelection::all().into_iter().map(move |kernels| (kernels, limit))).collect()
+}
+
+#[test]
+fn the_gradient_of_a_merged_pool_agrees_to_the_last_bit() {
+    let mut kinds = Vec::new();
+    for merged in cases::all() {
+        let last = merged.steps.len() - 1;
+        let Some(&ConvPoolBackward { pooled: x, kind, conv }) = merged.steps[last].op.downcast() else {
+            continue;
+        };
+        kinds.push(kind);
+        let mut separate = merged.clone();
+        // The pool and its gate read what comes before the weights. What it makes stands behind the inputs, before
+        // what the other steps make.
+        let reads = separate.steps[last].inputs.clone();
+        let (of_pool, rest) = reads.split_at(if kind == PoolKind::Max { 3 } else { 2 });
+        let first = separate.inputs.len();
+        let moved = |wire: &usize| if *wire < first { *wire } else { *wire + 1 };
+        let inputs = [first].into_iter().chain(rest.iter().map(moved)).collect();
+        separate.steps[last] = Step { op: Arc::new(conv), inputs };
+        let epilogue = Epilogue { gate: true, ..Epilogue::default() };
+        let pool = PoolBackward { kind, x, epilogue };
+        separate.steps.insert(0, Step { op: Arc::new(pool), inputs: of_pool.to_vec() });
+        let want = ["conv_pool_backward", "conv_max_pool_backward"][usize::from(kind == PoolKind::Max)];
+        for (kernels, limit) in in_pieces_too(&merged) {
+            let options = RunOptions { kernels, max_binding_bytes: limit, ..RunOptions::default() };
+            let fused = planned(&separate, &RunOptions { fuse: true, ..options }).program.dispatches;
+            assert!(fused.iter().any(|dispatch| dispatch.op == want), "{}", merged.name);
+            let run = |case: &Case| run(case, &options).output;
+            assert!(run(&merged) == run(&separate), "{}, {kernels:?}, {limit:?} bytes", merged.name);
+        }
+    }
+    assert!(kinds.contains(&PoolKind::Mean) && kinds.contains(&PoolKind::Max));
 }
 
 /// A comparison takes no NaN, so these have a test of their own: wherever in its window it stands, a NaN wins.
@@ -374,65 +426,33 @@ fn a_max_pool_does_not_hide_a_nan() {
     assert!(run.sides == [winners]);
 }
 
-/// A case by its name, on other values: the bits of each input.
-fn run_named(name: &str, change: impl Fn(&mut Vec<Vec<u32>>)) -> Run {
-    let case = cases::all().into_iter().find(|case| case.name == name).unwrap_or_else(|| panic!("{name}"));
-    let mut values = case.values();
-    change(&mut values);
-    run_on(&case, &values, &RunOptions::default())
-}
-
-/// Made a byte's number, it would hide that an optimisation diverges.
 #[test]
-fn a_clamp_of_pixels_does_not_hide_a_nan() {
-    let nans = [0x7FC0_0001, 0xFFC0_0001, 0x7F80_0001, 0x7FFF_FFFF];
-    let places = [0, 36, 71, 104];
-    let spoil = |input: &mut Vec<u32>| {
-        for (at, nan) in places.into_iter().zip(nans) {
-            input[at] = nan;
-        }
-        input[1] = f32::INFINITY.to_bits();
-        input[2] = f32::NEG_INFINITY.to_bits();
-    };
-    let is_nan = |words: &[u32], at: usize| f32::from_bits(words[at]).is_nan();
-    let check = |name: &str, words: &[u32]| {
-        assert!((0..105).all(|at| is_nan(words, at) == places.contains(&at)), "{name}");
-    };
-    let clamped = run_named("clamp_pixels 5×7", |values| spoil(&mut values[0]));
-    check("clamp_pixels", &clamped.output);
-    assert_eq!(
-        clamped.output[1..3].iter().map(|x| f32::from_bits(*x)).collect::<Vec<_>>(),
-        [255.0 - 123.68_f32, -123.68]
-    );
-    // Among the pixels, and in what they change by.
-    for input in [3, 2] {
-        let moved = run_named("descend 3×5×7, weight 0.1917", |values| spoil(&mut values[input]));
-        check("descend", &moved.output);
-        check("descend, average", &moved.inputs[4]);
+fn a_merged_max_pool_does_not_hide_a_nan() {
+    let name = "conv_forward 4×23×19 to 17, edge repeated, relu, max pool";
+    let mut merged = cases::all().into_iter().find(|case| case.name == name).unwrap();
+    let conv = Conv { mask: true, ..merged.steps[0].op.downcast::<ConvPool>().unwrap().conv };
+    let pool = Pool::recorded(PoolKind::Max, true);
+    merged.steps[0].op = Arc::new(ConvPool { conv, pool });
+    let mut separate = merged.clone();
+    separate.steps[0].op = Arc::new(conv);
+    separate.steps.push(Step { op: Arc::new(pool), inputs: vec![merged.inputs.len()] });
+    let mut values = merged.values();
+    // In the middle of the first channel and in the corner of the last.
+    let last = values[0].len() - 1;
+    values[0][9 * 19 + 8] = 0x7FC0_0001;
+    values[0][last] = 0xFFC0_0001;
+    for kernels in KernelSelection::all() {
+        let options = RunOptions { kernels, ..RunOptions::default() };
+        let [merged, separate] = [&merged, &separate].map(|case| run_on(case, &values, &options));
+        let bits = |run: &Run| -> Vec<Option<u32>> {
+            run.output.iter().map(|bits| (!f32::from_bits(*bits).is_nan()).then_some(*bits)).collect()
+        };
+        // Halves are held below their largest number, which makes a number of a NaN.
+        let is_seen = bits(&merged).contains(&None);
+        assert!(is_seen || kernels.precision == Precision::F16, "{kernels:?}: a NaN is seen");
+        assert!(bits(&merged) == bits(&separate), "{kernels:?}");
+        assert!(merged.sides[1..] == separate.sides, "{kernels:?}: other winners");
     }
-}
-
-/// Numbers in the middle between two bytes are in no case: a rounding of the sum with the mean would change the byte.
-#[test]
-fn halves_are_rounded_to_even_bytes() {
-    let halves: Vec<f32> = (0..105).map(|at| at as f32 * 2.5 - 1.0).collect();
-    let by = |name| {
-        let run = run_named(name, |values| {
-            values[0] = halves.iter().map(|x| x.to_bits()).collect();
-            values[1].fill(0);
-        });
-        Elements::Bytes.numbers(&run.output).iter().map(|byte| *byte as u8).collect::<Vec<u8>>()
-    };
-    for (name, rounded) in [("postprocess 5×7", false), ("postprocess 5×7, rounded", true)] {
-        assert_eq!(by(name), reference::postprocess(&halves, (5, 7), [0.0; 3], rounded), "{name}");
-    }
-}
-
-/// What a schedule without an average promises.
-#[test]
-fn an_average_of_weight_1_is_the_pixels() {
-    let run = run_named("descend 3×38×41, weight 1", |_| {});
-    assert!(run.output == run.inputs[4]);
 }
 
 /// The twin's sums round otherwise, so its mask may differ where a sum is nearly 0: the kernels' mask must be that of

@@ -73,7 +73,7 @@ fn a_transfer_by_vgg16_runs() {
         let layers: BTreeSet<&str> = dispatches.iter().map(|dispatch| &dispatch.layer[..]).collect();
         assert!(layers.contains("conv3_3") && layers.contains("conv5_1") && !layers.contains("conv3_4"));
         let ops: BTreeSet<&str> = dispatches.iter().map(|dispatch| dispatch.op).collect();
-        for op in ["max_pool", "max_pool_backward"] {
+        for op in ["conv_relu_max_pool", "conv_max_pool_backward"] {
             assert_eq!(ops.contains(op), kind == PoolKind::Max, "{ops:?}");
         }
         assert_eq!(ops.contains("conv_relu_pool"), kind == PoolKind::Mean, "{ops:?}");

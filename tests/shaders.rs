@@ -231,6 +231,8 @@ fn flags_have_the_bits_that_rust_says() {
         ("MASK", Epilogue::MASK),
         ("POOL", Epilogue::POOL),
         ("EDGE", Epilogue::EDGE),
+        ("MAX", Epilogue::MAX),
+        ("WINNERS", Epilogue::WINNERS),
         ("TRANSPOSED", TRANSPOSED),
         ("MEAN", gram::MEAN),
     ];

@@ -4,10 +4,11 @@ use super::case::Case;
 use super::common::{ACCUMULATE, BOTH, GATE, MANY, NONE};
 use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase};
-use super::input::{Input, mask, signed, weights};
+use super::input::{Input, mask, signed, weights, winners};
 use super::tolerance::Tolerance;
-use super::twin::{Twin, finish, size};
+use super::twin::{Twin, finish, size, words};
 use crate::ops::conv::{Conv, ConvBackward, ConvGeometry, ConvPool, ConvPoolBackward, Padding, PaddingMode};
+use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::{Op, Shape};
 use crate::reference;
 
@@ -15,11 +16,17 @@ pub(super) static FORWARD: Family = Family {
     name: "conv_forward",
     list: forward,
     twin: |op, inputs, shapes| {
-        if let Some(ConvPool { conv }) = op.downcast::<ConvPool>() {
+        if let Some(ConvPool { conv, pool }) = op.downcast::<ConvPool>() {
             let y = forward_twin(conv, inputs, shapes);
-            let shape = conv.output_shape(shapes).expect("shapes that fit");
-            let pooled = reference::pool_forward(&y.output, size(shape));
-            return Some(Twin { sides: y.sides, ..Twin::new(pooled) });
+            let shape = size(conv.output_shape(shapes).expect("shapes that fit"));
+            let (pooled, winners) = match pool.kind {
+                PoolKind::Mean => (reference::pool_forward(&y.output, shape), None),
+                PoolKind::Max => {
+                    let (pooled, winners) = reference::max_pool_forward(&y.output, shape);
+                    (pooled, pool.winners.then(|| winners.into_iter().map(f64::from).collect()))
+                }
+            };
+            return Some(Twin { sides: y.sides.into_iter().chain(winners).collect(), ..Twin::new(pooled) });
         }
         Some(forward_twin(op.downcast()?, inputs, shapes))
     },
@@ -38,18 +45,23 @@ pub(super) static BACKWARD: Family = Family {
     name: "conv_backward",
     list: backward,
     twin: |op, inputs, shapes| {
-        if let Some(ConvPoolBackward { pooled, conv }) = op.downcast::<ConvPoolBackward>() {
-            let dy = reference::pool_backward(inputs[0], size(*pooled));
-            let dy = finish(dy, GATE, &inputs[1..2], *pooled).output;
-            let inputs = [&[&dy[..]], &inputs[2..]].concat();
-            return Some(backward_twin(conv, &inputs, &shapes[2..]));
+        if let Some(ConvPoolBackward { pooled, kind, conv }) = op.downcast::<ConvPoolBackward>() {
+            let (dy, gate) = match kind {
+                PoolKind::Mean => (reference::pool_backward(inputs[0], size(*pooled)), 1),
+                PoolKind::Max => {
+                    (reference::max_pool_backward(inputs[0], &words(inputs[1]), size(*pooled)), 2)
+                }
+            };
+            let dy = finish(dy, GATE, &inputs[gate..=gate], *pooled).output;
+            let inputs = [&[&dy[..]], &inputs[gate + 1..]].concat();
+            return Some(backward_twin(conv, &inputs, &shapes[gate + 1..]));
         }
         Some(backward_twin(op.downcast()?, inputs, &shapes[1..]))
     },
     of: |op, shapes| {
         let x = shapes[0];
-        if let Some(ConvPoolBackward { pooled, conv }) = op.downcast() {
-            let inputs = vec![signed(x), mask(*pooled), weights(shapes[2])];
+        if let Some(ConvPoolBackward { pooled, kind, conv }) = op.downcast() {
+            let inputs = pooled_gradient_inputs(conv, *kind, x, *pooled);
             return Some(OwnCase::new(inputs, backward_tolerance(conv, *pooled)).ending_in(conv.epilogue));
         }
         let conv = op.downcast::<ConvBackward>()?;
@@ -129,11 +141,11 @@ fn forward() -> Vec<Case> {
         let what = format!("{x} to {outputs}, edge repeated{}", if relu { ", relu" } else { "" });
         FORWARD.case(what, Conv { geometry: EDGE, relu, mask: false }, inputs, tolerance)
     }))
-    .chain(POOLED.map(|(x, outputs)| pooled(SAME, x, outputs, format!("{x} to {outputs}, relu, pool"))))
+    .chain(POOLED.map(|(x, outputs)| pooled(SAME, PoolKind::Mean, x, outputs, "relu, pool")))
+    .chain(POOLED.map(|(x, outputs)| pooled(EDGE, PoolKind::Mean, x, outputs, "edge repeated, relu, pool")))
     .chain(
-        POOLED.map(|(x, outputs)| {
-            pooled(EDGE, x, outputs, format!("{x} to {outputs}, edge repeated, relu, pool"))
-        }),
+        MAX_POOLED
+            .map(|(x, outputs)| pooled(EDGE, PoolKind::Max, x, outputs, "edge repeated, relu, max pool")),
     )
     .chain(GEOMETRIES.into_iter().zip([false, true].into_iter().cycle()).map(
         |((name, geometry, x, outputs), relu)| {
@@ -143,15 +155,20 @@ fn forward() -> Vec<Case> {
             FORWARD.case(what, Conv { geometry, relu, mask: false }, inputs, tolerance)
         },
     ))
-    .chain([pooled(STRIDED, STRIDED_X, 6, format!("{STRIDED_X} to 6, stride 2, relu, pool"))])
+    .chain([
+        pooled(STRIDED, PoolKind::Mean, STRIDED_X, 6, "stride 2, relu, pool"),
+        pooled(STRIDED, PoolKind::Max, STRIDED_X, 6, "stride 2, relu, max pool"),
+    ])
     .collect()
 }
 
-fn pooled(geometry: ConvGeometry, x: Shape, outputs: u32, what: String) -> Case {
-    let op = ConvPool { conv: Conv { geometry, relu: true, mask: false } };
+/// Without masks and winners: these depend on roundings where sums are nearly 0 or nearly alike.
+fn pooled(geometry: ConvGeometry, kind: PoolKind, x: Shape, outputs: u32, how: &str) -> Case {
+    let conv = Conv { geometry, relu: true, mask: false };
+    let op = ConvPool { conv, pool: Pool { kind, winners: false } };
     let inputs = forward_inputs(&geometry, x, outputs);
     let tolerance = forward_tolerance(inputs[1].shape);
-    FORWARD.case(what, op, inputs, tolerance)
+    FORWARD.case(format!("{x} to {outputs}, {how}"), op, inputs, tolerance)
 }
 
 /// x, weights and bias.
@@ -273,6 +290,16 @@ const POOLED: [(Shape, u32); 6] = [
     (Shape::new(3, 9, 12), 5),
 ];
 
+/// The same for max pools, whose error is the largest of four sums': not as many elements of as few channels.
+const MAX_POOLED: [(Shape, u32); 6] = [
+    (Shape::new(5, 1, 1), 4),
+    (Shape::new(4, 23, 19), 17),
+    (Shape::new(17, 30, 37), 13),
+    (Shape::new(16, 33, 26), 70),
+    (Shape::new(24, 61, 43), 8),
+    (Shape::new(3, 9, 12), 5),
+];
+
 fn backward() -> Vec<Case> {
     [
         (Shape::new(1, 1, 1), 1, NONE),
@@ -294,23 +321,23 @@ fn backward() -> Vec<Case> {
         let op = ConvBackward { geometry: SAME, x: dx, epilogue };
         gradient(op, outputs, format!("{outputs} to {dx}"))
     })
-    .chain(POOLED.into_iter().zip([NONE, GATE, ACCUMULATE, BOTH, GATE, NONE]).map(
-        |((dx, outputs), epilogue)| {
+    .chain([PoolKind::Mean, PoolKind::Max].into_iter().flat_map(|kind| {
+        let epilogues = [NONE, GATE, ACCUMULATE, BOTH, GATE, NONE];
+        POOLED.into_iter().zip(epilogues).map(move |((dx, outputs), epilogue)| {
             let conv = ConvBackward { geometry: SAME, x: dx, epilogue };
-            pooled_gradient(conv, outputs, format!("{outputs} to {dx}, pool"))
-        },
-    ))
+            pooled_gradient(conv, kind, outputs, format!("{outputs} to {dx}"))
+        })
+    }))
     .chain(GEOMETRIES.into_iter().zip([GATE, NONE, BOTH, ACCUMULATE].into_iter().cycle()).map(
         |((name, geometry, x, outputs), epilogue)| {
             let op = ConvBackward { geometry, x, epilogue };
             gradient(op, outputs, format!("{outputs} to {x}, {name}"))
         },
     ))
-    .chain([pooled_gradient(
-        ConvBackward { geometry: STRIDED, x: STRIDED_X, epilogue: GATE },
-        6,
-        format!("6 to {STRIDED_X}, stride 2, pool"),
-    )])
+    .chain([PoolKind::Mean, PoolKind::Max].map(|kind| {
+        let conv = ConvBackward { geometry: STRIDED, x: STRIDED_X, epilogue: GATE };
+        pooled_gradient(conv, kind, 6, format!("6 to {STRIDED_X}, stride 2"))
+    }))
     .collect()
 }
 
@@ -322,11 +349,22 @@ fn gradient(op: ConvBackward, outputs: u32, what: String) -> Case {
     BACKWARD.backward(what, op, epilogue, inputs, x, tolerance)
 }
 
-fn pooled_gradient(conv: ConvBackward, outputs: u32, what: String) -> Case {
+fn pooled_gradient(conv: ConvBackward, kind: PoolKind, outputs: u32, what: String) -> Case {
     let ConvBackward { geometry, x, epilogue } = conv;
     let pooled = geometry.output_shape(conv.name(), x, outputs).expect("a case's shapes fit");
     let dy = Shape::new(outputs, pooled.h.div_ceil(2), pooled.w.div_ceil(2));
-    let inputs = vec![signed(dy), mask(pooled), weights(geometry.weights_shape(x.c, outputs))];
+    let inputs = pooled_gradient_inputs(&conv, kind, dy, pooled);
     let tolerance = backward_tolerance(&conv, pooled);
-    BACKWARD.backward(what, ConvPoolBackward { pooled, conv }, epilogue, inputs, x, tolerance)
+    let what = match kind {
+        PoolKind::Mean => format!("{what}, pool"),
+        PoolKind::Max => format!("{what}, max pool"),
+    };
+    BACKWARD.backward(what, ConvPoolBackward { pooled, kind, conv }, epilogue, inputs, x, tolerance)
+}
+
+/// dy, which cells of a max pool won, the mask before the pool, and the weights.
+fn pooled_gradient_inputs(conv: &ConvBackward, kind: PoolKind, dy: Shape, pooled: Shape) -> Vec<Input> {
+    let won = (kind == PoolKind::Max).then(|| winners(pooled));
+    let weights = weights(conv.geometry.weights_shape(conv.x.c, pooled.c));
+    [signed(dy)].into_iter().chain(won).chain([mask(pooled), weights]).collect()
 }

@@ -110,6 +110,11 @@ pub(super) fn mask(y: Shape) -> Input {
     input(mask_shape(y), Fill::Mask(y))
 }
 
+/// The winners of a max pool whose input has shape `x`.
+pub(super) fn winners(x: Shape) -> Input {
+    input(mask_shape(x), Fill::Winners(x))
+}
+
 pub(super) fn weights(shape: Shape) -> Input {
     Input { role: Role::Weights, ..signed(shape) }
 }

@@ -6,11 +6,10 @@ use super::case::{Case, Step};
 use super::common::{ACCUMULATE, BOTH, GATE, NONE, RELU, SIZES};
 use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase};
-use super::input::{Fill, Input, all_signed, input, signed};
+use super::input::{Input, all_signed, signed, winners};
 use super::tolerance::Tolerance;
 use super::twin::{Twin, finish, size, words};
 use crate::ops::pool::{Pool, PoolBackward, PoolKind};
-use crate::ops::relu::mask_shape;
 use crate::ops::{Epilogue, Op, Shape};
 use crate::reference;
 
@@ -84,11 +83,6 @@ fn pool(op: &dyn Op, kind: PoolKind) -> Option<&Pool> {
 
 fn gradient(op: &dyn Op, kind: PoolKind) -> Option<&PoolBackward> {
     op.downcast::<PoolBackward>().filter(|pool| pool.kind == kind)
-}
-
-/// The winners of a max pool whose input has shape `x`.
-fn winners(x: Shape) -> Input {
-    input(mask_shape(x), Fill::Winners(x))
 }
 
 fn forward_tolerance() -> Tolerance {

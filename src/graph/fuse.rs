@@ -37,16 +37,15 @@ fn merged(tape: &Tape, nodes: &[Node], node: &Node, readers: &[usize]) -> Option
                 .in_place()
                 .is_none_or(|overwritten| !before.inputs.contains(&between.inputs[overwritten]))
         });
-        // The side outputs of one of the two are those of the merged op.
-        let sides = before.outputs.len() == 1 || node.outputs.len() == 1;
-        if readers[input.0] != 1 || !sides || before.phase != node.phase || !moves_freely {
+        if readers[input.0] != 1 || before.phase != node.phase || !moves_freely {
             return None;
         }
         let op = before.op.fuse(&*node.op, slot).or_else(|| node.op.fuse_after(&*before.op, slot))?;
         let others =
             node.inputs.iter().enumerate().filter(|(other, _)| *other != slot).map(|(_, input)| *input);
         let inputs = before.inputs.iter().copied().chain(others).collect();
-        let outputs = node.outputs.iter().chain(&before.outputs[1..]).copied().collect();
+        let sides = before.outputs[1..].iter().chain(&node.outputs[1..]);
+        let outputs = [node.output()].iter().chain(sides).copied().collect();
         // The node that reads weights gives the layer; otherwise the first.
         let layer = if reads_weights(tape, node) { &node.layer } else { &before.layer };
         Some((position, Node { op, inputs, outputs, layer: layer.clone(), ..node.clone() }))

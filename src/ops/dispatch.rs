@@ -86,9 +86,9 @@ pub struct Lowered {
 
 impl Lowered {
     /// This op and then `next`, whose input 0 is the main output of this one: the tensor `between`, which becomes
-    /// workspace. `inputs` is the number of inputs of this op; those of `next` follow them. Only one of the two may have
-    /// several methods.
-    pub(crate) fn then(self, next: Self, between: &Layout, inputs: usize) -> Self {
+    /// workspace. This op has `inputs` inputs and `sides` side outputs; those of `next` follow them. Only one of the two
+    /// may have several methods.
+    pub(crate) fn then(self, next: Self, between: &Layout, inputs: usize, sides: usize) -> Self {
         let (own, kept) = (self.scratch.len(), self.scratch.len() + next.scratch.len());
         let pieces = (0..between.pieces.len()).map(|piece| u64::from(between.piece_elements(piece)));
         let scratch = self.scratch.into_iter().chain(next.scratch).chain(pieces).collect();
@@ -106,7 +106,8 @@ impl Lowered {
                     }
                     Operand::Input { index, .. } => *index += inputs - 1,
                     Operand::Scratch { index } => *index += own,
-                    Operand::Output { .. } | Operand::Unused => {}
+                    Operand::Output { index: 0, .. } | Operand::Unused => {}
+                    Operand::Output { index, .. } => *index += sides,
                 }
             }
             dispatches.push(dispatch);

@@ -27,10 +27,14 @@ impl Epilogue {
     pub const GATE: u32 = 8;
     /// Flag bit: write the ReLU's mask.
     pub const MASK: u32 = 16;
-    /// Flag bit: write the means of 2×2 instead.
+    /// Flag bit: write a pool of 2×2 instead, of means unless `MAX` is set.
     pub const POOL: u32 = 32;
     /// Flag bit of convolutions: beyond the edges of x lie the nearest elements instead of zeros.
     pub const EDGE: u32 = 64;
+    /// Flag bit: a pool takes the largest of its cells.
+    pub const MAX: u32 = 128;
+    /// Flag bit: write which cells of such a pool won.
+    pub const WINNERS: u32 = 256;
 
     /// This epilogue with `next` merged into it, if that is possible.
     pub(crate) fn absorb(self, next: &dyn Op, slot: usize) -> Option<Self> {

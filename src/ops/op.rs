@@ -80,7 +80,8 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     }
 
     /// The op that does this and then `next`, which reads this op's output as its input `slot`. The merged
-    /// op reads this op's inputs, then the others of `next` in order. `None` where there is no such op.
+    /// op reads this op's inputs, then the others of `next` in order. Its side outputs are this op's, then those of
+    /// `next`. `None` where there is no such op.
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
         let _ = (next, slot);
         None

@@ -99,7 +99,7 @@ impl Op for Pool {
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
         let (winners, flags) =
-            if self.winners { (whole_mask(io)?, Epilogue::MASK) } else { (Operand::Unused, 0) };
+            if self.winners { (whole_mask(io, 1)?, Epilogue::MASK) } else { (Operand::Unused, 0) };
         let dispatches = common_channels(x, io.output())
             .map(|common| {
                 let mut operands = vec![Operand::input(0, common.x), Operand::output(common.y)];

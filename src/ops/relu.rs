@@ -62,10 +62,10 @@ pub(crate) fn expect_whole_mask(mask: &Layout) -> Result<()> {
     })
 }
 
-/// The mask (output 1), whole.
-pub(crate) fn whole_mask(io: &Io<'_>) -> Result<Operand> {
-    expect_whole_mask(&io.outputs[1])?;
-    Ok(Operand::Output { index: 1, piece: 0 })
+/// The mask that is output number `index`, whole.
+pub(crate) fn whole_mask(io: &Io<'_>, index: usize) -> Result<Operand> {
+    expect_whole_mask(&io.outputs[index])?;
+    Ok(Operand::Output { index, piece: 0 })
 }
 
 /// The dispatches that write the mask (output 1) of activations that are already in output 0.

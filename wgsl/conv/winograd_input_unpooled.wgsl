@@ -1,9 +1,10 @@
-// v(ξ, i, t) = (Bᵀ·d·B)(ξ), where d is the 6×6 patch of dx around tile t and dx the gradient of a 2×2 average pool after
-// a ReLU: dx(i, r, c) = dy(i, r/2, c/2) / cells where the bit of the ReLU's mask `gate` is set, else 0. As
-// winograd_input, without dx ever being in memory.
-// dy (C, ⌈H/2⌉, ⌈W/2⌉), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them. v (36, C, stride): the tiles of a band
+// v(ξ, i, t) = (Bᵀ·d·B)(ξ), where d is the 6×6 patch of dx around tile t and dx the gradient of a 2×2 pool after a ReLU,
+// 0 where the bit of the ReLU's mask `gate` is not set. Of means: dx(i, r, c) = dy(i, r/2, c/2) / cells. With MAX:
+// dx(i, r, c) = dy(i, r/2, c/2) where the bit of `winners` is set, else 0. As winograd_input, without dx ever being in
+// memory.
+// dy (C, ⌈H/2⌉, ⌈W/2⌉), gate and winners (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask and max_pool_forward make them. v (36, C, stride): the tiles of a band
 // of rows, line by line, from tile row first_row on. dy is a piece: `count` channels that go to v from channel `first`
-// on, which is also their first in the gate.
+// on, which is also their first in the masks.
 // Threads: one owns a tile of a channel.
 // Tile: 16 numbers of dy and 6 words of the gate make the 36 of the patch, which stay in registers.
 
@@ -37,7 +38,10 @@ struct Params {
 // end
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> gate: array<u32>;
-@group(0) @binding(4) var<storage, read_write> v: array<f32>;
+@group(0) @binding(4) var<storage, read> winners: array<u32>;
+@group(0) @binding(5) var<storage, read_write> v: array<f32>;
+
+const MAX: u32 = 128u;
 
 // Arrays are of `Number` throughout: naga 30 takes those of `f32` for another type.
 alias Number = f32;
@@ -64,6 +68,15 @@ fn transform(d: array<Number, 6>) -> array<Number, 6> {
 }
 // end
 
+// A word of the gate, with MAX only where a cell won.
+fn open_word(at: u32) -> u32 {
+    var word = gate[at];
+    if ((params.flags & MAX) != 0u) {
+        word &= winners[at];
+    }
+    return word;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -76,18 +89,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let top = (params.first_row + tile / params.tiles_w) * TILE;
     let left = tile % params.tiles_w * TILE;
 
-    // The patch lies over 4×4 cells of dy, each divided by the pixels of the picture that it is the mean of.
+    // The patch lies over 4×4 cells of dy, each divided by the pixels of the picture that it is the mean of, if it is.
+    let is_mean = (params.flags & MAX) == 0u;
     let height = (params.h + 1u) / 2u;
     let width = (params.w + 1u) / 2u;
-    var means: array<vec4<f32>, 4>;
+    var shares: array<vec4<f32>, 4>;
     for (var r = 0u; r < 4u; r++) {
         let row = top / 2u + r - 1u;
         let at = (channel * height + min(row, height - 1u)) * width;
-        let share_row = select(1.0, 0.5, 2u * row + 1u < params.h);
+        let share_row = select(1.0, 0.5, is_mean && 2u * row + 1u < params.h);
         for (var c = 0u; c < 4u; c++) {
             let col = left / 2u + c - 1u;
-            let share = share_row * select(1.0, 0.5, 2u * col + 1u < params.w);
-            means[r][c] = share * dy[at + min(col, width - 1u)];
+            let share = share_row * select(1.0, 0.5, is_mean && 2u * col + 1u < params.w);
+            shares[r][c] = share * dy[at + min(col, width - 1u)];
         }
     }
     // In columns it lies over the word of its own 8 pixels and, by one column, over the word before or after.
@@ -102,9 +116,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     for (var i = 0u; i < 3u; i++) {
         let row = top / TILE + i - 1u;
         let at = ((params.first + channel) * words_h + min(row, words_h - 1u)) * words_w;
-        own[i] = select(0u, gate[at + word_col], row < words_h);
+        own[i] = select(0u, open_word(at + word_col), row < words_h);
         let exists = row < words_h && beside_col < words_w;
-        beside[i] = select(0u, gate[at + min(beside_col, words_w - 1u)], exists);
+        beside[i] = select(0u, open_word(at + min(beside_col, words_w - 1u)), exists);
     }
     var cells: array<Number, 36>;
     for (var r = 0u; r < SIDE; r++) {
@@ -113,7 +127,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         let own_line = (own[i] >> shift) & 0xFFu;
         let beside_line = (beside[i] >> shift) & 0xFFu;
         let bits = select((own_line << 1u) | (beside_line >> 7u), (own_line >> 3u) | (beside_line << 5u), is_right);
-        let cell_line = means[(r + 1u) / 2u];
+        let cell_line = shares[(r + 1u) / 2u];
         var line: array<Number, 6>;
         for (var c = 0u; c < SIDE; c++) {
             line[c] = select(0.0, cell_line[(c + 1u) / 2u], ((bits >> c) & 1u) != 0u);

@@ -1,9 +1,9 @@
 // y(o) = Aᵀ·m(o)·A for each tile, then += y, bias, ReLU and gate as the flags say: the output transform of Winograd's
 // F(4×4, 3×3); see winograd_input for the points. It also writes the ReLU's mask, and with POOL only the
-// means of 2×2 instead of y.
+// means of 2×2 instead of y, or with MAX the largest, as max_pool_forward does with its winners.
 // m (36, outputs, stride): the tiles of a band of rows from tile row first_row on. b (C_out), y (C_out, H, W) or with
-// POOL (C_out, ⌈H/2⌉, ⌈W/2⌉), gate and mask words (C_out, ⌈H/4⌉, ⌈W/8⌉). y is a piece: `count` channels that come from m,
-// gate and mask from channel `first` on. The same kernel serves the gradient, where y is dx.
+// POOL (C_out, ⌈H/2⌉, ⌈W/2⌉), gate, mask and winners words (C_out, ⌈H/4⌉, ⌈W/8⌉). y is a piece: `count` channels that come from m,
+// gate, mask and winners from channel `first` on. The same kernel serves the gradient, where y is dx.
 // Threads: one owns two neighbouring tiles of a channel: 8 columns × 4 rows, which are one word of a mask.
 // Tile: 36 numbers in registers, one tile after the other.
 
@@ -38,6 +38,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(7) var<storage, read_write> winners: array<u32>;
 
 const ACCUMULATE: u32 = 1u;
 const BIAS: u32 = 2u;
@@ -45,6 +46,8 @@ const RELU: u32 = 4u;
 const GATE: u32 = 8u;
 const MASK: u32 = 16u;
 const POOL: u32 = 32u;
+const MAX: u32 = 128u;
+const WINNERS: u32 = 256u;
 
 const SIDE: u32 = 6u;
 const TILE: u32 = 4u;
@@ -63,6 +66,18 @@ fn transform(m: array<f32, 6>) -> vec4<f32> {
         ROOT * (0.25 * near_odd + 2.0 * far_odd) + m[5],
     );
 }
+
+// shared: max_pool_beats
+// By its bits: a compiler may reason that no NaN comes.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// Whether a cell wins over those before it.
+fn beats(value: f32, best: f32) -> bool {
+    return !is_nan(best) && (is_nan(value) || value > best);
+}
+// end
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -92,6 +107,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let accumulate = (params.flags & ACCUMULATE) != 0u;
 
     var positive = 0u;
+    var won = 0u;
     for (var half = 0u; half < 2u; half++) {
         // The last tile of an odd row stands in for the one that is not there; its pixels lie outside.
         let tile = row * params.tiles_w + min(2u * pair + half, params.tiles_w - 1u);
@@ -136,10 +152,32 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
                     // Cells outside the picture are 0 and not counted.
                     let row = top + 2u * r;
                     let col = left + 2u * c;
-                    let cells = select(1.0, 2.0, row + 1u < params.h) * select(1.0, 2.0, col + 1u < params.w);
-                    let sum = upper[2u * c] + upper[2u * c + 1u] + lower[2u * c] + lower[2u * c + 1u];
+                    let below = row + 1u < params.h;
+                    let right = col + 1u < params.w;
+                    var pooled: f32;
+                    if ((params.flags & MAX) != 0u) {
+                        pooled = upper[2u * c];
+                        // Of the four cells' bits, counted from the corner's.
+                        var bit = 0u;
+                        if (right && beats(upper[2u * c + 1u], pooled)) {
+                            pooled = upper[2u * c + 1u];
+                            bit = 1u;
+                        }
+                        if (below && beats(lower[2u * c], pooled)) {
+                            pooled = lower[2u * c];
+                            bit = 8u;
+                        }
+                        if (right && below && beats(lower[2u * c + 1u], pooled)) {
+                            pooled = lower[2u * c + 1u];
+                            bit = 9u;
+                        }
+                        won |= select(0u, 1u << (r * 16u + half * TILE + 2u * c + bit), row < params.h && col < params.w);
+                    } else {
+                        let cells = select(1.0, 2.0, below) * select(1.0, 2.0, right);
+                        pooled = (upper[2u * c] + upper[2u * c + 1u] + lower[2u * c] + lower[2u * c + 1u]) / cells;
+                    }
                     if (row < params.h && col < params.w) {
-                        y[(channel * height + row / 2u) * width + col / 2u] = sum / cells;
+                        y[(channel * height + row / 2u) * width + col / 2u] = pooled;
                     }
                 }
             }
@@ -155,5 +193,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     if ((params.flags & MASK) != 0u) {
         mask[word_at] = positive;
+    }
+    if ((params.flags & WINNERS) != 0u) {
+        winners[word_at] = won;
     }
 }

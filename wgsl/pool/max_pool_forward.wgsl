@@ -27,6 +27,7 @@ struct Params { channels: u32, h: u32, w: u32, x_first: u32, y_first: u32, gate_
 
 const MASK: u32 = 16u;
 
+// shared: max_pool_beats
 // By its bits: a compiler may reason that no NaN comes.
 fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
@@ -36,6 +37,7 @@ fn is_nan(value: f32) -> bool {
 fn beats(value: f32, best: f32) -> bool {
     return !is_nan(best) && (is_nan(value) || value > best);
 }
+// end
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

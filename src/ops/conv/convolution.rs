@@ -1,4 +1,4 @@
-//! Convolutions and their gradients as ops, alone and merged with an average pool: what lies between the two is the
+//! Convolutions and their gradients as ops, alone and merged with a pool: what lies between the two is the
 //! largest tensor of its block, and where Winograd does the convolution it never is in memory. The four stand in one file
 //! because the plain ones become the merged ones, which are made of them.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::geometry::ConvGeometry;
 use super::methods;
 use super::tiling::Summed;
-use super::winograd::Winograd;
+use super::winograd::{Unpool, Winograd};
 use crate::error::Result;
 use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::{Relu, expect_whole_mask, lower_mask, mask_shape, whole_mask};
@@ -53,6 +53,14 @@ fn trial(problem: &Problem) -> Trial {
 /// Flag bits for what lies beyond the edges of x, for the kernels of 3×3 convolutions.
 fn edge_flag(geometry: &ConvGeometry) -> u32 {
     if geometry.padding.mode.is_replicated() { Epilogue::EDGE } else { 0 }
+}
+
+/// Flag bits for the kind of a pool.
+fn max_flag(kind: PoolKind) -> u32 {
+    match kind {
+        PoolKind::Mean => 0,
+        PoolKind::Max => Epilogue::MAX,
+    }
 }
 
 /// Maximum input channels of a convolution that is repeated in the backward pass rather than kept.
@@ -102,9 +110,8 @@ impl Op for Conv {
         if let (false, Some(relu)) = (self.relu, next.downcast::<Relu>()) {
             return Some(Arc::new(Self { relu: true, mask: relu.mask, ..*self }));
         }
-        // The merged op takes the mean.
-        let is_pooled = self.relu && next.downcast::<Pool>().is_some_and(|pool| pool.kind == PoolKind::Mean);
-        is_pooled.then(|| Arc::new(ConvPool { conv: *self }) as _)
+        let pool = *next.downcast::<Pool>().filter(|_| self.relu)?;
+        Some(Arc::new(ConvPool { conv: *self, pool }))
     }
 
     /// From a picture's few channels: 0.2 % of a step's work at VGG's first layer, whose output has twenty times the
@@ -129,11 +136,12 @@ impl Op for Conv {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: y.shape,
-                edge: edge_flag(&self.geometry),
+                input_flags: edge_flag(&self.geometry),
                 flags: finish,
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
-                mask: if self.mask { whole_mask(io)? } else { Operand::Unused },
+                mask: if self.mask { whole_mask(io, 1)? } else { Operand::Unused },
+                winners: Operand::Unused,
             };
             return Ok(Lowered { choice, ..winograd.lower(capabilities) });
         };
@@ -185,9 +193,8 @@ impl Op for ConvBackward {
     fn fuse_after(&self, previous: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
         let pool = previous.downcast::<PoolBackward>().filter(|_| slot == 0)?;
         let is_gated = pool.epilogue == Epilogue { gate: true, ..Epilogue::default() };
-        // The merged op takes the mean, after a convolution with its ReLU.
-        (is_gated && pool.kind == PoolKind::Mean)
-            .then(|| Arc::new(ConvPoolBackward { pooled: pool.x, conv: *self }) as _)
+        // The merged op is for a pool after a convolution with its ReLU.
+        is_gated.then(|| Arc::new(ConvPoolBackward { pooled: pool.x, kind: pool.kind, conv: *self }) as _)
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -210,11 +217,12 @@ impl Op for ConvBackward {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: dx.shape,
-                edge: 0,
+                input_flags: 0,
                 flags: self.epilogue.flags(0, 1),
                 bias: Operand::Unused,
                 gate,
                 mask: Operand::Unused,
+                winners: Operand::Unused,
             };
             return Ok(Lowered { choice, ..winograd.lower(capabilities) });
         };
@@ -226,24 +234,31 @@ impl Op for ConvBackward {
 }
 
 /// y = pool(relu(w ∗ x + b)). Inputs as those of [`Conv`], whose output is (C_out, H, W); output (C_out, ⌈H/2⌉, ⌈W/2⌉),
-/// and the ReLU's mask where asked for.
+/// and where asked for the ReLU's mask, then the winners of a max pool.
 #[derive(Debug)]
 pub struct ConvPool {
     /// The convolution, with its ReLU.
     pub conv: Conv,
+    /// The pool.
+    pub pool: Pool,
 }
 
 impl Op for ConvPool {
     fn name(&self) -> &'static str {
-        "conv_relu_pool"
+        match self.pool.kind {
+            PoolKind::Mean => "conv_relu_pool",
+            PoolKind::Max => "conv_relu_max_pool",
+        }
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Pool::MEAN.output_shape(&[self.conv.output_shape(inputs)?])
+        self.pool.output_shape(&[self.conv.output_shape(inputs)?])
     }
 
     fn side_outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        self.conv.side_outputs(inputs)
+        let y = self.conv.output_shape(inputs).ok();
+        let winners = y.map(|y| self.pool.side_outputs(&[y])).unwrap_or_default();
+        [self.conv.side_outputs(inputs), winners].concat()
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
@@ -251,6 +266,7 @@ impl Op for ConvPool {
         let y = self.conv.output_shape(&shapes)?;
         let problem = methods::problem(&self.conv.geometry, Direction::Forward, shapes[0], y.c);
         let method = VARIANTS.choose(&problem, capabilities);
+        let sides = usize::from(self.conv.mask);
         if method.algorithm == Algorithm::Winograd {
             let winograd = Winograd {
                 products: methods::products_kernel(method, Direction::Forward, capabilities.precision),
@@ -261,51 +277,61 @@ impl Op for ConvPool {
                 weights: 1,
                 weights_shape: shapes[1],
                 plane: y,
-                edge: edge_flag(&self.conv.geometry),
-                flags: Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL,
+                input_flags: edge_flag(&self.conv.geometry),
+                flags: Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL | max_flag(self.pool.kind),
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
-                mask: if self.conv.mask { whole_mask(io)? } else { Operand::Unused },
+                mask: if self.conv.mask { whole_mask(io, 1)? } else { Operand::Unused },
+                winners: if self.pool.winners { whole_mask(io, 1 + sides)? } else { Operand::Unused },
             };
             return Ok(Lowered { choice: Some((problem, method)), ..winograd.lower(capabilities) });
         }
         let between = [Layout::new(y, capabilities.max_binding_bytes)?];
-        let outputs: Vec<Layout> = between.iter().chain(&io.outputs[1..]).cloned().collect();
+        let (masks, winners) = io.outputs[1..].split_at(sides);
+        let outputs = [&between, masks].concat();
         let conv = self.conv.lower(&Io { inputs: io.inputs, outputs: &outputs }, capabilities)?;
-        let pool = Pool::MEAN.lower(&Io { inputs: &between, outputs: &io.outputs[..1] }, capabilities)?;
-        Ok(conv.then(pool, &between[0], io.inputs.len()))
+        let outputs = [&io.outputs[..1], winners].concat();
+        let pool = self.pool.lower(&Io { inputs: &between, outputs: &outputs }, capabilities)?;
+        Ok(conv.then(pool, &between[0], io.inputs.len(), sides))
     }
 }
 
 /// dx of [`ConvPool`] without the ReLU's mask of x: the transpose of the convolution applied to gate(unpool(dy)).
-/// Inputs dy (C_out, ⌈H/2⌉, ⌈W/2⌉), the mask of the pool's input, and the weights as [`ConvBackward`] reads them;
-/// output that of [`ConvBackward`].
+/// Inputs dy (C_out, ⌈H/2⌉, ⌈W/2⌉), for a max pool its winners, the mask of the pool's input, and the weights as
+/// [`ConvBackward`] reads them; output that of [`ConvBackward`].
 #[derive(Debug)]
 pub struct ConvPoolBackward {
     /// Shape of what was pooled.
     pub pooled: Shape,
+    /// What the pool took of its cells.
+    pub kind: PoolKind,
     /// The gradient of the convolution, with the merged work.
     pub conv: ConvBackward,
 }
 
 impl ConvPoolBackward {
-    /// Inputs of its own.
-    const OWN: usize = 3;
-
     fn unpool(&self) -> PoolBackward {
         let epilogue = Epilogue { gate: true, ..Epilogue::default() };
-        PoolBackward { kind: PoolKind::Mean, x: self.pooled, epilogue }
+        PoolBackward { kind: self.kind, x: self.pooled, epilogue }
+    }
+
+    /// The input that is the weights: behind those of the pool and its gate. It is the last of its own.
+    fn weights(&self) -> usize {
+        self.unpool().own() + 1
     }
 }
 
 impl Op for ConvPoolBackward {
     fn name(&self) -> &'static str {
-        "conv_pool_backward"
+        match self.kind {
+            PoolKind::Mean => "conv_pool_backward",
+            PoolKind::Max => "conv_max_pool_backward",
+        }
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let dy = self.unpool().output_shape(&inputs[..2.min(inputs.len())])?;
-        let rest = inputs.get(2..).unwrap_or_default();
+        let (of_pool, rest) = inputs.split_at(self.weights().min(inputs.len()));
+        let dy = self.unpool().output_shape(of_pool)?;
         self.conv.output_shape(&[&[dy], rest].concat())
     }
 
@@ -315,37 +341,42 @@ impl Op for ConvPoolBackward {
     }
 
     fn in_place(&self) -> Option<usize> {
-        self.conv.epilogue.in_place(Self::OWN)
+        self.conv.epilogue.in_place(self.weights() + 1)
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let problem =
             methods::problem(&self.conv.geometry, Direction::Backward, io.output().shape, self.pooled.c);
         let method = VARIANTS.choose(&problem, capabilities);
+        let weights = self.weights();
         if method.algorithm == Algorithm::Winograd {
-            expect_whole_mask(&io.inputs[1])?;
+            io.inputs[1..weights].iter().try_for_each(expect_whole_mask)?;
+            // Of a mean there are no winners.
+            let winners = if self.kind == PoolKind::Max { Operand::input(1, 0) } else { Operand::Unused };
             let winograd = Winograd {
                 products: methods::products_kernel(method, Direction::Backward, capabilities.precision),
                 direction: Direction::Backward,
                 x: &io.inputs[0],
-                unpool: Some(Operand::input(1, 0)),
+                unpool: Some(Unpool { gate: Operand::input(weights - 1, 0), winners }),
                 y: io.output(),
-                weights: 2,
-                weights_shape: io.inputs[2].shape,
+                weights,
+                weights_shape: io.inputs[weights].shape,
                 plane: io.output().shape,
-                edge: 0,
+                input_flags: max_flag(self.kind),
                 flags: self.conv.epilogue.flags(0, 1),
                 bias: Operand::Unused,
-                gate: self.conv.epilogue.gate_operand(Self::OWN, io)?,
+                gate: self.conv.epilogue.gate_operand(weights + 1, io)?,
                 mask: Operand::Unused,
+                winners: Operand::Unused,
             };
             return Ok(Lowered { choice: Some((problem, method)), ..winograd.lower(capabilities) });
         }
         let between = Layout::new(self.pooled, capabilities.max_binding_bytes)?;
         let own = std::slice::from_ref(&between);
-        let unpool = self.unpool().lower(&Io { inputs: &io.inputs[..2], outputs: own }, capabilities)?;
-        let inputs: Vec<Layout> = own.iter().chain(&io.inputs[2..]).cloned().collect();
+        let unpool =
+            self.unpool().lower(&Io { inputs: &io.inputs[..weights], outputs: own }, capabilities)?;
+        let inputs: Vec<Layout> = own.iter().chain(&io.inputs[weights..]).cloned().collect();
         let conv = self.conv.lower(&Io { inputs: &inputs, outputs: io.outputs }, capabilities)?;
-        Ok(unpool.then(conv, &between, 2))
+        Ok(unpool.then(conv, &between, weights, 0))
     }
 }

@@ -53,11 +53,11 @@ params! {
 crate::ops::kernels! {
     folder: "conv";
     winograd_input(InputParams) { workgroup: 64, bindings: [read x, write v] }
-    winograd_input_unpooled(InputParams) { workgroup: 64, bindings: [read dy, read gate, write v] }
+    winograd_input_unpooled(InputParams) { workgroup: 64, bindings: [read dy, read gate, read winners, write v] }
     winograd_input_half(InputParams) { workgroup: 64, bindings: [read x, write v] }
     winograd_output(OutputParams) {
         workgroup: 64,
-        bindings: [read m, read b, read gate, write y, write mask],
+        bindings: [read m, read b, read gate, write y, write mask, write winners],
     }
     winograd_weights(WeightsParams) {
         workgroup: 64,
@@ -166,8 +166,8 @@ pub(super) struct Winograd<'a> {
     pub(super) direction: Direction,
     /// What is read: input 0.
     pub(super) x: &'a Layout,
-    /// The gate of x, where x is the gradient of a pool that is to be spread over the pool's windows first.
-    pub(super) unpool: Option<Operand>,
+    /// Where x is the gradient of a pool that is to be spread over the pool's windows first.
+    pub(super) unpool: Option<Unpool>,
     /// What is written: output 0.
     pub(super) y: &'a Layout,
     /// Which input the weights are.
@@ -177,12 +177,22 @@ pub(super) struct Winograd<'a> {
     /// Height and width of the convolution: what is written may be pooled, what is read may be a pool's gradient.
     pub(super) plane: Shape,
     /// Flags of the input transform.
-    pub(super) edge: u32,
+    pub(super) input_flags: u32,
     /// Flags of the output transform.
     pub(super) flags: u32,
     pub(super) bias: Operand,
     pub(super) gate: Operand,
     pub(super) mask: Operand,
+    /// Which cells of a max pool won.
+    pub(super) winners: Operand,
+}
+
+/// How the gradient of a pool becomes that of what was pooled.
+pub(super) struct Unpool {
+    /// The mask of the ReLU before the pool.
+    pub(super) gate: Operand,
+    /// Which cells of a max pool won.
+    pub(super) winners: Operand,
 }
 
 /// Rows of tiles that go through the workspace together.
@@ -253,12 +263,14 @@ impl Winograd<'_> {
                 first_row: band.first_row,
                 tiles: band.tiles,
                 stride: 4 * band.stride4,
-                flags: self.edge,
+                flags: self.input_flags,
             };
             let x = Operand::input(0, piece);
             let all = u64::from(count) * u64::from(band.tiles);
             let (kernel, operands, threads) = match self.unpool {
-                Some(gate) => (&kernels::winograd_input_unpooled, vec![x, gate, V], all),
+                Some(Unpool { gate, winners }) => {
+                    (&kernels::winograd_input_unpooled, vec![x, gate, winners, V], all)
+                }
                 None if half_values => {
                     // Two halves share a word, so a thread owns two tiles.
                     let pairs = u64::from(count) * u64::from(band.tiles.div_ceil(2));
@@ -293,7 +305,8 @@ impl Winograd<'_> {
         let dispatch = |(piece, channels): (usize, &Range<u32>)| {
             let count = channels.end - channels.start;
             let pairs = band.rows() * band.tiles_w.div_ceil(2);
-            let mask = if self.mask == Operand::Unused { 0 } else { Epilogue::MASK };
+            let wanted = |side: Operand, flag: u32| if side == Operand::Unused { 0 } else { flag };
+            let sides = wanted(self.mask, Epilogue::MASK) | wanted(self.winners, Epilogue::WINNERS);
             let params = OutputParams {
                 h: self.plane.h,
                 w: self.plane.w,
@@ -304,13 +317,13 @@ impl Winograd<'_> {
                 first_row: band.first_row,
                 pairs,
                 stride: 4 * band.stride4,
-                flags: self.flags | mask,
+                flags: self.flags | sides,
             };
             let kernel = &kernels::winograd_output;
             let threads = u64::from(count) * u64::from(pairs);
             let flops = 10 * TRANSFORM_FLOPS[1] * u64::from(count) * u64::from(band.tiles);
             let groups = threads.div_ceil(kernel.workgroup.into()) as u32;
-            let operands = vec![M, self.bias, self.gate, Operand::output(piece), self.mask];
+            let operands = vec![M, self.bias, self.gate, Operand::output(piece), self.mask, self.winners];
             Dispatch::new(kernel, params, operands, groups, flops)
         };
         pieces.map(dispatch).collect()
