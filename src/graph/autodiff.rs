@@ -69,6 +69,7 @@ pub fn differentiate(
                     Gradient { tensor, alone: true }
                 }
                 Rule::Upstream => Gradient { tensor: upstream, alone: false },
+                Rule::Constant => continue,
             };
             gradients[input.0] = Some(match gradients[input.0] {
                 None => part,

@@ -46,6 +46,8 @@ pub enum Rule {
     },
     /// The gradient with respect to the output, as it is.
     Upstream,
+    /// None: the input counts as a constant, even where it depends on what is differentiated by.
+    Constant,
 }
 
 impl Rule {
