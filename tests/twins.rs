@@ -1323,6 +1323,15 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
 }
 
 #[test]
+fn blocks_expand_to_hand_computed_cells() {
+    // Two blocks side by side, the second of one column; four in the other grid, of which three are cut off.
+    let cells = expand_blocks(&[1.0, 0.0], 2, (2, 3), (3, 3));
+    assert_eq!(cells, [2.0, 2.0, 0.0, 5.0, 5.0, 3.0]);
+    // Blocks of one cell are cells.
+    assert_eq!(expand_blocks(&[4.0, 2.0], 1, (1, 2), (2, 3)), [4.0, 2.0]);
+}
+
+#[test]
 fn matches_and_weights_in_f32_differ_by_rounding_alone() {
     let mut random = Random::new(12);
     let size @ (channels, height, width) = (7, 11, 13);

@@ -53,6 +53,7 @@ pub static FAMILIES: &[&Family] = &[
     &unit::STACK,
     &nearest::NEAREST,
     &nearest::GATHER,
+    &nearest::EXPAND_BLOCKS,
     &energy::ENERGY,
     &energy::SHARE,
     &match_cost::FORWARD,

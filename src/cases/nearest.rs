@@ -9,7 +9,7 @@ use super::tolerance::Tolerance;
 use super::twin::{Twin, size};
 use crate::graph::Role;
 use crate::ops::Shape;
-use crate::ops::nearest::{Gather, Nearest};
+use crate::ops::nearest::{ExpandBlocks, Gather, Nearest};
 use crate::reference;
 
 pub(super) static NEAREST: Family = Family {
@@ -41,6 +41,29 @@ pub(super) static GATHER: Family = Family {
     elements: |_| Elements::Floats,
     dimensions: Dimensions::of_largest,
 };
+
+pub(super) static EXPAND_BLOCKS: Family = Family {
+    name: "expand_blocks",
+    list: expand_blocks,
+    twin: |op, inputs, _| {
+        let ExpandBlocks { block, height, width, other } = *op.downcast::<ExpandBlocks>()?;
+        let [block, height, width, rows, columns] =
+            [block, height, width, other.0, other.1].map(|side| side as usize);
+        Some(Twin::new(reference::expand_blocks(inputs[0], block, (height, width), (rows, columns))))
+    },
+    of: |op, shapes| {
+        let op = op.downcast::<ExpandBlocks>()?;
+        Some(OwnCase::new(vec![blocks_of(op, shapes[0])], Tolerance::EXACT))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+/// Numbers of blocks of the other grid.
+fn blocks_of(op: &ExpandBlocks, shape: Shape) -> Input {
+    let (rows, columns) = op.other;
+    input(shape, Fill::Below(rows.div_ceil(op.block) * columns.div_ceil(op.block)))
+}
 
 /// Features of which no sum of products rounds, so that the largest and all ties are the same in every order. They are in one
 /// piece, as weights are.
@@ -90,6 +113,25 @@ fn gather() -> Vec<Case> {
     .map(|(x, index)| {
         let inputs = vec![signed(x), cells_of(x, index)];
         GATHER.case(format!("{x} at {index}"), Gather, inputs, Tolerance::EXACT)
+    })
+    .into()
+}
+
+fn expand_blocks() -> Vec<Case> {
+    [
+        (1, (1, 1), (1, 1)),
+        (2, (1, 1), (5, 3)),
+        (2, (7, 9), (4, 6)),
+        (2, (8, 6), (1, 1)),
+        (4, (13, 11), (9, 17)),
+        (1, (5, 3), (2, 7)),
+        (3, (MANY.h, MANY.w), (23, 29)),
+    ]
+    .map(|(block, (height, width), other)| {
+        let op = ExpandBlocks { block, height, width, other };
+        let index = Shape::new(1, height.div_ceil(block), width.div_ceil(block));
+        let name = format!("{height}×{width} in {}×{}, blocks of {block}", other.0, other.1);
+        EXPAND_BLOCKS.case(name, op, vec![blocks_of(&op, index)], Tolerance::EXACT)
     })
     .into()
 }

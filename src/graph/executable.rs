@@ -38,9 +38,9 @@ impl Externals {
         shared
     }
 
-    /// Whether there is a buffer of the right size for an external tensor's piece.
-    pub fn holds(&self, external: &External) -> bool {
-        self.get(external).is_some_and(|buffer| buffer.size() == external.bytes)
+    /// Whether there is a buffer for an external tensor's piece that is large enough.
+    pub fn hold(&self, external: &External) -> bool {
+        self.get(external).is_some_and(|buffer| buffer.size() >= external.bytes)
     }
 
     /// Bytes of all buffers.

@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Role, Tape, TensorId};
-use crate::ops::Shape;
 use crate::ops::conv::{Conv, ConvGeometry, PaddingMode};
 use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::relu::Relu;
+use crate::ops::{Op, Shape};
 
 /// How many names [`Network::nearest_names`] offers.
 const SUGGESTIONS: usize = 4;
@@ -186,6 +186,27 @@ impl Network {
             tap(tape, name, activations)?;
         }
         Ok(())
+    }
+
+    /// Shape (C, H, W) of a convolution's activations for pixels of this shape.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the network has no such layer, or a layer cannot take what it is given.
+    pub(crate) fn shape_at(&self, name: &str, pixels: Shape) -> Result<Shape> {
+        let mut shape = pixels;
+        for layer in &self.layers {
+            match layer {
+                LayerSpec::Convolution(convolution) => {
+                    let Convolution { geometry, output_channels, .. } = convolution;
+                    shape = geometry.output_shape("conv", shape, *output_channels)?;
+                    if convolution.name == name {
+                        return Ok(shape);
+                    }
+                }
+                LayerSpec::Pool { .. } => shape = Pool::MEAN.output_shape(&[shape])?,
+            }
+        }
+        Err(Error::Shape { op: "conv", expected: format!("a layer {name}"), found: self.name.clone() })
     }
 
     /// Brings a plane (1, H, W) to the grid of every convolution's activations, up to the layer with index `deepest`: where

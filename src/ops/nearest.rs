@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::energy::groups;
 use super::{
     Algorithm, Capabilities, Direction, Dispatch, Io, Layout, Lowered, Method, Op, Operand, Problem, Shape,
-    Trial, Variants, expect_shapes,
+    Trial, Variants, elementwise, expect_shapes,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::gpu::{Kernel, params};
@@ -27,6 +27,11 @@ params! {
     GatherParams { count: u32, cells: u32, others: u32, x_first: u32, y_first: u32 }
 }
 
+params! {
+    /// Uniforms of the way from blocks to cells: the grids of the cells, h × w here and other_h × other_w there.
+    ExpandBlocksParams { h: u32, w: u32, other_h: u32, other_w: u32, block: u32 }
+}
+
 super::kernels! {
     folder: "nearest";
     nearest_naive(NearestParams) { workgroup: 64, bindings: [read q, read s, write y] }
@@ -43,6 +48,7 @@ super::kernels! {
     }
     nearest_reduce(NearestReduceParams) { workgroup: 64, bindings: [read partials, write y] }
     gather(GatherParams) { workgroup: 64, bindings: [read x, read index, write y] }
+    expand_blocks(ExpandBlocksParams) { workgroup: 64, bindings: [read index, write y] }
 }
 
 /// Blocks of columns that a workgroup compares one after the other, unless the partial results would take more than
@@ -216,6 +222,46 @@ impl Op for Gather {
             Dispatch::new(&kernels::gather, params, operands, groups, count.into())
         };
         let dispatches = x.common(io.output(), 0).map(dispatch).collect();
+        Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// From blocks to cells: where a block of block × block cells was found to be like a block of another grid, each of its cells
+/// is like the cell at the same place there, or the last one where that block is cut off. Input the numbers of the blocks
+/// (1, ⌈height/block⌉, ⌈width/block⌉), output those of the cells (1, height, width).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpandBlocks {
+    /// Cells of a block in each direction.
+    pub block: u32,
+    /// Rows of cells.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows and columns of the other grid's cells.
+    pub other: (u32, u32),
+}
+
+impl Op for ExpandBlocks {
+    fn name(&self) -> &'static str {
+        "expand_blocks"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let Self { block, height, width, other } = *self;
+        let sides = [block, height, width, other.0, other.1];
+        let fits = sides.iter().all(|side| *side > 0)
+            && u64::from(other.0) * u64::from(other.1) <= MAX_CELLS
+            && inputs == [Shape::new(1, height.div_ceil(block), width.div_ceil(block))];
+        let rule = format!("the blocks of {height}×{width} cells, each {block}×{block}");
+        expect_shapes(self.name(), fits, &rule, inputs)?;
+        Ok(Shape::new(1, height, width))
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let Self { block, height: h, width: w, other: (other_h, other_w) } = *self;
+        let params = |_| ExpandBlocksParams { h, w, other_h, other_w, block };
+        let operands = |_| vec![Operand::input(0, 0), Operand::output(0)];
+        let dispatches = elementwise(&kernels::expand_blocks, io.output(), 8, params, operands);
         Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::relu::{expect_whole_mask, mask_shape, whole_mask};
 use super::{
     Capabilities, Dispatch, Epilogue, Io, Layout, Lowered, Op, Operand, Rule, Shape, Wire, expect_shapes,
@@ -29,7 +31,8 @@ fn pooled(x: Shape) -> Shape {
 }
 
 /// What becomes of the cells of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PoolKind {
     /// Their mean.
     #[default]

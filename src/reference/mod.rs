@@ -45,7 +45,7 @@ pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
     matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,
 };
-pub use nearest::{gather, nearest};
+pub use nearest::{expand_blocks, gather, nearest};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{clamp_pixels, postprocess, preprocess};
 pub use probe::{copy, peak};

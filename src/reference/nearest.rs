@@ -34,3 +34,22 @@ pub fn gather<T: Real>(x: &[T], index: &[T], (channels, height, width): (usize, 
     let cells: Vec<usize> = index.iter().map(|index| index.to_usize().expect("a cell's number")).collect();
     x.chunks(others).flat_map(|channel| cells.iter().map(|cell| channel[*cell])).collect()
 }
+
+/// From the numbers `index` of blocks of `block` × `block` cells, of a grid of `other` (rows, columns) cells, to those of the
+/// cells of a grid of `size` (rows, columns).
+pub fn expand_blocks<T: Real>(
+    index: &[T],
+    block: usize,
+    (height, width): (usize, usize),
+    other: (usize, usize),
+) -> Vec<T> {
+    let (blocks, other_blocks) = (width.div_ceil(block), other.1.div_ceil(block));
+    expect_len("index", index, height.div_ceil(block) * blocks);
+    let cell = |(row, column): (usize, usize)| {
+        let found = index[row / block * blocks + column / block].to_usize().expect("a block's number");
+        let other_row = (found / other_blocks * block + row % block).min(other.0 - 1);
+        let other_column = (found % other_blocks * block + column % block).min(other.1 - 1);
+        count(other_row * other.1 + other_column)
+    };
+    (0..height).flat_map(|row| (0..width).map(move |column| (row, column))).map(cell).collect()
+}
