@@ -12,9 +12,9 @@
 //! async fn paint(content: &[u8], style: &[u8]) -> impasto::Result<Vec<u8>> {
 //!     let engine = Engine::open(None, Weights::embedded()?).await?;
 //!     let pictures = (Picture::decode(content, "content")?, Picture::decode(style, "style")?);
-//!     let options = Options::default().with(|options| options.steps = 100);
+//!     let options = Options::default().with(|options| options.strength = 0.6);
 //!     let mut transfer = Transfer::prepare(&engine, pictures, &options).await?;
-//!     for _ in 0..options.steps {
+//!     while transfer.remaining_steps() > 0 {
 //!         transfer.step().await?;
 //!     }
 //!     transfer.picture().await?.encode(PictureFormat::Png)

@@ -31,6 +31,8 @@ options! {
     Content = "content",
     /// The picture in whose style it is painted.
     Style = "style",
+    /// The share of a style: [`StyleSource::weight`](crate::transfer::StyleSource::weight).
+    StyleWeights = "style_weights",
     /// The picture that says where a style is painted.
     StyleMask = "style_mask",
     /// The picture that the pixels start from.
@@ -41,6 +43,10 @@ options! {
     Init = "init",
     /// [`Options::size`](crate::transfer::Options::size).
     Size = "size",
+    /// [`Options::coarsest`](crate::transfer::Options::coarsest).
+    Coarsest = "coarsest",
+    /// [`Options::stroke`](crate::transfer::Options::stroke).
+    Stroke = "stroke",
     /// [`Options::steps`](crate::transfer::Options::steps).
     Steps = "steps",
     /// [`Options::alpha`](crate::transfer::Options::alpha).
@@ -49,6 +55,24 @@ options! {
     Beta = "beta",
     /// [`Options::total_variation`](crate::transfer::Options::total_variation).
     TotalVariation = "total_variation",
+    /// [`Options::gamma`](crate::transfer::Options::gamma).
+    Gamma = "gamma",
+    /// [`Options::strength`](crate::transfer::Options::strength).
+    Strength = "strength",
+    /// [`Options::optimiser`](crate::transfer::Options::optimiser).
+    Optimiser = "optimiser",
+    /// [`Options::fade`](crate::transfer::Options::fade).
+    Fade = "fade",
+    /// [`Options::averaging`](crate::transfer::Options::averaging).
+    Averaging = "averaging",
+    /// [`Options::content_cost`](crate::transfer::Options::content_cost).
+    ContentCost = "content_cost",
+    /// [`Options::style_statistic`](crate::transfer::Options::style_statistic).
+    StyleStatistic = "style_statistic",
+    /// [`Options::pools`](crate::transfer::Options::pools).
+    Pools = "pools",
+    /// [`Options::borders`](crate::transfer::Options::borders).
+    Borders = "borders",
     /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
     LearningRate = "learning_rate",
     /// [`Options::content_layer`](crate::transfer::Options::content_layer).
@@ -91,6 +115,7 @@ mod tests {
         let arguments = [
             OptionName::Content,
             OptionName::Style,
+            OptionName::StyleWeights,
             OptionName::StyleMask,
             OptionName::Initial,
             OptionName::Weights,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::pace::Allowance;
-use super::planning::{ProgramId, picture_name, texels_name};
-use super::programs::Programs;
+use super::planning::{ProgramId, ProgramKind, picture_name, texels_name};
+use super::programs::{Piece, Programs};
 use super::source::Source;
 use super::sources::SourceId;
 use super::staging;
@@ -37,9 +37,9 @@ enum Task {
     /// A source's picture to the device.
     Upload(SourceId, Upload),
     /// A program from a slice on, and its results to where they belong.
-    Run { program: ProgramId, slice: usize },
+    Run { program: ProgramKind, slice: usize },
     /// Values to the pieces of a tensor from outside, from byte `done` on.
-    Write { to: &'static str, bytes: Vec<u8>, done: usize },
+    Write { to: String, bytes: Vec<u8>, done: usize },
 }
 
 impl Task {
@@ -47,16 +47,27 @@ impl Task {
     fn serves(&self, source: SourceId) -> bool {
         match self {
             Self::Upload(of, _) => *of == source,
-            Self::Run { program, .. } => program.serves(source),
-            Self::Weights | Self::Write { .. } => false,
+            Self::Run { program: ProgramKind::Intake(of), .. } => *of == source,
+            Self::Weights | Self::Run { .. } | Self::Write { .. } => false,
         }
     }
+}
+
+/// A picture that a size begins with.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It was fitted to the size before.
+    New(Source),
+    /// Its texels came to the device with an earlier size.
+    Texels,
 }
 
 /// What a task is recorded with.
 pub(super) struct Recording<'a, 'lap> {
     pub(super) engine: &'a Engine,
     pub(super) programs: &'a Programs,
+    /// The number of the size that is painted.
+    pub(super) scale: usize,
     pub(super) encoder: &'a mut wgpu::CommandEncoder,
     pub(super) allowance: &'a mut Allowance,
     pub(super) lap: &'a mut Lap<'lap, ProgramId>,
@@ -81,9 +92,9 @@ impl Agenda {
         matches!(self.0.front(), Some(Task::Weights))
     }
 
-    /// Puts a picture on it, which was fitted before, with what is made of it: after the weights and values that it begins
-    /// with, and before everything else. What an earlier picture of this source wanted is taken off.
-    pub(super) fn take_source(&mut self, id: SourceId, source: Source, programs: &Programs) {
+    /// Puts a picture's way to the device on it, after the weights and values that it begins with, and before everything
+    /// else. What an earlier picture of this source wanted is taken off.
+    pub(super) fn take_source(&mut self, id: SourceId, arrival: Arrival) {
         self.0.retain(|task| !task.serves(id));
         // Programs share the step's arenas: what runs in front of one that has begun overwrites what it has made.
         for task in &mut self.0 {
@@ -91,35 +102,56 @@ impl Agenda {
                 *slice = 0;
             }
         }
-        let upload = match source {
-            Source::Picture(picture) => Upload::Words { bytes: picture.to_rgba(), done: 0 },
-            Source::Texture(texture) => Upload::Texture(texture),
-            Source::Buffer { buffer, .. } => Upload::Buffer(buffer),
+        let upload = match arrival {
+            Arrival::New(Source::Picture(picture)) => {
+                Some(Upload::Words { bytes: picture.to_rgba(), done: 0 })
+            }
+            Arrival::New(Source::Texture(texture)) => Some(Upload::Texture(texture)),
+            Arrival::New(Source::Buffer { buffer, .. }) => Some(Upload::Buffer(buffer)),
+            Arrival::Texels => None,
         };
-        let mut tasks = vec![Task::Upload(id, upload)];
-        if !matches!(tasks[..], [Task::Upload(_, Upload::Words { .. })]) {
-            tasks.push(Task::Run { program: ProgramId::Intake(id), slice: 0 });
-        }
-        if programs.get(ProgramId::Target(id)).is_some() {
-            tasks.push(Task::Run { program: ProgramId::Target(id), slice: 0 });
-        }
+        let is_picture = matches!(upload, Some(Upload::Words { .. }));
+        let upload = upload.map(|upload| Task::Upload(id, upload));
+        let intake = (!is_picture).then_some(Task::Run { program: ProgramKind::Intake(id), slice: 0 });
         let needs_nothing = |task: &&Task| matches!(task, Task::Weights | Task::Write { .. });
         let at = self.0.iter().take_while(needs_nothing).count();
-        for (index, task) in tasks.into_iter().enumerate() {
+        for (index, task) in upload.into_iter().chain(intake).enumerate() {
             self.0.insert(at + index, task);
         }
     }
 
-    /// Puts a program at the end.
-    pub(super) fn run(&mut self, program: ProgramId) {
+    /// Puts a program at the end; where it is on the list already, it is taken off there.
+    pub(super) fn run(&mut self, program: ProgramKind) {
+        self.0.retain(|task| !matches!(task, Task::Run { program: other, .. } if *other == program));
         self.0.push_back(Task::Run { program, slice: 0 });
+    }
+
+    /// Whether a program is on it.
+    pub(super) fn has(&self, program: ProgramKind) -> bool {
+        self.0.iter().any(|task| matches!(task, Task::Run { program: other, .. } if *other == program))
+    }
+
+    /// Puts programs in this order before all others but those that make pictures.
+    pub(super) fn run_first(&mut self, programs: &[ProgramKind]) {
+        self.0.retain(|task| !matches!(task, Task::Run { program, .. } if programs.contains(program)));
+        let waits = |task: &Task| matches!(task, Task::Run { program, .. } if !matches!(program, ProgramKind::Intake(_)));
+        let at = self.0.iter().take_while(|task| !waits(task)).count();
+        for (index, program) in programs.iter().enumerate() {
+            self.0.insert(at + index, Task::Run { program: *program, slice: 0 });
+        }
+    }
+
+    /// Takes off what looks something up: it is known.
+    pub(super) fn leave_out_look_ups(&mut self) {
+        self.0.retain(|task| !matches!(task, Task::Run { program: ProgramKind::LookUp(_), .. }));
     }
 
     /// Puts values for one of the step's tensors from outside at the end. Values for the same one that were not recorded
     /// yet are dropped.
-    pub(super) fn write(&mut self, to: &'static str, values: &[f32]) {
-        self.0.retain(|task| !matches!(task, Task::Write { to: other, done: 0, .. } if *other == to));
-        self.0.push_back(Task::Write { to, bytes: bytemuck::cast_slice(values).to_vec(), done: 0 });
+    pub(super) fn write(&mut self, to: &str, values: &[f32]) {
+        self.0.retain(|task| !matches!(task, Task::Write { to: other, done: 0, .. } if other == to));
+        let bytes = bytemuck::cast_slice(values).to_vec();
+        self.0.push_back(Task::Write { to: to.to_owned(), bytes, done: 0 });
     }
 
     /// Records what is on it as far as allowance and staging memory have room, and returns whether all is.
@@ -153,8 +185,8 @@ impl Recording<'_, '_> {
 
     fn upload(&mut self, source: SourceId, upload: &mut Upload) -> Result<bool> {
         match upload {
-            Upload::Words { bytes, done } => match self.programs.pieces(&picture_name(source)).first() {
-                Some(picture) => self.write(picture, bytes, done),
+            Upload::Words { bytes, done } => match self.tensor(&picture_name(source)).first() {
+                Some(picture) => self.write(&picture.buffer, bytes, done),
                 // Nothing reads it.
                 None => Ok(true),
             },
@@ -164,10 +196,10 @@ impl Recording<'_, '_> {
                     encoder.copy_texture_to_buffer(
                         texture.as_image_copy(),
                         wgpu::TexelCopyBufferInfo {
-                            buffer: texels,
+                            buffer: &texels.buffer,
                             layout: wgpu::TexelCopyBufferLayout {
                                 offset: 0,
-                                bytes_per_row: Some((texels.size() / u64::from(height)) as u32),
+                                bytes_per_row: Some((texels.bytes / u64::from(height)) as u32),
                                 rows_per_image: None,
                             },
                         },
@@ -176,7 +208,7 @@ impl Recording<'_, '_> {
                 }))
             }
             Upload::Buffer(buffer) => Ok(self.copy_texels(source, |encoder, texels| {
-                encoder.copy_buffer_to_buffer(buffer, 0, texels, 0, texels.size());
+                encoder.copy_buffer_to_buffer(buffer, 0, &texels.buffer, 0, texels.bytes);
             })),
         }
     }
@@ -185,10 +217,10 @@ impl Recording<'_, '_> {
     fn copy_texels(
         &mut self,
         source: SourceId,
-        copy: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::Buffer),
+        copy: impl FnOnce(&mut wgpu::CommandEncoder, &Piece),
     ) -> bool {
-        let Some(texels) = self.programs.pieces(&texels_name(source)).into_iter().next() else { return true };
-        let seconds = texels.size() as f64 / COPIED_BYTES_PER_SECOND;
+        let Some(texels) = self.tensor(&texels_name(source)).into_iter().next() else { return true };
+        let seconds = texels.bytes as f64 / COPIED_BYTES_PER_SECOND;
         if !self.allowance.allows(seconds) {
             return false;
         }
@@ -198,7 +230,8 @@ impl Recording<'_, '_> {
     }
 
     /// Records slices of a program, and after the last one the copies of its results; returns whether that was.
-    fn run(&mut self, id: ProgramId, slice: &mut usize) -> bool {
+    fn run(&mut self, kind: ProgramKind, slice: &mut usize) -> bool {
+        let id = kind.at(self.scale);
         let Some(program) = self.programs.get(id) else { return true };
         let end = program.admit(*slice, self.allowance);
         if *slice < end {
@@ -209,9 +242,9 @@ impl Recording<'_, '_> {
             return false;
         }
         for (kept, name) in program.results().iter().enumerate() {
-            let to = self.programs.pieces(name);
+            let to = self.tensor(name);
             for ((from, offset, bytes), to) in program.executable().kept(kept).into_iter().zip(to) {
-                self.encoder.copy_buffer_to_buffer(from, offset, &to, 0, bytes);
+                self.encoder.copy_buffer_to_buffer(from, offset, &to.buffer, 0, bytes);
             }
         }
         true
@@ -220,11 +253,11 @@ impl Recording<'_, '_> {
     /// Records copies to the pieces of a tensor from outside; returns whether all is recorded.
     fn write_pieces(&mut self, to: &str, bytes: &[u8], done: &mut usize) -> Result<bool> {
         let mut first = 0;
-        for piece in self.programs.pieces(to) {
-            let end = bytes.len().min(first + piece.size() as usize);
+        for piece in self.tensor(to) {
+            let end = bytes.len().min(first + piece.bytes as usize);
             if *done < end {
                 let mut within = *done - first;
-                let all = self.write(&piece, &bytes[first..end], &mut within)?;
+                let all = self.write(&piece.buffer, &bytes[first..end], &mut within)?;
                 *done = first + within;
                 if !all {
                     return Ok(false);
@@ -233,6 +266,11 @@ impl Recording<'_, '_> {
             first = end;
         }
         Ok(true)
+    }
+
+    /// The pieces of a tensor from outside.
+    fn tensor(&self, name: &str) -> Vec<Piece> {
+        self.programs.tensor(self.scale, name)
     }
 
     fn write(&mut self, buffer: &Arc<wgpu::Buffer>, bytes: &[u8], done: &mut usize) -> Result<bool> {

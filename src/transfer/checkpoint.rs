@@ -6,7 +6,14 @@
 //! |---|---|---|
 //! | `pixels` | (3, H, W) | RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped; under masks before they lie over the content |
 //! | `adam.m`, `adam.v` | (3, H, W) | Adam's first and second moment |
+//! | `adam.m.1`, `adam.v.1` … | (3, H, W) | the same of the coarser levels, with a pyramid |
 //! | `adam.state` | (1, 1, 3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
+//! | `schedule.state` | (1, 1, 4) | steps at this size, 1 − decayᵗ, the last learning rate and weight in the average |
+//! | `average` | (3, H, W) | the moving average of the pixels at this size |
+//! | `map.TERM`, `rest.TERM` | (1, C, C), (1, 1, 2) | what a Wasserstein distance is linearised with |
+//! | `index.STYLE` | (1, H, W) | for each cell of what is painted the number of the style's cell that is like it |
+//!
+//! H and W are those of the size that was painted. The last four are there only where the options ask for what they serve.
 //!
 //! The metadata's only key, `impasto`, holds JSON: the version of this format, what the run was made of, and a SHA-256
 //! over that and the tensors. What the run was made of is a list of options by name and one of pictures by name, so that
@@ -20,10 +27,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::optimiser::Optimiser;
+use super::optimiser::{Optimiser, PIXELS};
 use super::option_table::OPTIONS;
 use super::options::{Options, Preset};
-use super::planning::PIXELS;
+use super::scales::Scales;
 use super::source::Source;
 use super::sources::{SourceId, Sources};
 use crate::error::{Error, OptionName, Remedy, Result, Words};
@@ -47,37 +54,73 @@ pub struct Checkpoint {
 
 /// What steps change: tensors by their names among a step's externals.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct State(Vec<StateTensor>);
+pub(super) struct State {
+    position: Position,
+    tensors: Vec<StateTensor>,
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Position {
+    /// The number of the size that is painted, from the coarsest.
+    pub(super) scale: usize,
+    /// Steps at this size.
+    pub(super) steps: u32,
+    /// Whether the pictures are other ones than those of the last step, so that everything is looked up anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) renews: bool,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 struct StateTensor {
-    name: &'static str,
+    name: String,
     shape: Shape,
     values: Vec<f32>,
 }
 
 impl State {
     /// Names and shapes of the tensors: the pixels, of shape (3, H, W), and what the optimiser keeps.
-    pub(super) fn tensors_of(optimiser: Optimiser, pixels: Shape) -> Vec<(&'static str, Shape)> {
-        let own = optimiser.state(pixels).into_iter().map(|tensor| (tensor.name, tensor.shape));
-        std::iter::once((PIXELS, pixels)).chain(own).collect()
+    pub(super) fn tensors_of(optimiser: Optimiser, pixels: Shape) -> Vec<(String, Shape)> {
+        let own = optimiser.state(pixels).into_iter().map(|tensor| (tensor.name.to_owned(), tensor.shape));
+        std::iter::once((PIXELS.to_owned(), pixels)).chain(own).collect()
     }
 
-    /// A state from values in the order of [`State::tensors_of`].
-    pub(super) fn new(tensors: Vec<(&'static str, Shape)>, values: Vec<Vec<f32>>) -> Self {
+    /// A state from tensors with their values: those of [`State::tensors_of`] first, in that order, then those of
+    /// [`super::objective::Objective::state`], by name. So a file's digest can be made again from the file.
+    pub(super) fn new(position: Position, tensors: Vec<(String, Shape)>, values: Vec<Vec<f32>>) -> Self {
         let named = tensors.into_iter().zip(values);
-        Self(named.map(|((name, shape), values)| StateTensor { name, shape, values }).collect())
+        let tensors = named.map(|((name, shape), values)| StateTensor { name, shape, values }).collect();
+        Self { position, tensors }
+    }
+
+    /// How far it has come.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    fn tensor(&self, name: &str) -> Option<&StateTensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
     /// Every tensor with its name.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
-        self.0.iter().map(|tensor| (tensor.name, &tensor.values[..]))
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        self.tensors.iter().map(|tensor| (&*tensor.name, &tensor.values[..]))
+    }
+
+    /// Fails where it does not hold exactly what a transfer changes: tensors of these names, with as many numbers.
+    pub(super) fn check(&self, expected: &[(String, Shape)]) -> Result<()> {
+        let bad = expected.iter().find(|(name, shape)| {
+            self.tensor(name).is_none_or(|tensor| tensor.values.len() as u64 != shape.elements())
+        });
+        let Some((name, shape)) = bad else { return Ok(()) };
+        let first = "the file is damaged: take an older checkpoint".into();
+        Err(checkpoint_error(NAME, format!("its {name} is not {shape}"), Remedy::WithoutCheckpoint { first }))
     }
 
     /// Steps that it has had.
     pub(super) fn steps(&self, optimiser: Optimiser) -> u32 {
-        let own: Vec<&[f32]> = self.0.iter().skip(1).map(|tensor| &tensor.values[..]).collect();
-        optimiser.steps(&own).unwrap_or(0)
+        optimiser.steps(|name| Some(self.tensor(name)?.values.as_slice())).unwrap_or(0)
     }
 }
 
@@ -87,6 +130,9 @@ impl State {
 struct About {
     /// Steps taken.
     step: u32,
+    /// How far it has come at which size; `None` in files that were written when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
     recipe: Recipe,
     made_by: MadeBy,
 }
@@ -209,7 +255,7 @@ impl Recipe {
         let mut recipe = Self::new(options, weights);
         let layouts = sources.layouts()?;
         for (id, source) in sources.list() {
-            let size = layouts.fitted(id, options.size);
+            let size = layouts.fitted(id, options, layouts.scales(options).last());
             recipe.set_source(id, SourceRecord::new(source, size, layouts.weight(id)));
         }
         Ok(recipe)
@@ -365,7 +411,8 @@ impl Checkpoint {
         state: State,
     ) -> Self {
         let step = state.steps(Optimiser::of(options));
-        Self { about: About { step, recipe, made_by: MadeBy::of(engine, methods) }, state }
+        let position = Some(state.position);
+        Self { about: About { step, position, recipe, made_by: MadeBy::of(engine, methods) }, state }
     }
 
     pub(super) fn state(&self) -> &State {
@@ -403,14 +450,11 @@ impl Checkpoint {
     /// [`Error::Option`] that names the first difference.
     pub fn check(&self, sources: &Sources, options: &Options, weights: &Weights) -> Result<()> {
         self.about.recipe.refuse_other(&Recipe::of(sources, options, weights)?)?;
-        if options.steps < self.step() {
+        let had = self.state.position.steps;
+        if options.steps < had {
             return Err(Error::Option {
                 option: OptionName::Steps,
-                reason: format!(
-                    "the checkpoint has had {} already, and {} are asked for",
-                    self.step(),
-                    options.steps
-                ),
+                reason: format!("the checkpoint has had {had} already, and {} are asked for", options.steps),
                 remedy: "give more".into(),
             });
         }
@@ -470,11 +514,11 @@ impl Checkpoint {
         let fail = |reason: String| checkpoint_error(NAME, reason, "report this as a bug");
         let head = Head { checkpoint: VERSION, sha256: self.digest()?, about: self.about.clone() };
         let head = serde_json::to_string(&head).map_err(|error| fail(error.to_string()))?;
-        let views = self.state.0.iter().map(|tensor| {
+        let views = self.state.tensors.iter().map(|tensor| {
             let Shape { c, h, w, .. } = tensor.shape;
             let shape = [c, h, w].map(|side| side as usize).to_vec();
             let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&tensor.values));
-            view.map(|view| (tensor.name, view))
+            view.map(|view| (&*tensor.name, view))
         });
         let views = views.collect::<Result<Vec<_>, _>>();
         let metadata = HashMap::from([(KEY.to_owned(), head)]);
@@ -522,12 +566,29 @@ impl Checkpoint {
             return Err(damaged(format!("it does not hold a picture of {width}x{height}")));
         }
         let optimiser = Optimiser::of(&options);
-        let tensors = State::tensors_of(optimiser, Shape::new(3, height, width));
+        let position = about.position.unwrap_or(Position { scale: 0, steps: about.step, renews: false });
+        let scales = Scales::of((width, height), options.coarsest);
+        if position.scale > scales.last() {
+            return Err(damaged(format!("it is of size {} of {}", position.scale + 1, scales.len())));
+        }
+        let (width, height) = scales.get(position.scale);
+        let mut tensors = State::tensors_of(optimiser, Shape::new(3, height, width));
+        // What the costs keep depends on the network, and is looked at when a transfer goes on.
+        let mut others = Vec::new();
+        for (name, info) in header.tensors() {
+            let is_known = tensors.iter().any(|(known, _)| *known == name);
+            let side = |axis: usize| info.shape.get(axis).and_then(|side| u32::try_from(*side).ok());
+            if let (false, [Some(c), Some(h), Some(w), None]) = (is_known, [0, 1, 2, 3].map(side)) {
+                others.push((name, Shape::new(c, h, w)));
+            }
+        }
+        others.sort_by(|(a, _), (b, _)| a.cmp(b));
+        tensors.extend(others);
         let values = tensors
             .iter()
             .map(|(tensor, shape)| floats(bytes, start, &header, tensor, shape.elements()).map_err(damaged));
         let values = values.collect::<Result<Vec<_>>>()?;
-        let checkpoint = Self { about, state: State::new(tensors, values) };
+        let checkpoint = Self { about, state: State::new(position, tensors, values) };
         if checkpoint.digest()? != sha256 {
             return Err(damaged("its checksum is not that of its contents".into()));
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::objective::{Group, Kept, Objective};
+use super::objective::{Kept, Objective};
+use super::term::Group;
 
 /// The costs of a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Costs {
     pub content: f32,
     /// The style cost: Σ λ·(cost of a layer).
     pub style: f32,
+    /// The match cost, where there is one: the mean of its layers'.
+    pub matching: Option<f32>,
     /// Every term without its weights, in the objective's order.
     pub terms: Vec<TermCost>,
 }
@@ -37,8 +40,8 @@ impl Costs {
     /// Whether all of them are finite. Costs that are not never become so again: [`super::Transfer::diagnose`] finds
     /// where it began.
     pub fn are_finite(&self) -> bool {
-        let sums = [self.total, self.content, self.style];
-        sums.into_iter().chain(self.terms.iter().map(|term| term.cost)).all(f32::is_finite)
+        let sums = [self.total, self.content, self.style].into_iter().chain(self.matching);
+        sums.chain(self.terms.iter().map(|term| term.cost)).all(f32::is_finite)
     }
 
     /// What is not finite, in words: the first of `terms`, names in the order in which they are computed, else the first
@@ -77,7 +80,7 @@ impl CostReader {
         if values.len() != self.kept.len() {
             return None;
         }
-        let mut costs = Costs { total: 0.0, content: 0.0, style: 0.0, terms: Vec::new() };
+        let mut costs = Costs { total: 0.0, content: 0.0, style: 0.0, matching: None, terms: Vec::new() };
         for (kept, value) in self.kept.iter().zip(values) {
             let group = match kept {
                 Kept::Total => {
@@ -98,6 +101,7 @@ impl CostReader {
             match group {
                 Group::Content => costs.content = value,
                 Group::Style => costs.style = value,
+                Group::Match => costs.matching = Some(value),
                 // Named among the terms.
                 Group::TotalVariation => {}
             }

@@ -7,7 +7,7 @@ use super::planning::plan_activations;
 use crate::error::Result;
 use crate::gpu::Readback;
 use crate::graph::{Executable, Externals};
-use crate::nn::LayerSpec;
+use crate::nn::{LayerSpec, Network};
 use crate::picture::Picture;
 
 /// What became of a transfer whose costs are not finite.
@@ -21,13 +21,14 @@ pub struct Diagnosis {
     pub last_good: Option<Picture>,
 }
 
-/// The first layer that a step for `objective` looks at whose activations of `pixels` (3, H, W) are not all finite, or the
+/// The first layer of `network` that a step for `objective` looks at whose activations of `pixels` (3, H, W) are not all finite, or the
 /// pixels. They lie in `externals`, too; `size` is (width, height).
 ///
 /// # Errors
 /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
 pub(super) async fn first_not_finite(
     engine: &Engine,
+    network: &Network,
     objective: &Objective,
     pixels: &[f32],
     externals: &Externals,
@@ -37,7 +38,6 @@ pub(super) async fn first_not_finite(
     if !are_finite(bytemuck::cast_slice(pixels)) {
         return Ok(Some("the pixels".into()));
     }
-    let network = engine.weights().network();
     let layers = network.layers().iter().take(objective.deepest(network, None) + 1);
     for layer in layers.filter_map(LayerSpec::convolution) {
         let program = plan_activations(network, objective, &layer.name, size, &engine.limits())?;

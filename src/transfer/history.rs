@@ -1,8 +1,7 @@
 //! The pixels that the last steps began with: what is left when a step's costs are not
 //! finite.
 
-use std::sync::Arc;
-
+use super::programs::Piece;
 use crate::error::Result;
 use crate::gpu::Gpu;
 
@@ -19,16 +18,16 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Room for the pieces of the pixels.
+    /// Room for the pieces of the pixels, those of the largest size.
     ///
     /// # Errors
     /// From [`Gpu::buffer`].
-    pub(super) async fn new(gpu: &Gpu, pixels: &[Arc<wgpu::Buffer>]) -> Result<Self> {
+    pub(super) async fn new(gpu: &Gpu, pixels: &[Piece]) -> Result<Self> {
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let mut slots = [const { Vec::new() }; 2];
         for slot in &mut slots {
             for piece in pixels {
-                slot.push(gpu.buffer("impasto.history", piece.size(), usage).await?);
+                slot.push(gpu.buffer("impasto.history", piece.buffer.size(), usage).await?);
             }
         }
         Ok(Self { slots, good: None, last: None })
@@ -50,15 +49,15 @@ impl History {
     }
 
     /// Records the copy of the pixels into a slot.
-    pub(super) fn record(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        slot: usize,
-        pixels: &[Arc<wgpu::Buffer>],
-    ) {
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, slot: usize, pixels: &[Piece]) {
         for (from, to) in pixels.iter().zip(&self.slots[slot]) {
-            encoder.copy_buffer_to_buffer(from, 0, to, 0, to.size());
+            encoder.copy_buffer_to_buffer(&from.buffer, 0, to, 0, from.bytes);
         }
+    }
+
+    /// Forgets what is in the slots: pixels of another size.
+    pub(super) fn clear(&mut self) {
+        (self.good, self.last) = (None, None);
     }
 
     /// The costs of the pixels in a slot are known.

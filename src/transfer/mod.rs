@@ -10,9 +10,9 @@
 //! [`Options`] are what can be chosen about a transfer. Begin with a preset and change what should differ:
 //!
 //! ```
-//! use impasto::transfer::{Init, Options};
+//! use impasto::transfer::{Init, Options, Preset};
 //!
-//! let options = Options::default().with(|options| {
+//! let options = Options::preset(Preset::Course).with(|options| {
 //!     options.init = Init::Content;
 //!     options.steps = 300;
 //! });
@@ -26,8 +26,8 @@
 //! # Objective and terms
 //! An [`Objective`] is what is minimised, as sources and options lead to it: a list of terms. A [`Term`] compares one layer
 //! of the network with a source, perhaps under a mask, and belongs to a group that has a weight of its own: α for the
-//! content, β for the style. Terms have names such as `content.conv4_2` and `style.conv1_1`; a second style's begin with
-//! `style2`. [`Costs`] are the total, the cost of each group, and the cost of each term by its name.
+//! content, β for the style, γ for the match. Terms have names such as `content.conv4_2` and `style.conv1_1`; a second
+//! style's begin with `style2`. [`Costs`] are the total, the cost of each group, and the cost of each term by its name.
 //!
 //! # Engine
 //! An [`Engine`] is a device with compiled kernels and the network's weights. Any number of transfers share it.
@@ -39,8 +39,8 @@
 //! A [`Transfer`] is one picture being painted. [`Transfer::plan`] says what it would run and allocate without touching the
 //! device. There are two ways to drive it:
 //!
-//! - *A program of its own* awaits [`Transfer::prepare`], then [`Transfer::step`] for each step, then
-//!   [`Transfer::picture`]. These submit and wait.
+//! - *A program of its own* awaits [`Transfer::prepare`], then [`Transfer::step`] while there are
+//!   [`Transfer::remaining_steps`], then [`Transfer::picture`]. These submit and wait.
 //! - *A host that renders frames* makes it by [`Transfer::create`], then calls [`Transfer::record`] in every frame with a
 //!   [`Budget`], and [`Transfer::record_picture`] where it shows the picture. These record into the host's encoder and
 //!   neither submit nor wait; costs come later, from [`Transfer::try_cost`]. [`Transfer::prepare_output`] makes ready for
@@ -62,6 +62,7 @@ mod device_weights;
 mod diagnosis;
 mod engine;
 mod history;
+mod look_up;
 mod noise;
 mod objective;
 mod optimiser;
@@ -72,10 +73,12 @@ mod planning;
 mod programs;
 mod requirements;
 mod roots;
+mod scales;
 mod session;
 mod source;
 mod sources;
 mod staging;
+mod term;
 mod tuning;
 
 pub use checkpoint::{Checkpoint, Difference};
@@ -83,11 +86,13 @@ pub use costs::{Costs, TermCost};
 pub use diagnosis::Diagnosis;
 pub use engine::{Engine, EngineBuilder, EngineOptions};
 pub use noise::uniform_noise;
-pub use objective::{Group, Objective, Term, TermKind};
+pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
-pub use options::{Init, Options, Preset, StyleLayer};
+pub use options::{Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic};
 pub use pace::Budget;
 pub use planning::{Plan, StepPlan, step_tape};
+pub use scales::Scales;
 pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};
 pub use sources::{SourceId, SourceLayouts, Sources, StyleLayout, StyleSource};
+pub use term::{Group, Term, TermKind};

@@ -1,136 +1,30 @@
-//! What is minimised: a list of terms. From it follow the tape of a step, the programs that make targets, the weights'
-//! row, the names of the costs, and what a trace and a diagnosis say.
+//! What is minimised: a list of terms. From it follow the tape of a step, the programs that make targets and look things
+//! up, the weights' row, the names of the costs, and what a trace and a diagnosis say.
 
-use std::fmt;
-
-use super::options::Options;
+use super::look_up::{MATCH_LAYERS, index_name, index_shape, record_look_up, record_matches, record_shares};
+use super::options::{ContentCost, Options, StyleStatistic};
 use super::sources::{SourceId, StyleLayout};
+use super::term::{Group, PIXELS_LAYER, Term, TermKind, guidance_name};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::{Network, Weights};
 use crate::ops::Shape;
 use crate::ops::gram::Gram;
-use crate::ops::guide::{Blend, Brightness, Guide, Scale, Union};
-use crate::ops::squared_error::SquaredError;
-use crate::ops::total_variation::TotalVariation;
+use crate::ops::guide::{Blend, Brightness, Scale, Union};
 use crate::ops::weighted_sum::WeightedSum;
 
 /// Name of the row of weights among a program's externals.
 pub(super) const COST_WEIGHTS: &str = "cost.weights";
-/// What plans call the layer of terms that look at the pixels.
-const PIXELS_LAYER: &str = "pixels";
 
-/// Name of the content's pixels (3, H, W) among the externals of programs that lay the painting over them.
-const CONTENT_PIXELS: &str = "content.pixels";
-
-/// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Group {
-    /// What keeps the picture like the content: weight α.
-    Content,
-    /// What makes it like the styles: weight β.
-    Style,
-    /// What makes neighbouring pixels alike: weight [`Options::total_variation`].
-    TotalVariation,
+/// Name of the content's pixels (3, H, W) among the externals of programs that lay the painting over them. Each size has
+/// its own: one is shown until the pixels of the next are there.
+fn content_name(Shape { h, w, .. }: Shape) -> String {
+    format!("content.{w}x{h}")
 }
 
-impl Group {
-    /// Whether its terms have weights of their own, and are summed; otherwise it has one term, whose cost is the group's.
-    fn is_summed(self) -> bool {
-        self == Self::Style
-    }
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Content => "content",
-            Self::Style => "style",
-            Self::TotalVariation => "total_variation",
-        })
-    }
-}
-
-/// What is compared, or measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TermKind {
-    /// Activations with those of the source: Gatys et al., arXiv 1508.06576, equation 1.
-    Activations,
-    /// Gram matrices with those of the source: equation 4.
-    Gram,
-    /// How much neighbours differ: [`crate::ops::total_variation`].
-    TotalVariation,
-}
-
-impl TermKind {
-    /// Records what is compared, or measured, of a layer's activations (C, H, W).
-    fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
-        match self {
-            Self::Activations | Self::TotalVariation => Ok(activations),
-            Self::Gram => tape.record(Gram, &[activations], layer),
-        }
-    }
-
-    /// Records the cost of a statistic, compared with its target where it has one.
-    fn record_cost(
-        self,
-        tape: &mut Tape,
-        statistic: TensorId,
-        target: Option<TensorId>,
-        layer: &str,
-    ) -> Result<TensorId> {
-        let inputs: Vec<TensorId> = std::iter::once(statistic).chain(target).collect();
-        match self {
-            Self::Activations => tape.record(SquaredError::content_cost(), &inputs, layer),
-            Self::Gram => tape.record(SquaredError::style_cost(), &inputs, layer),
-            Self::TotalVariation => tape.record(TotalVariation, &inputs, layer),
-        }
-    }
-}
-
-/// One cost.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Term {
-    /// Its name, such as `content.conv4_2`: unique in an objective.
-    pub name: String,
-    /// What it belongs to.
-    pub group: Group,
-    /// What is compared.
-    pub kind: TermKind,
-    /// The layer whose activations are looked at; `None` for the pixels.
-    pub layer: Option<String>,
-    /// Its weight within the group.
-    pub weight: f32,
-    /// The picture that it is compared with, where it is.
-    pub target: Option<SourceId>,
-    /// The mask that says how much each place of the layer counts; `None` where all count alike. It is that of the
-    /// painting: the target's places all count alike.
-    pub mask: Option<SourceId>,
-}
-
-/// Name of a mask's brightness (1, H, W), 0..1, on the grid of the pixels.
-fn coverage_name(mask: SourceId) -> String {
-    format!("coverage.{mask}")
-}
-
-/// Name of a mask's guidance (1, H, W) for the activations of a layer among a step's externals.
-fn guidance_name(mask: SourceId, layer: &str) -> String {
-    format!("guidance.{mask}.{layer}")
-}
-
-impl Term {
-    /// Whether it is compared with this source, or guided by it.
-    fn reads(&self, source: SourceId) -> bool {
-        [self.target, self.mask].contains(&Some(source))
-    }
-
-    /// Name of its target among a step's externals.
-    pub(super) fn target_name(&self) -> String {
-        format!("target.{}", self.name)
-    }
+/// Name of a mask's brightness (1, H, W), 0..1, on the grid of the pixels of a size.
+fn coverage_name(mask: SourceId, Shape { h, w, .. }: Shape) -> String {
+    format!("coverage.{mask}.{w}x{h}")
 }
 
 /// A sum of terms.
@@ -159,29 +53,43 @@ impl Objective {
         let content = network.convolution(&options.content_layer).map(|layer| Term {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
-            kind: TermKind::Activations,
+            kind: match options.content_cost {
+                ContentCost::Uniform => TermKind::Activations,
+                ContentCost::Energy => TermKind::WeightedActivations,
+            },
             layer: Some(layer.name.clone()),
             weight: 1.0,
             target: Some(SourceId::Content),
             mask: None,
         });
+        let statistic = match options.style_statistic {
+            StyleStatistic::Gram => TermKind::Gram,
+            StyleStatistic::Wasserstein => TermKind::Wasserstein,
+        };
+        let of_layer = |group: Group, kind: TermKind, layer: &str, weight: f32| {
+            let terms = styles.iter().enumerate().map(move |(index, style)| {
+                let target = SourceId::Style(index);
+                let number = if index == 0 { String::new() } else { (index + 1).to_string() };
+                Term {
+                    name: format!("{group}{number}.{layer}"),
+                    group,
+                    kind,
+                    layer: Some(layer.to_owned()),
+                    weight: weight * style.weight,
+                    target: Some(target),
+                    mask: style.mask.map(|_| SourceId::StyleMask(index)),
+                }
+            });
+            terms.collect::<Vec<_>>()
+        };
         let style = network.convolutions().flat_map(|layer| {
             let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
-            asked.into_iter().flat_map(|asked| {
-                styles.iter().enumerate().map(|(index, style)| {
-                    let target = SourceId::Style(index);
-                    Term {
-                        name: format!("{target}.{}", asked.name),
-                        group: Group::Style,
-                        kind: TermKind::Gram,
-                        layer: Some(asked.name.clone()),
-                        weight: asked.weight * style.weight,
-                        target: Some(target),
-                        mask: style.mask.map(|_| SourceId::StyleMask(index)),
-                    }
-                })
-            })
+            let asked = asked.into_iter();
+            asked.flat_map(|asked| of_layer(Group::Style, statistic, &asked.name, asked.weight))
         });
+        let matched = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
+        let share = 1.0 / MATCH_LAYERS.len() as f32;
+        let matched = matched.iter().flat_map(|layer| of_layer(Group::Match, TermKind::Match, layer, share));
         let variation = (options.total_variation > 0.0).then(|| Term {
             name: Group::TotalVariation.to_string(),
             group: Group::TotalVariation,
@@ -191,9 +99,18 @@ impl Objective {
             target: None,
             mask: None,
         });
-        let mut weights = vec![(Group::Content, options.alpha), (Group::Style, options.beta)];
-        weights.extend(variation.iter().map(|term| (term.group, options.total_variation)));
-        Self { terms: content.into_iter().chain(style).chain(variation).collect(), weights }
+        let terms: Vec<Term> = content.into_iter().chain(style).chain(matched).chain(variation).collect();
+        let weights = [
+            (Group::Content, options.content_weight()),
+            (Group::Style, options.beta),
+            (Group::Match, options.gamma),
+            (Group::TotalVariation, options.total_variation),
+        ];
+        let is_asked_for = |group: Group| {
+            matches!(group, Group::Content | Group::Style) || terms.iter().any(|term| term.group == group)
+        };
+        let weights = weights.into_iter().filter(|(group, _)| is_asked_for(*group)).collect();
+        Self { terms, weights }
     }
 
     /// The same, after it has seen that the options make sense, and that a weights file holds every layer that the terms
@@ -239,7 +156,40 @@ impl Objective {
         std::iter::once(Kept::Total).chain(groups).collect()
     }
 
-    /// Whether a term is compared with this source, or guided by it.
+    /// Whether some steps make anew what others go on with.
+    pub(super) fn has_refreshes(&self) -> bool {
+        self.terms.iter().any(Term::is_refreshed)
+    }
+
+    /// Whether something is looked up in this style.
+    pub(super) fn looks_up(&self, style: SourceId) -> bool {
+        self.terms.iter().any(|term| term.kind == TermKind::Match && term.target == Some(style))
+    }
+
+    /// What the terms keep from step to step for pixels of this shape (3, H, W), by name; `style_shape` is that of a style's.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the network cannot take them.
+    pub(super) fn state(
+        &self,
+        network: &Network,
+        pixels: Shape,
+        style_shape: impl Fn(SourceId) -> Shape,
+    ) -> Result<Vec<(String, Shape)>> {
+        let mut state: Vec<_> =
+            self.terms.iter().flat_map(|term| term.state(term.channels(network))).collect();
+        let targets = self.terms.iter().filter_map(|term| term.target);
+        let mut looked_up: Vec<SourceId> = targets.filter(|target| self.looks_up(*target)).collect();
+        looked_up.dedup();
+        for style in looked_up {
+            state.push((index_name(style), index_shape(network, pixels, style_shape(style))?));
+        }
+        state.sort_by(|(a, _), (b, _)| a.cmp(b));
+        state.dedup();
+        Ok(state)
+    }
+
+    /// Whether a term is compared with this source, guided or weighted by it.
     pub(super) fn reads(&self, source: SourceId) -> bool {
         self.terms.iter().any(|term| term.reads(source))
     }
@@ -253,13 +203,20 @@ impl Objective {
         masks
     }
 
+    /// The sources that decide what is seen of the pixels: the content and its masks, where every style has one.
+    pub(super) fn covering_sources(&self) -> Vec<SourceId> {
+        let masks = self.covering_masks();
+        let content = (!masks.is_empty()).then_some(SourceId::Content);
+        content.into_iter().chain(masks).collect()
+    }
+
     /// Records what is seen of the `pixels` (3, H, W): where every style has a mask, the content elsewhere.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
     pub(super) fn record_cover(&self, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
         let shape = tape.shape(pixels);
-        let masks = self.covering_masks().into_iter().map(coverage_name);
+        let masks = self.covering_masks().into_iter().map(|mask| coverage_name(mask, shape));
         let coverages: Vec<TensorId> =
             masks.map(|name| tape.external(name, Shape { c: 1, ..shape }, Role::Workspace)).collect();
         let Some((first, others)) = coverages.split_first() else { return Ok(pixels) };
@@ -267,7 +224,7 @@ impl Objective {
         for other in others {
             covered = tape.record(Union, &[covered, *other], PIXELS_LAYER)?;
         }
-        let content = tape.external(CONTENT_PIXELS, shape, Role::Workspace);
+        let content = tape.external(content_name(shape), shape, Role::Workspace);
         tape.record(Blend, &[pixels, content, covered], PIXELS_LAYER)
     }
 
@@ -286,15 +243,21 @@ impl Objective {
     }
 
     /// Records the network on `pixels` (3, H, W), every cost, and the total cost, which is returned. Keeps what
-    /// [`Objective::kept`] lists.
+    /// [`Objective::kept`] lists. `refreshes`: with what others go on with ([`Objective::has_refreshes`]).
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
-    pub(super) fn record(&self, network: &Network, tape: &mut Tape, pixels: TensorId) -> Result<TensorId> {
+    pub(super) fn record(
+        &self,
+        network: &Network,
+        tape: &mut Tape,
+        pixels: TensorId,
+        refreshes: bool,
+    ) -> Result<TensorId> {
         let mut costs: Vec<Option<TensorId>> = vec![None; self.terms.len()];
-        self.record_layer(tape, None, pixels, &mut costs)?;
+        self.record_layer(tape, None, pixels, refreshes, &mut costs)?;
         network.record(tape, pixels, self.deepest(network, None), true, |tape, layer, activations| {
-            self.record_layer(tape, Some(layer), activations, &mut costs)
+            self.record_layer(tape, Some(layer), activations, refreshes, &mut costs)
         })?;
         let row = Shape::row(self.cost_weights().len() as u32);
         let weights = tape.external(COST_WEIGHTS, row, Role::Workspace);
@@ -332,6 +295,7 @@ impl Objective {
         tape: &mut Tape,
         layer: Option<&str>,
         activations: TensorId,
+        refreshes: bool,
         costs: &mut [Option<TensorId>],
     ) -> Result<()> {
         // Styles share the statistic of a layer, where they have no masks.
@@ -344,27 +308,19 @@ impl Objective {
             let statistic = match known {
                 Some(statistic) => statistic,
                 None => {
-                    let mut guided = activations;
-                    if let Some(mask) = term.mask {
-                        let plane = Shape { c: 1, ..tape.shape(activations) };
-                        let guidance = tape.external(guidance_name(mask, label), plane, Role::Workspace);
-                        guided = tape.record(Guide, &[activations, guidance], label)?;
-                    }
-                    let statistic = term.kind.record_statistic(tape, guided, label)?;
+                    let statistic = term.record_statistic(tape, activations, label)?;
                     statistics.push((key, statistic));
                     statistic
                 }
             };
-            let target = term
-                .target
-                .map(|_| tape.external(term.target_name(), tape.shape(statistic), Role::Workspace));
-            *cost = Some(term.kind.record_cost(tape, statistic, target, label)?);
+            *cost = Some(term.record_cost(tape, statistic, label, refreshes)?);
         }
         Ok(())
     }
 
-    /// Records the network on the picture `pixels` (3, H, W), and keeps the target of every term that is compared with
-    /// `source`, and what a step else reads of it. Returns the names of these, in the order in which they are kept.
+    /// Records the network on the picture `pixels` (3, H, W), and keeps what the terms that are compared with `source` read
+    /// of it, and what a step else reads of it, for a painting of the shape `painting` (3, H, W). Returns the names of
+    /// these, in the order in which they are kept.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
@@ -374,31 +330,61 @@ impl Objective {
         tape: &mut Tape,
         pixels: TensorId,
         source: SourceId,
+        painting: Shape,
     ) -> Result<Vec<String>> {
-        let mut names = Vec::new();
+        let mut results: Vec<(String, TensorId)> = Vec::new();
         if source == SourceId::Content && !self.covering_masks().is_empty() {
-            tape.keep(pixels);
-            names.push(CONTENT_PIXELS.to_owned());
+            results.push((content_name(painting), pixels));
         }
+        let matches: Vec<&Term> = self.terms.iter().filter(|term| term.kind == TermKind::Match).collect();
+        let is_weighed = source == SourceId::Content && !matches.is_empty();
+        let mut matched = Vec::new();
         network.record(
             tape,
             pixels,
             self.deepest(network, Some(source)),
             false,
             |tape, layer, activations| {
-                for term in self
-                    .terms
-                    .iter()
-                    .filter(|term| term.target == Some(source) && term.layer.as_deref() == Some(layer))
-                {
-                    let target = term.kind.record_statistic(tape, activations, layer)?;
-                    tape.keep(target);
-                    names.push(term.target_name());
+                let of_layer =
+                    |term: &&Term| term.target == Some(source) && term.layer.as_deref() == Some(layer);
+                for term in self.terms.iter().filter(of_layer) {
+                    if term.kind == TermKind::Match {
+                        matched.push((term, activations));
+                    } else {
+                        results.extend(term.record_target(tape, activations, layer)?);
+                    }
+                }
+                let is_content = |term: &Term| term.group == Group::Content && of_layer(&term);
+                if is_weighed && self.terms.iter().any(is_content) {
+                    results.extend(record_shares(tape, network, activations, painting, layer)?);
                 }
                 Ok(())
             },
         )?;
-        Ok(names)
+        if !matched.is_empty() {
+            let shapes = [painting, tape.shape(pixels)];
+            results.extend(record_matches(tape, &matched, source, network, shapes)?);
+        }
+        results.iter().for_each(|(_, tensor)| tape.keep(*tensor));
+        Ok(results.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Records for each cell of the pixels `query` (3, H, W) the number of the cell of the style's pixels (3, h, w) that is
+    /// the most like it, and keeps it. Returns its name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record_look_up(
+        &self,
+        network: &Network,
+        tape: &mut Tape,
+        query: TensorId,
+        pixels: TensorId,
+        style: SourceId,
+    ) -> Result<Vec<String>> {
+        let index = record_look_up(tape, network, query, pixels)?;
+        tape.keep(index);
+        Ok(vec![index_name(style)])
     }
 
     /// Records the brightness of the mask `source`, from its 8-bit `picture` (1, H, W), and the guidance that it is for every
@@ -417,7 +403,7 @@ impl Objective {
         let brightness = tape.record(Brightness, &[picture], PIXELS_LAYER)?;
         if self.covering_masks().contains(&source) {
             tape.keep(brightness);
-            names.push(coverage_name(source));
+            names.push(coverage_name(source, tape.shape(picture)));
         }
         network.record_plane(
             tape,

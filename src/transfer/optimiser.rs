@@ -1,14 +1,14 @@
 //! What minimises: its nodes on the tape of a step, and the state that it keeps between steps.
 
-use super::options::Options;
+use super::options::{OptimiserKind, Options};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE, hyper};
 use crate::ops::pool::Pool;
-use crate::ops::preprocess::MEAN_SHAPE;
+use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE};
 use crate::ops::pyramid::{AdamLevel, Descend, SCHEDULE, SCHEDULE_STATE, ScheduleAdvance, schedule};
-use crate::ops::resize::AddUpsampled;
+use crate::ops::resize::{AddUpsampled, Filter, Resize};
 use crate::ops::smooth::Smooth;
 
 /// β₁, β₂ and ε of Adam.
@@ -35,8 +35,10 @@ const SHORTEST_SIDE: u32 = 8;
 const SCHEDULE_HYPER: &str = "schedule.hyper";
 const SCHEDULE_STEP: &str = "schedule.state";
 const AVERAGE: &str = "average";
-/// The network's mean colour, which every program that needs it calls so.
-const MEAN: &str = "mean";
+/// Name of the pixels (3, H, W) among the externals of every program that reads or makes them.
+pub(super) const PIXELS: &str = "pixels";
+/// Name of the colour that the network takes for zero, (1, 1, 3).
+pub(super) const MEAN: &str = "mean";
 
 /// A tensor that an optimiser keeps from step to step. It begins as zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +91,78 @@ pub(super) enum Optimiser {
     /// Adam on every level of a pyramid of the smoothed gradient, which is taken per pixel: see
     /// [`crate::ops::pyramid`]. Step i of `steps` has the rate rate·(1 − fade·i/steps) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
-    #[cfg_attr(not(test), expect(dead_code))]
     PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32 },
 }
 
 impl Optimiser {
     /// The one that `options` ask for.
     pub(super) fn of(options: &Options) -> Self {
-        Self::Adam { learning_rate: options.learning_rate }
+        let Options { learning_rate, fade, averaging, steps, .. } = *options;
+        match options.optimiser {
+            OptimiserKind::Adam => Self::Adam { learning_rate },
+            OptimiserKind::PyramidAdam => {
+                Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging }
+            }
+        }
+    }
+
+    /// Name of the tensor that the picture is made of: the pixels, or what they are averaged in.
+    pub(super) fn shown(self) -> &'static str {
+        match self {
+            Self::Adam { .. } => PIXELS,
+            Self::PyramidAdam { .. } => AVERAGE,
+        }
+    }
+
+    /// Names of the tensors that a start makes: the pixels, and what is shown of them.
+    pub(super) fn pictures(self) -> Vec<&'static str> {
+        let mut pictures = vec![PIXELS, self.shown()];
+        pictures.dedup();
+        pictures
+    }
+
+    /// Whether the picture is rounded to 8 bits. Otherwise it is truncated, as in the course.
+    pub(super) fn rounds(self) -> bool {
+        matches!(self, Self::PyramidAdam { .. })
+    }
+
+    /// What each size after the first begins with, by the names of the tensors.
+    pub(super) fn begin_scale(self) -> Vec<(&'static str, Vec<f32>)> {
+        match self {
+            Self::Adam { .. } => Vec::new(),
+            Self::PyramidAdam { .. } => vec![(SCHEDULE_STEP, vec![0.0; SCHEDULE_STATE as usize])],
+        }
+    }
+
+    /// Records the way from the pixels and moments of the size `from` (3, H, W) to those of `to`, and keeps them. Returns
+    /// their names, in the order in which they are kept. A level that did not exist begins like the last one that did.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where something does not fit.
+    pub(super) fn record_enlarged(self, tape: &mut Tape, from: Shape, to: Shape) -> Result<Vec<String>> {
+        let resized = |tape: &mut Tape, name: &str, from: Shape, to: Shape, filter: Filter| {
+            let tensor = tape.external(name, from, Role::Optimiser);
+            tape.record(Resize { height: to.h, width: to.w, filter }, &[tensor], "pixels")
+        };
+        let larger = resized(tape, self.shown(), from, to, Filter::Bicubic)?;
+        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let pixels = tape.record(ClampPixels, &[larger, mean], "pixels")?;
+        let mut results: Vec<(String, TensorId)> =
+            self.pictures().into_iter().map(|name| (name.to_owned(), pixels)).collect();
+        let levels = |pixels: Shape| match self {
+            Self::Adam { .. } => moments(pixels).into_iter().take(1).collect(),
+            Self::PyramidAdam { .. } => moments(pixels),
+        };
+        let (before, after) = (levels(from), levels(to));
+        for (level, tensors) in after.into_iter().enumerate() {
+            let Some(sources) = before.get(level).or(before.last()) else { break };
+            for (tensor, source) in tensors.into_iter().zip(sources) {
+                let made = resized(tape, source.name, source.shape, tensor.shape, Filter::Bilinear)?;
+                results.push((tensor.name.to_owned(), made));
+            }
+        }
+        results.iter().for_each(|(_, tensor)| tape.keep(*tensor));
+        Ok(results.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Its state for pixels of shape (3, H, W).
@@ -138,14 +204,10 @@ impl Optimiser {
         }
     }
 
-    /// How many steps a state has had; `values` are those of [`Optimiser::state`], in order.
-    pub(super) fn steps(self, values: &[&[f32]]) -> Option<u32> {
+    /// How many steps a state has had, of whose tensors `tensor` gives the numbers by name.
+    pub(super) fn steps<'a>(self, tensor: impl FnOnce(&str) -> Option<&'a [f32]>) -> Option<u32> {
         match self {
-            Self::Adam { .. } => values.get(2)?.get(2).map(|t| *t as u32),
-            Self::PyramidAdam { .. } => {
-                let [.., adam, _, _] = values else { return None };
-                adam.get(2).map(|t| *t as u32)
-            }
+            Self::Adam { .. } | Self::PyramidAdam { .. } => tensor(ADAM_STATE)?.get(2).map(|t| *t as u32),
         }
     }
 }
@@ -230,16 +292,9 @@ mod tests {
             }
             assert_eq!(found, wanted);
             // Steps are Adam's t.
-            let values: Vec<Vec<f32>> = state
-                .iter()
-                .map(|tensor| match tensor.name {
-                    ADAM_STATE => vec![0.5, 0.25, 17.0],
-                    _ => vec![3.0; tensor.shape.elements() as usize],
-                })
-                .collect();
-            let values: Vec<&[f32]> = values.iter().map(|values| &values[..]).collect();
-            assert_eq!(PYRAMID.steps(&values), Some(17));
-            assert_eq!(PYRAMID.steps(&[]), None);
+            let t = [0.5, 0.25, 17.0];
+            assert_eq!(PYRAMID.steps(|name| (name == ADAM_STATE).then_some(&t[..])), Some(17));
+            assert_eq!(PYRAMID.steps(|_| None), None);
         }
     }
 

@@ -5,9 +5,17 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::look_up::MATCH_LAYERS;
 use super::options::{Options, StyleLayer};
 use crate::error::{Error, OptionName, Result};
 use crate::nn::Network;
+use crate::ops::pool::PoolKind;
+
+/// The smallest longer side that painting may begin with: a network's last layers see nothing in less.
+const LEAST_COARSEST: u32 = 16;
+/// The range of strokes.
+const LEAST_STROKE: f32 = 0.1;
+const MOST_STROKE: f32 = 10.0;
 
 /// One option of a transfer.
 #[derive(Debug)]
@@ -44,13 +52,35 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 11] = [
+pub static OPTIONS: [OptionEntry; 22] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
+    option!(Gamma, gamma, live: true, recorded: true, |options, network| {
+        weight(OptionName::Gamma, options.gamma)?;
+        let layers = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
+        layers.iter().try_for_each(|layer| known_layer(network, OptionName::Gamma, layer))
+    }),
+    option!(Strength, strength, live: true, recorded: true, |options, _| {
+        let strength = options.strength;
+        require(strength > 0.0 && strength <= 1.0, OptionName::Strength, || {
+            (format!("{strength} is out of range"), "give a number above 0, up to 1; 0.5 is the usual one".into())
+        })
+    }),
     option!(TotalVariation, total_variation, live: true, recorded: true, |options, _| weight(
         OptionName::TotalVariation,
         options.total_variation
     )),
+    option!(Optimiser, optimiser, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.optimiser)),
+    option!(Fade, fade, live: true, recorded: true, |options, _| {
+        require((0.0..=1.0).contains(&options.fade), OptionName::Fade, || {
+            (format!("{} is out of range", options.fade), "give a number from 0 to 1".into())
+        })
+    }),
+    option!(Averaging, averaging, live: true, recorded: true, |options, _| {
+        require((0.0..1.0).contains(&options.averaging), OptionName::Averaging, || {
+            (format!("{} is out of range", options.averaging), "give a number from 0 to below 1".into())
+        })
+    }),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
@@ -72,6 +102,31 @@ pub static OPTIONS: [OptionEntry; 11] = [
         },
         text: |options| options.noise_ratio().to_string(),
     },
+    option!(
+        ContentCost,
+        content_cost,
+        live: false,
+        recorded: true,
+        |_, _| Ok(()),
+        |options| word(&options.content_cost)
+    ),
+    option!(
+        StyleStatistic,
+        style_statistic,
+        live: false,
+        recorded: true,
+        |_, _| Ok(()),
+        |options| word(&options.style_statistic)
+    ),
+    option!(
+        Pools,
+        pools,
+        live: false,
+        recorded: true,
+        |_, _| Ok(()),
+        |options| options.pools.map_or("as the network's", PoolKind::name).to_owned()
+    ),
+    option!(Borders, borders, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.borders)),
     option!(ContentLayer, content_layer, live: false, recorded: true, |options, network| {
         known_layer(network, OptionName::ContentLayer, &options.content_layer)
     }),
@@ -92,11 +147,40 @@ pub static OPTIONS: [OptionEntry; 11] = [
         live: false,
         recorded: true,
         |_, _| Ok(()),
-        |options| json(&options.init).as_str().unwrap_or_default().to_owned()
+        |options| word(&options.init)
     ),
     option!(Seed, seed, live: false, recorded: true, |_, _| Ok(())),
     // A checkpoint holds the sizes that it led to.
     option!(Size, size, live: false, recorded: false, |_, _| Ok(())),
+    option!(
+        Coarsest,
+        coarsest,
+        live: false,
+        recorded: true,
+        |options, _| {
+            let coarsest = options.coarsest;
+            require(coarsest.is_none_or(|side| side >= LEAST_COARSEST), OptionName::Coarsest, || {
+                let reason = format!("{} pixels are too few to begin with", coarsest.unwrap_or_default());
+                (reason, format!("give {LEAST_COARSEST} or more; 90 is the usual one"))
+            })
+        },
+        |options| options.coarsest.map_or_else(|| "none".to_owned(), |side| side.to_string())
+    ),
+    option!(
+        Stroke,
+        stroke,
+        live: false,
+        recorded: true,
+        |options, _| {
+            let stroke = options.stroke;
+            let fits = stroke.is_none_or(|stroke| (LEAST_STROKE..=MOST_STROKE).contains(&stroke));
+            require(fits, OptionName::Stroke, || {
+                let reason = format!("{} is out of range", stroke.unwrap_or_default());
+                (reason, format!("give a number from {LEAST_STROKE} to {MOST_STROKE}; 1 is the usual one"))
+            })
+        },
+        |options| options.stroke.map_or_else(|| "none".to_owned(), |stroke| stroke.to_string())
+    ),
     option!(Steps, steps, live: true, recorded: false, |_, _| Ok(())),
 ];
 
@@ -145,6 +229,11 @@ impl Options {
     pub fn validate(&self, network: &Network) -> Result<()> {
         OPTIONS.iter().try_for_each(|entry| entry.check(self, network))
     }
+}
+
+/// A value that is written as one word.
+fn word(value: &impl serde::Serialize) -> String {
+    json(value).as_str().unwrap_or_default().to_owned()
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

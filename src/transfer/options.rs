@@ -2,12 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::Network;
+use crate::ops::conv::PaddingMode;
+use crate::ops::pool::PoolKind;
 use crate::picture::Size;
+
+/// Sizes that a painting can have on its way: sides of 32 bits, each √2 times larger than the one before.
+const MOST_SCALES: u32 = 64;
 
 /// A named set of options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Preset {
+    /// A painting with real strokes: coarse to fine from the photograph, Wasserstein distances of the activations, and each
+    /// place like the place of the style that is the most like it; 30 steps at each size.
+    Fine,
     /// deeplearning.ai, course 4, week 4, "Art Generation with Neural Style Transfer": VGG-19 with average
     /// pooling, content conv4_2, five style layers of weight 0.2, α = 10, β = 40, Adam with rate 2.
     Course,
@@ -15,7 +24,7 @@ pub enum Preset {
 
 impl Preset {
     /// All presets with their names.
-    pub const ALL: &'static [(&'static str, Self)] = &[("course", Self::Course)];
+    pub const ALL: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
 }
 
 /// A layer whose Gram matrix is compared, and its share of the style cost.
@@ -40,6 +49,52 @@ pub enum Init {
     Picture,
 }
 
+/// What the content cost is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ContentCost {
+    /// The mean squared difference of activations: every place counts alike.
+    Uniform,
+    /// Each place counts as much as the photograph has energy there, so that skies and walls are free to be painted. 0 is
+    /// the photograph, 1 as far from it as its own mean.
+    Energy,
+}
+
+/// What of a layer's activations is compared with a style's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StyleStatistic {
+    /// The Gram matrix: Gatys et al., arXiv 1508.06576.
+    Gram,
+    /// Mean and covariance, by the Wasserstein distance of two normal distributions over the style's variance.
+    Wasserstein,
+}
+
+/// What convolutions see beyond the borders of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Borders {
+    /// Zeros, as the network was trained.
+    Zero,
+    /// The pixels at the border once more, which leaves no dark fringe.
+    Replicate,
+}
+
+/// What changes the pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OptimiserKind {
+    /// Adam: Kingma and Ba, arXiv 1412.6980.
+    Adam,
+    /// Adam at every level of a pyramid of the smoothed gradient, the pixels kept within their range, and a moving average
+    /// of them as the result. Large areas take colour within few steps, and there is no mesh of single pixels.
+    PyramidAdam,
+}
+
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
 /// `Options::preset(Preset::Course).with(|options| options.steps = 300)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,50 +105,112 @@ pub struct Options {
     pub alpha: f32,
     /// β: weight of the style cost.
     pub beta: f32,
+    /// γ: weight of the match cost, which draws each place towards the style's place that is the most like it; 0 leaves it
+    /// out.
+    pub gamma: f32,
+    /// How far the painting goes from the photograph, above 0 and up to 1: the content's weight is α·((1 − s)/s)², so 0.5
+    /// leaves it as it is.
+    pub strength: f32,
     /// Weight of the total variation of the pixels, which makes neighbours alike; 0 leaves it out.
     pub total_variation: f32,
+    /// What changes the pixels.
+    pub optimiser: OptimiserKind,
     /// Adam's learning rate, in 8-bit levels.
     pub learning_rate: f32,
+    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid Adam.
+    pub fade: f32,
+    /// How much of the moving average each step keeps, 0 to below 1, with pyramid Adam. With 0 the result is the last step.
+    pub averaging: f32,
+    /// What the content cost is.
+    pub content_cost: ContentCost,
     /// The layer whose activations are compared with the content's.
     pub content_layer: String,
-    /// The layers whose Gram matrices are compared with the style's.
+    /// What of a layer is compared with a style's.
+    pub style_statistic: StyleStatistic,
+    /// The layers that are compared with the style's.
     pub style_layers: Vec<StyleLayer>,
+    /// How the network pools; `None`: as its file says.
+    pub pools: Option<PoolKind>,
+    /// What convolutions see beyond the borders.
+    pub borders: Borders,
     /// What the pixels start from.
     pub init: Init,
     /// R: share of noise in the start, 0 to 1; `None`: what `init` says.
     pub noise_ratio: Option<f32>,
     /// Seed of the noise. Seed 3 is the course's.
     pub seed: u32,
-    /// Size of the content and, on its own sides, of each style.
+    /// Size of the painting: the content's, fitted.
     pub size: Size,
-    /// Steps that a whole run takes.
+    /// Pixels of the longer side that the painting begins with at least: it is painted coarse to fine, each size √2 times
+    /// larger than the one before. `None`: at its own size alone.
+    pub coarsest: Option<u32>,
+    /// The side of a style over the content's, as the square root of the ratio of their areas: small values paint with
+    /// small strokes. A style is never enlarged. `None`: each style is fitted into `size` on its own sides.
+    pub stroke: Option<f32>,
+    /// Steps at each size.
     pub steps: u32,
 }
 
 impl Default for Options {
-    /// [`Preset::Course`].
+    /// [`Preset::Fine`].
     fn default() -> Self {
-        Self::preset(Preset::Course)
+        Self::preset(Preset::Fine)
     }
 }
 
 impl Options {
     /// The options of a preset.
     pub fn preset(preset: Preset) -> Self {
+        let style_layers = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+            .map(|name| StyleLayer { name: name.into(), weight: 0.2 })
+            .to_vec();
         match preset {
+            Preset::Fine => Self {
+                alpha: 0.05,
+                beta: 0.5,
+                gamma: 0.5,
+                strength: 0.5,
+                total_variation: 0.0,
+                optimiser: OptimiserKind::PyramidAdam,
+                learning_rate: 3.0,
+                fade: 0.8,
+                averaging: 0.9,
+                content_cost: ContentCost::Energy,
+                content_layer: "conv4_2".into(),
+                style_statistic: StyleStatistic::Wasserstein,
+                style_layers,
+                pools: Some(PoolKind::Max),
+                borders: Borders::Replicate,
+                init: Init::Content,
+                noise_ratio: None,
+                seed: 3,
+                size: Size::LongerSide(512),
+                coarsest: Some(90),
+                stroke: Some(1.0),
+                steps: 30,
+            },
             Preset::Course => Self {
                 alpha: 10.0,
                 beta: 40.0,
+                gamma: 0.0,
+                strength: 0.5,
                 total_variation: 0.0,
+                optimiser: OptimiserKind::Adam,
                 learning_rate: 2.0,
+                fade: 0.0,
+                averaging: 0.0,
+                content_cost: ContentCost::Uniform,
                 content_layer: "conv4_2".into(),
-                style_layers: ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-                    .map(|name| StyleLayer { name: name.into(), weight: 0.2 })
-                    .to_vec(),
+                style_statistic: StyleStatistic::Gram,
+                style_layers,
+                pools: None,
+                borders: Borders::Zero,
                 init: Init::Noise,
                 noise_ratio: None,
                 seed: 3,
                 size: Size::LongerSide(400),
+                coarsest: None,
+                stroke: None,
                 steps: 200,
             },
         }
@@ -104,6 +221,29 @@ impl Options {
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
+    }
+
+    /// Steps of a whole run: at most so many, whatever the size of the content.
+    pub fn most_steps(&self) -> u32 {
+        self.steps.saturating_mul(if self.coarsest.is_some() { MOST_SCALES } else { 1 })
+    }
+
+    /// The weight of the content cost: α·((1 − s)/s)².
+    pub fn content_weight(&self) -> f32 {
+        let ratio = (1.0 - self.strength) / self.strength;
+        self.alpha * ratio * ratio
+    }
+
+    /// The network as these options use it: with their pools and borders.
+    pub(crate) fn network(&self, network: &Network) -> Network {
+        let mut network = network.clone();
+        if let Some(pools) = self.pools {
+            network = network.with_pools(pools);
+        }
+        match self.borders {
+            Borders::Zero => network,
+            Borders::Replicate => network.with_borders(PaddingMode::ReplicateForward),
+        }
     }
 
     /// R, as given or as the start says.

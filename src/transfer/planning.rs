@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::history::History;
 use super::objective::Objective;
-use super::optimiser::Optimiser;
+use super::optimiser::{MEAN, Optimiser, PIXELS};
 use super::options::{Init, Options};
+use super::scales::Scales;
 use super::sources::{SourceId, SourceLayouts};
 use crate::error::{Error, LowMemoryFit, Remedy, Result};
 use crate::gpu::{Mailbox, Readback, Staging, Stopwatch};
@@ -15,20 +16,20 @@ use crate::graph::{
 };
 use crate::nn::Network;
 use crate::ops::Shape;
+use crate::ops::add::Mix;
 use crate::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
 use crate::ops::resample::Resample;
+use crate::ops::resize::{Filter, Resize};
 use crate::ops::start::{LEVELS_SHAPE, Start};
 use crate::ops::texels::{DecodeTexels, EncodeTexels, TexelFormat};
 use crate::picture::Size;
 
-/// Name of the pixels (3, H, W) among the externals of every program that reads or makes them.
-pub(super) const PIXELS: &str = "pixels";
 /// Name of the scalar that the gradient is seeded with.
 pub(super) const SEED: &str = "cost.seed";
-/// Name of the colour that the network takes for zero, (1, 1, 3).
-pub(super) const MEAN: &str = "mean";
 /// Name of the levels that the start adds noise to: [`crate::ops::start::levels`].
 pub(super) const START_LEVELS: &str = "start.levels";
+/// Share of the pixels in what is looked up in a style; the rest is the content.
+const QUERY_SHARE: f32 = 0.5;
 /// What is recorded for the pixels belongs to this layer.
 const PICTURE_LAYER: &str = "picture";
 
@@ -42,35 +43,53 @@ pub(super) fn texels_name(source: SourceId) -> String {
     format!("texels.{source}")
 }
 
-/// A program of a transfer.
+/// A program of a transfer: what it does, and at which of the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum ProgramId {
-    /// A step.
-    Step,
+pub(super) struct ProgramId {
+    /// The number of the size, from the coarsest.
+    pub(super) scale: usize,
+    /// What it does.
+    pub(super) kind: ProgramKind,
+}
+
+/// What a program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum ProgramKind {
+    /// A step; `refreshes`: one that also makes anew what other steps go on with.
+    Step { refreshes: bool },
     /// From the pixels to an 8-bit picture.
     Picture,
     /// From the pixels to texels for a host's texture.
     Output(TexelFormat),
     /// From a host's texels to an 8-bit picture of the right size.
     Intake(SourceId),
+    /// From the pixels and the content to the places of a style that they are like.
+    LookUp(SourceId),
     /// From an 8-bit picture to what the costs read of it: their targets, or a mask's guidance.
     Target(SourceId),
     /// From an 8-bit picture, and noise, to the pixels of the start.
     Start,
+    /// From the pixels and the optimiser's state of the size before to those of this one.
+    Enlarge,
 }
 
-impl ProgramId {
+impl ProgramKind {
     /// Whether it runs in the memory of a step. What a host may record in the middle of a step does not.
     pub(super) fn shares_arenas(self) -> bool {
         match self {
-            Self::Step | Self::Intake(_) | Self::Target(_) | Self::Start => true,
+            Self::Step { .. }
+            | Self::Intake(_)
+            | Self::LookUp(_)
+            | Self::Target(_)
+            | Self::Start
+            | Self::Enlarge => true,
             Self::Picture | Self::Output(_) => false,
         }
     }
 
-    /// Whether it is there for this source.
-    pub(super) fn serves(self, source: SourceId) -> bool {
-        matches!(self, Self::Intake(served) | Self::Target(served) if served == source)
+    /// This, at a size.
+    pub(super) fn at(self, scale: usize) -> ProgramId {
+        ProgramId { scale, kind: self }
     }
 }
 
@@ -86,7 +105,7 @@ pub(super) struct PlannedProgram {
 #[derive(Clone, Debug)]
 pub struct StepPlan {
     /// The program of a step: forward, backward, optimiser. It keeps the total cost, then for each group its cost and
-    /// those of its terms.
+    /// those of its terms. Where some steps do more than others, it is one that does all.
     pub program: Program,
     /// Width and height of the picture that is optimised.
     pub size: (u32, u32),
@@ -96,10 +115,12 @@ pub struct StepPlan {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// A step.
+    /// A step at the last of the sizes.
     pub step: StepPlan,
     /// What is minimised.
     pub objective: Objective,
+    /// The sizes at which it paints.
+    pub scales: Scales,
     /// The account of memory.
     pub bytes: Bytes,
     /// The other programs.
@@ -148,10 +169,22 @@ impl Plan {
         Err(Error::Memory { what, needed, available, remedy })
     }
 
-    /// Every program that the transfer runs: a step's, the picture's, the targets'.
+    /// Every program that the transfer runs: a step's, the picture's, the targets', at every size.
     pub fn programs(&self) -> impl Iterator<Item = &Program> {
         let others = self.others.values().map(|planned| &planned.program);
         std::iter::once(&self.step.program).chain(others)
+    }
+
+    /// The program of a step at each size, the coarsest first: the one that does all.
+    pub fn steps(&self) -> impl Iterator<Item = &Program> {
+        let kind = ProgramKind::Step { refreshes: self.objective.has_refreshes() };
+        let others = self.others.iter().filter(move |(id, _)| id.kind == kind);
+        others.map(|(_, planned)| &planned.program).chain([&self.step.program])
+    }
+
+    /// What [`Plan::step`] is.
+    pub(super) fn step_id(&self) -> ProgramId {
+        ProgramKind::Step { refreshes: self.objective.has_refreshes() }.at(self.scales.last())
     }
 }
 
@@ -173,14 +206,16 @@ pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
 }
 
 /// The tape of one step by `network` of a picture of `size` (width, height), before anything is merged: for those who look at
-/// its ops one by one.
+/// its ops one by one. Where some steps do more than others, it is one that does all.
 ///
 /// # Errors
 /// [`Error::Option`] for options that do not make sense.
 pub fn step_tape(network: &Network, options: &Options, size: (u32, u32)) -> Result<Tape> {
     options.validate(network)?;
     let styles = SourceLayouts::from((size, size)).styles;
-    record_step(network, &Objective::of(network, options, &styles), Optimiser::of(options), size)
+    let objective = Objective::of(network, options, &styles);
+    let refreshes = objective.has_refreshes();
+    record_step(&options.network(network), &objective, Optimiser::of(options), size, refreshes)
 }
 
 fn record_step(
@@ -188,11 +223,12 @@ fn record_step(
     objective: &Objective,
     optimiser: Optimiser,
     (width, height): (u32, u32),
+    refreshes: bool,
 ) -> Result<Tape> {
     let mut tape = Tape::new();
     let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
     let seen = objective.record_cover(&mut tape, pixels)?;
-    let total = objective.record(network, &mut tape, seen)?;
+    let total = objective.record(network, &mut tape, seen, refreshes)?;
     let seed = tape.external(SEED, Shape::SCALAR, Role::Workspace);
     let gradient = differentiate(&mut tape, total, &[pixels], seed)?[0];
     optimiser.record(&mut tape, pixels, gradient)?;
@@ -202,20 +238,19 @@ fn record_step(
 
 /// What the programs of one transfer have in common.
 pub(super) struct Planner<'a> {
-    network: &'a Network,
+    network: Network,
     options: &'a Options,
     objective: Objective,
     sources: &'a SourceLayouts,
     limits: &'a Limits,
-    /// Width and height of the painting.
-    size: (u32, u32),
+    scales: Scales,
 }
 
 impl<'a> Planner<'a> {
     /// # Errors
     /// [`Error::Option`] for options that do not make sense.
     pub(super) fn new(
-        network: &'a Network,
+        network: &Network,
         options: &'a Options,
         sources: &'a SourceLayouts,
         limits: &'a Limits,
@@ -223,22 +258,37 @@ impl<'a> Planner<'a> {
         options.validate(network)?;
         sources.validate(options)?;
         let objective = Objective::of(network, options, &sources.styles);
-        let size = sources.fitted(SourceId::Content, options.size);
-        Ok(Self { network, options, objective, sources, limits, size })
+        let scales = sources.scales(options);
+        Ok(Self { network: options.network(network), options, objective, sources, limits, scales })
     }
 
     fn plan(self) -> Result<Plan> {
-        let tape = record_step(self.network, &self.objective, Optimiser::of(self.options), self.size)?;
-        let program = plan(&rematerialise(&fuse(&tape)), self.limits)?;
+        let last = self.scales.last();
+        let program = self.step(last, self.objective.has_refreshes(), self.limits)?;
+        let limits = like_step(self.limits, &program);
         let mut others = BTreeMap::new();
-        others.insert(ProgramId::Picture, self.picture()?);
-        for source in self.sources.ids() {
-            others.extend(self.source(source, &program)?);
+        for (scale, _) in self.scales.iter() {
+            let kinds = if self.objective.has_refreshes() { &[true, false][..] } else { &[false] };
+            for refreshes in kinds.iter().copied() {
+                if (scale, refreshes) != (last, kinds[0]) {
+                    let program = self.step(scale, refreshes, &limits)?;
+                    let planned = PlannedProgram { program, results: Vec::new() };
+                    others.insert(ProgramKind::Step { refreshes }.at(scale), planned);
+                }
+            }
+            others.insert(ProgramKind::Picture.at(scale), self.picture(scale)?);
+            for source in self.sources.ids() {
+                others.extend(self.source(source, scale, &limits)?);
+            }
+            match scale {
+                0 => others.insert(ProgramKind::Start.at(scale), self.start()?),
+                _ => others.insert(ProgramKind::Enlarge.at(scale), self.enlarge(scale)?),
+            };
         }
-        others.insert(ProgramId::Start, self.start()?);
         let bytes = self.bytes(&program, &others);
+        let size = self.scales.get(last);
         if let Some(available) = self.limits.memory_bytes.filter(|available| *available < bytes.total) {
-            let (width, height) = self.size;
+            let (width, height) = size;
             return Err(Error::Memory {
                 what: format!("painting {width}x{height}"),
                 needed: bytes.total,
@@ -246,81 +296,137 @@ impl<'a> Planner<'a> {
                 remedy: Remedy::SmallerSize(None),
             });
         }
-        let step = StepPlan { program, size: self.size };
-        Ok(Plan { step, objective: self.objective, bytes, others })
+        let step = StepPlan { program, size };
+        Ok(Plan { step, objective: self.objective, scales: self.scales, bytes, others })
+    }
+
+    /// Shape (3, H, W) of the pixels at a size.
+    fn pixels_shape(&self, scale: usize) -> Shape {
+        let (width, height) = self.scales.get(scale);
+        Shape::new(3, height, width)
+    }
+
+    /// A step at a size.
+    fn step(&self, scale: usize, refreshes: bool, limits: &Limits) -> Result<Program> {
+        let (objective, optimiser) = (&self.objective, Optimiser::of(self.options));
+        let tape = record_step(&self.network, objective, optimiser, self.scales.get(scale), refreshes)?;
+        plan(&rematerialise(&fuse(&tape)), limits)
     }
 
     /// The account of memory: a step's, and what the other programs and the way of values to and from the device add.
     fn bytes(&self, step: &Program, others: &BTreeMap<ProgramId, PlannedProgram>) -> Bytes {
         let arena_bytes = |program: &Program| program.arenas.iter().sum::<u64>();
-        let sharing = others.iter().filter(|(id, _)| id.shares_arenas()).map(|(_, planned)| &planned.program);
+        let step_arenas = arena_bytes(step);
+        let programs = || others.iter().map(|(id, planned)| (id.kind, &planned.program));
+        let sharing = programs().filter(|(kind, _)| kind.shares_arenas()).map(|(_, program)| program);
         let shared = Arenas::planned_bytes(sharing.chain([step])).iter().sum::<u64>();
-        let own = others.iter().map(|(id, planned)| {
-            let shared = if id.shares_arenas() { arena_bytes(&planned.program) } else { 0 };
-            planned.program.own_bytes() - shared
-        });
-        // Every tensor from outside is there once, by its name. Weights are the engine's.
-        let in_step = step.externals.iter().map(|external| (&external.name, external.piece));
-        let mut known: BTreeSet<_> = in_step.collect();
-        let externals = others.values().flat_map(|planned| &planned.program.externals);
-        let beside_step = externals.filter(|external| {
-            external.role != Role::Weights && known.insert((&external.name, external.piece))
-        });
+        // The pictures of all sizes share memory of their own.
+        let pictures = programs().filter(|(kind, _)| !kind.shares_arenas()).map(|(_, program)| program);
+        let pictures = Arenas::planned_bytes(pictures).iter().sum::<u64>();
+        let own = programs().map(|(_, program)| program.own_bytes() - arena_bytes(program));
+        // Every tensor from outside is there once, by its name, as large as the largest program wants it. Weights are the
+        // engine's.
+        let mut externals: BTreeMap<_, u64> = BTreeMap::new();
+        for program in others.values().map(|planned| &planned.program).chain([step]) {
+            for external in program.externals.iter().filter(|external| external.role != Role::Weights) {
+                let bytes = externals.entry((&external.name, external.piece)).or_default();
+                *bytes = external.bytes.max(*bytes);
+            }
+        }
+        let of_step = step.externals.iter().filter(|external| external.role != Role::Weights);
+        let beside_step =
+            externals.values().sum::<u64>() - of_step.map(|external| external.bytes).sum::<u64>();
+        let size = self.scales.get(self.scales.last());
         let other = own.sum::<u64>()
-            + beside_step.map(|external| external.bytes).sum::<u64>()
-            + (shared - arena_bytes(step))
+            + pictures
+            + beside_step
+            + (shared - step_arenas)
             + Readback::planned_bytes(cost_bytes(step), COST_SLOTS)
-            + Readback::planned_bytes(picture_bytes(self.size), PICTURE_SLOTS)
+            + Readback::planned_bytes(picture_bytes(size), PICTURE_SLOTS)
             + Mailbox::<()>::planned_bytes(cost_bytes(step), COST_MAILS)
             + Stopwatch::<ProgramId>::planned_bytes(self.limits.timestamps)
             + Staging::BYTES
-            + History::planned_bytes(self.size);
+            + History::planned_bytes(size);
         step.bytes(other)
     }
 
-    /// The programs that a source needs: to its targets, where there are any, and before that from a host's texels to
-    /// its picture.
+    /// The programs that a source needs at a size: to its targets, where there are any, before that to the places that are
+    /// looked up in it, and before that from a host's texels to its picture.
     pub(super) fn source(
         &self,
         source: SourceId,
-        step: &Program,
+        scale: usize,
+        limits: &Limits,
     ) -> Result<Vec<(ProgramId, PlannedProgram)>> {
         let Some(layout) = self.sources.get(source) else { return Ok(Vec::new()) };
-        if source == SourceId::Initial && self.start_source() != source {
+        if source == SourceId::Initial && (self.start_source() != source || scale > 0) {
             return Ok(Vec::new());
         }
-        let fitted = self.sources.fitted(source, self.options.size);
+        let fitted = self.sources.fitted(source, self.options, scale);
         let mut programs = Vec::new();
         if self.objective.reads(source) {
-            programs.push((ProgramId::Target(source), self.target(source, fitted, step)?));
+            programs.push((ProgramKind::Target(source), self.target(source, scale, fitted, limits)?));
+        }
+        if self.objective.looks_up(source) {
+            programs.push((ProgramKind::LookUp(source), self.look_up(source, scale, fitted, limits)?));
         }
         if let Some(texels) = layout.texels {
-            programs.push((ProgramId::Intake(source), self.intake(source, layout.size, texels, fitted)?));
+            programs.push((ProgramKind::Intake(source), self.intake(source, layout.size, texels, fitted)?));
         }
-        Ok(programs)
+        Ok(programs.into_iter().map(|(kind, planned)| (kind.at(scale), planned)).collect())
+    }
+
+    /// Records a source's picture of `fitted` (width, height) as pixels (3, H, W) minus the network's mean.
+    fn record_picture(
+        &self,
+        tape: &mut Tape,
+        source: SourceId,
+        (width, height): (u32, u32),
+    ) -> Result<TensorId> {
+        let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
+        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)
     }
 
     /// Makes what the costs read of a picture of `fitted` (width, height): their targets, or a mask's guidance.
     fn target(
         &self,
         source: SourceId,
-        (width, height): (u32, u32),
-        step: &Program,
+        scale: usize,
+        fitted: (u32, u32),
+        limits: &Limits,
     ) -> Result<PlannedProgram> {
-        // The methods of the step's planes nearest in size: then the targets need no arrangement of the weights that the
-        // step does not need, and the same step always has the same targets.
-        let mut like_step = self.limits.clone();
-        like_step.capabilities.methods = Arc::new(step.methods());
         let mut tape = Tape::new();
-        let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
         let results = if let SourceId::StyleMask(_) = source {
-            self.objective.record_guidance(self.network, &mut tape, picture, source)?
+            let (width, height) = fitted;
+            let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
+            self.objective.record_guidance(&self.network, &mut tape, picture, source)?
         } else {
-            let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-            let pixels = tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)?;
-            self.objective.record_targets(self.network, &mut tape, pixels, source)?
+            let pixels = self.record_picture(&mut tape, source, fitted)?;
+            let painting = self.pixels_shape(scale);
+            self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?
         };
-        Ok(PlannedProgram { program: plan(&fuse(&tape), &like_step)?, results })
+        Ok(PlannedProgram { program: plan(&fuse(&tape), limits)?, results })
+    }
+
+    /// Finds for each cell of what is painted the cell of a style, of `fitted` (width, height), that is the most like it.
+    /// What is painted is the content at the coarsest size, and half of it mixed with half of the pixels later.
+    fn look_up(
+        &self,
+        style: SourceId,
+        scale: usize,
+        fitted: (u32, u32),
+        limits: &Limits,
+    ) -> Result<PlannedProgram> {
+        let mut tape = Tape::new();
+        let mut query = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale))?;
+        if scale > 0 {
+            let pixels = tape.external(PIXELS, self.pixels_shape(scale), Role::Optimiser);
+            query = tape.record(Mix { share: QUERY_SHARE }, &[pixels, query], PICTURE_LAYER)?;
+        }
+        let pixels = self.record_picture(&mut tape, style, fitted)?;
+        let results = self.objective.record_look_up(&self.network, &mut tape, query, pixels, style)?;
+        Ok(PlannedProgram { program: plan(&fuse(&tape), limits)?, results })
     }
 
     /// Makes an 8-bit picture of the size `fitted` from a host's texels, their format and the words between two rows.
@@ -353,48 +459,84 @@ impl<'a> Planner<'a> {
 
     /// Makes the pixels of the start: R·noise + (1 − R)·(picture − mean).
     fn start(&self) -> Result<PlannedProgram> {
-        let (width, height) = self.size;
+        let shape = self.pixels_shape(0);
         let mut tape = Tape::new();
-        let picture =
-            tape.external(picture_name(self.start_source()), Shape::new(1, height, width), Role::Workspace);
         let ratio = self.options.noise_ratio();
         let start = if ratio > 0.0 {
+            let picture = picture_name(self.start_source());
+            let picture = tape.external(picture, Shape { c: 1, ..shape }, Role::Workspace);
             // The noise lies where the start will: nothing is allocated for it.
-            let noise = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
+            let noise = tape.external(PIXELS, shape, Role::Optimiser);
             let levels = tape.external(START_LEVELS, LEVELS_SHAPE, Role::Workspace);
             tape.record(Start { ratio }, &[noise, picture, levels], PIXELS)?
         } else {
-            let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-            tape.record(Preprocess, &[picture, mean], PIXELS)?
+            self.record_picture(&mut tape, self.start_source(), self.scales.get(0))?
         };
-        tape.keep(start);
-        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: vec![PIXELS.to_owned()] })
+        let results = Optimiser::of(self.options).pictures();
+        results.iter().for_each(|_| tape.keep(start));
+        let results = results.iter().map(|name| (*name).to_owned()).collect();
+        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results })
     }
 
-    /// Makes an 8-bit picture from the pixels.
-    fn picture(&self) -> Result<PlannedProgram> {
-        let (mut tape, picture) = self.postprocessed()?;
+    /// Brings pixels and the optimiser's state of the size before to this one.
+    fn enlarge(&self, scale: usize) -> Result<PlannedProgram> {
+        let mut tape = Tape::new();
+        let [from, to] = [scale - 1, scale].map(|scale| self.pixels_shape(scale));
+        let results = Optimiser::of(self.options).record_enlarged(&mut tape, from, to)?;
+        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results })
+    }
+
+    /// Makes an 8-bit picture of the painting's size from the pixels of any.
+    fn picture(&self, scale: usize) -> Result<PlannedProgram> {
+        let (mut tape, picture) = self.postprocessed(scale)?;
         tape.keep(picture);
         Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: Vec::new() })
     }
 
-    /// Makes texels for a host's texture from the pixels.
-    pub(super) fn output(&self, format: TexelFormat, pitch: u32) -> Result<PlannedProgram> {
-        let (mut tape, picture) = self.postprocessed()?;
-        let texels = tape.record(EncodeTexels { format, pitch }, &[picture], PICTURE_LAYER)?;
-        tape.keep(texels);
-        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: Vec::new() })
+    /// Makes texels for a host's texture from the pixels, at every size.
+    pub(super) fn outputs(
+        &self,
+        format: TexelFormat,
+        pitch: u32,
+    ) -> Result<Vec<(ProgramId, PlannedProgram)>> {
+        let output = |(scale, _)| {
+            let (mut tape, picture) = self.postprocessed(scale)?;
+            let texels = tape.record(EncodeTexels { format, pitch }, &[picture], PICTURE_LAYER)?;
+            tape.keep(texels);
+            let planned = PlannedProgram { program: plan(&tape, self.limits)?, results: Vec::new() };
+            Ok((ProgramKind::Output(format).at(scale), planned))
+        };
+        self.scales.iter().map(output).collect()
     }
 
-    fn postprocessed(&self) -> Result<(Tape, TensorId)> {
-        let (width, height) = self.size;
+    fn postprocessed(&self, scale: usize) -> Result<(Tape, TensorId)> {
         let mut tape = Tape::new();
-        let pixels = tape.external(PIXELS, Shape::new(3, height, width), Role::Optimiser);
+        let optimiser = Optimiser::of(self.options);
+        let shown = tape.external(optimiser.shown(), self.pixels_shape(scale), Role::Optimiser);
         let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-        let seen = self.objective.record_cover(&mut tape, pixels)?;
-        let picture = tape.record(Postprocess { rounded: false }, &[seen, mean], PICTURE_LAYER)?;
+        let mut seen = self.objective.record_cover(&mut tape, shown)?;
+        let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
+        if scale < self.scales.last() {
+            seen = tape.record(Resize { height, width, filter: Filter::Bicubic }, &[seen], PICTURE_LAYER)?;
+        }
+        let picture =
+            tape.record(Postprocess { rounded: optimiser.rounds() }, &[seen, mean], PICTURE_LAYER)?;
         Ok((tape, picture))
     }
+}
+
+/// `limits` with the methods of a step, for programs that run beside it: of the step's planes those nearest in size count,
+/// so that the others need no arrangement of the weights that the step does not need, and the same step always has the
+/// same targets.
+pub(super) fn like_step(limits: &Limits, step: &Program) -> Limits {
+    let mut methods = step.methods();
+    let of_step: BTreeSet<&str> = methods.0.keys().map(|problem| problem.op).collect();
+    let known = limits.capabilities.methods.0.iter();
+    let others: Vec<_> = known.filter(|(problem, _)| !of_step.contains(problem.op)).collect();
+    methods.0.extend(others.into_iter().map(|(problem, method)| (*problem, *method)));
+    let mut limits = limits.clone();
+    limits.capabilities.methods = Arc::new(methods);
+    limits
 }
 
 /// The program that makes the activations of a layer from the pixels of a picture of this size (width, height), as a step

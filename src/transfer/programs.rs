@@ -1,29 +1,38 @@
 //! The programs of a transfer on the device, and every tensor from outside that they bind, each once by its name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::bound_program::BoundProgram;
 use super::engine::Engine;
-use super::planning::{Plan, PlannedProgram, ProgramId};
+use super::planning::{Plan, PlannedProgram, ProgramId, ProgramKind};
 use crate::error::Result;
+use crate::gpu::Gpu;
 use crate::graph::{Arenas, Executable, Externals, Program, Role};
+use crate::ops::MethodTable;
 
 /// How tensors from outside are used.
 const EXTERNAL: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
+/// A piece of a tensor from outside: where it is, and its bytes at one of the sizes. The buffer is as large as the largest
+/// size wants it.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) buffer: Arc<wgpu::Buffer>,
+    pub(super) bytes: u64,
+}
+
 /// All programs of a transfer.
 #[derive(Debug)]
 pub(super) struct Programs {
-    /// A step.
-    pub(super) step: BoundProgram,
-    /// From the pixels to an 8-bit picture.
-    pub(super) picture: BoundProgram,
-    others: HashMap<ProgramId, BoundProgram>,
+    bound: BTreeMap<ProgramId, BoundProgram>,
     /// The memory of a step, which the programs that run between two steps share.
     arenas: Arenas,
+    /// Memory of the programs that a host may record in the middle of a step: that of the pictures first, then that of
+    /// each format of texels, shared by all sizes.
+    output_arenas: Vec<Arenas>,
     externals: Externals,
 }
 
@@ -34,35 +43,67 @@ impl Programs {
     /// # Errors
     /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub(super) async fn new(engine: &Engine, plan: Plan) -> Result<(Self, Arc<AtomicBool>)> {
-        let Plan { step, mut others, .. } = plan;
-        let sharing = others.iter().filter(|(id, _)| id.shares_arenas()).map(|(_, planned)| &planned.program);
-        let arenas = Arenas::new(engine.gpu(), sharing.chain([&step.program])).await?;
+        let step = plan.step_id();
+        let Plan { step: planned_step, others, .. } = plan;
+        let programs = others.iter().map(|(id, planned)| (id.kind, &planned.program));
+        let sharing = programs.clone().filter(|(kind, _)| kind.shares_arenas()).map(|(_, program)| program);
+        let arenas = Arenas::new(engine.gpu(), sharing.chain([&planned_step.program])).await?;
+        let pictures = programs.filter(|(kind, _)| !kind.shares_arenas()).map(|(_, program)| program);
+        let output_arenas = vec![Arenas::new(engine.gpu(), pictures).await?];
         let mut externals = Externals::default();
         let weights_discarded =
-            engine.weights_store().reserve(engine.gpu(), &step.program, &mut externals).await?;
-        let step = PlannedProgram { program: step.program, results: Vec::new() };
-        let step = bind(engine, ProgramId::Step, step, &arenas, &mut externals).await?;
-        let planned = others.remove(&ProgramId::Picture).unwrap_or_default();
-        let picture = bind(engine, ProgramId::Picture, planned, &arenas, &mut externals).await?;
-        let mut programs = Self { step, picture, others: HashMap::new(), arenas, externals };
-        for (id, planned) in others {
-            programs.add(engine, id, planned).await?;
+            engine.weights_store().reserve(engine.gpu(), &planned_step.program, &mut externals).await?;
+        let planned_step = PlannedProgram { program: planned_step.program, results: Vec::new() };
+        // Sizes share tensors: each is made for the program that needs the most of it.
+        let all = others.values().chain([&planned_step]).map(|planned| &planned.program);
+        allocate(engine, all, &mut externals).await?;
+        let mut programs = Self { bound: BTreeMap::new(), arenas, output_arenas, externals };
+        for (id, planned) in std::iter::once((step, planned_step)).chain(others) {
+            let bound = programs.bind(engine, id, planned).await?;
+            programs.bound.insert(id, bound);
         }
         Ok((programs, weights_discarded))
     }
 
-    /// One more program.
-    ///
-    /// # Errors
-    /// As [`Programs::new`].
-    pub(super) async fn add(
+    /// A program with its buffers: those that there are not yet, or that are too small, are allocated.
+    async fn bind(
         &mut self,
         engine: &Engine,
         id: ProgramId,
-        planned: PlannedProgram,
+        PlannedProgram { program, results }: PlannedProgram,
+    ) -> Result<BoundProgram> {
+        let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
+        engine.weights_store().reserve(gpu, &program, &mut self.externals).await?;
+        allocate(engine, [&program], &mut self.externals).await?;
+        let bound = self.externals.of(&program);
+        let arenas = match id.kind {
+            kind if kind.shares_arenas() => Some(&self.arenas),
+            ProgramKind::Picture => self.output_arenas.first(),
+            _ => self.output_arenas.last(),
+        };
+        // A larger picture than at first gets memory of its own.
+        let executable = match arenas.filter(|arenas| arenas.hold(&program)) {
+            Some(arenas) => Executable::sharing(gpu, pipelines, program, bound, arenas).await?,
+            None => Executable::new(gpu, pipelines, program, bound).await?,
+        };
+        Ok(BoundProgram::new(gpu, executable, results))
+    }
+
+    /// Programs that make texels for a host, at every size.
+    ///
+    /// # Errors
+    /// As [`Programs::new`].
+    pub(super) async fn add_outputs(
+        &mut self,
+        engine: &Engine,
+        programs: Vec<(ProgramId, PlannedProgram)>,
     ) -> Result<()> {
-        let bound = bind(engine, id, planned, &self.arenas, &mut self.externals).await?;
-        self.others.insert(id, bound);
+        let sharing = programs.iter().map(|(_, planned)| &planned.program);
+        self.output_arenas.push(Arenas::new(engine.gpu(), sharing).await?);
+        for (id, planned) in programs {
+            let bound = self.bind(engine, id, planned).await?;
+            self.bound.insert(id, bound);
+        }
         Ok(())
     }
 
@@ -75,41 +116,68 @@ impl Programs {
         engine: &Engine,
         programs: Vec<(ProgramId, PlannedProgram)>,
     ) -> Result<()> {
-        let mut externals = self.externals.clone();
+        let externals = self.externals.clone();
         let mut replaced = Vec::new();
         for (id, planned) in programs {
-            replaced.push((id, bind(engine, id, planned, &self.arenas, &mut externals).await?));
+            match self.bind(engine, id, planned).await {
+                Ok(bound) => replaced.push((id, bound)),
+                Err(error) => {
+                    self.externals = externals;
+                    return Err(error);
+                }
+            }
         }
-        self.externals = externals;
-        self.others.extend(replaced);
+        self.bound.extend(replaced);
         Ok(())
     }
 
     /// A program; `None` where the transfer has none of this kind.
     pub(super) fn get(&self, id: ProgramId) -> Option<&BoundProgram> {
-        match id {
-            ProgramId::Step => Some(&self.step),
-            ProgramId::Picture => Some(&self.picture),
-            other => self.others.get(&other),
-        }
+        self.bound.get(&id)
+    }
+
+    /// A step or a picture, of which every size has one.
+    pub(super) fn running(&self, id: ProgramId) -> &BoundProgram {
+        &self.bound[&id]
+    }
+
+    /// The same, to be run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where there is none.
+    pub(super) fn running_mut(&mut self, gpu: &Gpu, id: ProgramId) -> Result<&mut BoundProgram> {
+        self.bound.get_mut(&id).ok_or_else(|| gpu.fault("running a program", format!("there is no {id:?}")))
+    }
+
+    /// What steps and look-ups of a size can do by several methods, with the method that does it.
+    pub(super) fn methods(&self, scale: usize) -> MethodTable {
+        let counts = |id: &ProgramId| {
+            let kind = matches!(id.kind, ProgramKind::Step { .. } | ProgramKind::LookUp(_));
+            id.scale == scale && kind
+        };
+        let programs = self.bound.iter().filter(|(id, _)| counts(id));
+        MethodTable(programs.flat_map(|(_, bound)| bound.program().methods().0).collect())
     }
 
     /// The clock of the GPU says that slices of a program took `seconds`.
     pub(super) fn learn(&mut self, id: ProgramId, slices: std::ops::Range<usize>, seconds: f64) {
-        let program = match id {
-            ProgramId::Step => Some(&mut self.step),
-            ProgramId::Picture => Some(&mut self.picture),
-            other => self.others.get_mut(&other),
-        };
         // A host may have brought another picture, and with it another program, meanwhile.
-        if let Some(program) = program {
+        if let Some(program) = self.bound.get_mut(&id) {
             program.learn(slices, seconds);
         }
     }
 
-    /// The buffers of the pieces of a tensor from outside.
-    pub(super) fn pieces(&self, name: &str) -> Vec<Arc<wgpu::Buffer>> {
-        self.externals.pieces(name)
+    /// The pieces of a tensor from outside, as the programs of a size have them.
+    pub(super) fn tensor(&self, scale: usize, name: &str) -> Vec<Piece> {
+        let of_scale = self.bound.iter().filter(|(id, _)| id.scale == scale);
+        let mut programs = of_scale.map(|(_, bound)| bound.program());
+        let reads = |program: &&Program| program.externals.iter().any(|external| external.name == name);
+        let Some(program) = programs.find(reads) else { return Vec::new() };
+        let mut pieces: Vec<_> = program.externals.iter().filter(|external| external.name == name).collect();
+        pieces.sort_by_key(|external| external.piece);
+        let piece =
+            |external| Some(Piece { buffer: self.externals.get(external)?.clone(), bytes: external.bytes });
+        pieces.into_iter().filter_map(piece).collect()
     }
 
     /// Every tensor from outside.
@@ -119,37 +187,28 @@ impl Programs {
 
     /// Bytes of everything that was created for them, weights included.
     pub(super) fn allocated_bytes(&self) -> u64 {
-        let programs = [&self.step, &self.picture].into_iter().chain(self.others.values());
-        let own = programs.map(|program| program.executable().allocated_bytes()).sum::<u64>();
-        own + self.arenas.bytes() + self.externals.allocated_bytes()
+        let own = self.bound.values().map(|program| program.executable().allocated_bytes()).sum::<u64>();
+        let outputs = self.output_arenas.iter().map(Arenas::bytes).sum::<u64>();
+        own + outputs + self.arenas.bytes() + self.externals.allocated_bytes()
     }
 }
 
-/// A program with its buffers: those that `externals` have not yet, or have in another size, are allocated.
-async fn bind(
+/// Allocates everything that `programs` take from outside and that is not there yet, or is too small: as much as the one
+/// that takes the most.
+async fn allocate(
     engine: &Engine,
-    id: ProgramId,
-    PlannedProgram { program, results }: PlannedProgram,
-    arenas: &Arenas,
+    programs: impl IntoIterator<Item = &Program>,
     externals: &mut Externals,
-) -> Result<BoundProgram> {
-    let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
-    engine.weights_store().reserve(gpu, &program, externals).await?;
-    allocate(engine, &program, externals).await?;
-    let bound = externals.of(&program);
-    // A larger picture than at first gets memory of its own.
-    let executable = if id.shares_arenas() && arenas.hold(&program) {
-        Executable::sharing(gpu, pipelines, program, bound, arenas).await?
-    } else {
-        Executable::new(gpu, pipelines, program, bound).await?
-    };
-    Ok(BoundProgram::new(gpu, executable, results))
-}
-
-/// Allocates everything that `program` takes from outside and that is not there yet.
-async fn allocate(engine: &Engine, program: &Program, externals: &mut Externals) -> Result<()> {
-    for external in program.externals.iter().filter(|external| external.role != Role::Weights) {
-        if !externals.holds(external) {
+) -> Result<()> {
+    let mut largest = BTreeMap::new();
+    for external in programs.into_iter().flat_map(|program| &program.externals) {
+        let known = largest.entry((&external.name, external.piece, external.form)).or_insert(external);
+        if external.bytes > known.bytes {
+            *known = external;
+        }
+    }
+    for external in largest.into_values().filter(|external| external.role != Role::Weights) {
+        if !externals.hold(external) {
             let label = format!("impasto.{}", external.name);
             externals
                 .insert(external, Arc::new(engine.gpu().buffer(&label, external.bytes, EXTERNAL).await?));

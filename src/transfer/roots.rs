@@ -41,7 +41,6 @@ pub(super) fn record_roots(
 }
 
 /// Records R = Σ_t^½ of a target's covariance (1, C, C).
-#[cfg_attr(not(test), expect(dead_code))]
 pub(super) fn record_root_of_target(tape: &mut Tape, covariance: TensorId, layer: &str) -> Result<TensorId> {
     let matrix = tape.record(Symmetrise { ridge: RIDGE }, &[covariance], layer)?;
     let (root, _) = record_roots(tape, matrix, TARGET_ITERATIONS, layer)?;
@@ -50,7 +49,6 @@ pub(super) fn record_root_of_target(tape: &mut Tape, covariance: TensorId, layer
 
 /// Records G and S for a picture's covariance Σ (1, C, C) and the root R of the target's: S = (R·Σ·R)^½ and
 /// G = I − R·(R·Σ·R)^−½·R, where I − G maps one Gaussian to the other.
-#[cfg_attr(not(test), expect(dead_code))]
 pub(super) fn record_map(
     tape: &mut Tape,
     covariance: TensorId,

@@ -4,24 +4,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::agenda::{Agenda, Recording};
-use super::checkpoint::{Checkpoint, Recipe, SourceRecord, State};
+use super::agenda::{Agenda, Arrival, Recording};
+use super::checkpoint::{Checkpoint, Position, Recipe, SourceRecord, State};
 use super::costs::{CostReader, Costs};
 use super::diagnosis::{Diagnosis, first_not_finite};
 use super::engine::Engine;
 use super::history::History;
 use super::noise::uniform_noise;
 use super::objective::{COST_WEIGHTS, Objective};
-use super::optimiser::Optimiser;
+use super::optimiser::{MEAN, Optimiser, PIXELS};
 use super::option_table::OPTIONS;
 use super::options::Options;
 use super::pace::{Allowance, Budget};
 use super::planning::{
-    COST_MAILS, COST_SLOTS, MEAN, PICTURE_SLOTS, PIXELS, Plan, Planner, ProgramId, SEED, START_LEVELS,
-    cost_bytes, picture_bytes,
+    COST_MAILS, COST_SLOTS, PICTURE_SLOTS, Plan, Planner, ProgramId, ProgramKind, SEED, START_LEVELS,
+    cost_bytes, like_step, picture_bytes,
 };
-use super::programs::Programs;
+use super::programs::{Piece, Programs};
 use super::requirements;
+use super::scales::Scales;
 use super::source::{Source, SourceLayout, checked, pitch, require};
 use super::sources::{SourceId, SourceLayouts, Sources, check_source};
 use crate::error::{Error, OptionName, Remedy, Result};
@@ -33,6 +34,8 @@ use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
 const IN_A_FRAME: &str = "painting in a host's frame";
+/// Every so many steps of a size make anew what the others go on with.
+const REFRESH_EVERY: u32 = 2;
 
 /// One picture being painted in the style of others.
 ///
@@ -47,12 +50,24 @@ pub struct Transfer {
     layouts: SourceLayouts,
     recipe: Recipe,
     programs: Programs,
+    scales: Scales,
+    /// The number of the size that is painted.
+    scale: usize,
+    /// The pictures that each size begins with, as far as it has not begun.
+    arrivals: Vec<BTreeMap<SourceId, Arrival>>,
     /// What has to be done before the next step.
     agenda: Agenda,
     /// Slices of the step under way that were recorded into a host's encoders.
     cursor: usize,
-    /// Steps that the pixels have had, or will have had when what was recorded has run.
+    /// The program of that step.
+    under_way: ProgramId,
+    /// Steps that the pixels have had, or will have had when what was recorded has run: in all, and at this size.
     steps: u32,
+    scale_steps: u32,
+    /// Whether the next step has to make anew what steps go on with, whatever its number.
+    refresh_is_due: bool,
+    /// Whether pictures came since the last step.
+    sources_are_new: bool,
     cost_reader: CostReader,
     cost_readback: Readback,
     picture_readback: Readback,
@@ -185,10 +200,15 @@ impl Transfer {
             .await
             .map_err(|error| short_of_memory(error, size, total))?;
         transfer.agenda.write(MEAN, &engine.weights().mean());
+        transfer.take_start(state)?;
         for (id, source) in sources.into_list().into_iter().rev() {
             transfer.take_source(id, source);
         }
-        transfer.take_start(state);
+        if state.is_some_and(|state| !state.position().renews) {
+            // What was looked up is in the state, and so is what steps go on with.
+            transfer.agenda.leave_out_look_ups();
+            (transfer.refresh_is_due, transfer.sources_are_new) = (false, false);
+        }
         transfer.take_settings();
         transfer.agenda.write(SEED, &[1.0]);
         Ok(transfer)
@@ -204,7 +224,7 @@ impl Transfer {
         let gpu = engine.gpu();
         let (size, bytes) = (plan.step.size, plan.bytes);
         let costs = cost_bytes(&plan.step.program);
-        let objective = plan.objective.clone();
+        let (objective, scales, step) = (plan.objective.clone(), plan.scales.clone(), plan.step_id());
         let (programs, weights_discarded) = Programs::new(engine, plan).await?;
         Ok(Self {
             cost_reader: CostReader::new(&objective),
@@ -212,16 +232,23 @@ impl Transfer {
             picture_readback: Readback::new(gpu, picture_bytes(size), PICTURE_SLOTS).await?,
             mailbox: Mailbox::new(gpu, costs, COST_MAILS).await?,
             stopwatch: Stopwatch::new(gpu).await?,
-            history: History::new(gpu, &programs.pieces(PIXELS)).await?,
+            history: History::new(gpu, &programs.tensor(step.scale, PIXELS)).await?,
             recipe: Recipe::new(options, engine.weights()),
             engine: engine.clone(),
             options: options.clone(),
             objective,
             layouts,
             programs,
+            arrivals: scales.iter().map(|_| BTreeMap::new()).collect(),
+            scales,
+            scale: 0,
             agenda: Agenda::new(),
             cursor: 0,
+            under_way: step,
             steps: 0,
+            scale_steps: 0,
+            refresh_is_due: true,
+            sources_are_new: true,
             awaited: None,
             discarded: Arc::default(),
             weights_discarded,
@@ -230,29 +257,129 @@ impl Transfer {
         })
     }
 
-    /// Puts a picture on the agenda, and what it is into the recipe.
+    /// Puts a picture on the agenda, what it is into the recipe, and aside what the sizes to come begin with.
     fn take_source(&mut self, id: SourceId, source: Source) {
-        let fitted = self.layouts.fitted(id, self.options.size);
-        self.recipe.set_source(id, SourceRecord::new(&source, fitted, self.layouts.weight(id)));
-        self.agenda.take_source(id, source.resized(fitted), &self.programs);
+        let fitted = |scale| self.layouts.fitted(id, &self.options, scale);
+        let record = SourceRecord::new(&source, fitted(self.scales.last()), self.layouts.weight(id));
+        let last = if id == SourceId::Initial { self.scale } else { self.scales.last() };
+        for scale in self.scale..=last {
+            let arrival = match &source {
+                // Each size's copy is made from the picture itself.
+                Source::Picture(_) => Arrival::New(source.clone().resized(fitted(scale))),
+                on_device if scale == self.scale => Arrival::New(on_device.clone()),
+                Source::Texture(_) | Source::Buffer { .. } => Arrival::Texels,
+            };
+            self.arrivals[scale].insert(id, arrival);
+        }
+        self.recipe.set_source(id, record);
+        self.arrive(id);
+    }
+
+    /// Puts on the agenda what this size needs of a source: its way to the device, what is looked up in it or by it, its
+    /// targets.
+    fn arrive(&mut self, id: SourceId) {
+        let Some(arrival) = self.arrivals[self.scale].remove(&id) else { return };
+        self.agenda.take_source(id, arrival);
+        // Every look-up reads the content, too, and the targets read what was looked up.
+        let is_looked_up =
+            |style: &SourceId| self.objective.looks_up(*style) && (id == *style || id == SourceId::Content);
+        let styles: Vec<SourceId> = self.layouts.ids().filter(is_looked_up).collect();
+        for style in &styles {
+            self.agenda.run(ProgramKind::LookUp(*style));
+        }
+        let others = styles.into_iter().filter(|style| *style != id);
+        for source in std::iter::once(id).filter(|id| self.objective.reads(*id)).chain(others) {
+            self.agenda.run(ProgramKind::Target(source));
+        }
+        if self.agenda.has(ProgramKind::Enlarge) {
+            // From then on, this size is shown, over the content and under the masks of this size.
+            let covering = self.objective.covering_sources().into_iter().map(ProgramKind::Target);
+            let first: Vec<ProgramKind> = covering.chain([ProgramKind::Enlarge]).collect();
+            self.agenda.run_first(&first);
+        }
+        (self.refresh_is_due, self.sources_are_new) = (true, true);
+    }
+
+    /// Goes on to the next size, where this one has had its steps.
+    fn advance(&mut self) {
+        while self.scale < self.scales.last() && self.scale_steps >= self.options.steps.max(1) {
+            self.scale += 1;
+            self.scale_steps = 0;
+            self.history.clear();
+            self.awaited = None;
+            for (name, values) in Optimiser::of(&self.options).begin_scale() {
+                self.agenda.write(name, &values);
+            }
+            self.agenda.run(ProgramKind::Enlarge);
+            let sources: Vec<SourceId> = self.arrivals[self.scale].keys().copied().collect();
+            for id in sources {
+                self.arrive(id);
+            }
+        }
+    }
+
+    /// The step whose methods the other programs follow.
+    fn main_step(&self) -> ProgramId {
+        ProgramKind::Step { refreshes: self.objective.has_refreshes() }.at(self.scales.last())
+    }
+
+    /// The program of the next step.
+    fn next_step(&self) -> ProgramId {
+        let refreshes = self.objective.has_refreshes()
+            && (self.refresh_is_due || self.scale_steps.is_multiple_of(REFRESH_EVERY));
+        ProgramKind::Step { refreshes }.at(self.scale)
+    }
+
+    /// A step begins: what it makes anew is not due any more.
+    fn begin_step(&mut self) {
+        self.under_way = self.next_step();
+        if self.under_way.kind == (ProgramKind::Step { refreshes: true }) {
+            self.refresh_is_due = false;
+        }
+    }
+
+    /// A step was taken.
+    fn end_step(&mut self) {
+        self.cursor = 0;
+        self.steps += 1;
+        self.scale_steps += 1;
+        self.sources_are_new = false;
     }
 
     /// Puts the start, or the state that is gone on from, on the agenda. What is not written is zero, which is what wgpu
     /// gives and what optimisers start from.
-    fn take_start(&mut self, state: Option<&State>) {
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a state that is none of this transfer.
+    fn take_start(&mut self, state: Option<&State>) -> Result<()> {
         if let Some(state) = state {
+            state.check(&self.state_tensors(state.position().scale)?)?;
+            let position = state.position();
+            (self.scale, self.scale_steps) = (position.scale, position.steps);
             self.steps = state.steps(Optimiser::of(&self.options));
             for (name, values) in state.tensors() {
                 self.agenda.write(name, values);
             }
-            return;
+            return Ok(());
         }
-        let ((width, height), ratio) = (self.size, self.options.noise_ratio());
+        let ((width, height), ratio) = (self.scales.get(0), self.options.noise_ratio());
         if ratio > 0.0 {
             self.agenda.write(START_LEVELS, &levels(ratio, self.engine.weights().mean()));
             self.agenda.write(PIXELS, &uniform_noise(self.options.seed, width, height));
         }
-        self.agenda.run(ProgramId::Start);
+        self.agenda.run(ProgramKind::Start);
+        Ok(())
+    }
+
+    /// Names and shapes of everything that steps at a size change.
+    fn state_tensors(&self, scale: usize) -> Result<Vec<(String, Shape)>> {
+        let of_size = |(width, height): (u32, u32)| Shape::new(3, height, width);
+        let pixels = of_size(self.scales.get(scale));
+        let style = |style| of_size(self.layouts.fitted(style, &self.options, scale));
+        let network = self.options.network(self.engine.weights().network());
+        let mut tensors = State::tensors_of(Optimiser::of(&self.options), pixels);
+        tensors.extend(self.objective.state(&network, pixels, style)?);
+        Ok(tensors)
     }
 
     /// Puts the cost weights and the optimiser's constants, as the options have them now, on the agenda.
@@ -267,9 +394,12 @@ impl Transfer {
     async fn settle(&mut self) -> Result<()> {
         const WHAT: &str = "preparing";
         self.check_submitted()?;
-        // A step of which a part was recorded begins again: its pixels are as they were.
-        self.cursor = 0;
-        let Self { engine, programs, agenda, .. } = self;
+        if self.cursor > 0 {
+            // A step of which a part was recorded begins again: its pixels are as they were.
+            self.cursor = 0;
+            self.refresh_is_due |= self.under_way.kind == ProgramKind::Step { refreshes: true };
+        }
+        let Self { engine, programs, agenda, scale, .. } = self;
         let gpu = engine.gpu();
         let (mut retry, mut under_way) = (StagingRetry::default(), VecDeque::new());
         while !agenda.is_empty() {
@@ -278,6 +408,7 @@ impl Transfer {
             let mut recording = Recording {
                 engine,
                 programs,
+                scale: *scale,
                 encoder: &mut encoder,
                 allowance: &mut allowance,
                 lap: &mut Lap::begin(None),
@@ -306,13 +437,16 @@ impl Transfer {
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn step(&mut self) -> Result<Costs> {
+        self.advance();
         self.settle().await?;
-        let slices = 0..self.programs.step.slices();
+        let step = self.next_step();
+        let slices = 0..self.programs.running(step).slices();
         let slot = self.history.next();
-        let costs = self.run(slices, Some(slot)).await?;
+        let costs = self.run(step, slices, Some(slot)).await?;
         self.history.record_outcome(slot, costs.are_finite());
         self.awaited = None;
-        self.steps += 1;
+        self.begin_step();
+        self.end_step();
         Ok(costs)
     }
 
@@ -322,38 +456,49 @@ impl Transfer {
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn cost(&mut self) -> Result<Costs> {
         self.settle().await?;
-        let slices = 0..self.programs.step.program().forward_slices();
-        self.run(slices, None).await
+        // What it makes anew is what the next step would make.
+        let step = self.next_step();
+        let slices = 0..self.programs.running(step).program().forward_slices();
+        self.run(step, slices, None).await
     }
 
     /// Runs slices of a step; `slot` is where the history keeps the pixels in front of it.
-    async fn run(&mut self, slices: std::ops::Range<usize>, slot: Option<usize>) -> Result<Costs> {
+    async fn run(
+        &mut self,
+        step: ProgramId,
+        slices: std::ops::Range<usize>,
+        slot: Option<usize>,
+    ) -> Result<Costs> {
         let Self { engine, programs, cost_readback, history, .. } = self;
-        let pixels = programs.pieces(PIXELS);
+        let pixels = programs.tensor(step.scale, PIXELS);
         let keep_pixels = |encoder: &mut wgpu::CommandEncoder| {
             if let Some(slot) = slot {
                 history.record(encoder, slot, &pixels);
             }
         };
         let gpu = engine.gpu();
-        let bytes = programs.step.run_and_read(gpu, slices, keep_pixels, cost_readback).await?;
+        let program = programs.running_mut(gpu, step)?;
+        let bytes = program.run_and_read(gpu, slices, keep_pixels, cost_readback).await?;
         let costs = self.cost_reader.read(&bytes);
         costs.ok_or_else(|| gpu.fault("reading the costs", "too few values came back".into()))
     }
 
-    /// The picture as it is, in 8 bits: mean added, clamped, truncated.
+    /// The picture as it is, in 8 bits, mean added and clamped: enlarged to its size where a smaller one is painted, and
+    /// the moving average of the last steps where the optimiser keeps one.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn picture(&mut self) -> Result<Picture> {
+        let scale = self.shown_scale();
         let Self { engine, programs, picture_readback, size, .. } = self;
-        let slices = 0..programs.picture.slices();
-        let rgba = programs.picture.run_and_read(engine.gpu(), slices, |_| (), picture_readback).await?;
+        let picture = programs.running_mut(engine.gpu(), ProgramKind::Picture.at(scale))?;
+        let slices = 0..picture.slices();
+        let rgba = picture.run_and_read(engine.gpu(), slices, |_| (), picture_readback).await?;
         Picture::from_rgba(size.0, size.1, &rgba)
     }
 
-    /// The pixels as they are: (3, H, W), RGB in 0..255 minus [`crate::nn::Weights::mean`], not clamped. Under masks they
-    /// are what is optimised, before it lies over the content.
+    /// The pixels as they are: (3, H, W) of the size that is painted ([`Transfer::scale_size`]), RGB in 0..255 minus
+    /// [`crate::nn::Weights::mean`], not clamped. Under masks they are what is optimised, before it lies over the content.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
@@ -369,19 +514,24 @@ impl Transfer {
     /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
         self.recipe.check_complete()?;
-        let (width, height) = self.size;
-        let tensors = State::tensors_of(Optimiser::of(&self.options), Shape::new(3, height, width));
-        let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
-        let state = State::new(tensors, self.read_externals(&names).await?);
-        let methods = self.program().methods();
+        let scale = self.shown_scale();
+        let tensors = self.state_tensors(scale)?;
+        let names: Vec<&str> = tensors.iter().map(|(name, _)| &**name).collect();
+        let values = self.read_externals(&names).await?;
+        // A size that is to be enlarged has had its steps.
+        let steps = if scale < self.scale { self.options.steps.max(1) } else { self.scale_steps };
+        let position = Position { scale, steps, renews: self.sources_are_new };
+        let state = State::new(position, tensors, values);
+        let methods = self.programs.methods(self.scales.last());
         Ok(Checkpoint::new(self.recipe.clone(), &self.options, &self.engine, methods, state))
     }
 
     /// Reads tensors from outside back, all of one moment.
     async fn read_externals(&self, names: &[&str]) -> Result<Vec<Vec<f32>>> {
         let gpu = self.engine.gpu();
-        let tensors: Vec<_> = names.iter().map(|name| self.programs.pieces(name)).collect();
-        let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&**piece, 0, piece.size())).collect();
+        let scale = self.shown_scale();
+        let tensors: Vec<_> = names.iter().map(|name| self.programs.tensor(scale, name)).collect();
+        let ranges: Vec<_> = tensors.iter().flatten().map(|piece| (&*piece.buffer, 0, piece.bytes)).collect();
         let bytes = ranges.iter().map(|(_, _, bytes)| bytes).sum();
         let mut readback = Readback::new(gpu, bytes, 1).await?;
         let mut encoder = gpu.encoder("impasto");
@@ -389,8 +539,8 @@ impl Transfer {
         gpu.queue().submit([encoder.finish()]);
         let values = readback.read(gpu, ticket).await?;
         let mut rest = &values[..];
-        let own = |pieces: &Vec<Arc<wgpu::Buffer>>| {
-            let bytes = pieces.iter().map(|piece| piece.size()).sum::<u64>();
+        let own = |pieces: &Vec<Piece>| {
+            let bytes = pieces.iter().map(|piece| piece.bytes).sum::<u64>();
             let (own, others) = rest.split_at(bytes as usize);
             rest = others;
             bytemuck::pod_collect_to_vec(own)
@@ -407,12 +557,13 @@ impl Transfer {
         if let Some(bad) = self.history.bad() {
             self.put_back(bad);
         }
-        let network = self.engine.weights().network();
+        let network = self.options.network(self.engine.weights().network());
         let (pixels, externals) = (self.pixels().await?, self.programs.externals());
-        let place = first_not_finite(&self.engine, &self.objective, &pixels, externals, self.size).await?;
+        let (engine, objective, size) = (&self.engine, &self.objective, self.scale_size());
+        let place = first_not_finite(engine, &network, objective, &pixels, externals, size).await?;
         let place = match place {
             Some(place) => place,
-            None => costs.first_not_finite(self.objective.names_in_order(network)),
+            None => costs.first_not_finite(self.objective.names_in_order(&network)),
         };
         let last_good = match self.history.good() {
             Some(good) => {
@@ -427,8 +578,10 @@ impl Transfer {
     fn put_back(&self, pixels: &[wgpu::Buffer]) {
         let gpu = self.engine.gpu();
         let mut encoder = gpu.encoder("impasto");
-        for (from, to) in pixels.iter().zip(self.programs.pieces(PIXELS)) {
-            encoder.copy_buffer_to_buffer(from, 0, &to, 0, from.size());
+        for name in Optimiser::of(&self.options).pictures() {
+            for (from, to) in pixels.iter().zip(self.programs.tensor(self.shown_scale(), name)) {
+                encoder.copy_buffer_to_buffer(from, 0, &to.buffer, 0, to.bytes);
+            }
         }
         gpu.queue().submit([encoder.finish()]);
     }
@@ -478,30 +631,37 @@ impl Transfer {
         loop {
             // Changes take effect between steps.
             if self.cursor == 0 {
-                let (engine, programs) = (&self.engine, &self.programs);
-                let mut recording = Recording { engine, programs, encoder, allowance, lap };
-                if !self.agenda.record(&mut recording)? || self.steps >= self.options.steps {
+                self.advance();
+                let (engine, programs, scale) = (&self.engine, &self.programs, self.scale);
+                let mut recording = Recording { engine, programs, scale, encoder, allowance, lap };
+                if !self.agenda.record(&mut recording)? || self.remaining_steps() == 0 {
                     return Ok(());
                 }
+                self.under_way = self.next_step();
             }
-            let step = &self.programs.step;
+            let step = self.programs.running(self.under_way);
             let end = step.admit(self.cursor, allowance);
             if end == self.cursor {
                 return Ok(());
             }
             if self.cursor == 0 && self.awaited.is_none() {
                 let slot = self.history.next();
-                self.history.record(encoder, slot, &self.programs.pieces(PIXELS));
+                self.history.record(encoder, slot, &self.programs.tensor(self.scale, PIXELS));
                 self.awaited = Some((self.steps, slot));
             }
-            step.record(ProgramId::Step, encoder, self.cursor..end, lap);
+            step.record(self.under_way, encoder, self.cursor..end, lap);
+            let (begins, ends) = (self.cursor == 0, end == step.slices());
+            if ends {
+                self.mailbox.post(encoder, &step.kept(), self.steps);
+            }
+            if begins {
+                self.begin_step();
+            }
             self.cursor = end;
-            if end < step.slices() {
+            if !ends {
                 return Ok(());
             }
-            self.mailbox.post(encoder, &step.kept(), self.steps);
-            self.cursor = 0;
-            self.steps += 1;
+            self.end_step();
             if allowance.ends_with_step() {
                 return Ok(());
             }
@@ -536,16 +696,33 @@ impl Transfer {
             TransferPhase::Weights
         } else if !self.agenda.is_empty() {
             TransferPhase::Targets
-        } else if self.cursor > 0 || self.steps < self.options.steps {
+        } else if self.remaining_steps() > 0 {
             TransferPhase::Steps
         } else {
             TransferPhase::Done
         }
     }
 
-    /// Steps that the picture has had, or will have had when what was recorded has run.
+    /// Steps that the picture has had, or will have had when what was recorded has run: at all sizes.
     pub fn steps(&self) -> u32 {
         self.steps
+    }
+
+    /// Steps that are left: [`Options::steps`] at each size. More may be taken at the last one.
+    pub fn remaining_steps(&self) -> u32 {
+        let later = (self.scales.last() - self.scale) as u32;
+        let here = self.options.steps.saturating_sub(self.scale_steps);
+        here.saturating_add(self.options.steps.saturating_mul(later))
+    }
+
+    /// Width and height of what is painted now: one of the sizes from the coarsest to [`Transfer::size`].
+    pub fn scale_size(&self) -> (u32, u32) {
+        self.scales.get(self.shown_scale())
+    }
+
+    /// The number of the size that pixels and state have on the device: until they are enlarged, the one before.
+    fn shown_scale(&self) -> usize {
+        self.scale - usize::from(self.agenda.has(ProgramKind::Enlarge))
     }
 
     /// The newest costs that have come back since the last call. They come with the host's submissions, some frames late;
@@ -640,7 +817,8 @@ impl Transfer {
                 });
             }
         }
-        let fitted = layouts.fitted(id, self.options.size);
+        let last = self.scales.last();
+        let fitted = layouts.fitted(id, &self.options, last);
         if id == SourceId::Content && fitted != self.size {
             return Err(Error::Option {
                 option: OptionName::Content,
@@ -651,16 +829,21 @@ impl Transfer {
                 remedy: "give one of the same size, or create a new transfer".into(),
             });
         }
-        let same_target = fitted == self.layouts.fitted(id, self.options.size);
+        let fits =
+            |scale| layouts.fitted(id, &self.options, scale) == self.layouts.fitted(id, &self.options, scale);
+        let same_target = (self.scale..=last).all(fits);
         if layouts != self.layouts || !same_target {
             let (engine, limits) = (self.engine.clone(), self.engine.limits());
             let planner = Planner::new(engine.weights().network(), &self.options, &layouts, &limits)?;
-            let mut programs: BTreeMap<_, _> =
-                planner.source(id, self.programs.step.program())?.into_iter().collect();
-            if same_target {
-                programs.remove(&ProgramId::Target(id));
+            let limits = like_step(&limits, self.programs.running(self.main_step()).program());
+            let mut programs = Vec::new();
+            for scale in self.scale..=last {
+                programs.extend(planner.source(id, scale, &limits)?);
             }
-            self.programs.replace(&engine, programs.into_iter().collect()).await?;
+            if same_target {
+                programs.retain(|(id, _)| matches!(id.kind, ProgramKind::Intake(_)));
+            }
+            self.programs.replace(&engine, programs).await?;
         }
         self.layouts = layouts;
         self.take_source(id, source);
@@ -677,13 +860,12 @@ impl Transfer {
     }
 
     async fn prepare_texels(&mut self, format: TexelFormat) -> Result<()> {
-        let id = ProgramId::Output(format);
-        if self.programs.get(id).is_none() {
+        if self.programs.get(ProgramKind::Output(format).at(self.scale)).is_none() {
             let limits = self.engine.limits();
             let network = self.engine.weights().network();
             let planner = Planner::new(network, &self.options, &self.layouts, &limits)?;
-            let planned = planner.output(format, pitch(format, self.size.0))?;
-            self.programs.add(&self.engine, id, planned).await?;
+            let planned = planner.outputs(format, pitch(format, self.size.0))?;
+            self.programs.add_outputs(&self.engine, planned).await?;
         }
         Ok(())
     }
@@ -726,7 +908,9 @@ impl Transfer {
             reason: "this device compiles kernels later".into(),
             remedy: "call Transfer::prepare_output for the format before".into(),
         })??;
-        let Some(output) = self.programs.get(ProgramId::Output(format)) else { return Ok(()) };
+        let Some(output) = self.programs.get(ProgramKind::Output(format).at(self.shown_scale())) else {
+            return Ok(());
+        };
         let output = output.executable();
         output.record(encoder, 0..output.program().slices.len());
         for (buffer, offset, _) in output.kept(0) {
@@ -768,7 +952,7 @@ impl Transfer {
                 remedy: "give a buffer of 4 bytes a pixel".into(),
             });
         }
-        let picture = self.programs.picture.executable();
+        let picture = self.programs.running(ProgramKind::Picture.at(self.shown_scale())).executable();
         picture.record(encoder, 0..picture.program().slices.len());
         for (from, offset, bytes) in picture.kept(0) {
             encoder.copy_buffer_to_buffer(from, offset, buffer, 0, bytes);
@@ -786,15 +970,15 @@ impl Transfer {
         &self.objective
     }
 
-    /// The program of a step.
+    /// The program of the next step.
     pub fn program(&self) -> &Program {
-        self.programs.step.program()
+        self.executable().program()
     }
 
     /// The step's program on the device, for hosts that record its slices themselves and for those who time
     /// it dispatch by dispatch. A step is all slices in order; see [`Executable::record`].
     pub fn executable(&self) -> &Executable {
-        self.programs.step.executable()
+        self.programs.running(self.next_step()).executable()
     }
 
     /// The account of memory.

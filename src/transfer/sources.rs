@@ -4,9 +4,9 @@
 use std::fmt;
 
 use super::options::{Init, Options};
+use super::scales::{Scales, scaled};
 use super::source::{Source, SourceLayout};
 use crate::error::{Error, OptionName, Result};
-use crate::picture::Size;
 
 /// Which of a transfer's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -215,15 +215,32 @@ pub struct SourceLayouts {
 }
 
 impl SourceLayouts {
-    /// Width and height at which a source is used: pictures are fitted into `size`, each on its own sides; masks and the
-    /// picture to start from are stretched over the content's.
-    pub fn fitted(&self, id: SourceId, size: Size) -> (u32, u32) {
-        let own = match id {
-            SourceId::Style(_) => self.get(id),
-            SourceId::Content | SourceId::StyleMask(_) | SourceId::Initial => None,
-        };
-        let layout = own.unwrap_or(&self.content);
-        size.fit(layout.size.0, layout.size.1)
+    /// Width and height of the painting, and of each size on the way to it.
+    pub fn scales(&self, options: &Options) -> Scales {
+        let (width, height) = self.content.size;
+        Scales::of(options.size.fit(width, height), options.coarsest)
+    }
+
+    /// Width and height at which a source is used while the painting has the size of number `scale`. Content, masks and
+    /// the picture to start from have that size. A style has the content's area times [`Options::stroke`] squared, where
+    /// that is given; else it is fitted on its own sides, and shrinks as the painting does. It is never enlarged.
+    pub fn fitted(&self, id: SourceId, options: &Options, scale: usize) -> (u32, u32) {
+        let scales = self.scales(options);
+        let painting = scales.get(scale);
+        let (SourceId::Style(_), Some(layout)) = (id, self.get(id)) else { return painting };
+        let (width, height) = layout.size;
+        let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
+        match options.stroke {
+            Some(stroke) => {
+                let factor = (f64::from(stroke) * (area(painting) / area((width, height))).sqrt()).min(1.0);
+                (scaled(width, factor), scaled(height, factor))
+            }
+            None => {
+                let (width, height) = options.size.fit(width, height);
+                let factor = (area(painting) / area(scales.get(scales.last()))).sqrt();
+                (scaled(width, factor), scaled(height, factor))
+            }
+        }
     }
 
     /// Whether they are all that `options` need.

@@ -1,0 +1,279 @@
+//! One term of what is minimised: what it compares, the tensors that its cost reads, and the ops that make them.
+
+use std::fmt;
+
+use super::roots::{record_map, record_root_of_target};
+use super::sources::SourceId;
+use crate::error::Result;
+use crate::graph::{Role, Tape, TensorId};
+use crate::nn::Network;
+use crate::ops::Shape;
+use crate::ops::gram::{ChannelMean, Gram, Moments};
+use crate::ops::guide::Guide;
+use crate::ops::match_cost::MatchCost;
+use crate::ops::matrix::Covariance;
+use crate::ops::squared_error::SquaredError;
+use crate::ops::store::Store;
+use crate::ops::total_variation::TotalVariation;
+use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
+use crate::ops::weighted_error::{CellWeights, WeightedError};
+
+/// What plans call the layer of terms that look at the pixels.
+pub(super) const PIXELS_LAYER: &str = "pixels";
+
+/// What a term belongs to: the total cost is Σ (weight of the group)·(cost of the group).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Group {
+    /// What keeps the picture like the content: weight α.
+    Content,
+    /// What makes it like the styles: weight β.
+    Style,
+    /// What makes each place like the place of a style that is like it: weight γ.
+    Match,
+    /// What makes neighbouring pixels alike: weight [`super::Options::total_variation`].
+    TotalVariation,
+}
+
+impl Group {
+    /// Whether its terms have weights of their own, and are summed; otherwise it has one term, whose cost is the group's.
+    pub(super) fn is_summed(self) -> bool {
+        matches!(self, Self::Style | Self::Match)
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Content => "content",
+            Self::Style => "style",
+            Self::Match => "match",
+            Self::TotalVariation => "total_variation",
+        })
+    }
+}
+
+/// What is compared, or measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TermKind {
+    /// Activations with those of the source: Gatys et al., arXiv 1508.06576, equation 1.
+    Activations,
+    /// The same where each cell counts as much as the source has energy there, over what an unrelated picture would cost:
+    /// [`crate::ops::weighted_error`].
+    WeightedActivations,
+    /// Gram matrices with those of the source: equation 4.
+    Gram,
+    /// The activations as normal distributions: their squared Wasserstein distance to that of the source, over the
+    /// source's variance: [`crate::ops::wasserstein`].
+    Wasserstein,
+    /// The direction of each cell's activations with that of the source's cell that was looked up for it:
+    /// [`crate::ops::match_cost`].
+    Match,
+    /// How much neighbours differ: [`crate::ops::total_variation`].
+    TotalVariation,
+}
+
+/// One cost.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Term {
+    /// Its name, such as `content.conv4_2`: unique in an objective.
+    pub name: String,
+    /// What it belongs to.
+    pub group: Group,
+    /// What is compared.
+    pub kind: TermKind,
+    /// The layer whose activations are looked at; `None` for the pixels.
+    pub layer: Option<String>,
+    /// Its weight within the group.
+    pub weight: f32,
+    /// The picture that it is compared with, where it is.
+    pub target: Option<SourceId>,
+    /// The mask that says how much each place of the layer counts; `None` where all count alike. It is that of the
+    /// painting: the target's places all count alike.
+    pub mask: Option<SourceId>,
+}
+
+/// Name of a mask's guidance (1, H, W) for the activations of a layer among a step's externals.
+pub(super) fn guidance_name(mask: SourceId, layer: &str) -> String {
+    format!("guidance.{mask}.{layer}")
+}
+
+/// Name of the share (1, H, W) that each cell of a layer has in the content's energy.
+pub(super) fn share_name(layer: &str) -> String {
+    format!("share.{layer}")
+}
+
+impl Term {
+    /// Whether it is compared with this source, guided or weighted by it.
+    pub(super) fn reads(&self, source: SourceId) -> bool {
+        let weighs = self.kind == TermKind::Match && source == SourceId::Content;
+        weighs || [self.target, self.mask].contains(&Some(source))
+    }
+
+    /// Whether some steps make anew what its cost goes on with.
+    pub(super) fn is_refreshed(&self) -> bool {
+        self.kind == TermKind::Wasserstein
+    }
+
+    /// Name of its target among a step's externals.
+    fn target_name(&self) -> String {
+        format!("target.{}", self.name)
+    }
+
+    /// What one of its tensors is called, such as `map.style.conv1_1`.
+    fn tensor_name(&self, what: &str) -> String {
+        format!("{what}.{}", self.name)
+    }
+
+    /// What it keeps from step to step, for a layer of `channels`: names and shapes.
+    pub(super) fn state(&self, channels: u32) -> Vec<(String, Shape)> {
+        match self.kind {
+            TermKind::Wasserstein => vec![
+                (self.tensor_name("map"), Shape::new(1, channels, channels)),
+                (self.tensor_name("rest"), Shape::row(2)),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Records what is compared, or measured, of a layer's activations (C, H, W), under its mask where it has one.
+    pub(super) fn record_statistic(
+        &self,
+        tape: &mut Tape,
+        activations: TensorId,
+        layer: &str,
+    ) -> Result<TensorId> {
+        let mut guided = activations;
+        if let Some(mask) = self.mask {
+            let plane = Shape { c: 1, ..tape.shape(activations) };
+            let guidance = tape.external(guidance_name(mask, layer), plane, Role::Workspace);
+            guided = tape.record(Guide, &[activations, guidance], layer)?;
+        }
+        self.kind.record_statistic(tape, guided, layer)
+    }
+
+    /// Records the cost of a statistic, compared with its target where it has one. Where it is refreshed, `refreshes` says
+    /// whether this step does so.
+    pub(super) fn record_cost(
+        &self,
+        tape: &mut Tape,
+        statistic: TensorId,
+        layer: &str,
+        refreshes: bool,
+    ) -> Result<TensorId> {
+        let shape = tape.shape(statistic);
+        let (plane, row) = (Shape { c: 1, ..shape }, Shape::row(shape.c));
+        let mut inputs = vec![statistic];
+        let mut external = |tape: &mut Tape, name: String, shape: Shape| {
+            inputs.push(tape.external(name, shape, Role::Workspace));
+        };
+        match self.kind {
+            TermKind::Activations => {
+                external(tape, self.target_name(), shape);
+                tape.record(SquaredError::content_cost(), &inputs, layer)
+            }
+            TermKind::WeightedActivations => {
+                external(tape, self.target_name(), shape);
+                external(tape, self.tensor_name("weights"), plane);
+                tape.record(WeightedError, &inputs, layer)
+            }
+            TermKind::Gram => {
+                external(tape, self.target_name(), shape);
+                tape.record(SquaredError::style_cost(), &inputs, layer)
+            }
+            TermKind::Match => {
+                external(tape, self.tensor_name("centre"), row);
+                external(tape, self.target_name(), shape);
+                external(tape, share_name(layer), plane);
+                tape.record(MatchCost, &inputs, layer)
+            }
+            TermKind::Wasserstein => {
+                external(tape, self.target_name(), shape);
+                let [mut map, mut rest] = self.record_kept(tape, shape.w);
+                if refreshes {
+                    [map, rest] = self.record_refresh(tape, statistic, [map, rest], layer)?;
+                }
+                tape.record(WassersteinCost, &[inputs[0], inputs[1], map, rest], layer)
+            }
+            TermKind::TotalVariation => tape.record(TotalVariation, &inputs, layer),
+        }
+    }
+
+    /// The map and the rest that a Wasserstein distance goes on with, for `channels`.
+    fn record_kept(&self, tape: &mut Tape, channels: u32) -> [TensorId; 2] {
+        let square = Shape::new(1, channels, channels);
+        [("map", square), ("rest", Shape::row(2))]
+            .map(|(what, shape)| tape.external(self.tensor_name(what), shape, Role::Workspace))
+    }
+
+    /// Records the optimal map from the picture's distribution, of the moments (1, C + 1, C), to the target's, and what of
+    /// the distance does not depend on the picture while the map stays. Both are left in the place of `kept`.
+    fn record_refresh(
+        &self,
+        tape: &mut Tape,
+        moments: TensorId,
+        kept: [TensorId; 2],
+        layer: &str,
+    ) -> Result<[TensorId; 2]> {
+        let square = tape.shape(kept[0]);
+        let [root, target] =
+            ["root", "covariance"].map(|what| tape.external(self.tensor_name(what), square, Role::Workspace));
+        let covariance = tape.record(Covariance, &[moments], layer)?;
+        let (map, covariance_root) = record_map(tape, covariance, root, layer)?;
+        let rest = tape.record(WassersteinRest, &[covariance, covariance_root, map, target], layer)?;
+        Ok([tape.record(Store, &[map, kept[0]], layer)?, tape.record(Store, &[rest, kept[1]], layer)?])
+    }
+
+    /// Records from a layer's activations (C, H, W) of the source that the term is compared with what its cost reads of
+    /// them, and returns it with its names. A match has more to read: [`super::look_up`].
+    pub(super) fn record_target(
+        &self,
+        tape: &mut Tape,
+        activations: TensorId,
+        layer: &str,
+    ) -> Result<Vec<(String, TensorId)>> {
+        let target = self.kind.record_statistic(tape, activations, layer)?;
+        let mut results = vec![(self.target_name(), target)];
+        match self.kind {
+            TermKind::WeightedActivations => {
+                let mean = tape.record(ChannelMean, &[activations], layer)?;
+                let weights = tape.record(CellWeights, &[activations, mean], layer)?;
+                results.push((self.tensor_name("weights"), weights));
+            }
+            TermKind::Wasserstein => {
+                let covariance = tape.record(Covariance, &[target], layer)?;
+                let root = record_root_of_target(tape, covariance, layer)?;
+                results
+                    .extend([(self.tensor_name("covariance"), covariance), (self.tensor_name("root"), root)]);
+            }
+            TermKind::Activations | TermKind::Gram | TermKind::Match | TermKind::TotalVariation => {}
+        }
+        Ok(results)
+    }
+
+    /// Names of what a match reads of its style: the target and the centre.
+    pub(super) fn match_names(&self) -> [String; 2] {
+        [self.target_name(), self.tensor_name("centre")]
+    }
+
+    /// Channels of its layer's activations.
+    pub(super) fn channels(&self, network: &Network) -> u32 {
+        let layer = self.layer.as_ref().and_then(|layer| network.convolution(layer));
+        layer.map_or(0, |layer| layer.output_channels)
+    }
+}
+
+impl TermKind {
+    /// Records what is compared, or measured, of a layer's activations (C, H, W).
+    fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
+        match self {
+            Self::Activations | Self::WeightedActivations | Self::Match | Self::TotalVariation => {
+                Ok(activations)
+            }
+            Self::Gram => tape.record(Gram, &[activations], layer),
+            Self::Wasserstein => tape.record(Moments, &[activations], layer),
+        }
+    }
+}
