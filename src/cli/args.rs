@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::OptionName;
+use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
-use impasto::transfer::{Init, Options, Preset, StyleLayer};
+use impasto::transfer::{
+    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
+};
 
 use super::words::argument;
 use super::{Failure, Result};
@@ -17,10 +20,13 @@ const AUTO: &str = "auto";
 const EXAMPLES: &str = "\
 Examples:
   impasto photo.jpg painting.jpg -o result.png
-  impasto photo.jpg painting.jpg -o result.png --init content --size 800 --steps 300
+  impasto photo.jpg painting.jpg -o result.png --size 800 --strength 0.3
+  impasto photo.jpg painting.jpg -o result.png --stroke 0.6
+  impasto photo.jpg first.jpg second.jpg -o result.png --style-weights 2,1
+  impasto photo.jpg painting.jpg -o result.png --preset course --init content --steps 300
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
   impasto photo.jpg painting.jpg -o result.png --checkpoint result.impasto
-  impasto photo.jpg painting.jpg -o result.png --resume result.impasto --steps 400
+  impasto photo.jpg painting.jpg -o result.png --resume result.impasto
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
   impasto bench --json before.json --svg roofline.svg
@@ -33,6 +39,27 @@ conv5_1 to conv5_4, after ReLU. Early layers see colours and strokes, late layer
 
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
 by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
+
+/// The values of options that are one word each.
+const OPTIMISERS: [(&str, OptimiserKind); 2] =
+    [("adam", OptimiserKind::Adam), ("pyramid-adam", OptimiserKind::PyramidAdam)];
+const CONTENT_COSTS: [(&str, ContentCost); 2] =
+    [("uniform", ContentCost::Uniform), ("energy", ContentCost::Energy)];
+const STATISTICS: [(&str, StyleStatistic); 2] =
+    [("gram", StyleStatistic::Gram), ("wasserstein", StyleStatistic::Wasserstein)];
+const BORDERS: [(&str, Borders); 2] = [("zero", Borders::Zero), ("replicate", Borders::Replicate)];
+
+/// Takes one of these words.
+fn names<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
+    PossibleValuesParser::new(known.iter().map(|(name, _)| *name))
+}
+
+/// Sets what one of these words stands for, where one is given.
+fn set_named<T: Copy>(value: &mut T, known: &[(&str, T)], given: Option<&String>) {
+    if let Some((_, it)) = known.iter().find(|(name, _)| given.is_some_and(|given| given == name)) {
+        *value = *it;
+    }
+}
 
 const LONG_VERSION: &str = if cfg!(feature = "embedded-weights") {
     concat!(
@@ -114,39 +141,86 @@ pub(super) struct PaintArguments {
     /// The photograph to paint: a PNG or JPEG file.
     #[arg(value_name = "CONTENT", required = true)]
     pub(super) content: Option<PathBuf>,
-    /// The picture in whose style it is painted: a PNG or JPEG file.
+    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
+    /// pictures in it.
     #[arg(value_name = "STYLE", required = true)]
-    pub(super) style: Option<PathBuf>,
+    pub(super) styles: Vec<PathBuf>,
 
-    /// The set of options that the others change. course: deeplearning.ai's assignment "Art Generation with
-    /// Neural Style Transfer".
+    /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
+    /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer".
     #[arg(long, value_name = "NAME", default_value = Preset::ALL[0].0, help_heading = "Painting")]
     #[arg(value_parser = PossibleValuesParser::new(Preset::ALL.iter().map(|(name, _)| *name)))]
     pub(super) preset: String,
-    /// The longer side in pixels, or a box to fit into, such as 640x480. Pictures are never enlarged; STYLE
-    /// follows the same rule on its own sides. [default: 400]
+    /// How far the painting goes from CONTENT: above 0 and up to 1. [default: 0.5]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Painting")]
+    strength: Option<f32>,
+    /// The size of the strokes, 0.1 to 10: the side of STYLE over that of CONTENT, as it is looked at. STYLE is never
+    /// enlarged. [default: 1; course: STYLE follows --size on its own sides]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
+    stroke: Option<f32>,
+    /// The longer side in pixels, or a box to fit into, such as 640x480. CONTENT is never enlarged.
+    /// [default: 512; course: 400]
     #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
     size: Option<String>,
-    /// Steps of the optimisation. With 0, the start is written and its costs are shown. [default: 200]
+    /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     steps: Option<u32>,
-    /// Weight of the content cost, 0 or more. [default: 10]
+    /// The longer side that is painted first, at least; then each size is √2 times larger, up to --size. "none": only
+    /// the last. [default: 90; course: none]
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, help_heading = "Painting")]
+    coarsest: Option<String>,
+    /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
     #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
     alpha: Option<f32>,
-    /// Weight of the style cost, 0 or more. [default: 40]
+    /// Weight of the style cost, 0 or more. [default: 0.5; course: 40]
     #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
     beta: Option<f32>,
+    /// Weight of the match cost, which draws each place to the place of STYLE that is the most like it, 0 or more.
+    /// [default: 0.5; course: 0]
+    #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Painting")]
+    gamma: Option<f32>,
     /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
     /// a first value to try. [default: 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
     total_variation: Option<f32>,
-    /// Paint only where this picture is bright: white is painted, black stays the photograph, grey lets it show
-    /// through. It is stretched to the size of the painting.
-    #[arg(long, value_name = "FILE", help_heading = "Painting")]
-    pub(super) style_mask: Option<PathBuf>,
-    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 2]
+    /// Shares of several styles, in their order: W,W. [default: all alike]
+    #[arg(long, value_name = "W,…", allow_hyphen_values = true, help_heading = "Painting")]
+    pub(super) style_weights: Option<String>,
+    /// Paint like the style of number N, or the first, only where this picture is bright: white is painted, black stays
+    /// the photograph where no style is painted, grey lets it show through. It is stretched to the size of the painting.
+    /// May be given once for each style.
+    #[arg(long = "style-mask", value_name = "[N=]FILE", help_heading = "Painting")]
+    pub(super) style_masks: Vec<String>,
+    /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
+    /// course: adam]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&OPTIMISERS))]
+    optimiser: Option<String>,
+    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam. [default: 0.8]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    fade: Option<f32>,
+    /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam. [default: 0.9]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    averaging: Option<f32>,
+    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
+    /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&CONTENT_COSTS))]
+    content_cost: Option<String>,
+    /// What of a layer is compared with STYLE. [default: wasserstein; course: gram]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&STATISTICS))]
+    style_statistic: Option<String>,
+    /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&PoolKind::ALL))]
+    pools: Option<String>,
+    /// What the network sees beyond the borders of a picture. [default: replicate; course: zero]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&BORDERS))]
+    borders: Option<String>,
     /// The layer that is compared with CONTENT. [default: conv4_2]
     #[arg(long, value_name = "L", help_heading = "Painting")]
     content_layer: Option<String>,
@@ -155,7 +229,7 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
     style_layers: Option<String>,
     /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
-    /// to the content's size. [default: noise]
+    /// to the content's size. [default: content; course: noise]
     #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
     init: Option<PathBuf>,
     /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
@@ -181,8 +255,8 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true, requires = "checkpoint")]
     checkpoint_every: Option<u32>,
-    /// Go on from a checkpoint, with the same pictures, weights and options. --steps counts from the start of the
-    /// first run and may be larger than before. A --trace is continued.
+    /// Go on from a checkpoint, with the same pictures, weights and options. --steps counts from the first step at each
+    /// size and may be larger than before. A --trace is continued.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) resume: Option<PathBuf>,
     /// Write the program of a step and its memory as JSON.
@@ -354,11 +428,31 @@ impl PaintArguments {
         let numbers = [
             (&mut options.alpha, self.alpha),
             (&mut options.beta, self.beta),
+            (&mut options.gamma, self.gamma),
+            (&mut options.strength, self.strength),
+            (&mut options.fade, self.fade),
+            (&mut options.averaging, self.averaging),
             (&mut options.total_variation, self.total_variation),
             (&mut options.learning_rate, self.learning_rate),
         ];
         for (number, given) in numbers {
             *number = given.unwrap_or(*number);
+        }
+        set_named(&mut options.optimiser, &OPTIMISERS, self.optimiser.as_ref());
+        set_named(&mut options.content_cost, &CONTENT_COSTS, self.content_cost.as_ref());
+        set_named(&mut options.style_statistic, &STATISTICS, self.style_statistic.as_ref());
+        set_named(&mut options.borders, &BORDERS, self.borders.as_ref());
+        let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
+        set_named(&mut options.pools, &pools, self.pools.as_ref());
+        options.stroke = self.stroke.or(options.stroke);
+        if let Some(coarsest) = &self.coarsest {
+            options.coarsest = match coarsest.trim() {
+                "none" => None,
+                side => Some(side.parse().map_err(|_| {
+                    let option = argument(OptionName::Coarsest);
+                    Failure::Usage(format!("{option}: {side:?} is no number of pixels; give 90, or none"))
+                })?),
+            };
         }
         options.steps = self.steps.unwrap_or(options.steps);
         options.seed = self.seed.unwrap_or(options.seed);

@@ -57,6 +57,7 @@ fn text(job: &Job) -> String {
         "\nMiB counts everything that a dispatch binds. \"written to\" is an arena with the offset in MiB, or a buffer \
          of its own.\nlive is the first and the last dispatch that touch it.\n\n"
             .to_owned(),
+        sizes(job),
         format!("Methods    {}\n", job.method_source.text()),
         format!(
             "Work       {:.2} GFLOP per step, in {} slices\n",
@@ -70,6 +71,15 @@ fn text(job: &Job) -> String {
         }),
     ]
     .concat()
+}
+
+/// The sizes at which the picture is painted, where there are several.
+fn sizes(job: &Job) -> String {
+    if job.plan.scales.len() == 1 {
+        return String::new();
+    }
+    let sizes: Vec<String> = job.plan.scales.iter().map(|(_, (w, h))| format!("{w}x{h}")).collect();
+    format!("Sizes      {}, {} steps each\n", sizes.join(", "), job.options.steps)
 }
 
 /// A dispatch in the columns of the table.

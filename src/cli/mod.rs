@@ -20,6 +20,7 @@ mod progress;
 mod remembered;
 mod request;
 mod signals;
+mod styles;
 mod table;
 mod trace;
 mod words;

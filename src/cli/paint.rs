@@ -10,7 +10,7 @@ use super::args::{Paint, PaintArguments};
 use super::checkpoints::Checkpoints;
 use super::job::Job;
 use super::output::Output;
-use super::progress::{Progress, duration};
+use super::progress::{Pace, Progress, duration};
 use super::request::{PaintRequest, Purpose};
 use super::signals::Signals;
 use super::trace::Trace;
@@ -40,7 +40,7 @@ async fn run(
         warn_of_software(&job);
     }
     let begun = job.begun();
-    let progress = Progress::new(begun, job.options.steps, arguments.quiet);
+    let mut progress = Progress::new(begun, arguments.quiet);
     let transfer = job.prepare(arguments).await?;
     // The checkpoint is on the device now.
     job.checkpoint = None;
@@ -51,14 +51,15 @@ async fn run(
         |path| if arguments.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
     let trace = arguments.trace.as_deref().map(open).transpose()?;
     signals.hold();
-    progress.begin();
+    let steps = begun + transfer.remaining_steps();
+    progress.begin(steps);
     let run = Run {
-        steps: begun..job.options.steps,
+        steps: begun..steps,
         save_every: arguments.save_every,
         checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
-        reporter: Reporter { progress, trace, clock: Clock::start(), first_failure: None },
+        reporter: Reporter { progress, trace, clock: Clock::start(&job, begun), first_failure: None },
     };
     run.paint(transfer, begin).await
 }
@@ -282,35 +283,57 @@ impl Reporter {
 /// Times the steps.
 struct Clock {
     last: Instant,
-    steps: u32,
-    /// Seconds of the last step, of the first one, and of all.
+    /// Work of all steps up to each of them, from none.
+    work: Vec<f64>,
+    /// Steps that an earlier run has taken, and all.
+    begun: usize,
+    done: usize,
+    /// Seconds of the last step, of the first one, and of all of this run.
     lap: f64,
     first: f64,
     sum: f64,
 }
 
 impl Clock {
-    fn start() -> Self {
-        Self { last: Instant::now(), steps: 0, lap: 0.0, first: 0.0, sum: 0.0 }
+    /// For a run of which an earlier one has taken `begun` steps.
+    fn start(job: &Job, begun: u32) -> Self {
+        let each = job.plan.steps().map(|step| step.flops() as f64);
+        let steps = each.flat_map(|work| std::iter::repeat_n(work, job.options.steps as usize));
+        let sums = steps.scan(0.0, |sum, work| {
+            *sum += work;
+            Some(*sum)
+        });
+        let work = std::iter::once(0.0).chain(sums).collect();
+        let begun = begun as usize;
+        Self { last: Instant::now(), work, begun, done: begun, lap: 0.0, first: 0.0, sum: 0.0 }
     }
 
     /// A step is done.
     fn step(&mut self) {
         let now = Instant::now();
         self.lap = (now - std::mem::replace(&mut self.last, now)).as_secs_f64();
-        self.steps += 1;
+        self.done += 1;
         self.sum += self.lap;
-        if self.steps == 1 {
+        if self.done == self.begun + 1 {
             self.first = self.lap;
         }
     }
 
-    /// Seconds per step. The first step also warms up, and counts only while there is no other.
-    fn pace(&self) -> f64 {
-        match self.steps {
-            0 | 1 => self.first,
-            steps => (self.sum - self.first) / f64::from(steps - 1),
-        }
+    /// Work of all steps up to this one.
+    fn work(&self, step: usize) -> f64 {
+        self.work.get(step).or(self.work.last()).copied().unwrap_or_default()
+    }
+
+    /// What steps take, by the seconds that a unit of work took. The first step also warms up, and counts only while there
+    /// is no other.
+    fn pace(&self) -> Pace {
+        let (from, seconds) = match self.done.saturating_sub(self.begun) {
+            0 | 1 => (self.begun, self.first),
+            _ => (self.begun + 1, self.sum - self.first),
+        };
+        let per_work = seconds / (self.work(self.done) - self.work(from)).max(f64::MIN_POSITIVE);
+        let each = per_work * (self.work(self.done) - self.work(self.done.saturating_sub(1)));
+        Pace { each, left: per_work * (self.work(usize::MAX) - self.work(self.done)) }
     }
 }
 

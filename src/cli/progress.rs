@@ -21,6 +21,13 @@ pub(super) struct Progress {
     costs: String,
 }
 
+/// Seconds that a step of the size that is painted takes, and those of all that are left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) each: f64,
+    pub(super) left: f64,
+}
+
 enum Show {
     Nothing,
     Lines,
@@ -28,14 +35,14 @@ enum Show {
 }
 
 impl Progress {
-    /// The progress of a run of `steps` steps, of which an earlier run has taken `begun`.
-    pub(super) fn new(begun: u32, steps: u32, quiet: bool) -> Self {
+    /// The progress of a run of which an earlier one has taken `begun` steps.
+    pub(super) fn new(begun: u32, quiet: bool) -> Self {
         let show = match (quiet, io::stderr().is_terminal()) {
             (true, _) => Show::Nothing,
             (_, false) => Show::Lines,
             (_, true) => Show::Bar(bar()),
         };
-        Self { show, steps, begun, costs: String::new() }
+        Self { show, steps: begun, begun, costs: String::new() }
     }
 
     /// Writes a line that stays on the screen.
@@ -47,8 +54,9 @@ impl Progress {
         }
     }
 
-    /// The first step is about to begin.
-    pub(super) fn begin(&self) {
+    /// The first step is about to begin, of `steps` in all.
+    pub(super) fn begin(&mut self, steps: u32) {
+        self.steps = steps;
         if let Show::Bar(bar) = &self.show {
             bar.set_length(u64::from(self.steps));
             bar.set_position(u64::from(self.begun));
@@ -59,9 +67,8 @@ impl Progress {
         }
     }
 
-    /// Step `done` is done; a step takes `each` seconds.
-    pub(super) fn step(&self, done: u32, each: f64) {
-        let left = each * f64::from(self.steps - done);
+    /// Step `done` is done.
+    pub(super) fn step(&self, done: u32, Pace { each, left }: Pace) {
         if done == self.begun + 1 && self.steps > done {
             let (each, left) = (duration(each), duration(left));
             let others = self.steps - done;
@@ -74,10 +81,13 @@ impl Progress {
         }
     }
 
-    /// The costs of the picture after `step` steps are known; a step takes `each` seconds.
-    pub(super) fn costs(&mut self, step: u32, costs: &Costs, each: f64) {
+    /// The costs of the picture after `step` steps are known.
+    pub(super) fn costs(&mut self, step: u32, costs: &Costs, Pace { each, left }: Pace) {
         let Costs { total, content, style, .. } = costs;
         self.costs = format!("total {total:.3e}, content {content:.3e}, style {style:.3e}");
+        if let Some(matching) = costs.matching {
+            self.costs.push_str(&format!(", match {matching:.3e}"));
+        }
         let steps = self.steps;
         if !matches!(self.show, Show::Lines)
             || step > self.begun && step < steps && !step.is_multiple_of(LINE_EVERY)
@@ -86,8 +96,7 @@ impl Progress {
         }
         let mut line = format!("step {step}/{steps}: {}", self.costs);
         if step > self.begun && step < steps {
-            let left = duration(each * f64::from(steps - step));
-            line.push_str(&format!(", {} per step, {left} left", duration(each)));
+            line.push_str(&format!(", {} per step, {} left", duration(each), duration(left)));
         }
         say(line);
     }

@@ -18,6 +18,7 @@ use super::inputs::{engine_with, read_checkpoint, read_picture, read_weights};
 use super::job::{Job, MethodSource, warn_of_shortage};
 use super::output::{self, Output};
 use super::remembered::Remembered;
+use super::styles::{StyleFile, style_files};
 use super::words::{CommandLine, argument};
 use super::{Failure, Result, say};
 
@@ -34,7 +35,7 @@ pub(super) enum Purpose {
 pub(super) struct PaintRequest<'a> {
     arguments: &'a PaintArguments,
     content: &'a Path,
-    style: &'a Path,
+    styles: Vec<StyleFile>,
     options: Options,
     output: Option<Output>,
 }
@@ -42,32 +43,35 @@ pub(super) struct PaintRequest<'a> {
 impl<'a> PaintRequest<'a> {
     /// Checks the arguments themselves.
     pub(super) fn new(arguments: &'a PaintArguments, output: Option<&Path>) -> Result<Self> {
-        let (Some(content), Some(style)) = (&arguments.content, &arguments.style) else {
+        let (Some(content), [_, ..]) = (&arguments.content, &arguments.styles[..]) else {
             return Err(Failure::Usage("a content and a style picture are needed".into()));
         };
+        let styles = style_files(arguments)?;
         let options = arguments.options()?;
         let output = output.map(Output::new).transpose()?;
-        Ok(Self { arguments, content, style, options, output })
+        Ok(Self { arguments, content, styles, options, output })
     }
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
     pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
-        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, style_mask, .. } =
-            self.arguments;
+        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, .. } = self.arguments;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
         let init = self.arguments.init_file().map(|path| path.as_path());
-        let inputs: Vec<Named<'_>> = [
+        let styles = self.styles.iter().flat_map(|style| {
+            [(OptionName::Style, Some(&*style.path)), (OptionName::StyleMask, style.mask.as_deref())]
+        });
+        let others = [
             (OptionName::Content, Some(self.content)),
-            (OptionName::Style, Some(self.style)),
-            (OptionName::StyleMask, style_mask.as_deref()),
             (OptionName::Init, init),
             (OptionName::Weights, weights.as_deref()),
-        ]
-        .into_iter()
-        .filter_map(|(option, path)| named(argument(option), path))
-        .collect();
+        ];
+        let inputs: Vec<Named<'_>> = others
+            .into_iter()
+            .chain(styles)
+            .filter_map(|(option, path)| named(argument(option), path))
+            .collect();
         let plan = named("--plan", plan.as_deref());
         let output = named("--output", self.output.as_ref().map(Output::path));
         let trace = named("--trace", trace.as_deref());
@@ -82,7 +86,7 @@ impl<'a> PaintRequest<'a> {
         }
         if let (Some(output), Some(every)) = (&self.output, save_every) {
             let others: Vec<Named<'_>> = inputs.iter().copied().chain(trace).chain(plan).collect();
-            output.refuse_snapshot_overlap(*every, self.options.steps, &others)?;
+            output.refuse_snapshot_overlap(*every, self.options.most_steps(), &others)?;
         }
         let written = if purpose == Purpose::Paint { outputs } else { plan.into_iter().collect() };
         written.iter().try_for_each(|(_, path)| output::check(path))
@@ -120,20 +124,36 @@ impl<'a> PaintRequest<'a> {
         Ok(Job { options, output, sources, engine, plan, method_source, checkpoint })
     }
 
-    /// Decodes every picture and fits it at once, so that of a large photograph only the small copy is kept.
+    /// Decodes every picture. Where there is one size, it is fitted at once, so that of a large photograph only the small
+    /// copy is kept; else each size has a copy of its own.
     fn read_sources(&self) -> Result<Sources> {
-        let size = self.options.size;
+        let Options { size, coarsest, stroke, .. } = self.options;
         let fitted = |path, hint: &str| -> Result<_> {
             let picture = read_picture(path, hint)?;
+            if coarsest.is_some() || stroke.is_some() {
+                return Ok(picture);
+            }
             let (width, height) = size.fit(picture.width(), picture.height());
             Ok(picture.into_size(width, height))
         };
         let content = fitted(self.content, "check the path of CONTENT")?;
-        let (width, height) = (content.width(), content.height());
-        let mut sources = Sources::new(content, fitted(self.style, "check the path of STYLE")?);
-        if let Some(path) = &self.arguments.style_mask {
-            let mask = read_picture(path, "check the path given with --style-mask")?;
-            sources = sources.with_style_mask(mask.into_size(width, height));
+        let (width, height) = size.fit(content.width(), content.height());
+        let mut styles = self.styles.iter();
+        let Some(first) = styles.next() else {
+            return Err(Failure::Usage("a style picture is needed".into()));
+        };
+        let hint = "check the path of STYLE";
+        let mut sources = Sources::new(content, fitted(&first.path, hint)?);
+        sources.styles[0].weight = first.weight;
+        let mut style = first;
+        loop {
+            if let Some(path) = &style.mask {
+                let mask = read_picture(path, "check the path given with --style-mask")?;
+                sources = sources.with_style_mask(mask.into_size(width, height));
+            }
+            let Some(next) = styles.next() else { break };
+            style = next;
+            sources = sources.with_style(fitted(&style.path, hint)?, style.weight);
         }
         match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
             Some(path) => {

@@ -21,6 +21,9 @@ struct Entry<'a> {
     total: f32,
     content: f32,
     style: f32,
+    /// The match cost, where there is one.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    matching: Option<f32>,
     /// Every term without its weights, by its name.
     terms: BTreeMap<&'a str, f32>,
     /// Wall time from the step before to this one; 0 at step 0.
@@ -83,9 +86,9 @@ impl Trace {
 
     /// Writes the costs of the picture after `step` steps. A cost that is not finite becomes null.
     pub(super) fn write(&mut self, step: u32, costs: &Costs, seconds: f64) -> Result<()> {
-        let &Costs { total, content, style, .. } = costs;
+        let &Costs { total, content, style, matching, .. } = costs;
         let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
-        let line = serde_json::to_string(&Entry { step, total, content, style, terms, seconds });
+        let line = serde_json::to_string(&Entry { step, total, content, style, matching, terms, seconds });
         // One write per line, so that a program that follows the file never reads half a line.
         let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
         written.map_err(|error| failure(&self.path, &error))

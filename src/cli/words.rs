@@ -4,18 +4,30 @@ use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 22] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 34] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
+    (OptionName::StyleWeights, Some("--style-weights")),
     (OptionName::StyleMask, Some("--style-mask")),
     (OptionName::Initial, Some("--init")),
     (OptionName::Weights, Some("--weights")),
     (OptionName::Init, Some("--init")),
     (OptionName::Size, Some("--size")),
+    (OptionName::Coarsest, Some("--coarsest")),
+    (OptionName::Stroke, Some("--stroke")),
     (OptionName::Steps, Some("--steps")),
     (OptionName::Alpha, Some("--alpha")),
     (OptionName::Beta, Some("--beta")),
+    (OptionName::Gamma, Some("--gamma")),
+    (OptionName::Strength, Some("--strength")),
     (OptionName::TotalVariation, Some("--total-variation")),
+    (OptionName::Optimiser, Some("--optimiser")),
+    (OptionName::Fade, Some("--fade")),
+    (OptionName::Averaging, Some("--averaging")),
+    (OptionName::ContentCost, Some("--content-cost")),
+    (OptionName::StyleStatistic, Some("--style-statistic")),
+    (OptionName::Pools, Some("--pools")),
+    (OptionName::Borders, Some("--borders")),
     (OptionName::LearningRate, Some("--learning-rate")),
     (OptionName::ContentLayer, Some("--content-layer")),
     (OptionName::StyleLayers, Some("--style-layers")),

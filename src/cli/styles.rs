@@ -1,0 +1,113 @@
+//! The styles of a command line: files and folders, their weights and masks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use impasto::OptionName;
+
+use super::args::PaintArguments;
+use super::words::argument;
+use super::{Failure, Result, files};
+
+/// The endings of the files of a folder that are styles.
+const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// One style.
+#[derive(Debug, PartialEq)]
+pub(super) struct StyleFile {
+    pub(super) path: PathBuf,
+    pub(super) weight: f32,
+    pub(super) mask: Option<PathBuf>,
+}
+
+/// The styles that the arguments name, with their weights and masks. A folder stands for the pictures in it, by name.
+pub(super) fn style_files(arguments: &PaintArguments) -> Result<Vec<StyleFile>> {
+    let mut styles = Vec::new();
+    for path in &arguments.styles {
+        let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
+        styles.extend(paths.into_iter().map(|path| StyleFile { path, weight: 1.0, mask: None }));
+    }
+    if let Some(weights) = &arguments.style_weights {
+        let weights = style_weights(weights, styles.len())?;
+        styles.iter_mut().zip(weights).for_each(|(style, weight)| style.weight = weight);
+    }
+    // Shares: several styles weigh together as much as one.
+    let sum: f32 = styles.iter().map(|style| style.weight).sum();
+    styles.iter_mut().for_each(|style| style.weight /= sum);
+    for text in &arguments.style_masks {
+        let (number, path) = style_mask(text);
+        let count = styles.len();
+        let Some(style) = styles.get_mut(number.wrapping_sub(1)) else {
+            let reason = format!("there is no style {number} among {count}");
+            return Err(usage(OptionName::StyleMask, &reason, "write 1=FILE for the first style"));
+        };
+        if style.mask.replace(path).is_some() {
+            let reason = format!("style {number} has two masks");
+            return Err(usage(OptionName::StyleMask, &reason, "write 2=FILE for the second style"));
+        }
+    }
+    Ok(styles)
+}
+
+/// The pictures of a folder, by name.
+fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed =
+        |reason: &str| Failure::of_file(folder, reason, "name a folder with PNG or JPEG files, or files");
+    let entries = fs::read_dir(folder).map_err(|error| failed(&files::reason(&error)))?;
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        ending.is_some_and(|ending| ENDINGS.contains(&&*ending)) && path.is_file()
+    };
+    let mut pictures: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
+    pictures.sort();
+    if pictures.is_empty() { Err(failed("there is no picture in this folder")) } else { Ok(pictures) }
+}
+
+/// `2,1,0.5`: one for each style.
+fn style_weights(text: &str, styles: usize) -> Result<Vec<f32>> {
+    let weights: Vec<Option<f32>> = text.split(',').map(|weight| weight.trim().parse().ok()).collect();
+    let weights: Vec<f32> =
+        weights.into_iter().flatten().filter(|weight| weight.is_finite() && *weight >= 0.0).collect();
+    if weights.len() == styles
+        && text.split(',').count() == styles
+        && weights.iter().any(|weight| *weight > 0.0)
+    {
+        return Ok(weights);
+    }
+    let reason = format!("{text:?} is not a weight for each of {styles} styles");
+    Err(usage(OptionName::StyleWeights, &reason, "write numbers, 0 or more, like 2,1"))
+}
+
+/// `2=FILE`, or `FILE` for the first style. What is in front of the sign and no number belongs to the file's name.
+fn style_mask(text: &str) -> (usize, PathBuf) {
+    let numbered = text.split_once('=').and_then(|(number, path)| Some((number.parse().ok()?, path)));
+    numbered.map_or((1, text.into()), |(number, path)| (number, path.into()))
+}
+
+fn usage(option: OptionName, reason: &str, remedy: &str) -> Failure {
+    Failure::Usage(format!("{}: {reason}; {remedy}", argument(option)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn weights_are_one_for_each_style() {
+        assert_eq!(style_weights(" 2, 1,0.5", 3).unwrap(), [2.0, 1.0, 0.5]);
+        for (text, styles) in
+            [("2,1", 3), ("", 1), ("1,much", 2), ("1,-1", 2), ("0,0", 2), ("inf", 1), ("1,,2", 2)]
+        {
+            style_weights(text, styles).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn masks_may_have_a_number() {
+        assert_eq!(style_mask("2=sky.png"), (2, "sky.png".into()));
+        assert_eq!(style_mask("sky.png"), (1, "sky.png".into()));
+        assert_eq!(style_mask("a=b.png"), (1, "a=b.png".into()));
+    }
+}
