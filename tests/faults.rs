@@ -24,7 +24,8 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 
 /// Layers whose weights are most of the memory.
-const DEEP: [&str; 4] = ["--content-layer", "conv4_1", "--style-layers", "conv1_1,conv4_2=0.5"];
+const DEEP: [&str; 6] =
+    ["--preset", "course", "--content-layer", "conv4_1", "--style-layers", "conv1_1,conv4_2=0.5"];
 /// Nothing is measured first.
 const WINOGRAD: [&str; 2] = ["--algorithm", "winograd"];
 const STEPS: [&str; 2] = ["--steps", "3"];

@@ -8,7 +8,7 @@ use impasto::gpu::Gpu;
 use impasto::ops::conv::ConvGeometry;
 use impasto::picture::Picture;
 use impasto::transfer::{
-    Checkpoint, Costs, Engine, Init, Options, Source, SourceId, Sources, StyleLayer, Transfer,
+    Checkpoint, Costs, Engine, Init, Options, Preset, Source, SourceId, Sources, StyleLayer, Transfer,
 };
 use impasto::{Error, reference};
 use pollster::block_on;
@@ -37,7 +37,7 @@ fn left_of(column: u32) -> Picture {
 }
 
 fn options(style_layers: &[&str]) -> Options {
-    Options::default().with(|options| {
+    Options::preset(Preset::Course).with(|options| {
         options.content_layer = "conv1_2".into();
         options.style_layers =
             style_layers.iter().map(|name| StyleLayer { name: (*name).into(), weight: 1.0 }).collect();

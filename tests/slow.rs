@@ -18,6 +18,7 @@ fn the_command_meets_the_golden_run_at_400x300() {
         .arg(format!("{fixtures}/style-400x300.png"))
         .arg("-o")
         .arg(folder.path().join("out.png"))
+        .args(["--preset", "course"])
         .arg("--trace")
         .arg(&trace)
         .assert()

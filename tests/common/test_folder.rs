@@ -13,8 +13,9 @@ use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Layers that make a step short.
-pub(crate) const SHALLOW: [&str; 4] = ["--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
+/// The options of the course, with layers that make a step short.
+pub(crate) const SHALLOW: [&str; 6] =
+    ["--preset", "course", "--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 
 /// A folder with a content and a style picture, and one for what is remembered.
 pub(crate) struct TestFolder {
@@ -57,7 +58,7 @@ impl TestFolder {
         self.command(arguments).assert()
     }
 
-    /// Paints content.png in the style of style.jpg with few layers.
+    /// Paints content.png in the style of style.jpg as in the course, with few layers.
     pub(crate) fn paint(&self, arguments: &[&str]) -> Assert {
         self.command(&["content.png", "style.jpg"]).args(SHALLOW).args(arguments).assert()
     }

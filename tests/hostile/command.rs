@@ -119,7 +119,7 @@ fn weights_that_are_none_are_named() {
     let place = broken.len() - 128;
     broken[place..place + 2].copy_from_slice(&0x7c00_u16.to_le_bytes());
     fs::write(folder.path("broken.safetensors"), broken).unwrap();
-    let layers = ["--content-layer", "conv1_1", "--style-layers", "conv1_1"];
+    let layers = ["--preset", "course", "--content-layer", "conv1_1", "--style-layers", "conv1_1"];
     let arguments = ["content.png", "style.jpg", "-o", "out.png", "--weights", "broken.safetensors"];
     let assert = folder.command(&arguments).args(layers).assert().code(1).stdout(is_empty());
     assert.stderr(contains("error: broken.safetensors: conv1_1.bias: expected finite numbers, found inf"));
@@ -140,9 +140,13 @@ fn tiny_and_long_pictures_are_painted() {
         ("long.png", "one.png", (400, 1)),
         ("tall.png", "style.jpg", (1, 400)),
     ] {
-        let assert = folder.run(&[content, style, "-o", "out.png", "--steps", "2"]).success();
-        assert.stderr(contains(format!("out.png: {}x{}, 2 steps", size.0, size.1)));
-        let painted = folder.decoded("out.png");
-        assert_eq!((painted.width(), painted.height()), size);
+        // Sides of 400 pixels are painted at 5 sizes.
+        for (preset, steps) in [("course", 2), ("fine", if size == (1, 1) { 2 } else { 10 })] {
+            let arguments = [content, style, "-o", "out.png", "--steps", "2", "--preset", preset];
+            let assert = folder.run(&arguments).success();
+            assert.stderr(contains(format!("out.png: {}x{}, {steps} steps", size.0, size.1)));
+            let painted = folder.decoded("out.png");
+            assert_eq!((painted.width(), painted.height()), size);
+        }
     }
 }
