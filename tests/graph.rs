@@ -443,7 +443,7 @@ fn a_max_pool_is_not_merged_as_a_mean() {
     }
 }
 
-/// The distance as a cost, with G and the rest from outside; and with a value that is stored in G between its readers.
+/// The distance as a cost, with G and the rest from outside, the deeper one under a guidance.
 #[test]
 fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
     for size in [(7, 9), (1, 1), (2, 5)] {
@@ -452,7 +452,14 @@ fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
         let a = net.conv(pixels, 4, "a");
         let wasserstein = |net: &mut Network, x: TensorId, layer: &str| {
             let channels = net.tape.shape(x).c;
-            let moments = net.tape.record(Moments, &[x], layer).unwrap();
+            let plane = Shape { c: 1, ..net.tape.shape(x) };
+            let moments = if layer == "b" {
+                let guidance = net.external("guidance", plane, Role::Workspace);
+                let guided = net.tape.record(Guide, &[x, guidance], layer).unwrap();
+                net.tape.record(Moments, &[guided, guidance], layer).unwrap()
+            } else {
+                net.tape.record(Moments, &[x], layer).unwrap()
+            };
             let shape = net.tape.shape(moments);
             let target = net.external(&format!("{layer}.target"), shape, Role::Workspace);
             // Not symmetric: the gradient is right for any G.

@@ -221,6 +221,10 @@ fn moments_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
         let dy = random.vec_f64((channels + 1) * channels);
         let dx = moments_backward(&dy, &x, size);
         check_gradient(&format!("moments_backward {size:?}"), &x, &dy, |x| moments(x, size), &dx);
+        let guidance = random.vec_f64(height * width);
+        let dx = moments_guided_backward(&dy, &x, &guidance, size);
+        let forward = |x: &[f64]| moments_guided(x, &guidance, size);
+        check_gradient(&format!("moments_guided_backward {size:?}"), &x, &dy, forward, &dx);
     }
 }
 
@@ -682,6 +686,25 @@ fn moments_and_their_backward_give_hand_computed_numbers() {
     assert_eq!(matrix_covariance(&[2.5, 0.5, 0.5, 5.0, 1.5, 1.0], 2), [0.25, -1.0, -1.0, 4.0]);
     // As the Gram matrix's, and 6/2 and −4/2 more.
     assert_eq!(moments_backward(&[1.0, 2.0, 4.0, 8.0, 6.0, -4.0], &x, (2, 1, 2)), [13.0, 2.0, 25.0, -4.0]);
+    // Under a guidance of 3 and −1 the means are (3 − 2)/2 and (9 + 1)/2, and 6·3/2, −6/2, −4·3/2 and 4/2 are more.
+    let guidance = [3.0, -1.0];
+    assert_eq!(moments_guided(&x, &guidance, (2, 1, 2)), [2.5, 0.5, 0.5, 5.0, 0.5, 5.0]);
+    let dy = [1.0, 2.0, 4.0, 8.0, 6.0, -4.0];
+    assert_eq!(moments_guided_backward(&dy, &x, &guidance, (2, 1, 2)), [19.0, -4.0, 21.0, 0.0]);
+}
+
+/// Where a place counts in full or not at all, the moments are those of the places that count.
+#[test]
+fn guided_moments_are_those_of_a_region() {
+    let mut random = Random::new(27);
+    let (features, counts) = (random.vec_f64(3 * 8), [true, false, true, true, false, false, true, true]);
+    let brightness = counts.map(|counts| if counts { 1.0 } else { 0.0 });
+    let guidance = guide_scale(&brightness, &gram_forward(&brightness, (1, 2, 4)));
+    let x = guide_forward(&features, &guidance, (3, 2, 4));
+    let own = features.iter().zip(counts.iter().cycle()).filter(|(_, counts)| **counts);
+    let region: Vec<f64> = own.map(|(feature, _)| *feature).collect();
+    let (found, want) = (moments_guided(&x, &guidance, (3, 2, 4)), moments(&region, (3, 1, 5)));
+    assert!(found.iter().zip(&want).all(|(found, want)| (found - want).abs() < 1e-12), "{found:?} {want:?}");
 }
 
 #[test]
@@ -1294,6 +1317,12 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
     check_rounding("moments", &made, &moments(&widen(&x), size), 143, 143);
     let want = moments_backward(&widen(&target), &widen(&x), size);
     check_rounding("moments_backward", &moments_backward(&target, &x, size), &want, 2 * n + 1, 143);
+    let guidance = random.vec_f32(143);
+    let want = moments_guided(&widen(&x), &widen(&guidance), size);
+    check_rounding("moments_guided", &moments_guided(&x, &guidance, size), &want, 144, 143);
+    let want = moments_guided_backward(&widen(&target), &widen(&x), &widen(&guidance), size);
+    let dx = moments_guided_backward(&target, &x, &guidance, size);
+    check_rounding("moments_guided_backward", &dx, &want, 2 * n + 2, 143);
 
     let (a, b) = (random.vec_f32(n * n), random.vec_f32(n * n));
     let (wide_a, wide_b) = (widen(&a), widen(&b));

@@ -8,7 +8,7 @@ use super::input::{all_signed, signed};
 use super::tolerance::Tolerance;
 use super::twin::{Twin, finish, size};
 use crate::ops::Shape;
-use crate::ops::gram::{ChannelMean, Gram, GramBackward, Moments};
+use crate::ops::gram::{ChannelMean, Gram, GramBackward, Means, Moments};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
@@ -17,7 +17,12 @@ pub(super) static FORWARD: Family = Family {
     twin: |op, inputs, shapes| {
         let (x, size) = (inputs[0], size(shapes[0]));
         if op.downcast::<Moments>().is_some() {
-            return Some(Twin::new(reference::moments(x, size)));
+            let moments = match inputs {
+                [_] => reference::moments(x, size),
+                [_, guidance, ..] => reference::moments_guided(x, guidance, size),
+                [] => return None,
+            };
+            return Some(Twin::new(moments));
         }
         op.downcast::<Gram>()?;
         Some(Twin::new(reference::gram_forward(x, size)))
@@ -35,14 +40,18 @@ pub(super) static BACKWARD: Family = Family {
     list: backward,
     twin: |op, inputs, shapes| {
         let gram = op.downcast::<GramBackward>()?;
-        let backward = if gram.mean { reference::moments_backward } else { reference::gram_backward };
-        let dx = backward(inputs[0], inputs[1], size(shapes[1]));
-        Some(finish(dx, gram.epilogue, &inputs[2..], shapes[1]))
+        let (dy, x, size) = (inputs[0], inputs[1], size(shapes[1]));
+        let (dx, own) = match gram.means {
+            Means::None => (reference::gram_backward(dy, x, size), 2),
+            Means::Even => (reference::moments_backward(dy, x, size), 2),
+            Means::Guided => (reference::moments_guided_backward(dy, x, inputs[2], size), 3),
+        };
+        Some(finish(dx, gram.epilogue, &inputs[own..], shapes[1]))
     },
     of: |op, shapes| {
         let gram = op.downcast::<GramBackward>()?;
-        let inputs = vec![signed(shapes[0]), signed(shapes[1])];
-        Some(OwnCase::new(inputs, backward_tolerance(shapes[1])).ending_in(gram.epilogue))
+        let own = if gram.means == Means::Guided { 3 } else { 2 };
+        Some(OwnCase::new(all_signed(&shapes[..own]), backward_tolerance(shapes[1])).ending_in(gram.epilogue))
     },
     elements: |_| Elements::Floats,
     dimensions: |_, output| Dimensions::new(output, output),
@@ -91,7 +100,11 @@ fn forward() -> Vec<Case> {
     // Means in one pass, two and three.
     let moments = [Shape::new(3, 1, 1), Shape::new(17, 9, 31), Shape::new(70, 53, 83)]
         .map(|x| FORWARD.case(format!("{x}, moments"), Moments, vec![signed(x)], forward_tolerance(x)));
-    grams.into_iter().chain(moments).collect()
+    let guided = [Shape::new(3, 1, 1), Shape::new(17, 9, 31), Shape::new(70, 53, 83)].map(|x| {
+        let inputs = vec![signed(x), signed(Shape { c: 1, ..x })];
+        FORWARD.case(format!("{x}, guided moments"), Moments, inputs, forward_tolerance(x))
+    });
+    grams.into_iter().chain(moments).chain(guided).collect()
 }
 
 fn mean() -> Vec<Case> {
@@ -122,7 +135,7 @@ fn backward() -> Vec<Case> {
     .map(|(x, epilogue)| {
         // Not symmetric, so that a kernel which reads one half only, or transposes, is found.
         let inputs = vec![signed(Shape::new(1, x.c, x.c)), signed(x)];
-        let op = GramBackward { mean: false, epilogue };
+        let op = GramBackward { means: Means::None, epilogue };
         BACKWARD.backward(x.to_string(), op, epilogue, inputs, x, backward_tolerance(x))
     });
     let moments = [
@@ -133,9 +146,21 @@ fn backward() -> Vec<Case> {
     ]
     .map(|(x, epilogue)| {
         let inputs = vec![signed(Shape::new(1, x.c + 1, x.c)), signed(x)];
-        let op = GramBackward { mean: true, epilogue };
+        let op = GramBackward { means: Means::Even, epilogue };
         let what = format!("{x}, moments");
         BACKWARD.backward(what, op, epilogue, inputs, x, backward_tolerance(x))
     });
-    grams.into_iter().chain(moments).collect()
+    let guided = [
+        (Shape::new(1, 1, 1), NONE),
+        (Shape::new(3, 5, 7), GATE),
+        (Shape::new(33, 9, 31), BOTH),
+        (Shape::new(70, 13, 11), ACCUMULATE),
+    ]
+    .map(|(x, epilogue)| {
+        let inputs = vec![signed(Shape::new(1, x.c + 1, x.c)), signed(x), signed(Shape { c: 1, ..x })];
+        let op = GramBackward { means: Means::Guided, epilogue };
+        let what = format!("{x}, guided moments");
+        BACKWARD.backward(what, op, epilogue, inputs, x, backward_tolerance(x))
+    });
+    grams.into_iter().chain(moments).chain(guided).collect()
 }

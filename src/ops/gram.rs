@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::guide::fit;
 use super::{
     Algorithm, Capabilities, Direction, Dispatch, Epilogue, Io, Layout, Lowered, Method, Op, Operand,
     Problem, Rule, Shape, Trial, Variants, Wire, expect_shapes,
@@ -51,8 +52,9 @@ params! {
     GramWeightsParams { channels: u32, first: u32, count: u32 }
 }
 params! {
-    /// Uniforms of a pass of the means: of `count` elements of each channel `threads` sums are left, from `first` on.
-    ChannelMeanParams { channels: u32, count: u32, threads: u32, first: u32, scale: f32 }
+    /// Uniforms of a pass of the means: of `count` elements of each channel `threads` sums are left, from `first` on; `guided`
+    /// is 1 where the elements are weighed by a guidance.
+    ChannelMeanParams { channels: u32, count: u32, threads: u32, first: u32, guided: u32, scale: f32 }
 }
 
 super::kernels! {
@@ -76,17 +78,17 @@ super::kernels! {
     gram_reduce(GramReduceParams) { workgroup: 64, bindings: [read partials, write y] }
     gram_backward_naive(GramBackwardParams) {
         workgroup: 64,
-        bindings: [read dy, read x, read gate, write d_x],
+        bindings: [read dy, read x, read guidance, read gate, write d_x],
     }
     gram_backward_tile(GramBackwardParams) {
         workgroup: 64,
-        bindings: [read dy, read x, read gate, write d_x],
+        bindings: [read dy, read x, read guidance, read gate, write d_x],
         tile: [BLOCK = 32],
     }
     gram_backward_subgroup(GramBackwardParams) {
         workgroup: 32,
         subgroup: (8, 8),
-        bindings: [read s, read dy, read x, read gate, write d_x],
+        bindings: [read s, read dy, read x, read guidance, read gate, write d_x],
         tile: [PIXELS = 4, OUTPUTS = 32],
     }
     gram_backward_weights(GramWeightsParams) {
@@ -94,7 +96,7 @@ super::kernels! {
         bindings: [read dy, write s],
         tile: [BLOCK = 32],
     }
-    channel_mean(ChannelMeanParams) { workgroup: 64, bindings: [read x, write y] }
+    channel_mean(ChannelMeanParams) { workgroup: 64, bindings: [read x, read guidance, write y] }
 }
 
 /// Pixels that one split sums, unless the partial matrices would take more than [`MAX_PARTIAL_BYTES`].
@@ -107,6 +109,8 @@ const MEAN_ELEMENTS: u32 = 64;
 const MAX_MEAN_SUMS: u32 = MEAN_ELEMENTS * MEAN_ELEMENTS;
 /// Flag bit of the backward kernels: the last row of dY is the gradient of the means. Beside those of [`Epilogue`].
 pub const MEAN: u32 = 64;
+/// Flag bit of the backward kernels: that gradient is weighed by the guidance.
+pub const GUIDED: u32 = 128;
 
 const OP: &str = "gram";
 
@@ -158,7 +162,7 @@ fn trial(problem: &Problem) -> Trial {
     let (op, inputs): (Arc<dyn Op>, _) = match problem.direction {
         Direction::Forward => (Arc::new(Gram), vec![x]),
         Direction::Backward => {
-            let op = GramBackward { mean: false, epilogue: Epilogue::default() };
+            let op = GramBackward { means: Means::None, epilogue: Epilogue::default() };
             (Arc::new(op), vec![Shape::new(1, x.c, x.c), x])
         }
     };
@@ -180,7 +184,7 @@ impl Op for Gram {
     }
 
     fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
-        let op = GramBackward { mean: false, epilogue: Epilogue::default() };
+        let op = GramBackward { means: Means::None, epilogue: Epilogue::default() };
         Some(Rule::new(op, [Wire::Upstream, Wire::Input(0)]))
     }
 
@@ -237,6 +241,10 @@ fn lower_gram(x: &Layout, capabilities: &Capabilities) -> Lowered {
 
 /// The first two moments of the channels: rows 0 to C are the Gram matrix, to the bit that of [`Gram`], row C is the mean of
 /// each channel. Input x (C, H, W), output (1, C + 1, C).
+///
+/// With a guidance t (1, H, W) as a second input, which no gradient reaches, the means are those of t·x. Where x is t·f, of
+/// features f ([`super::guide::Guide`]), and the squares of t have the mean 1, the moments are those of f with the weights
+/// t²/(H·W), which add up to 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments;
 
@@ -251,19 +259,28 @@ impl Op for Moments {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        expect_shapes(self.name(), inputs.len() == 1, "one tensor", inputs)?;
+        let fits = match inputs {
+            [_] => true,
+            [x, guidance] => fit(*x, *guidance),
+            _ => false,
+        };
+        expect_shapes(self.name(), fits, "a tensor C×H×W, and a guidance 1×H×W where wanted", inputs)?;
         Ok(moments_shape(inputs[0].c))
     }
 
-    fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
-        let op = GramBackward { mean: true, epilogue: Epilogue::default() };
-        Some(Rule::new(op, [Wire::Upstream, Wire::Input(0)]))
+    fn backward(&self, input: usize, shapes: &[Shape]) -> Option<Rule> {
+        let means = if shapes.len() > 1 { Means::Guided } else { Means::Even };
+        let op = GramBackward { means, epilogue: Epilogue::default() };
+        let inputs = (0..shapes.len()).map(Wire::Input);
+        let wires: Vec<Wire> = std::iter::once(Wire::Upstream).chain(inputs).collect();
+        (input == 0).then(|| Rule::new(op, wires))
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
         let mut lowered = lower_gram(x, capabilities);
-        let (scratch, dispatches) = lower_means(x, x.shape.c * x.shape.c, lowered.scratch.len());
+        let (scratch, dispatches) =
+            lower_means(x, io.inputs.len() > 1, x.shape.c * x.shape.c, lowered.scratch.len());
         lowered.scratch.extend(scratch);
         lowered.dispatches.extend(dispatches);
         Ok(lowered)
@@ -285,14 +302,15 @@ impl Op for ChannelMean {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let (scratch, dispatches) = lower_means(&io.inputs[0], 0, 0);
+        let (scratch, dispatches) = lower_means(&io.inputs[0], false, 0, 0);
         Ok(Lowered { scratch, dispatches, ..Lowered::default() })
     }
 }
 
-/// The means of the channels of x, written to the output from element `first` on, by passes that each leave fewer sums. Returns
-/// the elements of the two workspaces, the first of which is number `workspace`, and the dispatches.
-fn lower_means(x: &Layout, first: u32, workspace: usize) -> (Vec<u64>, Vec<Dispatch>) {
+/// The means of the channels of x, times the second input where that is a guidance, written to the output from element `first`
+/// on, by passes that each leave fewer sums. Returns the elements of the two workspaces, the first of which is number
+/// `workspace`, and the dispatches.
+fn lower_means(x: &Layout, is_guided: bool, first: u32, workspace: usize) -> (Vec<u64>, Vec<Dispatch>) {
     let plane = x.shape.plane() as u32;
     let mut scratch = vec![0; 2];
     let mut dispatches = Vec::new();
@@ -306,17 +324,22 @@ fn lower_means(x: &Layout, first: u32, workspace: usize) -> (Vec<u64>, Vec<Dispa
             // A pass may not read what it writes.
             let index = passes % 2;
             let to = if is_last { Operand::output(0) } else { Operand::Scratch { index: workspace + index } };
+            // The first pass weighs the elements, the others add up.
+            let weighs = is_guided && passes == 0;
+            let guidance = if weighs { Operand::input(1, 0) } else { Operand::Unused };
             let params = ChannelMeanParams {
                 channels,
                 count,
                 threads,
                 first: if is_last { first + range.start } else { 0 },
+                guided: weighs.into(),
                 scale: if is_last { (1.0 / f64::from(plane)) as f32 } else { 1.0 },
             };
             let sums = u64::from(channels) * u64::from(threads);
             let groups = sums.div_ceil(kernels::channel_mean.workgroup.into()) as u32;
-            let flops = u64::from(channels) * u64::from(count);
-            dispatches.push(Dispatch::new(&kernels::channel_mean, params, vec![from, to], groups, flops));
+            let flops = u64::from(channels) * u64::from(count) * if weighs { 2 } else { 1 };
+            let operands = vec![from, guidance, to];
+            dispatches.push(Dispatch::new(&kernels::channel_mean, params, operands, groups, flops));
             if is_last {
                 break;
             }
@@ -328,14 +351,33 @@ fn lower_means(x: &Layout, first: u32, workspace: usize) -> (Vec<u64>, Vec<Dispa
     (scratch, dispatches)
 }
 
-/// dx = (dY + dYᵀ)·F/(H·W), and with means + m/(H·W) in every channel. Inputs dy (1, C, C), or with means (1, C + 1, C): the
-/// rows of dY and then m; and x (C, H, W). Output (C, H, W).
+/// What means there are beside a Gram matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// None: it is [`Gram`].
+    None,
+    /// Those of [`Moments`] of one input.
+    Even,
+    /// Those of [`Moments`] under a guidance.
+    Guided,
+}
+
+/// dx = (dY + dYᵀ)·F/(H·W), with means + m/(H·W) in every channel, or under a guidance t + m·t/(H·W). Inputs dy (1, C, C), or
+/// with means (1, C + 1, C): the rows of dY and then m; x (C, H, W); and t (1, H, W) where there is a guidance. Output
+/// (C, H, W).
 #[derive(Debug)]
 pub struct GramBackward {
-    /// Whether it is the gradient of [`Moments`], not that of [`Gram`].
-    pub mean: bool,
+    /// Whether it is the gradient of [`Moments`], and of which, or that of [`Gram`].
+    pub means: Means,
     /// Merged work.
     pub epilogue: Epilogue,
+}
+
+impl GramBackward {
+    /// How many inputs it has of its own.
+    fn inputs(&self) -> usize {
+        if self.means == Means::Guided { 3 } else { 2 }
+    }
 }
 
 impl Op for GramBackward {
@@ -344,9 +386,16 @@ impl Op for GramBackward {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let dy = |x: Shape| if self.mean { moments_shape(x.c) } else { Shape::new(1, x.c, x.c) };
-        let fits = inputs.len() >= 2 && inputs[0] == dy(inputs[1]);
-        let rule = if self.mean { "dy 1×(C+1)×C and x C×H×W" } else { "dy 1×C×C and x C×H×W" };
+        let (rule, fits): (_, fn(&[Shape]) -> bool) = match self.means {
+            Means::None => {
+                ("dy 1×C×C and x C×H×W", |inputs| inputs[0] == Shape::new(1, inputs[1].c, inputs[1].c))
+            }
+            Means::Even => ("dy 1×(C+1)×C and x C×H×W", |inputs| inputs[0] == moments_shape(inputs[1].c)),
+            Means::Guided => ("dy 1×(C+1)×C, x C×H×W and a guidance 1×H×W", |inputs| {
+                inputs[0] == moments_shape(inputs[1].c) && fit(inputs[1], inputs[2])
+            }),
+        };
+        let fits = inputs.len() >= self.inputs() && fits(inputs);
         expect_shapes(self.name(), fits, rule, inputs)?;
         Ok(inputs[1])
     }
@@ -356,7 +405,7 @@ impl Op for GramBackward {
     }
 
     fn in_place(&self) -> Option<usize> {
-        self.epilogue.in_place(2)
+        self.epilogue.in_place(self.inputs())
     }
 
     fn lower(&self, io: &Io<'_>, capabilities: &Capabilities) -> Result<Lowered> {
@@ -372,13 +421,20 @@ impl Op for GramBackward {
             _ => [kernel.workgroup, 1],
         };
         let pixel_groups = plane.div_ceil(pixels);
-        let gate = self.epilogue.gate_operand(2, io)?;
+        let gate = self.epilogue.gate_operand(self.inputs(), io)?;
         // The subgroup kernel reads dY + dYᵀ in blocks, made for each piece of the output.
         let is_prepared = method == SUBGROUP;
         let prepared_elements = |count: u32| {
             u64::from(count.next_multiple_of(kernels::gram_backward_weights.tile("BLOCK")))
                 * u64::from(x.shape.c)
         };
+        // The means take part once.
+        let mean_flags = match self.means {
+            Means::None => 0,
+            Means::Even => MEAN,
+            Means::Guided => MEAN | GUIDED,
+        };
+        let guidance = if self.means == Means::Guided { Operand::input(2, 0) } else { Operand::Unused };
         let mut scratch = 0;
         let mut dispatches = Vec::new();
         for (out_piece, out) in io.output().pieces.iter().enumerate() {
@@ -409,10 +465,10 @@ impl Op for GramBackward {
                     pixel_groups,
                     scale: (1.0 / f64::from(plane)) as f32,
                     flags: self.epilogue.flags(in_piece, x.pieces.len())
-                        | if self.mean && in_piece == 0 { MEAN } else { 0 },
+                        | if in_piece == 0 { mean_flags } else { 0 },
                 };
-                let means = if self.mean { Operand::input(0, 0) } else { Operand::Unused };
-                let others = [Operand::input(1, in_piece), gate, Operand::output(out_piece)];
+                let means = if self.means == Means::None { Operand::Unused } else { Operand::input(0, 0) };
+                let others = [Operand::input(1, in_piece), guidance, gate, Operand::output(out_piece)];
                 let operands =
                     std::iter::once(matrix).chain(is_prepared.then_some(means)).chain(others).collect();
                 let flops = 2 * u64::from(params.in_count) * u64::from(params.out_count) * u64::from(plane);

@@ -42,7 +42,7 @@ fn is_plane(shape: Shape) -> bool {
 }
 
 /// Whether these are a tensor (C, H, W) of planes and a guidance (1, H, W) for it.
-fn fit(x: Shape, guidance: Shape) -> bool {
+pub(super) fn fit(x: Shape, guidance: Shape) -> bool {
     x.d == 1 && guidance == Shape { c: 1, ..x }
 }
 

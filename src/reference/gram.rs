@@ -1,6 +1,6 @@
 //! The Gram matrix of a layer: which channels are active together, wherever in the picture.
 
-use super::{Real, count, expect_len};
+use super::{Real, count, expect_len, guide_forward};
 
 /// F·Fᵀ / (H·W) with F = `x` (C, H, W) unrolled to C × HW. Returns the Gram matrix (C, C), which is
 /// symmetric.
@@ -56,14 +56,33 @@ pub fn moments<T: Real>(x: &[T], size: (usize, usize, usize)) -> Vec<T> {
     [gram_forward(x, size), channel_mean(x, size)].concat()
 }
 
+/// The same under a `guidance` (H, W), by which the means alone are weighed: where x is features times the guidance, and its
+/// squares have the mean 1, these are the moments of the features with the guidance's squares as weights.
+pub fn moments_guided<T: Real>(x: &[T], guidance: &[T], size: (usize, usize, usize)) -> Vec<T> {
+    [gram_forward(x, size), channel_mean(&guide_forward(x, guidance, size), size)].concat()
+}
+
 /// The gradient of [`moments`], from `dy` (C + 1, C) and the forward input `x` (C, H, W). Returns dx (C, H, W).
 pub fn moments_backward<T: Real>(dy: &[T], x: &[T], size: (usize, usize, usize)) -> Vec<T> {
+    moments_guided_backward(dy, x, &vec![T::one(); size.1 * size.2], size)
+}
+
+/// The gradient of [`moments_guided`], from `dy` (C + 1, C), the forward input `x` (C, H, W) and the `guidance` (H, W), which
+/// has none. Returns dx (C, H, W).
+pub fn moments_guided_backward<T: Real>(
+    dy: &[T],
+    x: &[T],
+    guidance: &[T],
+    size: (usize, usize, usize),
+) -> Vec<T> {
     let (channels, height, width) = size;
     expect_len("dy", dy, (channels + 1) * channels);
+    expect_len("guidance", guidance, height * width);
     let (of_gram, of_means) = dy.split_at(channels * channels);
     let mut dx = gram_backward(of_gram, x, size);
     for (channel, mean) in dx.chunks_exact_mut(height * width).zip(of_means) {
-        channel.iter_mut().for_each(|element| *element += *mean / count(height * width));
+        let weighed = channel.iter_mut().zip(guidance);
+        weighed.for_each(|(element, weight)| *element += *weight * *mean / count(height * width));
     }
     dx
 }

@@ -39,7 +39,10 @@ pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
 pub use conv::{conv_backward, conv_forward};
 pub use energy::{energy, share};
-pub use gram::{channel_mean, gram_backward, gram_forward, moments, moments_backward};
+pub use gram::{
+    channel_mean, gram_backward, gram_forward, moments, moments_backward, moments_guided,
+    moments_guided_backward,
+};
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{

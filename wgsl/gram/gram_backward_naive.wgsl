@@ -1,6 +1,7 @@
-// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and
-// zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C), whose last row it is; x, dx (C,
-// H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)·t(p)), scale = 1/(H·W); flags: whether m takes part, whether t
+// is the guidance or 1, dx += and zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C),
+// whose last row it is; x, dx (C, H, W), guidance (1, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are
+// pieces: channel groups of their tensors.
 // Threads: one an element of dx, pixels first. No tile: this is the second oracle.
 
 // shared: slice
@@ -33,8 +34,9 @@ struct Params {
 // end
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<u32>;
-@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(4) var<storage, read> guidance: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
+@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
 
 // shared: gradient_store
 // The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
@@ -51,11 +53,21 @@ fn store(at: u32, gradient: f32, open: bool) {
 // end
 
 // shared: gram_mean
-// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+// The gradient of the mean of an output channel: the last row of dy. It reaches all of the channel's pixels, each as much as
+// the guidance says, or alike where none takes part.
 const MEAN: u32 = 64u;
+const GUIDED: u32 = 128u;
 
 fn mean_gradient(output: u32) -> f32 {
     return dy[params.channels * params.channels + params.out_first + output];
+}
+
+fn mean_weight(pixel: u32) -> f32 {
+    var weight = 1.0;
+    if ((params.flags & GUIDED) != 0u) {
+        weight = guidance[pixel];
+    }
+    return weight;
 }
 // end
 
@@ -93,7 +105,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         sum += weight(k, output) * x[k * plane + pixel];
     }
     if ((params.flags & MEAN) != 0u) {
-        sum += mean_gradient(output);
+        sum += mean_weight(pixel) * mean_gradient(output);
     }
     let row = pixel / params.w;
     let col = pixel % params.w;

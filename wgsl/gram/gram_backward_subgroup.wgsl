@@ -1,7 +1,7 @@
-// dx(c, p) = scale·(Σ over k of s(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and zero where
-// the bit of the ReLU's mask `gate` is not set. s (⌈C/32⌉, C, 32) = dY + dYᵀ for the channels of dx as gram_backward_weights
-// makes it, dy (1, C+1, C) with m as its last row, x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x
-// and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of s(k, c)·x(k, p) + m(c)·t(p)), scale = 1/(H·W); flags: whether m takes part, whether t is the
+// guidance or 1, dx += and zero where the bit of the ReLU's mask `gate` is not set. s (⌈C/32⌉, C, 32) = dY + dYᵀ for the
+// channels of dx as gram_backward_weights makes it, dy (1, C+1, C) with m as its last row, x, dx (C, H, W), guidance (1, H, W),
+// gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
 // Threads: one owns 4 neighbouring pixels × 32 channels; all threads of a workgroup have the same channels.
 // Tile: as in winograd_gemm_forward_subgroup: a lane loads 4 of 32 weights, and shuffles hand them to all. Two
 // channels are added to a sum in one expression, which halves the traffic of sums that do not fit the registers. Only
@@ -38,15 +38,32 @@ struct Params {
 @group(0) @binding(2) var<storage, read> s: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<f32>;
-@group(0) @binding(5) var<storage, read> gate: array<u32>;
-@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(5) var<storage, read> guidance: array<f32>;
+@group(0) @binding(6) var<storage, read> gate: array<u32>;
+@group(0) @binding(7) var<storage, read_write> d_x: array<f32>;
 
 // shared: gram_mean
-// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+// The gradient of the mean of an output channel: the last row of dy. It reaches all of the channel's pixels, each as much as
+// the guidance says, or alike where none takes part.
 const MEAN: u32 = 64u;
+const GUIDED: u32 = 128u;
 
 fn mean_gradient(output: u32) -> f32 {
     return dy[params.channels * params.channels + params.out_first + output];
+}
+
+fn mean_weight(pixel: u32) -> f32 {
+    var weight = 1.0;
+    if ((params.flags & GUIDED) != 0u) {
+        weight = guidance[pixel];
+    }
+    return weight;
+}
+// end
+
+// shared: gram_mean_vec4
+fn mean_weights(pixels: vec4<u32>) -> vec4<f32> {
+    return vec4(mean_weight(pixels.x), mean_weight(pixels.y), mean_weight(pixels.z), mean_weight(pixels.w));
 }
 // end
 
@@ -119,9 +136,10 @@ fn main(
         weights_at += 2u * LANES;
     }
     if ((params.flags & MEAN) != 0u) {
+        let pixel_weights = mean_weights(pixels);
         for (var o = 0u; o < OUTPUTS; o++) {
             // Channels past the end repeat the last one; they are not stored.
-            sum[o] += mean_gradient(min(block * OUTPUTS + o, params.out_count - 1u));
+            sum[o] += pixel_weights * mean_gradient(min(block * OUTPUTS + o, params.out_count - 1u));
         }
     }
     for (var p = 0u; p < PIXELS; p++) {

@@ -1,6 +1,7 @@
-// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)), scale = 1/(H·W); flags: whether m takes part, dx += and
-// zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C), whose last row it is; x, dx (C,
-// H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are pieces: channel groups of their tensors.
+// dx(c, p) = scale·(Σ over k of (dY + dYᵀ)(k, c)·x(k, p) + m(c)·t(p)), scale = 1/(H·W); flags: whether m takes part, whether t
+// is the guidance or 1, dx += and zero where the bit of the ReLU's mask `gate` is not set. dy (1, C, C), with m (1, C+1, C),
+// whose last row it is; x, dx (C, H, W), guidance (1, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them; x and dx are
+// pieces: channel groups of their tensors.
 // Threads: 8×8 in a workgroup that owns 32 channels × 32 pixels; each thread 4×4 of them, 8 apart.
 // Tile: as in conv_gemm_tile.
 
@@ -34,18 +35,35 @@ struct Params {
 // end
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read> gate: array<u32>;
-@group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(4) var<storage, read> guidance: array<f32>;
+@group(0) @binding(5) var<storage, read> gate: array<u32>;
+@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
 
 // shared: gram_mean
-// The gradient of the mean of an output channel, which reaches all of its pixels alike: the last row of dy.
+// The gradient of the mean of an output channel: the last row of dy. It reaches all of the channel's pixels, each as much as
+// the guidance says, or alike where none takes part.
 const MEAN: u32 = 64u;
+const GUIDED: u32 = 128u;
 
 fn mean_gradient(output: u32) -> f32 {
     return dy[params.channels * params.channels + params.out_first + output];
+}
+
+fn mean_weight(pixel: u32) -> f32 {
+    var weight = 1.0;
+    if ((params.flags & GUIDED) != 0u) {
+        weight = guidance[pixel];
+    }
+    return weight;
+}
+// end
+
+// shared: gram_mean_vec4
+fn mean_weights(pixels: vec4<u32>) -> vec4<f32> {
+    return vec4(mean_weight(pixels.x), mean_weight(pixels.y), mean_weight(pixels.z), mean_weight(pixels.w));
 }
 // end
 
@@ -95,16 +113,17 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
     }
     let pixels = vec4(pixel) + vec4(0u, 1u, 2u, 3u) * APART;
     let inside = pixels < vec4(plane);
-    let at = output * plane + select(vec4(pixel), pixels, inside);
+    let sources = select(vec4(pixel), pixels, inside);
+    let at = output * plane + sources;
     var total = sum;
     if ((params.flags & MEAN) != 0u) {
-        total += mean_gradient(output);
+        total += mean_weights(sources) * mean_gradient(output);
     }
     var value = params.scale * total;
     if ((params.flags & ACCUMULATE) != 0u) {
         value += vec4(d_x[at.x], d_x[at.y], d_x[at.z], d_x[at.w]);
     }
-    value = gated(value, output, select(vec4(pixel), pixels, inside));
+    value = gated(value, output, sources);
     d_x[at.x] = value.x;
     if (inside.y) {
         d_x[at.y] = value.y;
