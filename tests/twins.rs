@@ -354,11 +354,12 @@ fn weights_of_cells_give_hand_computed_numbers() {
     let (x, size) = ([1.0, 0.0, 3.0, 2.0, 0.0, 4.0], (2, 1, 3));
     let energies = energy(&x, size);
     assert_eq!(energies, [5.0, 0.0, 25.0]);
-    assert_eq!(share(&energies, (1, 3), (1, 3)), [5.0 / 30.0, 0.0, 25.0 / 30.0]);
+    assert_eq!(share(&energies, (1, 3), (1, 3), true), [5.0 / 30.0, 0.0, 25.0 / 30.0]);
     // Every cell of the coarser grid but the last counts twice in a row, and in each of two rows.
     let finer = [5.0, 5.0, 0.0, 0.0, 25.0].map(|energy| energy / 70.0);
-    assert_eq!(share(&energies, (1, 3), (2, 5)), [finer, finer].concat());
-    assert_eq!(share(&[0.0], (1, 1), (2, 2)), [0.25; 4]);
+    assert_eq!(share(&energies, (1, 3), (2, 5), false), [finer, finer].concat());
+    assert_eq!(share(&[0.0], (1, 1), (2, 2), true), [0.25; 4]);
+    assert_eq!(share(&[0.0], (1, 1), (2, 2), false), [0.0; 4]);
     // From the mean (4/3, 2) the cells are (1/9 + 0), (16/9 + 4) and (25/9 + 4) away.
     let mean = [4.0 / 3.0, 2.0];
     let divisor = 5.0 / 9.0 + 25.0 * 61.0 / 9.0;
@@ -1374,8 +1375,8 @@ fn matches_and_weights_in_f32_differ_by_rounding_alone() {
     check_rounding("stack", &stack(&x, &target, plane), &stack(&wide_x, &wide_target, plane), 14, 1);
     check_rounding("energy", &energy(&x, size), &energy(&wide_x, size), channels, 1);
     let energies = energy(&x, size);
-    let want = share(&widen(&energies), plane, (2 * height, 2 * width));
-    check_rounding("share", &share(&energies, plane, (2 * height, 2 * width)), &want, 4 * 143, 4 * 143);
+    let want = share(&widen(&energies), plane, (2 * height, 2 * width), true);
+    check_rounding("share", &share(&energies, plane, (2 * height, 2 * width), true), &want, 4 * 143, 4 * 143);
     let want = weighted_error_forward(&wide_x, &wide_target, &wide_weights, size);
     check_rounding("weighted_error", &weighted_error_forward(&x, &target, &weights, size), &want, len, 1);
     let want = cell_weights(&wide_x, &wide_centre, size);

@@ -30,9 +30,9 @@ pub(super) static SHARE: Family = Family {
     name: "share",
     list: share,
     twin: |op, inputs, shapes| {
-        let &Share { height, width } = op.downcast()?;
+        let &Share { height, width, even } = op.downcast()?;
         let grid = (height as usize, width as usize);
-        Some(Twin::new(reference::share(inputs[0], plane(shapes[0]), grid)))
+        Some(Twin::new(reference::share(inputs[0], plane(shapes[0]), grid, even)))
     },
     of: |op, shapes| {
         let share = op.downcast::<Share>()?;
@@ -51,7 +51,7 @@ fn energy_tolerance(x: Shape) -> Tolerance {
     Tolerance::positive_sum(u64::from(x.c) + 1)
 }
 
-fn share_tolerance(Share { height, width }: Share) -> Tolerance {
+fn share_tolerance(Share { height, width, .. }: Share) -> Tolerance {
     // At most 89 cells a thread, then 256 partials a lane, then a tree and a division.
     Tolerance::positive_sum(50 + u64::from(height) * u64::from(width) / 2048)
 }
@@ -67,7 +67,7 @@ fn share() -> Vec<Case> {
     };
     let of = |(h, w), (height, width)| {
         let energy = Shape::new(1, h, w);
-        case(format!("{energy} on {height}×{width}"), positive(energy), Share { height, width })
+        case(format!("{energy} on {height}×{width}"), positive(energy), Share { height, width, even: true })
     };
     let mut cases = vec![
         of((1, 1), (1, 1)),
@@ -82,7 +82,9 @@ fn share() -> Vec<Case> {
         of((MANY.h, MANY.w), (MANY.h, MANY.w)),
     ];
     // Nothing anywhere.
-    let zero = input(Shape::new(1, 3, 4), Fill::Between(0.0, 0.0));
-    cases.push(case("1×3×4 on 5×7, zero".to_owned(), zero, Share { height: 5, width: 7 }));
+    for (what, even) in [("even", true), ("none", false)] {
+        let zero = input(Shape::new(1, 3, 4), Fill::Between(0.0, 0.0));
+        cases.push(case(format!("1×3×4 on 5×7, zero, {what}"), zero, Share { height: 5, width: 7, even }));
+    }
     cases
 }

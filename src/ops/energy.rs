@@ -121,8 +121,8 @@ impl Op for Energy {
     }
 }
 
-/// What share of all energy is in each cell of a grid: the energy e there, divided by its sum over the grid; the same share
-/// everywhere where that sum is 0. Input e (1, h, w), output (1, height, width): the same grid, or one that a pool of 2×2
+/// What share of all energy is in each cell of a grid: the energy e there, divided by its sum over the grid; where that sum is 0
+/// the same share everywhere, or none at all. Input e (1, h, w), output (1, height, width): the same grid, or one that a pool of 2×2
 /// makes (h, w) of, whose cell (y, x) takes e at (y/2, x/2), rounded down.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
@@ -130,6 +130,8 @@ pub struct Share {
     pub height: u32,
     /// Columns.
     pub width: u32,
+    /// Whether all cells have a share where there is no energy.
+    pub even: bool,
 }
 
 impl Share {
@@ -145,7 +147,7 @@ impl Op for Share {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let &Self { height, width } = self;
+        let &Self { height, width, .. } = self;
         let is_grid = |energy: &Shape| {
             let pooled = (height.div_ceil(2), width.div_ceil(2));
             [(height, width), pooled].contains(&(energy.h, energy.w))
@@ -173,7 +175,7 @@ impl Op for Share {
         let dispatches = vec![
             Dispatch::new(&kernels::share_sums, params, operands, groups, cells.into()),
             reduce(sums, threads, 1.0, total),
-            divide(Operand::input(0, 0), total, y, halved, true),
+            divide(Operand::input(0, 0), total, y, halved, self.even),
         ];
         Ok(Lowered { scratch: vec![threads.into(), 1], dispatches, ..Lowered::default() })
     }

@@ -2,13 +2,14 @@
 //! cost reads of that. After Kolkin et al., arXiv 2203.13215 ("Neural Neighbor Style Transfer").
 
 use super::sources::SourceId;
-use super::term::{Term, share_name};
+use super::term::{Term, record_guidance, share_name};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::energy::{Energy, Share};
 use crate::ops::gram::ChannelMean;
+use crate::ops::guide::Guide;
 use crate::ops::nearest::{ExpandBlocks, Gather, Nearest};
 use crate::ops::pool::Pool;
 use crate::ops::resize::{Filter, Resize};
@@ -139,7 +140,8 @@ pub(super) fn record_matches(
 }
 
 /// Records the share that each cell of the matched layers has in the energy of the content's activations (C, H, W) at
-/// `layer`, for a painting of this shape (3, H, W). Returns each with its name.
+/// `layer`, for a painting of this shape (3, H, W), under each of `masks`: there the energy is multiplied by the square of
+/// the guidance, which is the weight of a place in guided statistics. Returns each with its name.
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where something does not fit.
@@ -148,14 +150,27 @@ pub(super) fn record_shares(
     network: &Network,
     activations: TensorId,
     painting: Shape,
+    masks: &[Option<SourceId>],
     layer: &str,
 ) -> Result<Vec<(String, TensorId)>> {
     let energy = tape.record(Energy, &[activations], layer)?;
-    let share = |layer| {
-        let Shape { h: height, w: width, .. } = network.shape_at(layer, painting)?;
-        Ok((share_name(layer), tape.record(Share { height, width }, &[energy], layer)?))
-    };
-    MATCH_LAYERS.into_iter().map(share).collect()
+    let mut results = Vec::new();
+    for mask in masks {
+        let mut weighed = energy;
+        if let Some(mask) = *mask {
+            let guidance = record_guidance(tape, mask, activations, layer);
+            for _ in 0..2 {
+                weighed = tape.record(Guide, &[weighed, guidance], layer)?;
+            }
+        }
+        for layer in MATCH_LAYERS {
+            let Shape { h: height, w: width, .. } = network.shape_at(layer, painting)?;
+            // A mask that leaves nothing has no share, also of a picture without energy.
+            let share = Share { height, width, even: mask.is_none() };
+            results.push((share_name(*mask, layer), tape.record(share, &[weighed], layer)?));
+        }
+    }
+    Ok(results)
 }
 
 #[cfg(test)]

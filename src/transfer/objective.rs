@@ -194,6 +194,24 @@ impl Objective {
         self.terms.iter().any(|term| term.reads(source))
     }
 
+    /// Whether the content's targets are made by this mask: it is in the shares of what is matched.
+    pub(super) fn weighs_content(&self, mask: SourceId) -> bool {
+        self.matches().any(|term| term.mask == Some(mask))
+    }
+
+    fn matches(&self) -> impl Iterator<Item = &Term> {
+        self.terms.iter().filter(|term| term.kind == TermKind::Match)
+    }
+
+    /// The layers for which a mask's guidance is read: those of the terms that it guides, and that of the content where it
+    /// is in the shares of what is matched.
+    fn guided_layers(&self, mask: SourceId) -> Vec<&str> {
+        let guided = self.terms.iter().filter(|term| term.guiding_mask() == Some(mask));
+        let content = self.terms.iter().filter(|term| term.group == Group::Content);
+        let content = content.filter(|_| self.weighs_content(mask));
+        guided.chain(content).filter_map(|term| term.layer.as_deref()).collect()
+    }
+
     /// The masks that say together where the painting covers the content: none, where a style has no mask.
     fn covering_masks(&self) -> Vec<SourceId> {
         let masks = self.terms.iter().filter(|term| term.group == Group::Style).map(|term| term.mask);
@@ -303,7 +321,7 @@ impl Objective {
         let label = layer.unwrap_or(PIXELS_LAYER);
         let terms = self.terms.iter().zip(costs).filter(|(term, _)| term.layer.as_deref() == layer);
         for (term, cost) in terms {
-            let key = (term.kind, term.mask);
+            let key = (term.kind, term.guiding_mask());
             let known = statistics.iter().find(|(known, _)| *known == key).map(|(_, statistic)| *statistic);
             let statistic = match known {
                 Some(statistic) => statistic,
@@ -336,8 +354,10 @@ impl Objective {
         if source == SourceId::Content && !self.covering_masks().is_empty() {
             results.push((content_name(painting), pixels));
         }
-        let matches: Vec<&Term> = self.terms.iter().filter(|term| term.kind == TermKind::Match).collect();
-        let is_weighed = source == SourceId::Content && !matches.is_empty();
+        let mut masks: Vec<Option<SourceId>> = self.matches().map(|term| term.mask).collect();
+        masks.sort_unstable();
+        masks.dedup();
+        let is_weighed = source == SourceId::Content && !masks.is_empty();
         let mut matched = Vec::new();
         network.record(
             tape,
@@ -356,7 +376,7 @@ impl Objective {
                 }
                 let is_content = |term: &Term| term.group == Group::Content && of_layer(&term);
                 if is_weighed && self.terms.iter().any(is_content) {
-                    results.extend(record_shares(tape, network, activations, painting, layer)?);
+                    results.extend(record_shares(tape, network, activations, painting, &masks, layer)?);
                 }
                 Ok(())
             },
@@ -388,7 +408,7 @@ impl Objective {
     }
 
     /// Records the brightness of the mask `source`, from its 8-bit `picture` (1, H, W), and the guidance that it is for every
-    /// layer that a term looks at by it, and keeps what a step reads. Returns the names, in the order in which they are kept.
+    /// layer that it guides, and keeps what a step and the content's targets read. Returns the names, in the order in which they are kept.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where something does not fit.
@@ -405,22 +425,18 @@ impl Objective {
             tape.keep(brightness);
             names.push(coverage_name(source, tape.shape(picture)));
         }
-        network.record_plane(
-            tape,
-            brightness,
-            self.deepest(network, Some(source)),
-            |tape, layer, brightness| {
-                let is_read = |term: &Term| term.mask == Some(source) && term.layer.as_deref() == Some(layer);
-                if self.terms.iter().any(is_read) {
-                    // One channel: the matrix is the mean of the squares.
-                    let mean_square = tape.record(Gram, &[brightness], layer)?;
-                    let guidance = tape.record(Scale, &[brightness, mean_square], layer)?;
-                    tape.keep(guidance);
-                    names.push(guidance_name(source, layer));
-                }
-                Ok(())
-            },
-        )?;
+        let layers = self.guided_layers(source);
+        let deepest = layers.iter().filter_map(|layer| network.index_of(layer)).max().unwrap_or(0);
+        network.record_plane(tape, brightness, deepest, |tape, layer, brightness| {
+            if layers.contains(&layer) {
+                // One channel: the matrix is the mean of the squares.
+                let mean_square = tape.record(Gram, &[brightness], layer)?;
+                let guidance = tape.record(Scale, &[brightness, mean_square], layer)?;
+                tape.keep(guidance);
+                names.push(guidance_name(source, layer));
+            }
+            Ok(())
+        })?;
         Ok(names)
     }
 }

@@ -287,7 +287,9 @@ impl Transfer {
         for style in &styles {
             self.agenda.run(ProgramKind::LookUp(*style));
         }
-        let others = styles.into_iter().filter(|style| *style != id);
+        // What is matched weighs the content's cells by masks.
+        let weighed = self.objective.weighs_content(id).then_some(SourceId::Content);
+        let others = styles.into_iter().filter(|style| *style != id).chain(weighed);
         for source in std::iter::once(id).filter(|id| self.objective.reads(*id)).chain(others) {
             self.agenda.run(ProgramKind::Target(source));
         }

@@ -90,8 +90,8 @@ pub struct Term {
     pub weight: f32,
     /// The picture that it is compared with, where it is.
     pub target: Option<SourceId>,
-    /// The mask that says how much each place of the layer counts; `None` where all count alike. It is that of the
-    /// painting: the target's places all count alike.
+    /// The mask that says how much each place of the layer counts, beside what the kind says of it; `None` where all count
+    /// alike. It is that of the painting: the target's places all count alike.
     pub mask: Option<SourceId>,
 }
 
@@ -100,9 +100,20 @@ pub(super) fn guidance_name(mask: SourceId, layer: &str) -> String {
     format!("guidance.{mask}.{layer}")
 }
 
-/// Name of the share (1, H, W) that each cell of a layer has in the content's energy.
-pub(super) fn share_name(layer: &str) -> String {
-    format!("share.{layer}")
+/// Records the guidance (1, H, W) of a mask for a layer's activations (C, H, W), or for what is as large.
+pub(super) fn record_guidance(
+    tape: &mut Tape,
+    mask: SourceId,
+    activations: TensorId,
+    layer: &str,
+) -> TensorId {
+    let plane = Shape { c: 1, ..tape.shape(activations) };
+    tape.external(guidance_name(mask, layer), plane, Role::Workspace)
+}
+
+/// Name of the share (1, H, W) that each cell of a layer has in the content's energy, under a mask where there is one.
+pub(super) fn share_name(mask: Option<SourceId>, layer: &str) -> String {
+    mask.map_or_else(|| format!("share.{layer}"), |mask| format!("share.{mask}.{layer}"))
 }
 
 impl Term {
@@ -110,6 +121,11 @@ impl Term {
     pub(super) fn reads(&self, source: SourceId) -> bool {
         let weighs = self.kind == TermKind::Match && source == SourceId::Content;
         weighs || [self.target, self.mask].contains(&Some(source))
+    }
+
+    /// The mask by which its activations are guided. A match has its mask in the shares of the cells.
+    pub(super) fn guiding_mask(&self) -> Option<SourceId> {
+        self.mask.filter(|_| self.kind != TermKind::Match)
     }
 
     /// Whether some steps make anew what its cost goes on with.
@@ -138,20 +154,19 @@ impl Term {
         }
     }
 
-    /// Records what is compared, or measured, of a layer's activations (C, H, W), under its mask where it has one.
+    /// Records what is compared, or measured, of a layer's activations (C, H, W), guided by its mask where it has one.
     pub(super) fn record_statistic(
         &self,
         tape: &mut Tape,
         activations: TensorId,
         layer: &str,
     ) -> Result<TensorId> {
-        let mut guided = activations;
-        if let Some(mask) = self.mask {
-            let plane = Shape { c: 1, ..tape.shape(activations) };
-            let guidance = tape.external(guidance_name(mask, layer), plane, Role::Workspace);
-            guided = tape.record(Guide, &[activations, guidance], layer)?;
-        }
-        self.kind.record_statistic(tape, guided, layer)
+        let Some(mask) = self.guiding_mask() else {
+            return self.kind.record_statistic(tape, activations, None, layer);
+        };
+        let guidance = record_guidance(tape, mask, activations, layer);
+        let guided = tape.record(Guide, &[activations, guidance], layer)?;
+        self.kind.record_statistic(tape, guided, Some(guidance), layer)
     }
 
     /// Records the cost of a statistic, compared with its target where it has one. Where it is refreshed, `refreshes` says
@@ -186,7 +201,7 @@ impl Term {
             TermKind::Match => {
                 external(tape, self.tensor_name("centre"), row);
                 external(tape, self.target_name(), shape);
-                external(tape, share_name(layer), plane);
+                external(tape, share_name(self.mask, layer), plane);
                 tape.record(MatchCost, &inputs, layer)
             }
             TermKind::Wasserstein => {
@@ -234,7 +249,7 @@ impl Term {
         activations: TensorId,
         layer: &str,
     ) -> Result<Vec<(String, TensorId)>> {
-        let target = self.kind.record_statistic(tape, activations, layer)?;
+        let target = self.kind.record_statistic(tape, activations, None, layer)?;
         let mut results = vec![(self.target_name(), target)];
         match self.kind {
             TermKind::WeightedActivations => {
@@ -266,14 +281,24 @@ impl Term {
 }
 
 impl TermKind {
-    /// Records what is compared, or measured, of a layer's activations (C, H, W).
-    fn record_statistic(self, tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
+    /// Records what is compared, or measured, of a layer's activations (C, H, W), which are multiplied by the guidance already
+    /// where there is one.
+    fn record_statistic(
+        self,
+        tape: &mut Tape,
+        activations: TensorId,
+        guidance: Option<TensorId>,
+        layer: &str,
+    ) -> Result<TensorId> {
         match self {
             Self::Activations | Self::WeightedActivations | Self::Match | Self::TotalVariation => {
                 Ok(activations)
             }
             Self::Gram => tape.record(Gram, &[activations], layer),
-            Self::Wasserstein => tape.record(Moments, &[activations], layer),
+            Self::Wasserstein => {
+                let inputs: Vec<TensorId> = [activations].into_iter().chain(guidance).collect();
+                tape.record(Moments, &inputs, layer)
+            }
         }
     }
 }
