@@ -134,6 +134,20 @@ fn a_style_is_painted_where_the_mask_is_bright() {
     folder.refuses(2, &["-o", "o.png", "--style-mask", "black.png"], "--style-mask: it is black everywhere");
     folder.refuses(1, &["-o", "o.png", "--style-mask", "none.png"], "check the path given with --style-mask");
     folder.refuses(1, &["-o", "mask.png", "--style-mask", "mask.png"], "names the same file as");
+
+    // For one style the mask of the content is that of the style.
+    paint(&["-o", "content-masked.png", "--trace", "content-masked", "--content-mask", "mask.png"]);
+    assert_eq!(folder.json_lines("content-masked").swap_remove(0), masked);
+    assert_eq!(folder.read("content-masked.png"), folder.read("masked.png"));
+    paint(&["-o", "both.png", "--trace", "both", "--style-mask", "mask.png", "--content-mask", "mask.png"]);
+    assert_ne!(folder.json_lines("both").swap_remove(0)["style"], masked["style"]);
+    folder.refuses(
+        2,
+        &["-o", "o.png", "--content-mask", "black.png"],
+        "--content-mask: it is black everywhere",
+    );
+    folder.refuses(1, &["-o", "o.png", "--content-mask", "none.png"], "the path given with --content-mask");
+    folder.refuses(1, &["-o", "mask.png", "--content-mask", "mask.png"], "names the same file as");
 }
 
 #[test]

@@ -191,6 +191,11 @@ pub(super) struct PaintArguments {
     /// May be given once for each style.
     #[arg(long = "style-mask", value_name = "[N=]FILE", help_heading = "Painting")]
     pub(super) style_masks: Vec<String>,
+    /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
+    /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
+    /// count. It is stretched to the size of the painting.
+    #[arg(long, value_name = "FILE", help_heading = "Painting")]
+    pub(super) content_mask: Option<PathBuf>,
     /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
     /// course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]

@@ -54,7 +54,8 @@ impl<'a> PaintRequest<'a> {
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
     pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
-        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, .. } = self.arguments;
+        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, content_mask, .. } =
+            self.arguments;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
@@ -64,6 +65,7 @@ impl<'a> PaintRequest<'a> {
         });
         let others = [
             (OptionName::Content, Some(self.content)),
+            (OptionName::ContentMask, content_mask.as_deref()),
             (OptionName::Init, init),
             (OptionName::Weights, weights.as_deref()),
         ];
@@ -154,6 +156,10 @@ impl<'a> PaintRequest<'a> {
             let Some(next) = styles.next() else { break };
             style = next;
             sources = sources.with_style(fitted(&style.path, hint)?, style.weight);
+        }
+        if let Some(path) = &self.arguments.content_mask {
+            let mask = read_picture(path, "check the path given with --content-mask")?;
+            sources = sources.with_content_mask(mask.into_size(width, height))?;
         }
         match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
             Some(path) => {

@@ -4,11 +4,12 @@ use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 34] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
     (OptionName::StyleMask, Some("--style-mask")),
+    (OptionName::ContentMask, Some("--content-mask")),
     (OptionName::Initial, Some("--init")),
     (OptionName::Weights, Some("--weights")),
     (OptionName::Init, Some("--init")),

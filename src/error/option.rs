@@ -35,6 +35,8 @@ options! {
     StyleWeights = "style_weights",
     /// The picture that says where a style is painted.
     StyleMask = "style_mask",
+    /// The picture that says where anything is painted.
+    ContentMask = "content_mask",
     /// The picture that the pixels start from.
     Initial = "initial",
     /// The network's weights.
@@ -117,6 +119,7 @@ mod tests {
             OptionName::Style,
             OptionName::StyleWeights,
             OptionName::StyleMask,
+            OptionName::ContentMask,
             OptionName::Initial,
             OptionName::Weights,
             OptionName::Device,

@@ -36,6 +36,9 @@ super::kernels! {
     }
 }
 
+/// BT.709's weights of red, green and blue in the brightness of a pixel, in parts of 256.
+pub const BRIGHTNESS: [u32; 3] = [54, 183, 19];
+
 /// Whether it is (1, H, W).
 fn is_plane(shape: Shape) -> bool {
     (shape.c, shape.d) == (1, 1)

@@ -7,6 +7,8 @@ use super::options::{Init, Options};
 use super::scales::{Scales, scaled};
 use super::source::{Source, SourceLayout};
 use crate::error::{Error, OptionName, Result};
+use crate::ops::guide::BRIGHTNESS;
+use crate::picture::Picture;
 
 /// Which of a transfer's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,6 +111,47 @@ impl Sources {
         self
     }
 
+    /// With a mask for all styles that are there: only where it is bright is anything painted. It becomes the mask of each
+    /// style that has none, and is multiplied into those of the others, brightness by brightness, at the size of the larger
+    /// of both. See [`StyleSource::mask`].
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a mask that is black everywhere, or leaves nothing of a style's; and where a style has a mask
+    /// already and one of the two is not in the processor's memory.
+    pub fn with_content_mask(mut self, mask: impl Into<Source>) -> Result<Self> {
+        let mask = mask.into();
+        let refused = |reason: String, remedy: &'static str| {
+            Err(Error::Option { option: OptionName::ContentMask, reason, remedy: remedy.into() })
+        };
+        if matches!(&mask, Source::Picture(mask) if is_black(mask)) {
+            return refused(
+                "it is black everywhere, so that nothing would be painted".into(),
+                "make it white where the painting is wanted",
+            );
+        }
+        for (index, style) in self.styles.iter_mut().enumerate() {
+            let id = SourceId::StyleMask(index);
+            let together = match (style.mask.take(), &mask) {
+                (None, mask) => mask.clone(),
+                (Some(Source::Picture(own)), Source::Picture(mask)) => Source::Picture(product(&own, mask)?),
+                (Some(_), _) => {
+                    return refused(
+                        format!("there is {id}, too, and they are not both in the processor's memory"),
+                        "give pictures, or multiply both on the device, and give the product as the style's mask",
+                    );
+                }
+            };
+            if matches!(&together, Source::Picture(together) if is_black(together)) {
+                return refused(
+                    format!("it leaves nothing of {id}: where one is bright the other is black"),
+                    "make it white where the styles are wanted",
+                );
+            }
+            style.mask = Some(together);
+        }
+        Ok(self)
+    }
+
     /// With a picture to start from, for [`super::Init::Picture`].
     #[must_use]
     pub fn with_initial(mut self, initial: impl Into<Source>) -> Self {
@@ -156,7 +199,7 @@ impl Sources {
 /// [`Error::Option`] for a mask that is black everywhere.
 pub(super) fn check_source(id: SourceId, source: &Source) -> Result<()> {
     let (SourceId::StyleMask(_), Source::Picture(mask)) = (id, source) else { return Ok(()) };
-    if mask.rgb().iter().any(|byte| *byte > 0) {
+    if !is_black(mask) {
         return Ok(());
     }
     Err(Error::Option {
@@ -164,6 +207,25 @@ pub(super) fn check_source(id: SourceId, source: &Source) -> Result<()> {
         reason: "it is black everywhere, so that nothing would be painted in the style".into(),
         remedy: "make it white where the style is wanted".into(),
     })
+}
+
+fn is_black(picture: &Picture) -> bool {
+    picture.rgb().iter().all(|byte| *byte == 0)
+}
+
+/// The product of the brightness of two pictures, as a grey picture of the size of the larger one.
+fn product(a: &Picture, b: &Picture) -> Result<Picture> {
+    let area = |picture: &Picture| u64::from(picture.width()) * u64::from(picture.height());
+    let (large, small) = if area(a) < area(b) { (b, a) } else { (a, b) };
+    let (width, height) = (large.width(), large.height());
+    let small = small.resized(width, height);
+    let brightness = |pixel: &[u8; 3]| {
+        let parts = BRIGHTNESS.iter().zip(pixel).map(|(weight, byte)| weight * u32::from(*byte)).sum::<u32>();
+        f64::from(parts) / 65280.0
+    };
+    let pixels = large.rgb().as_chunks::<3>().0.iter().zip(small.rgb().as_chunks::<3>().0);
+    let grey = pixels.map(|(a, b)| (255.0 * brightness(a) * brightness(b)).round() as u8);
+    Picture::from_rgb(width, height, grey.flat_map(|grey| [grey; 3]).collect())
 }
 
 impl<C: Into<Source>, S: Into<Source>> From<(C, S)> for Sources {

@@ -13,11 +13,12 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 34] = [
+const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
     (OptionName::StyleMask, Place::Nowhere),
+    (OptionName::ContentMask, Place::Nowhere),
     (OptionName::Initial, Place::Open("Start from")),
     (OptionName::Weights, Place::Nowhere),
     (OptionName::Init, Place::Open("Start from")),
