@@ -235,6 +235,7 @@ fn flags_have_the_bits_that_rust_says() {
         ("WINNERS", Epilogue::WINNERS),
         ("TRANSPOSED", TRANSPOSED),
         ("MEAN", gram::MEAN),
+        ("GUIDED", gram::GUIDED),
     ];
     let mut found = 0;
     for kernel in KERNELS {
