@@ -9,14 +9,9 @@ set -euo pipefail
 content=assets/chelsea.png
 style=assets/brush-strokes.png
 result=impasto-demo.png
-# Ends in three minutes on two cores with Mesa 25's software driver.
-size=(--size 384 --steps 80)
+options=(--size 384)
 # Older Mesa computes about thirty times slower on the CPU.
-size_for_old_mesa=(--size 160 --steps 40)
-options=(
-  --init content --learning-rate 4
-  --content-layer conv3_2 --style-layers "conv1_1=0.5,conv2_1=0.5,conv3_1=1,conv4_1=0.01"
-)
+options_for_old_mesa=(--size 128 --steps 6)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/ensure-vulkan.sh
@@ -31,9 +26,8 @@ echo "demo: building impasto (a few minutes the first time)"
 cargo build --release --locked
 if cargo run --release --locked --quiet -- devices | head -n 4 | grep -qE 'llvmpipe Mesa (1[0-9]|2[0-4])\.'; then
   echo "demo: Mesa's software driver is an old one here, so the painting is a small one; with Mesa 25 it would be larger"
-  size=("${size_for_old_mesa[@]}")
+  options=("${options_for_old_mesa[@]}")
 fi
-options=("${size[@]}" "${options[@]}")
 echo "demo: impasto $content $style -o $result ${options[*]}${*:+ $*}"
 cargo run --release --locked --quiet -- "$content" "$style" -o "$result" "${options[@]}" "$@"
 # Git Bash has -W for the name that Windows knows.

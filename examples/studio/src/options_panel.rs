@@ -123,6 +123,19 @@ fn painting(
         size(ui, settings);
         ui.end_row();
 
+        let what = "How far the painting goes from the photograph: at 0.3 that shows in painted colour, at 0.8 its forms \
+                    begin to melt.";
+        name(ui, label(OptionName::Strength), what, waiting);
+        Slider::new(&mut settings.strength, 0.05..=1.0).max_decimals(2).ui(ui);
+        ui.end_row();
+
+        if let Some(stroke) = &mut settings.stroke {
+            let what = "The size of the strokes. At 1 they are as large as in the picture of the style.";
+            name(ui, label(OptionName::Stroke), what, waiting);
+            Slider::new(stroke, 0.1..=4.0).logarithmic(true).max_decimals(2).ui(ui);
+            ui.end_row();
+        }
+
         let what = "How often the painting is improved. More steps bring more style; it may be raised while it paints, \
                     and after.";
         name(ui, label(OptionName::Steps), what, waiting);

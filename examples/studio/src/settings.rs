@@ -54,6 +54,12 @@ pub struct EngineSettings {
 /// Everything that can be chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// The options of the recipe, for what the window does not show.
+    base: Options,
+    /// How far the painting goes from the photograph, above 0 and up to 1.
+    pub strength: f32,
+    /// The size of the strokes, where the recipe has one.
+    pub stroke: Option<f32>,
     pub size_kind: SizeKind,
     pub longer_side: u32,
     pub within: (u32, u32),
@@ -94,7 +100,12 @@ pub struct Recipe {
 }
 
 /// The recipes, the first one being what the program starts with.
-pub const RECIPES: [Recipe; 3] = [
+pub const RECIPES: [Recipe; 4] = [
+    Recipe {
+        name: "Fine",
+        what: "Real strokes, coarse to fine. The strength and the stroke are the knobs.",
+        options: fine,
+    },
     Recipe {
         name: "Brush strokes",
         what: "Starts from the photograph: quick, and the subject stays clear.",
@@ -112,7 +123,12 @@ pub const RECIPES: [Recipe; 3] = [
     },
 ];
 
-/// What painted the picture in the project's README.
+/// The size is not a recipe's, and begins as the course's.
+fn fine() -> Options {
+    Options::preset(Preset::Fine).with(|options| options.size = Options::preset(Preset::Course).size)
+}
+
+/// Gram matrices of early layers.
 fn brush_strokes() -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.steps = 80;
@@ -135,6 +151,9 @@ fn free() -> Options {
 impl Default for Settings {
     fn default() -> Self {
         let mut settings = Self {
+            base: fine(),
+            strength: 0.0,
+            stroke: None,
             size_kind: SizeKind::LongerSide,
             longer_side: 400,
             within: (640, 480),
@@ -159,6 +178,9 @@ impl Settings {
     /// Takes over what makes a painting look as it does. The size, the engine and the frame budget stay.
     pub fn take(&mut self, recipe: &Recipe) {
         let options = (recipe.options)();
+        self.base = options.clone();
+        self.strength = options.strength;
+        self.stroke = options.stroke;
         self.steps = options.steps;
         self.alpha = options.alpha;
         self.beta = options.beta;
@@ -204,7 +226,9 @@ impl Settings {
     /// The library's options.
     pub fn options(&self) -> Options {
         let style_layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
-        Options::default().with(|options| {
+        self.base.clone().with(|options| {
+            options.strength = self.strength;
+            options.stroke = self.stroke;
             options.alpha = self.alpha;
             options.beta = self.beta;
             options.learning_rate = self.learning_rate;
@@ -325,6 +349,6 @@ mod tests {
         settings.apply_live(&mut running);
         assert_eq!(running.style_layers[0], StyleLayer { name: "conv1_1".into(), weight: 0.0 });
         assert_eq!(running.alpha, 7.0);
-        assert_eq!(running.style_layers.len(), 4);
+        assert_eq!(running.style_layers.len(), 5);
     }
 }

@@ -75,6 +75,8 @@ struct Run {
     /// The content's size as it was fitted: another content must fit to the same.
     size: (u32, u32),
     steps: u32,
+    /// Steps that are left, at this size and at those to come.
+    remaining: u32,
     phase: TransferPhase,
     work_remains: bool,
     paused: bool,
@@ -162,6 +164,7 @@ impl Painting {
             options: options.clone(),
             size,
             steps: 0,
+            remaining: options.steps,
             phase: TransferPhase::Weights,
             work_remains: true,
             paused: false,
@@ -234,14 +237,13 @@ impl Painting {
 
     /// Steps that are done, and those of the whole run.
     pub fn steps(&self) -> (u32, u32) {
-        self.run.as_ref().map_or((0, 0), |run| (run.steps, run.options.steps))
+        self.run.as_ref().map_or((0, 0), |run| (run.steps, run.steps + run.remaining))
     }
 
     /// How long the remaining steps take, once a few are done.
     pub fn time_left(&self) -> Option<Duration> {
         let run = self.run.as_ref().filter(|run| run.clock.steps >= 2)?;
-        let remaining = run.options.steps.saturating_sub(run.steps);
-        Some(run.clock.spent.mul_f64(f64::from(remaining) / f64::from(run.clock.steps)))
+        Some(run.clock.spent.mul_f64(f64::from(run.remaining) / f64::from(run.clock.steps)))
     }
 
     pub fn status(&self) -> Status {
@@ -364,7 +366,8 @@ impl Painting {
         }
         let applied = transfer.set_options(&options);
         // Refused options would be refused in every frame.
-        run.work_remains |= options.steps > run.steps;
+        run.remaining = transfer.remaining_steps();
+        run.work_remains |= run.remaining > 0;
         run.options = options;
         applied.err().map(|error| Notice::of("The change is not taken", &error))
     }
@@ -399,6 +402,7 @@ impl Painting {
             Ok(recorded) => {
                 run.clock.count(recorded.completed);
                 run.steps = recorded.steps;
+                run.remaining = transfer.remaining_steps();
                 run.phase = recorded.phase;
                 run.work_remains = recorded.work_remains;
                 None
