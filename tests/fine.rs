@@ -148,7 +148,7 @@ fn both_sizes_follow_the_golden_run() {
             index.len()
         );
         assert!(average < 2.5, "{average}");
-        assert!(others * 50 <= index.len(), "{others}");
+        assert!(others * 8 <= index.len(), "{others}");
     }
     assert_eq!((transfer.size(), transfer.scale_size(), transfer.remaining_steps()), ((97, 75), (97, 75), 0));
 }
@@ -180,6 +180,31 @@ fn a_checkpoint_goes_on_at_any_size() {
         assert_eq!(resumed.steps(), 2 * STEPS);
         assert_eq!(block_on(resumed.picture()).unwrap(), end, "after {}", checkpoint.step());
         assert_eq!(block_on(resumed.cost()).unwrap(), costs);
+    }
+}
+
+/// A sky or a wall has next to no variance: what is left of it after rounding must not become a root.
+#[test]
+fn flat_pictures_have_finite_costs() {
+    let engine = engine();
+    let made = |level: fn(u32) -> [u8; 3]| {
+        Picture::from_rgb(40, 30, (0..40 * 30).flat_map(level).collect()).unwrap()
+    };
+    let flat = made(|_| [190, 210, 235]);
+    let nearly = made(|i| [190 + (i % 3) as u8, 210, 235 - (i % 2) as u8]);
+    let lively = made(|i| [(i * 37 % 251) as u8, (i * 91 % 239) as u8, (i * 53 % 247) as u8]);
+    let options = Options::preset(Preset::Fine).with(|options| {
+        options.coarsest = None;
+        options.steps = 3;
+    });
+    for (content, style) in
+        [(&flat, &lively), (&lively, &flat), (&flat, &flat), (&lively, &nearly), (&nearly, &lively)]
+    {
+        let mut transfer = block_on(Transfer::prepare(&engine, (content, style), &options)).unwrap();
+        for _ in 0..3 {
+            let costs = block_on(transfer.step()).unwrap();
+            assert!(costs.are_finite(), "{costs:?}");
+        }
     }
 }
 

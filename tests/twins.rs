@@ -684,7 +684,16 @@ fn moments_and_their_backward_give_hand_computed_numbers() {
     let x = [1.0, 2.0, 3.0, -1.0];
     assert_eq!(channel_mean(&x, (2, 1, 2)), [1.5, 1.0]);
     assert_eq!(moments(&x, (2, 1, 2)), [2.5, 0.5, 0.5, 5.0, 1.5, 1.0]);
-    assert_eq!(matrix_covariance(&[2.5, 0.5, 0.5, 5.0, 1.5, 1.0], 2), [0.25, -1.0, -1.0, 4.0]);
+    let covariance = matrix_covariance(&[2.5, 0.5, 0.5, 5.0, 1.5, 1.0], 2);
+    assert!(
+        covariance
+            .iter()
+            .zip([0.25, -1.0, -1.0, 4.0])
+            .all(|(got, want): (&f64, f64)| (got - want).abs() < 2e-7)
+    );
+    // Where there is nothing but a mean, a ten thousandth of the squares is left.
+    assert_eq!(matrix_covariance(&[4.0, 2.0], 1), [4e-4]);
+    assert_eq!(matrix_covariance(&[0.0, 0.0], 1), [0.0]);
     // As the Gram matrix's, and 6/2 and −4/2 more.
     assert_eq!(moments_backward(&[1.0, 2.0, 4.0, 8.0, 6.0, -4.0], &x, (2, 1, 2)), [13.0, 2.0, 25.0, -4.0]);
     // Under a guidance of 3 and −1 the means are (3 − 2)/2 and (9 + 1)/2, and 6·3/2, −6/2, −4·3/2 and 4/2 are more.

@@ -7,9 +7,9 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe, pyramid,
-    relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit, wasserstein,
-    weighted_error, weighted_sum,
+    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
+    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
+    wasserstein, weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -50,6 +50,7 @@ pub static FAMILIES: &[&Family] = &[
     &total_variation::FORWARD,
     &total_variation::BACKWARD,
     &unit::UNIT,
+    &centre::FORWARD,
     &unit::STACK,
     &nearest::NEAREST,
     &nearest::GATHER,

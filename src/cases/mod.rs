@@ -4,6 +4,7 @@
 //! golden run ([`golden`]), and the examination of every kernel ([`examine`]).
 
 mod case;
+mod centre;
 mod common;
 mod elements;
 mod expected;

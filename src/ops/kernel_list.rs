@@ -1,9 +1,9 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe, pyramid,
-    relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit, wasserstein,
-    weighted_error, weighted_sum,
+    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
+    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
+    wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -27,6 +27,7 @@ const DECLARED: &[&[&Kernel]] = &[
     squared_error::kernels::ALL,
     total_variation::kernels::ALL,
     unit::kernels::ALL,
+    centre::kernels::ALL,
     nearest::kernels::ALL,
     energy::kernels::ALL,
     match_cost::kernels::ALL,

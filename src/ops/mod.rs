@@ -10,6 +10,7 @@
 pub mod adam;
 pub mod add;
 mod capabilities;
+pub mod centre;
 mod choose;
 pub mod conv;
 mod declare;

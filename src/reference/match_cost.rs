@@ -1,6 +1,6 @@
 //! How far the features of each cell point away from a target.
 
-use super::unit::{centred, epsilon, lengths, unit};
+use super::unit::{epsilon, lengths, unit};
 use super::{Real, expect_len};
 
 /// Σ a·b over the channels of each cell of two tensors (C, cells).
@@ -42,7 +42,7 @@ pub fn match_cost_backward<T: Real>(
     expect_len("dy", dy, 1);
     expect_len("target", target, x.len());
     expect_len("share", share, cells);
-    let a = centred(x, centre, cells);
+    let a = super::centre(x, centre, cells);
     let (lengths, products) = (lengths(&a, cells), products(&a, target, cells));
     let gradient = |(at, (&a, &target)): (usize, (&T, &T))| {
         let (length, product) = (lengths[at % cells], products[at % cells]);

@@ -51,10 +51,23 @@ pub fn matrix_scale<T: Real>(a: &[T], s: &[T], root: bool, inverse: bool) -> Vec
     a.iter().map(scaled).collect()
 }
 
-/// The covariance E − μ·μᵀ from `moments` (C + 1, C), whose last row is μ. Returns (C, C).
+/// The covariance E − μ·μᵀ from `moments` (C + 1, C), whose last row is μ, with 10⁻⁴·E(i, i)/(1 + 10⁴·r²) more on the
+/// diagonal, where r = (tr E − |μ|²)/tr E. Returns (C, C).
 pub fn matrix_covariance<T: Real>(moments: &[T], channels: usize) -> Vec<T> {
     expect_len("moments", moments, (channels + 1) * channels);
     let (products, means) = moments.split_at(channels * channels);
-    let element = |(at, product): (usize, &T)| *product - means[at / channels] * means[at % channels];
+    let (mut squares, mut variance) = (T::zero(), T::zero());
+    for channel in 0..channels {
+        let square = products[channel * channels + channel];
+        squares += square;
+        variance += square - means[channel] * means[channel];
+    }
+    let share = if squares == T::zero() { T::one() } else { variance / squares };
+    let floor = T::one() / (count::<T>(10_000) * (T::one() + count::<T>(10_000) * share * share));
+    let element = |(at, product): (usize, &T)| {
+        let (row, column) = (at / channels, at % channels);
+        let covariance = *product - means[row] * means[column];
+        if row == column { covariance + floor * *product } else { covariance }
+    };
     products.iter().enumerate().map(element).collect()
 }

@@ -10,6 +10,7 @@
 
 mod adam;
 mod add;
+mod centre;
 mod conv;
 mod energy;
 mod gram;
@@ -37,6 +38,7 @@ mod weighted_sum;
 
 pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
+pub use centre::centre;
 pub use conv::{conv_backward, conv_forward};
 pub use energy::{energy, share};
 pub use gram::{

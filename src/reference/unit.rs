@@ -13,17 +13,11 @@ pub(super) fn lengths<T: Real>(x: &[T], cells: usize) -> Vec<T> {
     (0..cells).map(|cell| x.iter().skip(cell).step_by(cells).map(|&x| square(x)).sum::<T>().sqrt()).collect()
 }
 
-/// `x` (C, cells) less `centre` (C) at every cell.
-pub(super) fn centred<T: Real>(x: &[T], centre: &[T], cells: usize) -> Vec<T> {
-    expect_len("x", x, centre.len() * cells);
-    x.iter().enumerate().map(|(at, &x)| x - centre[at / cells]).collect()
-}
-
 /// (x_i − c)/(|x_i − c| + 10⁻⁶) for each cell i of `x` (C, H, W), c = `centre` (C). Returns (C, H, W).
 pub fn unit<T: Real>(x: &[T], centre: &[T], (channels, height, width): (usize, usize, usize)) -> Vec<T> {
     let cells = height * width;
     expect_len("centre", centre, channels);
-    let x = centred(x, centre, cells);
+    let x = super::centre(x, centre, cells);
     let lengths = lengths(&x, cells);
     x.iter().enumerate().map(|(at, &x)| x / (lengths[at % cells] + epsilon())).collect()
 }

@@ -1,6 +1,6 @@
 //! A squared error in which every cell has its weight.
 
-use super::{Real, energy, expect_len, unit::centred};
+use super::{Real, centre, energy, expect_len};
 
 /// Σ w_i·|x_i − target_i|² over the cells i of `x` and `target` (C, H, W), w = `weights` (H, W). Returns one element.
 pub fn weighted_error_forward<T: Real>(
@@ -38,7 +38,7 @@ pub fn weighted_error_backward<T: Real>(
 pub fn cell_weights<T: Real>(x: &[T], mean: &[T], size: (usize, usize, usize)) -> Vec<T> {
     expect_len("mean", mean, size.0);
     let energies = energy(x, size);
-    let spreads = energy(&centred(x, mean, size.1 * size.2), size);
+    let spreads = energy(&centre(x, mean, size.1 * size.2), size);
     let total: T = energies.iter().zip(&spreads).map(|(&energy, &spread)| energy * spread).sum();
     let weight = |energy: T| if total == T::zero() { T::zero() } else { energy / total };
     energies.into_iter().map(weight).collect()

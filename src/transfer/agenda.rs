@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::pace::Allowance;
+use super::piece::Piece;
 use super::planning::{ProgramId, ProgramKind, picture_name, texels_name};
-use super::programs::{Piece, Programs};
+use super::programs::Programs;
 use super::source::Source;
 use super::sources::SourceId;
 use super::staging;

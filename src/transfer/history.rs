@@ -1,7 +1,7 @@
 //! The pixels that the last steps began with: what is left when a step's costs are not
 //! finite.
 
-use super::programs::Piece;
+use super::piece::Piece;
 use crate::error::Result;
 use crate::gpu::Gpu;
 

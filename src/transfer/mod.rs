@@ -69,6 +69,7 @@ mod optimiser;
 mod option_table;
 mod options;
 mod pace;
+mod piece;
 mod planning;
 mod programs;
 mod requirements;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::bound_program::BoundProgram;
 use super::engine::Engine;
+use super::piece::Piece;
 use super::planning::{Plan, PlannedProgram, ProgramId, ProgramKind};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -15,14 +16,6 @@ use crate::ops::MethodTable;
 /// How tensors from outside are used.
 const EXTERNAL: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
-
-/// A piece of a tensor from outside: where it is, and its bytes at one of the sizes. The buffer is as large as the largest
-/// size wants it.
-#[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) buffer: Arc<wgpu::Buffer>,
-    pub(super) bytes: u64,
-}
 
 /// All programs of a transfer.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The sizes at which a transfer paints, coarse to fine.
 
-/// Each size is so many times smaller in area than the next.
+/// The area of each size over that of the one before.
 const AREA_RATIO: f64 = 2.0;
 
 /// The sizes (width, height) at which a picture is painted one after the other, the coarsest first.

@@ -16,11 +16,12 @@ use super::optimiser::{MEAN, Optimiser, PIXELS};
 use super::option_table::OPTIONS;
 use super::options::Options;
 use super::pace::{Allowance, Budget};
+use super::piece::Piece;
 use super::planning::{
     COST_MAILS, COST_SLOTS, PICTURE_SLOTS, Plan, Planner, ProgramId, ProgramKind, SEED, START_LEVELS,
     cost_bytes, like_step, picture_bytes,
 };
-use super::programs::{Piece, Programs};
+use super::programs::Programs;
 use super::requirements;
 use super::scales::Scales;
 use super::source::{Source, SourceLayout, checked, pitch, require};
@@ -34,7 +35,7 @@ use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
 const IN_A_FRAME: &str = "painting in a host's frame";
-/// Every so many steps of a size make anew what the others go on with.
+/// From one step that makes anew what others go on with to the next, within a size.
 const REFRESH_EVERY: u32 = 2;
 
 /// One picture being painted in the style of others.

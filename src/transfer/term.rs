@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::Network;
 use crate::ops::Shape;
+use crate::ops::centre::Centre;
 use crate::ops::gram::{ChannelMean, Gram, Moments};
 use crate::ops::guide::Guide;
 use crate::ops::match_cost::MatchCost;
@@ -258,7 +259,10 @@ impl Term {
                 results.push((self.tensor_name("weights"), weights));
             }
             TermKind::Wasserstein => {
-                let covariance = tape.record(Covariance, &[target], layer)?;
+                // Its root is iterated until it has converged, which a difference of products would not bear.
+                let mean = tape.record(ChannelMean, &[activations], layer)?;
+                let centred = tape.record(Centre, &[activations, mean], layer)?;
+                let covariance = tape.record(Gram, &[centred], layer)?;
                 let root = record_root_of_target(tape, covariance, layer)?;
                 results
                     .extend([(self.tensor_name("covariance"), covariance), (self.tensor_name("root"), root)]);
