@@ -31,33 +31,38 @@ fn what_is_allocated_is_what_was_planned() {
                 }))
                 .build()
                 .unwrap();
-            let options = Options::preset(Preset::Course);
-            let planned = Transfer::plan(&engine, ((37, 23), (18, 41)), &options).unwrap();
-            let mut transfer = Transfer::prepare(&engine, (&content, &style), &options).await.unwrap();
-            let bytes = transfer.bytes();
-            assert_eq!(planned.bytes, bytes);
-            assert_eq!(transfer.allocated_bytes(), bytes.total);
-            let parts = [bytes.activations, bytes.gradients, bytes.optimiser, bytes.workspace, bytes.weights];
-            assert_eq!(parts.iter().sum::<u64>(), bytes.total);
-            // Steps and pictures allocate nothing.
-            transfer.step().await.unwrap();
-            transfer.picture().await.unwrap();
-            assert_eq!(transfer.allocated_bytes(), bytes.total);
-            // A second transfer shares the weights, and says so of each.
-            let second = Transfer::prepare(&engine, (&style, &content), &options).await.unwrap();
-            assert_eq!(second.bytes().weights, bytes.weights);
-            weights.push(bytes.weights);
-            // Masks of two styles, and smaller arenas.
-            let small = engine.reconfigured(|options| options.low_memory = true);
-            let masked = Sources::new(&content, &style).with_style_mask(&style);
-            let masked = masked.with_style(&content, 0.5).with_style_mask(&content);
-            for engine in [&engine, &small] {
-                let planned = Transfer::plan(engine, masked.layouts().unwrap(), &options).unwrap().bytes;
-                let mut transfer = Transfer::prepare(engine, masked.clone(), &options).await.unwrap();
-                assert_eq!(transfer.bytes(), planned);
-                assert!(planned.workspace > bytes.workspace);
+            for (preset, coarsest) in [(Preset::Course, None), (Preset::Fine, Some(20))] {
+                let options = Options::preset(preset).with(|options| options.coarsest = coarsest);
+                let planned = Transfer::plan(&engine, ((37, 23), (18, 41)), &options).unwrap();
+                let mut transfer = Transfer::prepare(&engine, (&content, &style), &options).await.unwrap();
+                let bytes = transfer.bytes();
+                assert_eq!(planned.bytes, bytes);
+                assert_eq!(transfer.allocated_bytes(), bytes.total);
+                let parts =
+                    [bytes.activations, bytes.gradients, bytes.optimiser, bytes.workspace, bytes.weights];
+                assert_eq!(parts.iter().sum::<u64>(), bytes.total);
+                // Steps and pictures allocate nothing.
                 transfer.step().await.unwrap();
-                assert_eq!(transfer.allocated_bytes(), planned.total);
+                transfer.picture().await.unwrap();
+                assert_eq!(transfer.allocated_bytes(), bytes.total);
+                // A second transfer shares the weights, and says so of each.
+                let second = Transfer::prepare(&engine, (&style, &content), &options).await.unwrap();
+                assert_eq!(second.bytes().weights, bytes.weights);
+                if preset == Preset::Course {
+                    weights.push(bytes.weights);
+                }
+                // Masks of two styles, and smaller arenas.
+                let small = engine.reconfigured(|options| options.low_memory = true);
+                let masked = Sources::new(&content, &style).with_style_mask(&style);
+                let masked = masked.with_style(&content, 0.5).with_style_mask(&content);
+                for engine in [&engine, &small] {
+                    let planned = Transfer::plan(engine, masked.layouts().unwrap(), &options).unwrap().bytes;
+                    let mut transfer = Transfer::prepare(engine, masked.clone(), &options).await.unwrap();
+                    assert_eq!(transfer.bytes(), planned);
+                    assert!(planned.workspace > bytes.workspace);
+                    transfer.step().await.unwrap();
+                    assert_eq!(transfer.allocated_bytes(), planned.total);
+                }
             }
         });
     }

@@ -116,6 +116,252 @@ fn a_start_from_a_file_is_stretched_and_noise_can_be_mixed_in() {
     assert_ne!(folder.decoded("noisy.png"), folder.decoded("start-as-it-is.png"));
 }
 
+// ---- the usual preset ----
+
+/// Nothing is measured, and the sizes are 45x34 and 64x48.
+const TWO_SIZES: [&str; 6] = ["--size", "64", "--coarsest", "40", "--algorithm", "winograd"];
+
+/// A folder with pictures as users have them: larger than the painting.
+fn larger_pictures() -> TestFolder {
+    let folder = TestFolder::new();
+    folder.picture("content.png", 120, 90, 1);
+    folder.picture("style.png", 100, 80, 2);
+    folder
+}
+
+impl TestFolder {
+    /// Paints out.png with so many steps at each of two sizes, and returns the costs before them.
+    fn first_costs(&self, steps: &str, styles: &[&str], arguments: &[&str]) -> Value {
+        let usual = ["-o", "out.png", "--steps", steps, "--trace", "t", "-q"];
+        self.run(&[&["content.png"], styles, &usual, &TWO_SIZES, arguments].concat()).success();
+        self.json_lines("t").swap_remove(0)
+    }
+}
+
+/// The cost of a term.
+fn term(entry: &Value, name: &str) -> f64 {
+    entry["terms"][name].as_f64().unwrap_or_else(|| panic!("{name}: {entry}"))
+}
+
+const STYLE_LAYERS: [&str; 5] = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"];
+const MATCH_LAYERS: [&str; 2] = ["conv3_1", "conv4_1"];
+
+/// Style and match cost of an entry, from the terms of styles with these shares.
+fn assert_sums(entry: &Value, shares: &[(&str, f64)]) {
+    let sum = |group: &str, layers: &[&str]| {
+        let of_style = |(number, share): &(&str, f64)| {
+            let costs = layers.iter().map(|layer| term(entry, &format!("{group}{number}.{layer}")));
+            share * costs.sum::<f64>() / layers.len() as f64
+        };
+        shares.iter().map(of_style).sum::<f64>()
+    };
+    for (group, layers) in [("style", &STYLE_LAYERS[..]), ("match", &MATCH_LAYERS)] {
+        let (sum, cost) = (sum(group, layers), entry[group].as_f64().unwrap());
+        assert!((sum - cost).abs() <= 1e-5 * cost, "{group}: {sum} {entry}");
+    }
+}
+
+#[test]
+fn without_options_a_run_paints_coarse_to_fine() {
+    let folder = larger_pictures();
+    let arguments = ["content.png", "style.png", "-o", "out.png", "--size", "96", "--steps", "2"];
+    let assert = folder.run(&arguments).success().stdout(is_empty());
+    assert.stderr(contains("measuring").and(contains("step 2/2")).and(contains("out.png: 96x72, 2 steps, ")));
+    assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (96, 72));
+
+    let arguments = ["content.png", "style.png", "-o", "out.png", "--steps", "3", "--save-every", "3"];
+    let assert = folder.run(&[&arguments[..], &TWO_SIZES, &["--trace", "t"]].concat()).success();
+    let said = contains("the other 5 will take about").and(contains("step 0/6: total "));
+    assert.stderr(said.and(contains(", match ")).and(contains("out.png: 64x48, 6 steps, ")));
+    // Pictures on the way have the painting's size from the first step on.
+    for name in ["out.png", "out-00003.png"] {
+        assert_eq!((folder.decoded(name).width(), folder.decoded(name).height()), (64, 48), "{name}");
+    }
+    assert_ne!(folder.decoded("out.png"), folder.decoded("out-00003.png"));
+    let entries = folder.json_lines("t");
+    assert_eq!(entries.len(), 7);
+    for (step, entry) in entries.iter().enumerate() {
+        assert_eq!(keys(entry), sorted(["step", "total", "content", "style", "match", "terms", "seconds"]));
+        assert_eq!(entry["step"], step);
+        let groups = [("style", &STYLE_LAYERS[..]), ("match", &MATCH_LAYERS)];
+        let name = |(group, layers): (&str, &'static [&str])| {
+            layers.iter().map(|layer| format!("{group}.{layer}")).collect::<Vec<_>>()
+        };
+        let mut names: Vec<String> = groups.into_iter().flat_map(name).collect();
+        names.push("content.conv4_2".into());
+        names.sort();
+        assert_eq!(keys(&entry["terms"]), names);
+        let [total, content, style, matching] =
+            ["total", "content", "style", "match"].map(|key| entry[key].as_f64().unwrap());
+        let sum = 0.05 * content + 0.5 * style + 0.5 * matching;
+        assert!((total - sum).abs() <= 1e-5 * total, "{entry}");
+        assert_sums(entry, &[("", 1.0)]);
+    }
+    let cost = |step: usize, name: &str| entries[step][name].as_f64().unwrap();
+    assert_eq!(cost(0, "content"), 0.0, "it starts from the content");
+    for (first, last) in [(0, 2), (3, 6)] {
+        assert!(cost(last, "total") < cost(first, "total"), "steps {first} to {last}");
+    }
+    // Its plan is that of the last size.
+    let assert = folder.run(&[&["explain", "content.png", "style.png"], &TWO_SIZES[..]].concat()).success();
+    assert.stdout(contains("64x48"));
+}
+
+#[test]
+fn strength_weighs_the_content() {
+    let folder = larger_pictures();
+    for (strength, weight) in [("0.2", 0.8), ("1", 0.0)] {
+        let start = ["--init", "style.png", "--strength", strength];
+        let entry = folder.first_costs("0", &["style.png"], &start);
+        let [total, content, style, matching] =
+            ["total", "content", "style", "match"].map(|key| entry[key].as_f64().unwrap());
+        let sum = weight * content + 0.5 * style + 0.5 * matching;
+        assert!(content > 0.0 && (total - sum).abs() <= 1e-5 * total, "{entry}");
+    }
+}
+
+/// Strokes are those of a smaller picture of the style.
+#[test]
+fn a_stroke_is_the_size_of_the_style() {
+    let folder = larger_pictures();
+    let of = |stroke| folder.first_costs("0", &["style.png"], &["--stroke", stroke]);
+    let usual = folder.first_costs("0", &["style.png"], &[]);
+    assert_eq!(usual, of("1"));
+    assert_ne!(usual["style"], of("0.5")["style"]);
+}
+
+#[test]
+fn several_styles_are_blended_by_their_weights() {
+    let folder = larger_pictures();
+    fs::create_dir(folder.path("styles")).unwrap();
+    folder.picture("styles/a.png", 100, 80, 2);
+    folder.picture("styles/b.jpg", 70, 90, 5);
+    fs::write(folder.path("styles/notes.txt"), "no picture").unwrap();
+    fs::create_dir(folder.path("styles/c.png")).unwrap();
+    let both = ["styles/a.png", "styles/b.jpg"];
+    let alike = folder.first_costs("1", &both, &[]);
+    assert_sums(&alike, &[("", 0.5), ("2", 0.5)]);
+    let painted = folder.read("out.png");
+    // A folder stands for its pictures, by name.
+    assert_eq!(folder.first_costs("1", &["styles"], &[]), alike);
+    assert_eq!(folder.read("out.png"), painted);
+    let weighed = folder.first_costs("1", &["styles"], &["--style-weights", "6,2"]);
+    assert_sums(&weighed, &[("", 0.75), ("2", 0.25)]);
+    assert_eq!(weighed["terms"], alike["terms"]);
+    assert_ne!(folder.read("out.png"), painted);
+    // One of them counts for nothing: its costs are shown.
+    let first = folder.first_costs("0", &both, &["--style-weights", "1,0"]);
+    assert_sums(&first, &[("", 1.0)]);
+    assert_eq!(term(&first, "style2.conv1_1"), term(&alike, "style2.conv1_1"));
+}
+
+#[test]
+fn each_style_may_have_a_mask() {
+    let folder = larger_pictures();
+    folder.picture("other.png", 70, 90, 5);
+    let half = |name: &str, left: bool| {
+        let level = |x: usize| if (x < 8) == left { 255 } else { 0 };
+        let rgb = (0..16 * 12).flat_map(|place| [level(place % 16); 3]).collect();
+        let bytes = Picture::from_rgb(16, 12, rgb).unwrap().encode(PictureFormat::Png).unwrap();
+        fs::write(folder.path(name), bytes).unwrap();
+    };
+    half("left.png", true);
+    half("right.png", false);
+    let both = ["style.png", "other.png"];
+    let plain = folder.first_costs("0", &both, &[]);
+    let second = folder.first_costs("0", &both, &["--style-mask", "2=right.png"]);
+    assert_eq!(term(&second, "style.conv1_1"), term(&plain, "style.conv1_1"));
+    assert_ne!(term(&second, "style2.conv1_1"), term(&plain, "style2.conv1_1"));
+    // With and without its number, the first mask is that of the first style.
+    let [numbered, first] = ["1=left.png", "left.png"]
+        .map(|mask| folder.first_costs("0", &both, &["--style-mask", mask, "--style-mask", "2=right.png"]));
+    assert_eq!(numbered, first);
+    assert_ne!(term(&first, "style.conv1_1"), term(&plain, "style.conv1_1"));
+    // Where no style is painted, the photograph stays.
+    folder.first_costs("1", &["style.png"], &["--style-mask", "left.png"]);
+    let (painted, content) = (folder.decoded("out.png"), folder.decoded("content.png").resized(64, 48));
+    let rows = painted.rgb().chunks(3 * 64).zip(content.rgb().chunks(3 * 64));
+    let furthest = |columns: std::ops::Range<usize>| {
+        let columns = 3 * columns.start..3 * columns.end;
+        let levels = rows.clone().flat_map(|(a, b)| a[columns.clone()].iter().zip(&b[columns.clone()]));
+        levels.map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    };
+    assert!(furthest(36..64) <= 1 && furthest(0..28) > 1, "{} {}", furthest(36..64), furthest(0..28));
+}
+
+#[test]
+fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
+    let folder = larger_pictures();
+    folder.picture("mask.png", 9, 14, 7);
+    fs::create_dir(folder.path("empty")).unwrap();
+    let before = folder.files();
+    let two = &["style.png", "style.jpg"][..];
+    let one = &two[..1];
+    for (code, styles, arguments, message) in [
+        (2, one, &["--strength", "0"][..], "--strength: 0 is out of range; give a number above 0, up to 1"),
+        (2, one, &["--strength", "2"], "--strength: 2 is out of range; give a number above 0, up to 1"),
+        (2, one, &["--strength", "nan"], "--strength: NaN is out of range; give"),
+        (2, one, &["--stroke", "0"], "--stroke: 0 is out of range; give a number from 0.1 to 10"),
+        (2, one, &["--stroke", "-1"], "--stroke: -1 is out of range; give a number from 0.1 to 10"),
+        (2, one, &["--coarsest", "3"], "--coarsest: 3 pixels are too few to begin with; give 16 or more"),
+        (2, one, &["--coarsest", "few"], "--coarsest: \"few\" is no number of pixels; give 90, or none"),
+        (2, one, &["--gamma", "-1"], "--gamma: -1 is not a weight; give a finite number, 0 or more"),
+        (2, one, &["--fade", "1.5"], "--fade: 1.5 is out of range; give a number from 0 to 1"),
+        (2, one, &["--averaging", "1"], "--averaging: 1 is out of range; give a number from 0 to below 1"),
+        (2, one, &["--optimiser", "sgd"], "pyramid-adam"),
+        (2, one, &["--content-cost", "none"], "energy"),
+        (2, one, &["--style-statistic", "mean"], "wasserstein"),
+        (2, one, &["--pools", "min"], "max"),
+        (2, one, &["--borders", "mirror"], "replicate"),
+        (
+            2,
+            two,
+            &["--style-weights", "1"],
+            "\"1\" is not a weight for each of 2 styles; write numbers, 0 or more, like 2,1",
+        ),
+        (2, two, &["--style-weights", "0,0"], "write numbers, 0 or more, like 2,1"),
+        (2, one, &["--style-weights", "-1"], "write numbers, 0 or more, like 2,1"),
+        (
+            2,
+            two,
+            &["--style-mask", "3=mask.png"],
+            "--style-mask: there is no style 3 among 2; write 1=FILE for the first style",
+        ),
+        (2, two, &["--style-mask", "0=mask.png"], "--style-mask: there is no style 0 among 2; write 1=FILE"),
+        (
+            2,
+            one,
+            &["--style-mask", "mask.png", "--style-mask", "mask.png"],
+            "style 1 has two masks; write 2=FILE for the second",
+        ),
+        (
+            1,
+            &["empty"],
+            &[],
+            "empty: there is no picture in this folder; name a folder with PNG or JPEG files, or files",
+        ),
+        (1, &["gone"], &[], "gone: there is no such file"),
+        (1, two, &["--style-mask", "2=gone.png"], "check the path given with --style-mask"),
+    ] {
+        let assert =
+            folder.run(&[&["content.png"], styles, &["-o", "out.png"], arguments].concat()).code(code);
+        assert.stdout(is_empty()).stderr(starts_with("error: ").and(contains(message)));
+    }
+    // What is read of a folder is not written, nor is a second style or its mask.
+    fs::create_dir(folder.path("styles")).unwrap();
+    folder.picture("styles/a.png", 20, 20, 3);
+    for (styles, arguments) in [
+        (&["styles"][..], &["-o", "styles/a.png"][..]),
+        (&["style.jpg", "style.png"], &["-o", "style.png"]),
+        (two, &["-o", "mask.png", "--style-mask", "2=mask.png"]),
+    ] {
+        let assert = folder.run(&[&["content.png"], styles, arguments].concat()).code(1);
+        assert.stderr(contains("names the same file as"));
+    }
+    fs::remove_dir_all(folder.path("styles")).unwrap();
+    assert_eq!(folder.files(), before);
+}
+
 /// The costs differ from those of a painting without a mask, and a mask that makes no sense is named.
 #[test]
 fn a_style_is_painted_where_the_mask_is_bright() {

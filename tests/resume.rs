@@ -523,6 +523,79 @@ mod unix {
         assert_eq!(costs(&folder, "t.jsonl"), costs(&folder, "whole.jsonl"));
     }
 
+    /// Ended by a signal at the first of two sizes, killed at the second, each time between two steps that make anew what
+    /// the others go on with: it goes on at that size, and ends with the same file.
+    #[test]
+    fn a_run_of_two_sizes_goes_on_at_the_size_that_it_had() {
+        let folder = TestFolder::new();
+        folder.picture("content.png", 80, 60, 1);
+        folder.picture("large.png", 100, 80, 2);
+        let sizes = ["--size", "64", "--algorithm", "winograd"];
+        let with = |coarsest: [&'static str; 2], weights: [&'static str; 2]| {
+            [&["content.png", "style.jpg", "large.png"], &sizes[..], &coarsest, &weights].concat()
+        };
+        let (coarsest, weights) = (["--coarsest", "40"], ["--style-weights", "2,1"]);
+        let usual = with(coarsest, weights);
+        let whole = ["-o", "whole.png", "--steps", "5", "--trace", "whole.jsonl", "-q"];
+        folder.run(&[&usual[..], &whole].concat()).success();
+        let files = ["-o", "out.png", "--steps", "5", "--trace", "t.jsonl"];
+        let (child, stderr) = folder.started_as(&[&usual[..], &files].concat(), "the first step took");
+        let (code, said) = end(child, stderr, &["INT"]);
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.contains(" of 10 steps"), "{said}");
+        let path = "out.png.impasto";
+        let after = Checkpoint::from_bytes(&folder.read(path), path).unwrap().step();
+        assert!((1..5).contains(&after), "{after}");
+        // The painting's size, whatever size is painted.
+        assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (64, 48));
+        let again = ["--resume", path, "--checkpoint", "c", "--checkpoint-every", "1"];
+        let (mut child, _stderr) =
+            folder.started_as(&[&usual[..], &files, &again].concat(), "the first step took");
+        let begin = Instant::now();
+        let kept = loop {
+            let kept =
+                fs::read(folder.path("c")).ok().map(|bytes| Checkpoint::from_bytes(&bytes, "c").unwrap());
+            match kept.filter(|kept| kept.step() > 5) {
+                Some(kept) => break kept,
+                None => assert!(begin.elapsed() < TIME_LIMIT),
+            }
+            sleep(Duration::from_millis(1));
+        };
+        child.0.kill().unwrap();
+        child.0.wait().unwrap();
+        assert!(kept.step() < 10, "{}", kept.step());
+        folder.run(&[&usual[..], &files, &["--resume", "c", "-q"]].concat()).success();
+        assert_eq!(folder.read("out.png"), folder.read("whole.png"));
+        let costs = |name| {
+            let entries = folder.json_lines(name).into_iter();
+            entries
+                .map(|mut entry| entry.as_object_mut().unwrap().remove("seconds").map(|_| entry))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(costs("t.jsonl"), costs("whole.jsonl"));
+        // Sizes are those of the checkpoint.
+        for (arguments, option, message) in [
+            (
+                with(["--coarsest", "64"], weights),
+                &[][..],
+                "--coarsest: the checkpoint was made with 40, and this is 64; give 40",
+            ),
+            (
+                with(coarsest, ["--style-weights", "1,2"]),
+                &[][..],
+                "--style-weights: not the same as when the checkpoint",
+            ),
+            (
+                usual.clone(),
+                &["--stroke", "0.5"][..],
+                "--stroke: the checkpoint was made with 1, and this is 0.5; give 1",
+            ),
+        ] {
+            let arguments = [&arguments[..], &["-o", "new.png", "--resume", "c"], option].concat();
+            folder.run(&arguments).code(2).stderr(contains(message));
+        }
+    }
+
     #[test]
     fn a_full_disk_sends_the_picture_elsewhere() {
         let folder = TestFolder::new();

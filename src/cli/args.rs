@@ -515,30 +515,85 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// The word for a value.
+    fn named<T: PartialEq>(known: &[(&'static str, T)], value: T) -> &'static str {
+        known.iter().find(|(_, it)| *it == value).unwrap().0
+    }
+
     #[test]
-    fn the_help_states_the_defaults_of_the_preset() {
+    fn the_help_states_the_defaults_of_the_presets() {
         let given = ["impasto", "a.png", "b.png", "-o", "c.png"];
-        let options = Arguments::try_parse_from(given).unwrap().paint.arguments.options().unwrap();
-        assert_eq!(options, Options::preset(Preset::Course));
-        let mut command = Arguments::command();
-        let help = command.render_long_help().to_string();
-        let weight = options.style_layers[0].weight;
-        let layers: Vec<&str> = options.style_layers.iter().map(|layer| layer.name.as_str()).collect();
-        for default in [
-            format!("[default: {}]", options.size),
-            format!("[default: {}]", options.steps),
-            format!("[default: {}]", options.alpha),
-            format!("[default: {}]", options.beta),
-            format!("[default: {}]", options.learning_rate),
-            format!("[default: {}]", options.content_layer),
-            format!("[default: {}, each {weight}]", layers.join(", ")),
-            format!("[default: {} for --init noise", options.noise_ratio()),
-            format!("[default: {}]", options.seed),
-        ] {
-            // The help is wrapped.
-            let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(words.contains(&default), "{default}");
+        let fine = Arguments::try_parse_from(given).unwrap().paint.arguments.options().unwrap();
+        assert_eq!(fine, Options::preset(Preset::Fine));
+        let course = Options::preset(Preset::Course);
+        fn both(fine: impl std::fmt::Display, course: impl std::fmt::Display) -> String {
+            format!("[default: {fine}; course: {course}]")
         }
+        let layers: Vec<&str> = fine.style_layers.iter().map(|layer| layer.name.as_str()).collect();
+        let same = |options: &Options| {
+            vec![
+                format!("[default: {}]", options.strength),
+                format!("[default: {}]", options.total_variation),
+                format!("[default: {}]", options.content_layer),
+                format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
+                format!("[default: {}]", options.seed),
+            ]
+        };
+        assert_eq!(same(&fine), same(&course));
+        let word = |init| if init == Init::Noise { "noise" } else { "content" };
+        let defaults = [
+            both(fine.stroke.unwrap(), "STYLE follows --size on its own sides"),
+            both(fine.size, course.size),
+            both(fine.steps, course.steps),
+            both(fine.coarsest.unwrap(), "none"),
+            both(fine.alpha, course.alpha),
+            both(fine.beta, course.beta),
+            both(fine.gamma, course.gamma),
+            both(named(&OPTIMISERS, fine.optimiser), named(&OPTIMISERS, course.optimiser)),
+            format!("[default: {}]", fine.fade),
+            format!("[default: {}]", fine.averaging),
+            both(fine.learning_rate, course.learning_rate),
+            both(named(&CONTENT_COSTS, fine.content_cost), named(&CONTENT_COSTS, course.content_cost)),
+            both(named(&STATISTICS, fine.style_statistic), named(&STATISTICS, course.style_statistic)),
+            both(fine.pools.unwrap().name(), "as its file says, mean for the one in the program"),
+            both(named(&BORDERS, fine.borders), named(&BORDERS, course.borders)),
+            both(word(fine.init), word(course.init)),
+            format!(
+                "[default: {} for --init noise, {} for the others]",
+                course.noise_ratio(),
+                fine.noise_ratio()
+            ),
+        ];
+        // The help is wrapped.
+        let help = Arguments::command().render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for default in same(&fine).into_iter().chain(defaults) {
+            assert!(help.contains(&default), "{default}");
+        }
+        assert_eq!((course.stroke, course.coarsest, course.pools), (None, None, None));
+    }
+
+    #[test]
+    fn words_choose_what_they_name() {
+        let given = "impasto a.png b.png c.png -o d.png --preset course --optimiser pyramid-adam --fade 0.3 \
+                     --averaging 0 --content-cost energy --style-statistic wasserstein --pools max --borders replicate \
+                     --coarsest 40 --stroke 2 --strength 0.7 --gamma 3";
+        let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
+        let expected = Options::preset(Preset::Course).with(|options| {
+            options.optimiser = OptimiserKind::PyramidAdam;
+            (options.fade, options.averaging) = (0.3, 0.0);
+            options.content_cost = ContentCost::Energy;
+            options.style_statistic = StyleStatistic::Wasserstein;
+            options.pools = Some(PoolKind::Max);
+            options.borders = Borders::Replicate;
+            (options.coarsest, options.stroke) = (Some(40), Some(2.0));
+            (options.strength, options.gamma) = (0.7, 3.0);
+        });
+        assert_eq!(paint.options().unwrap(), expected);
+        assert_eq!(paint.styles, [PathBuf::from("b.png"), "c.png".into()]);
+        let none = ["impasto", "a.png", "b.png", "-o", "c.png", "--coarsest", "none"];
+        let paint = Arguments::try_parse_from(none).unwrap().paint.arguments;
+        assert_eq!(paint.options().unwrap().coarsest, None);
     }
 
     #[test]

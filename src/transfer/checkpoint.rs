@@ -332,10 +332,12 @@ impl Recipe {
         };
         let styles = SourceId::of_styles(self.sources.len().max(now.sources.len()));
         for id in [SourceId::Content, SourceId::Initial].into_iter().chain(styles) {
-            let of =
-                |recipe: &Self| recipe.sources.get(&id.to_string()).map(|it| (it.digest.clone(), it.weight));
-            if of(self) != of(now) {
+            let [was, is] = [self, now].map(|recipe| recipe.sources.get(&id.to_string()));
+            if was.map(|it| &it.digest) != is.map(|it| &it.digest) {
                 return not_the_same(id.option());
+            }
+            if was.map(|it| it.weight) != is.map(|it| it.weight) {
+                return not_the_same(OptionName::StyleWeights);
             }
         }
         if self.weights != now.weights {
@@ -345,6 +347,13 @@ impl Recipe {
             let reason = format!("the checkpoint was made with {was}, and this is {is}");
             other(option, reason, format!("give {was}"))
         };
+        let (was, is) = (self.options()?, now.options()?);
+        for entry in OPTIONS.iter().filter(|entry| entry.recorded) {
+            if entry.get(&was) != entry.get(&is) {
+                return differ(entry.text(&was), entry.text(&is), entry.name);
+            }
+        }
+        // What is left to change them is the size that was asked for.
         let sizes = |recipe: &Self| {
             let (width, height) = recipe.size();
             let of_style = |index| recipe.sources.get(&SourceId::Style(index).to_string());
@@ -354,12 +363,6 @@ impl Recipe {
         };
         if sizes(self) != sizes(now) {
             return differ(sizes(self), sizes(now), OptionName::Size);
-        }
-        let (was, is) = (self.options()?, now.options()?);
-        for entry in OPTIONS.iter().filter(|entry| entry.recorded) {
-            if entry.get(&was) != entry.get(&is) {
-                return differ(entry.text(&was), entry.text(&is), entry.name);
-            }
         }
         Ok(())
     }

@@ -96,11 +96,14 @@ impl TestFolder {
 
     /// Starts to paint, and waits for a line that contains `mark`.
     pub(crate) fn started(&self, arguments: &[&str], mark: &str) -> (Running, BufReader<ChildStderr>) {
+        self.started_as(&[&["content.png", "style.jpg"], &SHALLOW[..], arguments].concat(), mark)
+    }
+
+    /// The same with these arguments alone.
+    pub(crate) fn started_as(&self, arguments: &[&str], mark: &str) -> (Running, BufReader<ChildStderr>) {
         let child = process::Command::new(env!("CARGO_BIN_EXE_impasto"))
             .current_dir(self.root.path())
             .env("IMPASTO_CACHE", self.cache.path())
-            .args(["content.png", "style.jpg"])
-            .args(SHALLOW)
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()

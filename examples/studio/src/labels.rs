@@ -56,6 +56,11 @@ fn place(option: OptionName) -> Place {
     known.map_or(Place::Nowhere, |(_, place)| *place)
 }
 
+/// Whether an option has a widget.
+pub fn is_shown(option: OptionName) -> bool {
+    place(option) != Place::Nowhere
+}
+
 /// The label of an option's widget; the library's name where there is none.
 pub fn label(option: OptionName) -> &'static str {
     match place(option) {

@@ -13,7 +13,7 @@ use impasto::ops::{Algorithm, MethodRequest, Precision};
 use crate::app::Action;
 use crate::labels::label;
 use crate::pictures::{Pictures, Role};
-use crate::settings::{RECIPES, SMALLEST_PIECE, Settings, SizeKind, Start, layers};
+use crate::settings::{RECIPE, RECIPES, SMALLEST_PIECE, Settings, SizeKind, Start, layers};
 use crate::theme;
 
 /// Facts that are shown beside the options.
@@ -34,9 +34,9 @@ pub fn show(
     actions: &mut Vec<Action>,
 ) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        recipe(ui, settings);
         // Asked for before the widgets borrow the settings.
         let waiting = facts.started.map(|started| settings.waiting(started)).unwrap_or_default();
+        recipe(ui, settings, &waiting);
         open(ui, "Painting", |ui| painting(ui, settings, pictures, &waiting, actions));
         open(ui, "Balance", |ui| balance(ui, settings, &waiting));
         open(ui, label(OptionName::StyleLayers), |ui| style_layers(ui, settings, facts.started));
@@ -90,9 +90,10 @@ fn at_least(value: &mut f32, least: f32) {
     *value = value.max(least);
 }
 
-fn recipe(ui: &mut Ui, settings: &mut Settings) {
+fn recipe(ui: &mut Ui, settings: &mut Settings, waiting: &[&str]) {
     rows(ui, "recipe", |ui| {
-        name(ui, "Recipe", "A set of options to begin with. Everything can be changed afterwards.", &[]);
+        let what = "A set of options to begin with, with how they are measured. What has a widget can be changed afterwards.";
+        name(ui, RECIPE, what, waiting);
         let current = settings.recipe().map_or("Your own", |recipe| recipe.name);
         ComboBox::from_id_salt("recipe").selected_text(current).width(190.0).show_ui(ui, |ui| {
             for recipe in &RECIPES {
@@ -123,20 +124,7 @@ fn painting(
         size(ui, settings);
         ui.end_row();
 
-        let what = "How far the painting goes from the photograph: at 0.3 that shows in painted colour, at 0.8 its forms \
-                    begin to melt.";
-        name(ui, label(OptionName::Strength), what, waiting);
-        Slider::new(&mut settings.strength, 0.05..=1.0).max_decimals(2).ui(ui);
-        ui.end_row();
-
-        if let Some(stroke) = &mut settings.stroke {
-            let what = "The size of the strokes. At 1 they are as large as in the picture of the style.";
-            name(ui, label(OptionName::Stroke), what, waiting);
-            Slider::new(stroke, 0.1..=4.0).logarithmic(true).max_decimals(2).ui(ui);
-            ui.end_row();
-        }
-
-        let what = "How often the painting is improved. More steps bring more style; it may be raised while it paints, \
+        let what = "How often the painting is improved, at each size on the way. More steps bring more style; it may be raised while it paints, \
                     and after.";
         name(ui, label(OptionName::Steps), what, waiting);
         slider(ui, &mut settings.steps, 1..=1000, true);
@@ -248,6 +236,21 @@ fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &[&str]) {
                     ui.selectable_value(&mut settings.content_layer, index, &layer.name);
                 }
             });
+        ui.end_row();
+
+        let what = "How far the painting goes from the photograph, up to 1: it changes the content weight.";
+        name(ui, label(OptionName::Strength), what, waiting);
+        slider(ui, &mut settings.strength, 0.05..=1.0, false);
+        at_least(&mut settings.strength, 0.01);
+        settings.strength = settings.strength.min(1.0);
+        ui.end_row();
+
+        let what = "The size of the strokes: 1 is that of the two pictures side by side. The style is never enlarged.";
+        name(ui, label(OptionName::Stroke), what, waiting);
+        let mut stroke = settings.stroke.unwrap_or(1.0);
+        if Slider::new(&mut stroke, 0.1..=4.0).logarithmic(true).max_decimals(2).ui(ui).changed() {
+            settings.stroke = Some(stroke);
+        }
         ui.end_row();
     });
 }

@@ -6,12 +6,14 @@ use impasto::OptionName;
 use impasto::nn::{Convolution, PoolKind, vgg19};
 use impasto::ops::{MethodRequest, Precision};
 use impasto::picture::Size;
-use impasto::transfer::{EngineOptions, Init, OPTIONS, Options, Preset, StyleLayer};
+use impasto::transfer::{EngineOptions, Init, OPTIONS, OptionEntry, Options, Preset, StyleLayer};
 
-use crate::labels::label;
+use crate::labels::{is_shown, label};
 
 /// What the window calls the smallest slice of work, which is no option of a message.
 pub const SMALLEST_PIECE: &str = "Smallest piece";
+/// What the window calls a set of options to begin with.
+pub const RECIPE: &str = "Recipe";
 const NEW_STYLE_LAYER: &str = "a new style layer";
 
 /// The weight that a style layer has when it is switched on for the first time.
@@ -54,12 +56,6 @@ pub struct EngineSettings {
 /// Everything that can be chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The options of the recipe, for what the window does not show.
-    base: Options,
-    /// How far the painting goes from the photograph, above 0 and up to 1.
-    pub strength: f32,
-    /// The size of the strokes, where the recipe has one.
-    pub stroke: Option<f32>,
     pub size_kind: SizeKind,
     pub longer_side: u32,
     pub within: (u32, u32),
@@ -67,6 +63,9 @@ pub struct Settings {
     pub alpha: f32,
     pub beta: f32,
     pub learning_rate: f32,
+    pub strength: f32,
+    /// `None`: the style follows the size on its own sides.
+    pub stroke: Option<f32>,
     /// Index in [`layers`].
     pub content_layer: usize,
     /// One for each of [`layers`].
@@ -75,6 +74,8 @@ pub struct Settings {
     /// R; `None`: the usual one for the start.
     pub noise_ratio: Option<f32>,
     pub seed: u32,
+    /// What the recipe decides, and no widget shows.
+    rest: Options,
     pub engine: EngineSettings,
     /// Milliseconds of painting in a frame of the window.
     pub frame_budget: f64,
@@ -103,8 +104,8 @@ pub struct Recipe {
 pub const RECIPES: [Recipe; 4] = [
     Recipe {
         name: "Fine",
-        what: "Real strokes, coarse to fine. The strength and the stroke are the knobs.",
-        options: fine,
+        what: "Painted coarse to fine from the photograph, with real strokes. The steps are those at each size.",
+        options: || Options::preset(Preset::Fine),
     },
     Recipe {
         name: "Brush strokes",
@@ -123,12 +124,7 @@ pub const RECIPES: [Recipe; 4] = [
     },
 ];
 
-/// The size is not a recipe's, and begins as the course's.
-fn fine() -> Options {
-    Options::preset(Preset::Fine).with(|options| options.size = Options::preset(Preset::Course).size)
-}
-
-/// Gram matrices of early layers.
+/// The course's costs, from the photograph and with more of the strokes.
 fn brush_strokes() -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.steps = 80;
@@ -151,9 +147,6 @@ fn free() -> Options {
 impl Default for Settings {
     fn default() -> Self {
         let mut settings = Self {
-            base: fine(),
-            strength: 0.0,
-            stroke: None,
             size_kind: SizeKind::LongerSide,
             longer_side: 400,
             within: (640, 480),
@@ -161,11 +154,14 @@ impl Default for Settings {
             alpha: 0.0,
             beta: 0.0,
             learning_rate: 0.0,
+            strength: 0.0,
+            stroke: None,
             content_layer: 0,
             style_layers: vec![StyleChoice { on: false, weight: USUAL_WEIGHT }; layers().len()],
             start: Start::Content,
             noise_ratio: None,
             seed: 0,
+            rest: Options::default(),
             engine: EngineSettings::default(),
             frame_budget: 10.0,
         };
@@ -178,13 +174,12 @@ impl Settings {
     /// Takes over what makes a painting look as it does. The size, the engine and the frame budget stay.
     pub fn take(&mut self, recipe: &Recipe) {
         let options = (recipe.options)();
-        self.base = options.clone();
-        self.strength = options.strength;
-        self.stroke = options.stroke;
         self.steps = options.steps;
         self.alpha = options.alpha;
         self.beta = options.beta;
         self.learning_rate = options.learning_rate;
+        self.strength = options.strength;
+        self.stroke = options.stroke;
         self.content_layer = index_of(&options.content_layer).unwrap_or(0);
         for (layer, choice) in layers().iter().zip(&mut self.style_layers) {
             let weight = options.style_layers.iter().find(|style| style.name == layer.name);
@@ -198,6 +193,7 @@ impl Settings {
         };
         self.noise_ratio = options.noise_ratio;
         self.seed = options.seed;
+        self.rest = options;
     }
 
     /// The recipe that these are, unless something was changed.
@@ -226,12 +222,12 @@ impl Settings {
     /// The library's options.
     pub fn options(&self) -> Options {
         let style_layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
-        self.base.clone().with(|options| {
-            options.strength = self.strength;
-            options.stroke = self.stroke;
+        self.rest.clone().with(|options| {
             options.alpha = self.alpha;
             options.beta = self.beta;
             options.learning_rate = self.learning_rate;
+            options.strength = self.strength;
+            options.stroke = self.stroke;
             options.content_layer = layers()[self.content_layer].name.clone();
             options.style_layers = style_layers
                 .map(|(layer, choice)| StyleLayer { name: layer.name.clone(), weight: choice.weight })
@@ -249,10 +245,11 @@ impl Settings {
     }
 
     /// These settings' values of all that may change while a painting runs, in `running`'s options. A layer that was
-    /// switched off has weight 0.
+    /// switched off has weight 0. What only a recipe decides waits for a new start.
     pub fn apply_live(&self, running: &mut Options) {
         let wanted = self.options();
-        for entry in OPTIONS.iter().filter(|entry| entry.live && entry.name != OptionName::StyleLayers) {
+        let is_set = |entry: &&OptionEntry| is_live(entry) && entry.name != OptionName::StyleLayers;
+        for entry in OPTIONS.iter().filter(is_set) {
             // It has the right kind. What is no finite number is not set, and the option stays as it is.
             let _ = entry.set(running, entry.get(&wanted));
         }
@@ -269,8 +266,9 @@ impl Settings {
         let (now, then) = (self.options(), started.options());
         let noise = now.noise_ratio() > 0.0 || then.noise_ratio() > 0.0;
         let options = OPTIONS.iter().map(|entry| {
-            let counts = !entry.live && (noise || entry.name != OptionName::Seed);
-            (label(entry.name), counts && entry.get(&now) != entry.get(&then))
+            let counts = !is_live(entry) && (noise || entry.name != OptionName::Seed);
+            let label = if is_shown(entry.name) { label(entry.name) } else { RECIPE };
+            (label, counts && entry.get(&now) != entry.get(&then))
         });
         let (now, then) = (self.engine, started.engine);
         let others = [
@@ -281,8 +279,18 @@ impl Settings {
             (label(OptionName::MemoryBytes), now.memory_limit != then.memory_limit),
             (SMALLEST_PIECE, now.slice_work != then.slice_work),
         ];
-        options.chain(others).filter_map(|(label, waits)| waits.then_some(label)).collect()
+        let mut waiting: Vec<_> =
+            options.chain(others).filter_map(|(label, waits)| waits.then_some(label)).collect();
+        // A recipe decides several.
+        let mut is_first = true;
+        waiting.retain(|label| *label != RECIPE || std::mem::take(&mut is_first));
+        waiting
     }
+}
+
+/// Whether an option may change while a painting runs, by its own widget.
+fn is_live(entry: &OptionEntry) -> bool {
+    entry.live && is_shown(entry.name)
 }
 
 impl EngineSettings {
@@ -308,7 +316,9 @@ mod tests {
             let mut settings = Settings::default();
             settings.take(recipe);
             assert_eq!(settings.recipe().map(|found| found.name), Some(recipe.name));
-            assert_eq!(settings.options(), (recipe.options)());
+            // The size is the window's.
+            let expected = (recipe.options)().with(|options| options.size = settings.size());
+            assert_eq!(settings.options(), expected);
             assert!(settings.options().validate(&vgg19(PoolKind::Mean)).is_ok());
         }
     }
@@ -320,6 +330,7 @@ mod tests {
         settings.alpha = 1.0;
         settings.beta = 2.0;
         settings.learning_rate = 3.0;
+        settings.strength = 0.3;
         settings.steps = 4;
         settings.frame_budget = 5.0;
         // On at the start: another weight and off are both live.
@@ -328,6 +339,26 @@ mod tests {
         settings.style_layers[1].on = true;
         settings.longer_side += 1;
         assert_eq!(settings.waiting(&started), ["Size", "a new style layer"]);
+        settings = started.clone();
+        settings.stroke = Some(0.5);
+        assert_eq!(settings.waiting(&started), ["Stroke"]);
+    }
+
+    /// Another recipe is another painting: only what has a widget goes over to the one that runs.
+    #[test]
+    fn what_only_a_recipe_decides_waits_for_a_new_start() {
+        let started = Settings::default();
+        let mut settings = started.clone();
+        settings.take(RECIPES.last().unwrap_or(&RECIPES[0]));
+        let waiting = settings.waiting(&started);
+        assert_eq!(waiting.iter().filter(|label| **label == RECIPE).count(), 1, "{waiting:?}");
+        let mut running = started.options();
+        settings.apply_live(&mut running);
+        let expected = started.options().with(|options| {
+            (options.alpha, options.beta, options.learning_rate) = (10.0, 40.0, 2.0);
+            options.steps = 200;
+        });
+        assert_eq!(running, expected);
     }
 
     /// Half precision must not make the pieces of a frame longer.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Options, Sources, StepCosts, Transfer, TransferPhase};
+use impasto::transfer::{Budget, Options, Scales, Sources, StepCosts, Transfer, TransferPhase};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
@@ -74,8 +74,8 @@ struct Run {
     options: Options,
     /// The content's size as it was fitted: another content must fit to the same.
     size: (u32, u32),
+    /// Steps that are done, and those that are left at all sizes.
     steps: u32,
-    /// Steps that are left, at this size and at those to come.
     remaining: u32,
     phase: TransferPhase,
     work_remains: bool,
@@ -83,7 +83,7 @@ struct Run {
     saved_at: Option<u32>,
     /// Whether the canvas has been painted on.
     shown: bool,
-    /// Time spent on steps, and how many steps that were.
+    /// Time spent on steps, and how much was done in it.
     clock: Clock,
     /// Since when nothing is painted.
     resting: Option<Instant>,
@@ -94,6 +94,8 @@ struct Run {
 struct Clock {
     spent: Duration,
     steps: u32,
+    /// Pixels of all these steps.
+    pixels: f64,
     since: Option<Instant>,
 }
 
@@ -164,7 +166,7 @@ impl Painting {
             options: options.clone(),
             size,
             steps: 0,
-            remaining: options.steps,
+            remaining: 0,
             phase: TransferPhase::Weights,
             work_remains: true,
             paused: false,
@@ -243,7 +245,7 @@ impl Painting {
     /// How long the remaining steps take, once a few are done.
     pub fn time_left(&self) -> Option<Duration> {
         let run = self.run.as_ref().filter(|run| run.clock.steps >= 2)?;
-        Some(run.clock.spent.mul_f64(f64::from(run.remaining) / f64::from(run.clock.steps)))
+        Some(run.clock.spent.mul_f64(run.remaining_pixels() / run.clock.pixels))
     }
 
     pub fn status(&self) -> Status {
@@ -308,6 +310,9 @@ impl Painting {
         match returned.outcome {
             Ok(Outcome::Created) => {
                 self.prime();
+                if let (Some(run), Hand::Here(transfer)) = (&mut self.run, &self.hand) {
+                    run.remaining = transfer.remaining_steps();
+                }
                 None
             }
             Ok(Outcome::Changed) => {
@@ -400,7 +405,7 @@ impl Painting {
         self.queue.submit(&self.render.queue, encoder);
         match recorded.and_then(|recorded| shown.map(|()| recorded)) {
             Ok(recorded) => {
-                run.clock.count(recorded.completed);
+                run.clock.count(recorded.completed, pixels(transfer.scale_size()));
                 run.steps = recorded.steps;
                 run.remaining = transfer.remaining_steps();
                 run.phase = recorded.phase;
@@ -442,9 +447,28 @@ impl Painting {
     }
 }
 
+/// What a step of this size takes, in proportion.
+fn pixels((width, height): (u32, u32)) -> f64 {
+    f64::from(width) * f64::from(height)
+}
+
+impl Run {
+    /// Pixels of all steps that are left: those of the largest size come last.
+    fn remaining_pixels(&self) -> f64 {
+        let mut remaining = self.remaining;
+        let sizes = Scales::of(self.size, self.options.coarsest);
+        let of_size = sizes.iter().rev().map(|(_, size)| {
+            let steps = remaining.min(self.options.steps);
+            remaining -= steps;
+            f64::from(steps) * pixels(size)
+        });
+        of_size.sum()
+    }
+}
+
 impl Clock {
-    /// Steps were completed since the last call.
-    fn count(&mut self, steps: u32) {
+    /// Steps of so many pixels were completed since the last call.
+    fn count(&mut self, steps: u32, pixels: f64) {
         let now = Instant::now();
         let Some(since) = self.since else {
             // The first step is measured from the end of the one before it.
@@ -454,6 +478,7 @@ impl Clock {
         if steps > 0 {
             self.spent += now - since;
             self.steps += steps;
+            self.pixels += f64::from(steps) * pixels;
             self.since = Some(now);
         }
     }
