@@ -530,7 +530,7 @@ mod unix {
         let folder = TestFolder::new();
         folder.picture("content.png", 80, 60, 1);
         folder.picture("large.png", 100, 80, 2);
-        let sizes = ["--size", "64", "--algorithm", "winograd"];
+        let sizes = ["--size", "64", "--algorithm", "winograd", "--style-layers", "conv1_1,conv3_1"];
         let with = |coarsest: [&'static str; 2], weights: [&'static str; 2]| {
             [&["content.png", "style.jpg", "large.png"], &sizes[..], &coarsest, &weights].concat()
         };
