@@ -51,7 +51,7 @@ async fn run(
         |path| if arguments.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
     let trace = arguments.trace.as_deref().map(open).transpose()?;
     signals.hold();
-    let steps = begun + transfer.remaining_steps();
+    let steps = begun.saturating_add(transfer.remaining_steps());
     progress.begin(steps);
     let run = Run {
         steps: begun..steps,
@@ -283,8 +283,9 @@ impl Reporter {
 /// Times the steps.
 struct Clock {
     last: Instant,
-    /// Work of all steps up to each of them, from none.
-    work: Vec<f64>,
+    /// Work of a step at each size, and how many steps each has.
+    each: Vec<f64>,
+    steps: usize,
     /// Steps that an earlier run has taken, and all.
     begun: usize,
     done: usize,
@@ -297,15 +298,9 @@ struct Clock {
 impl Clock {
     /// For a run of which an earlier one has taken `begun` steps.
     fn start(job: &Job, begun: u32) -> Self {
-        let each = job.plan.steps().map(|step| step.flops() as f64);
-        let steps = each.flat_map(|work| std::iter::repeat_n(work, job.options.steps as usize));
-        let sums = steps.scan(0.0, |sum, work| {
-            *sum += work;
-            Some(*sum)
-        });
-        let work = std::iter::once(0.0).chain(sums).collect();
-        let begun = begun as usize;
-        Self { last: Instant::now(), work, begun, done: begun, lap: 0.0, first: 0.0, sum: 0.0 }
+        let each = job.plan.steps().map(|step| step.flops() as f64).collect();
+        let (begun, steps) = (begun as usize, job.options.steps as usize);
+        Self { last: Instant::now(), each, steps, begun, done: begun, lap: 0.0, first: 0.0, sum: 0.0 }
     }
 
     /// A step is done.
@@ -319,9 +314,10 @@ impl Clock {
         }
     }
 
-    /// Work of all steps up to this one.
-    fn work(&self, step: usize) -> f64 {
-        self.work.get(step).or(self.work.last()).copied().unwrap_or_default()
+    /// Work of so many steps, from the first one on.
+    fn work(&self, steps: usize) -> f64 {
+        let sizes = self.each.iter().enumerate();
+        sizes.map(|(size, each)| each * steps.saturating_sub(size * self.steps).min(self.steps) as f64).sum()
     }
 
     /// What steps take, by the seconds that a unit of work took. The first step also warms up, and counts only while there

@@ -99,6 +99,12 @@ impl State {
         self.position
     }
 
+    /// So many steps more were taken at its size.
+    pub(super) fn advance(&mut self, steps: u32) {
+        self.position.steps += steps;
+        self.position.renews &= steps == 0;
+    }
+
     fn tensor(&self, name: &str) -> Option<&StateTensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }

@@ -523,8 +523,10 @@ impl Transfer {
         let values = self.read_externals(&names).await?;
         // A size that is to be enlarged has had its steps.
         let steps = if scale < self.scale { self.options.steps.max(1) } else { self.scale_steps };
-        let position = Position { scale, steps, renews: self.sources_are_new };
-        let state = State::new(position, tensors, values);
+        let mut state = State::new(Position { scale, steps, renews: self.sources_are_new }, tensors, values);
+        // A step whose future was dropped may have been taken on the device.
+        let more = state.steps(Optimiser::of(&self.options)).saturating_sub(self.steps);
+        state.advance(more);
         let methods = self.programs.methods(self.scales.last());
         Ok(Checkpoint::new(self.recipe.clone(), &self.options, &self.engine, methods, state))
     }

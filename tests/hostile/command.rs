@@ -11,7 +11,8 @@ use super::common::test_folder::{SHALLOW, TestFolder};
 use super::make::{Jpeg, Png, deflated_zeros, one_layer};
 use super::{alone, fixture};
 
-/// Refused as CONTENT, as STYLE and as the picture to start from, for the reason that is `said`.
+/// Refused as CONTENT, as STYLE and as the picture to start from, for the reason that is `said`. A folder as STYLE stands for
+/// its pictures, of which there are none.
 #[track_caller]
 fn refuses_picture(folder: &TestFolder, name: &str, said: &str) {
     for arguments in [
@@ -20,6 +21,8 @@ fn refuses_picture(folder: &TestFolder, name: &str, said: &str) {
         &["explain", "content.png", "style.jpg", "--init", name],
     ] {
         let assert = folder.run(arguments).code(1).stdout(is_empty());
+        let is_style = arguments.len() == 3 && arguments[2] == name;
+        let said = if is_style && folder.path(name).is_dir() { "no picture in this folder" } else { said };
         assert.stderr(starts_with(format!("error: {name}: ")).and(contains(said)));
     }
 }
@@ -144,7 +147,7 @@ fn tiny_and_long_pictures_are_painted() {
         let small: [&str; 0] = [];
         let (sizes, layers) = match size {
             (1, 1) => (1, &small[..]),
-            _ => (3, &["--coarsest", "200", "--style-layers", "conv1_1,conv3_1"][..]),
+            _ => (3, &["--size", "400", "--coarsest", "200", "--style-layers", "conv1_1,conv3_1"][..]),
         };
         for (preset, steps, layers) in [("course", 2, &small[..]), ("fine", 2 * sizes, layers)] {
             let arguments = [content, style, "-o", "out.png", "--steps", "2", "--preset", preset];
