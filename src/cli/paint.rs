@@ -314,7 +314,7 @@ impl Clock {
         }
     }
 
-    /// Work of so many steps, from the first one on.
+    /// Work of the first `steps` steps.
     fn work(&self, steps: usize) -> f64 {
         let sizes = self.each.iter().enumerate();
         sizes.map(|(size, each)| each * steps.saturating_sub(size * self.steps).min(self.steps) as f64).sum()

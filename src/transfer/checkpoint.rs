@@ -99,7 +99,7 @@ impl State {
         self.position
     }
 
-    /// So many steps more were taken at its size.
+    /// More steps were taken at its size.
     pub(super) fn advance(&mut self, steps: u32) {
         self.position.steps += steps;
         self.position.renews &= steps == 0;
