@@ -124,7 +124,8 @@ fn one_size_is_that_of_the_golden_run() {
     assert!(average < 0.02 && largest < 4.0, "{average} {largest}");
 }
 
-/// Both sizes, from the files.
+/// Both sizes, from the files. Another Lanczos filter makes the smaller pictures, so that they differ by a level here and
+/// there, and with them what Adam's first steps make of gradients that are nearly 0.
 #[test]
 fn both_sizes_follow_the_golden_run() {
     let engine = engine();
@@ -135,7 +136,7 @@ fn both_sizes_follow_the_golden_run() {
         for (step, golden) in tensor(&format!("{scale}.costs")).chunks(COLUMNS).enumerate() {
             let costs = block_on(transfer.step()).unwrap();
             println!("{scale} {step}: {:?}\n   {golden:?}", row(&costs));
-            assert_row(&costs, golden, 0.02, &format!("size {scale}, step {step}"));
+            assert_row(&costs, golden, 0.06, &format!("size {scale}, step {step}"));
         }
         let checkpoint = block_on(transfer.checkpoint()).unwrap();
         let golden = tensor(&format!("{scale}.end"));
