@@ -278,6 +278,10 @@ fn each_style_may_have_a_mask() {
     let [numbered, first] = ["1=left.png", "left.png"]
         .map(|mask| folder.first_costs("0", &both, &["--style-mask", mask, "--style-mask", "2=right.png"]));
     assert_eq!(numbered, first);
+    // A mask of the content is that of every style.
+    let all = folder.first_costs("0", &both, &["--content-mask", "left.png"]);
+    assert_ne!(term(&all, "style2.conv1_1"), term(&plain, "style2.conv1_1"));
+    assert_eq!(term(&all, "style.conv1_1"), term(&first, "style.conv1_1"));
     assert_ne!(term(&first, "style.conv1_1"), term(&plain, "style.conv1_1"));
     // Where no style is painted, the photograph stays.
     folder.first_costs("1", &["style.png"], &["--style-mask", "left.png"]);
@@ -345,6 +349,7 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
         ),
         (1, &["gone"], &[], "gone: there is no such file"),
         (1, two, &["--style-mask", "2=gone.png"], "check the path given with --style-mask"),
+        (1, two, &["--content-mask", "gone.png"], "check the path given with --content-mask"),
     ] {
         let assert =
             folder.run(&[&["content.png"], styles, &["-o", "out.png"], arguments].concat()).code(code);
