@@ -281,7 +281,8 @@ fn each_style_may_have_a_mask() {
     // A mask of the content is that of every style.
     let all = folder.first_costs("0", &both, &["--content-mask", "left.png"]);
     assert_ne!(term(&all, "style2.conv1_1"), term(&plain, "style2.conv1_1"));
-    assert_eq!(term(&all, "style.conv1_1"), term(&first, "style.conv1_1"));
+    let [all, first_alone] = [&all, &first].map(|costs| term(costs, "style.conv1_1"));
+    assert!((all - first_alone).abs() < 1e-4 * first_alone, "{all} {first_alone}");
     assert_ne!(term(&first, "style.conv1_1"), term(&plain, "style.conv1_1"));
     // Where no style is painted, the photograph stays.
     folder.first_costs("1", &["style.png"], &["--style-mask", "left.png"]);

@@ -1,6 +1,6 @@
 //! The squared Wasserstein-2 distance of two Gaussians, linear in the covariance until its gradient G is made anew.
 
-use super::{Real, expect_len, matrix_covariance};
+use super::{Real, expect_len};
 
 /// (|μ − μ_t|² + <G, E − μ·μᵀ> + rest[0])/rest[1], and 0 where rest[1] is not above 0. `moments` and `target` (C + 1, C), `g`
 /// (C, C), `rest` (2). Returns one element.
@@ -11,10 +11,13 @@ pub fn wasserstein_forward<T: Real>(
     rest: &[T],
     channels: usize,
 ) -> Vec<T> {
+    expect_len("moments", moments, (channels + 1) * channels);
     expect_len("target", target, moments.len());
     expect_len("g", g, channels * channels);
     expect_len("rest", rest, 2);
-    let product: T = g.iter().zip(matrix_covariance(moments, channels)).map(|(g, c)| *g * c).sum();
+    let (products, means) = moments.split_at(channels * channels);
+    let covariance = |at: usize| products[at] - means[at / channels] * means[at % channels];
+    let product: T = g.iter().enumerate().map(|(at, g)| *g * covariance(at)).sum();
     let means = moments.iter().zip(target).skip(channels * channels);
     let distance: T = means.map(|(mean, target)| (*mean - *target) * (*mean - *target)).sum();
     vec![if rest[1] > T::zero() { (distance + product + rest[0]) / rest[1] } else { T::zero() }]

@@ -188,7 +188,7 @@ mod tests {
             (shape(512, 384), shape(512, 384), shape(128, 96)),
             (shape(768, 576), shape(700, 500), shape(192, 144)),
             (shape(1024, 768), shape(1024, 768), shape(128, 96)),
-            (shape(256, 192), shape(1600, 1200), shape(16, 12)),
+            (shape(256, 192), shape(1600, 1200), shape(32, 24)),
             (shape(4096, 3071), shape(10, 10), shape(128, 96)),
         ] {
             let expected = Shape { c: 1, ..index };

@@ -221,11 +221,15 @@ impl Objective {
         masks
     }
 
-    /// The sources that decide what is seen of the pixels: the content and its masks, where every style has one.
+    /// The sources that decide what is seen of the pixels, in the order in which something is made of them: the masks, where
+    /// every style has one, and the content.
     pub(super) fn covering_sources(&self) -> Vec<SourceId> {
-        let masks = self.covering_masks();
-        let content = (!masks.is_empty()).then_some(SourceId::Content);
-        content.into_iter().chain(masks).collect()
+        let mut sources = self.covering_masks();
+        if !sources.is_empty() {
+            // What is made of the content may be weighed by masks.
+            sources.push(SourceId::Content);
+        }
+        sources
     }
 
     /// Records what is seen of the `pixels` (3, H, W): where every style has a mask, the content elsewhere.

@@ -110,6 +110,13 @@ impl Programs {
         programs: Vec<(ProgramId, PlannedProgram)>,
     ) -> Result<()> {
         let externals = self.externals.clone();
+        // Before the first is bound: a larger size may want a larger buffer, which all of them share.
+        if let Err(error) =
+            allocate(engine, programs.iter().map(|(_, planned)| &planned.program), &mut self.externals).await
+        {
+            self.externals = externals;
+            return Err(error);
+        }
         let mut replaced = Vec::new();
         for (id, planned) in programs {
             match self.bind(engine, id, planned).await {

@@ -64,8 +64,10 @@ impl Studio {
         for (file, role) in files.iter().zip([Role::Content, Role::Style]) {
             pictures.load(context, role, file.clone());
         }
+        let mut settings = Settings::default();
+        settings.frame_budget = painting.usual_budget();
         Some(Self {
-            settings: Settings { frame_budget: painting.usual_budget(), ..Settings::default() },
+            settings,
             pictures,
             painting,
             notice: None,
