@@ -127,7 +127,8 @@ mod tests {
         let product: f64 = g.iter().zip(&covariance).map(|(g, c)| g * c).sum();
         let rest = [distance - means - product, trace(&wanted)];
         let cost = wasserstein_forward(&of_x, &of_target, &g, &rest, n);
-        assert!((cost[0] - distance / trace(&wanted)).abs() < 1e-12 * cost[0], "{cost:?}");
+        // But for the floor of the covariance, which the cost does not have.
+        assert!((cost[0] - distance / trace(&wanted)).abs() < 1e-6 * cost[0], "{cost:?}");
         [root, g, middle, cost]
     }
 
