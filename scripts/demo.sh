@@ -9,9 +9,9 @@ set -euo pipefail
 content=assets/chelsea.png
 style=assets/brush-strokes.png
 result=impasto-demo.png
-options=(--size 384)
+options=(--size 384 --strength 0.3)
 # Older Mesa computes about thirty times slower on the CPU.
-options_for_old_mesa=(--size 128 --steps 6)
+options_for_old_mesa=(--size 128 --steps 6 --strength 0.3)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/ensure-vulkan.sh

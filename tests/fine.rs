@@ -1,4 +1,5 @@
 //! The preset `fine` against the numbers of an independent PyTorch program, on whatever adapter there is.
+#![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
 use impasto::nn::Weights;
