@@ -2,7 +2,7 @@
 
 use super::{Real, expect_len};
 
-/// (|μ − μ_t|² + <G, E − μ·μᵀ> + rest[0])/rest[1], and 0 where rest[1] is not above 0. `moments` and `target` (C + 1, C), `g`
+/// (|μ − μ_t|² + <G, E − μ·μᵀ> + r)/t, and 0 where t is not above 0; r and t are `rest`. `moments` and `target` (C + 1, C), `g`
 /// (C, C), `rest` (2). Returns one element.
 pub fn wasserstein_forward<T: Real>(
     moments: &[T],
