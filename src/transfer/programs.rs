@@ -47,18 +47,30 @@ impl Programs {
         let weights_discarded =
             engine.weights_store().reserve(engine.gpu(), &planned_step.program, &mut externals).await?;
         let planned_step = PlannedProgram { program: planned_step.program, results: Vec::new() };
-        // Sizes share tensors: each is made for the program that needs the most of it.
-        let all = others.values().chain([&planned_step]).map(|planned| &planned.program);
-        allocate(engine, all, &mut externals).await?;
         let mut programs = Self { bound: BTreeMap::new(), arenas, output_arenas, externals };
-        for (id, planned) in std::iter::once((step, planned_step)).chain(others) {
-            let bound = programs.bind(engine, id, planned).await?;
-            programs.bound.insert(id, bound);
-        }
+        let planned = std::iter::once((step, planned_step)).chain(others).collect();
+        let bound = programs.bind_all(engine, planned).await?;
+        programs.bound.extend(bound);
         Ok((programs, weights_discarded))
     }
 
-    /// A program with its buffers: those that there are not yet, or that are too small, are allocated.
+    /// Programs with their buffers: those that there are not yet, or that are too small, are allocated.
+    async fn bind_all(
+        &mut self,
+        engine: &Engine,
+        programs: Vec<(ProgramId, PlannedProgram)>,
+    ) -> Result<Vec<(ProgramId, BoundProgram)>> {
+        // Before the first is bound: sizes share tensors, and each is made for the program that needs the most of it.
+        let all = programs.iter().map(|(_, planned)| &planned.program);
+        allocate(engine, all, &mut self.externals).await?;
+        let mut bound = Vec::new();
+        for (id, planned) in programs {
+            bound.push((id, self.bind(engine, id, planned).await?));
+        }
+        Ok(bound)
+    }
+
+    /// A program with its buffers, which are allocated.
     async fn bind(
         &mut self,
         engine: &Engine,
@@ -67,7 +79,6 @@ impl Programs {
     ) -> Result<BoundProgram> {
         let (gpu, pipelines) = (engine.gpu(), engine.pipelines());
         engine.weights_store().reserve(gpu, &program, &mut self.externals).await?;
-        allocate(engine, [&program], &mut self.externals).await?;
         let bound = self.externals.of(&program);
         let arenas = match id.kind {
             kind if kind.shares_arenas() => Some(&self.arenas),
@@ -93,10 +104,8 @@ impl Programs {
     ) -> Result<()> {
         let sharing = programs.iter().map(|(_, planned)| &planned.program);
         self.output_arenas.push(Arenas::new(engine.gpu(), sharing).await?);
-        for (id, planned) in programs {
-            let bound = self.bind(engine, id, planned).await?;
-            self.bound.insert(id, bound);
-        }
+        let bound = self.bind_all(engine, programs).await?;
+        self.bound.extend(bound);
         Ok(())
     }
 
@@ -110,24 +119,13 @@ impl Programs {
         programs: Vec<(ProgramId, PlannedProgram)>,
     ) -> Result<()> {
         let externals = self.externals.clone();
-        // Before the first is bound: a larger size may want a larger buffer, which all of them share.
-        if let Err(error) =
-            allocate(engine, programs.iter().map(|(_, planned)| &planned.program), &mut self.externals).await
-        {
-            self.externals = externals;
-            return Err(error);
-        }
-        let mut replaced = Vec::new();
-        for (id, planned) in programs {
-            match self.bind(engine, id, planned).await {
-                Ok(bound) => replaced.push((id, bound)),
-                Err(error) => {
-                    self.externals = externals;
-                    return Err(error);
-                }
+        match self.bind_all(engine, programs).await {
+            Ok(bound) => self.bound.extend(bound),
+            Err(error) => {
+                self.externals = externals;
+                return Err(error);
             }
         }
-        self.bound.extend(replaced);
         Ok(())
     }
 
