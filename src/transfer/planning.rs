@@ -87,6 +87,11 @@ impl ProgramKind {
         }
     }
 
+    /// A step for `objective` that does all.
+    pub(super) fn main_step(objective: &Objective) -> Self {
+        Self::Step { refreshes: objective.has_refreshes() }
+    }
+
     /// This, at a size.
     pub(super) fn at(self, scale: usize) -> ProgramId {
         ProgramId { scale, kind: self }
@@ -177,14 +182,14 @@ impl Plan {
 
     /// The program of a step at each size, the coarsest first: the one that does all.
     pub fn steps(&self) -> impl Iterator<Item = &Program> {
-        let kind = ProgramKind::Step { refreshes: self.objective.has_refreshes() };
+        let kind = ProgramKind::main_step(&self.objective);
         let others = self.others.iter().filter(move |(id, _)| id.kind == kind);
         others.map(|(_, planned)| &planned.program).chain([&self.step.program])
     }
 
     /// What [`Plan::step`] is.
     pub(super) fn step_id(&self) -> ProgramId {
-        ProgramKind::Step { refreshes: self.objective.has_refreshes() }.at(self.scales.last())
+        ProgramKind::main_step(&self.objective).at(self.scales.last())
     }
 }
 
@@ -264,16 +269,17 @@ impl<'a> Planner<'a> {
 
     fn plan(self) -> Result<Plan> {
         let last = self.scales.last();
-        let program = self.step(last, self.objective.has_refreshes(), self.limits)?;
+        let has_refreshes = self.objective.has_refreshes();
+        let program = self.step(last, has_refreshes, self.limits)?;
         let limits = like_step(self.limits, &program);
+        let main = ProgramKind::main_step(&self.objective).at(last);
         let mut others = BTreeMap::new();
         for (scale, _) in self.scales.iter() {
-            let kinds = if self.objective.has_refreshes() { &[true, false][..] } else { &[false] };
-            for refreshes in kinds.iter().copied() {
-                if (scale, refreshes) != (last, kinds[0]) {
+            for refreshes in [true, false].into_iter().filter(|refreshes| has_refreshes || !refreshes) {
+                let id = ProgramKind::Step { refreshes }.at(scale);
+                if id != main {
                     let program = self.step(scale, refreshes, &limits)?;
-                    let planned = PlannedProgram { program, results: Vec::new() };
-                    others.insert(ProgramKind::Step { refreshes }.at(scale), planned);
+                    others.insert(id, PlannedProgram { program, results: Vec::new() });
                 }
             }
             others.insert(ProgramKind::Picture.at(scale), self.picture(scale)?);

@@ -323,7 +323,7 @@ impl Transfer {
 
     /// The step whose methods the other programs follow.
     fn main_step(&self) -> ProgramId {
-        ProgramKind::Step { refreshes: self.objective.has_refreshes() }.at(self.scales.last())
+        ProgramKind::main_step(&self.objective).at(self.scales.last())
     }
 
     /// The program of the next step.
