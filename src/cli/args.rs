@@ -40,15 +40,6 @@ conv5_1 to conv5_4, after ReLU. Early layers see colours and strokes, late layer
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
 by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
 
-/// The values of options that are one word each.
-const OPTIMISERS: [(&str, OptimiserKind); 2] =
-    [("adam", OptimiserKind::Adam), ("pyramid-adam", OptimiserKind::PyramidAdam)];
-const CONTENT_COSTS: [(&str, ContentCost); 2] =
-    [("uniform", ContentCost::Uniform), ("energy", ContentCost::Energy)];
-const STATISTICS: [(&str, StyleStatistic); 2] =
-    [("gram", StyleStatistic::Gram), ("wasserstein", StyleStatistic::Wasserstein)];
-const BORDERS: [(&str, Borders); 2] = [("zero", Borders::Zero), ("replicate", Borders::Replicate)];
-
 /// Takes one of these words.
 fn names<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
     PossibleValuesParser::new(known.iter().map(|(name, _)| *name))
@@ -199,7 +190,7 @@ pub(super) struct PaintArguments {
     /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
     /// course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&OPTIMISERS))]
+    #[arg(value_parser = names(&OptimiserKind::ALL))]
     optimiser: Option<String>,
     /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam. [default: 0.8]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
@@ -212,11 +203,11 @@ pub(super) struct PaintArguments {
     learning_rate: Option<f32>,
     /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&CONTENT_COSTS))]
+    #[arg(value_parser = names(&ContentCost::ALL))]
     content_cost: Option<String>,
     /// What of a layer is compared with STYLE. [default: wasserstein; course: gram]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&STATISTICS))]
+    #[arg(value_parser = names(&StyleStatistic::ALL))]
     style_statistic: Option<String>,
     /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
@@ -224,7 +215,7 @@ pub(super) struct PaintArguments {
     pools: Option<String>,
     /// What the network sees beyond the borders of a picture. [default: replicate; course: zero]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&BORDERS))]
+    #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,
     /// The layer that is compared with CONTENT. [default: conv4_2]
     #[arg(long, value_name = "L", help_heading = "Painting")]
@@ -443,10 +434,10 @@ impl PaintArguments {
         for (number, given) in numbers {
             *number = given.unwrap_or(*number);
         }
-        set_named(&mut options.optimiser, &OPTIMISERS, self.optimiser.as_ref());
-        set_named(&mut options.content_cost, &CONTENT_COSTS, self.content_cost.as_ref());
-        set_named(&mut options.style_statistic, &STATISTICS, self.style_statistic.as_ref());
-        set_named(&mut options.borders, &BORDERS, self.borders.as_ref());
+        set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
+        set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
+        set_named(&mut options.style_statistic, &StyleStatistic::ALL, self.style_statistic.as_ref());
+        set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
         options.stroke = self.stroke.or(options.stroke);
@@ -549,14 +540,17 @@ mod tests {
             both(fine.alpha, course.alpha),
             both(fine.beta, course.beta),
             both(fine.gamma, course.gamma),
-            both(named(&OPTIMISERS, fine.optimiser), named(&OPTIMISERS, course.optimiser)),
+            both(named(&OptimiserKind::ALL, fine.optimiser), named(&OptimiserKind::ALL, course.optimiser)),
             format!("[default: {}]", fine.fade),
             format!("[default: {}]", fine.averaging),
             both(fine.learning_rate, course.learning_rate),
-            both(named(&CONTENT_COSTS, fine.content_cost), named(&CONTENT_COSTS, course.content_cost)),
-            both(named(&STATISTICS, fine.style_statistic), named(&STATISTICS, course.style_statistic)),
+            both(named(&ContentCost::ALL, fine.content_cost), named(&ContentCost::ALL, course.content_cost)),
+            both(
+                named(&StyleStatistic::ALL, fine.style_statistic),
+                named(&StyleStatistic::ALL, course.style_statistic),
+            ),
             both(fine.pools.unwrap().name(), "as its file says, mean for the one in the program"),
-            both(named(&BORDERS, fine.borders), named(&BORDERS, course.borders)),
+            both(named(&Borders::ALL, fine.borders), named(&Borders::ALL, course.borders)),
             both(word(fine.init), word(course.init)),
             format!(
                 "[default: {} for --init noise, {} for the others]",

@@ -61,6 +61,11 @@ pub enum ContentCost {
     Energy,
 }
 
+impl ContentCost {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("uniform", Self::Uniform), ("energy", Self::Energy)];
+}
+
 /// What of a layer's activations is compared with a style's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +75,11 @@ pub enum StyleStatistic {
     Gram,
     /// Mean and covariance, by the Wasserstein distance of two normal distributions over the style's variance.
     Wasserstein,
+}
+
+impl StyleStatistic {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("gram", Self::Gram), ("wasserstein", Self::Wasserstein)];
 }
 
 /// What convolutions see beyond the borders of a picture.
@@ -83,6 +93,11 @@ pub enum Borders {
     Replicate,
 }
 
+impl Borders {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("zero", Self::Zero), ("replicate", Self::Replicate)];
+}
+
 /// What changes the pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,6 +108,11 @@ pub enum OptimiserKind {
     /// Adam at every level of a pyramid of the smoothed gradient, the pixels kept within their range, and a moving average
     /// of them as the result. Large areas take colour within few steps, and there is no mesh of single pixels.
     PyramidAdam,
+}
+
+impl OptimiserKind {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 2] = [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam)];
 }
 
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
