@@ -140,26 +140,23 @@ impl<'a> PaintRequest<'a> {
         };
         let content = fitted(self.content, "check the path of CONTENT")?;
         let (width, height) = size.fit(content.width(), content.height());
-        let mut styles = self.styles.iter();
-        let Some(first) = styles.next() else {
+        let mask = |path: &Path, hint| Ok::<_, Failure>(read_picture(path, hint)?.into_size(width, height));
+        let masked = |sources: Sources, style: &StyleFile| match &style.mask {
+            Some(path) => Ok(sources.with_style_mask(mask(path, "check the path given with --style-mask")?)),
+            None => Ok::<_, Failure>(sources),
+        };
+        let Some((first, others)) = self.styles.split_first() else {
             return Err(Failure::Usage("a style picture is needed".into()));
         };
         let hint = "check the path of STYLE";
         let mut sources = Sources::new(content, fitted(&first.path, hint)?);
         sources.styles[0].weight = first.weight;
-        let mut style = first;
-        loop {
-            if let Some(path) = &style.mask {
-                let mask = read_picture(path, "check the path given with --style-mask")?;
-                sources = sources.with_style_mask(mask.into_size(width, height));
-            }
-            let Some(next) = styles.next() else { break };
-            style = next;
-            sources = sources.with_style(fitted(&style.path, hint)?, style.weight);
+        sources = masked(sources, first)?;
+        for style in others {
+            sources = masked(sources.with_style(fitted(&style.path, hint)?, style.weight), style)?;
         }
         if let Some(path) = &self.arguments.content_mask {
-            let mask = read_picture(path, "check the path given with --content-mask")?;
-            sources = sources.with_content_mask(mask.into_size(width, height))?;
+            sources = sources.with_content_mask(mask(path, "check the path given with --content-mask")?)?;
         }
         match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
             Some(path) => {
