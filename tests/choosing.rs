@@ -242,7 +242,12 @@ fn products_of_matrices_have_one_usual_order() {
         for n in [1, 64, 512] {
             let mut tape = Tape::new();
             let a = tape.external("a", Shape::new(1, n, n), Role::Workspace);
-            tape.record(matrix::MatrixProduct { scale: 1.0, identity: 0.0 }, &[a, a], "layer").unwrap();
+            tape.record(
+                matrix::MatrixProduct { scale: 1.0, identity: 0.0, symmetric: false },
+                &[a, a],
+                "layer",
+            )
+            .unwrap();
             let expected =
                 if limits.capabilities.subgroups == Some((8, 8)) { matrix::SUBGROUP } else { matrix::TILE };
             let methods: Vec<Method> = plan(&tape, limits).unwrap().methods().0.into_values().collect();

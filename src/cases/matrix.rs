@@ -22,7 +22,8 @@ pub(super) static PRODUCT: Family = Family {
         let op = op.downcast::<MatrixProduct>()?;
         let (scale, identity) = (op.scale.into(), op.identity.into());
         let n = shapes[0].w as usize;
-        Some(Twin::new(reference::matrix_product(inputs[0], inputs[1], n, scale, identity)))
+        let product = reference::matrix_product(inputs[0], inputs[1], n, scale, identity);
+        Some(Twin::new(if op.symmetric { reference::matrix_mirrored(&product, n) } else { product }))
     },
     of: |op, shapes| {
         let op = op.downcast::<MatrixProduct>()?;
@@ -153,14 +154,18 @@ const ROWS: [u32; 6] = [1, 3, 17, 33, 64, 131];
 
 fn product() -> Vec<Case> {
     let factors = [(1.0, 0.0), (1.0, 0.0), (-0.5, 1.5), (-1.0, 1.0), (1.0, 0.0), (-0.5, 1.5)];
-    let cases = ROWS.into_iter().zip(factors).map(|(n, (scale, identity))| {
-        let op = MatrixProduct { scale, identity };
-        let inputs = vec![signed(square(n)), signed(square(n))];
-        PRODUCT.case(square(n).to_string(), op, inputs, product_tolerance(&op, square(n)))
-    });
-    let mut cases: Vec<Case> = cases.collect();
+    let of_rows = |symmetric| {
+        ROWS.into_iter().zip(factors).map(move |(n, (scale, identity))| {
+            let op = MatrixProduct { scale, identity, symmetric };
+            let inputs = vec![signed(square(n)), signed(square(n))];
+            let what = format!("{}{}", square(n), if symmetric { ", symmetric" } else { "" });
+            PRODUCT.case(what, op, inputs, product_tolerance(&op, square(n)))
+        })
+    };
+    // Symmetric ones of matrices whose product is not, so that what is below the diagonal is told from what is above.
+    let mut cases: Vec<Case> = of_rows(false).chain(of_rows(true)).collect();
     // Of a computed matrix with itself.
-    let op = MatrixProduct { scale: 1.0, identity: 0.0 };
+    let op = MatrixProduct { scale: 1.0, identity: 0.0, symmetric: false };
     let (inputs, tolerance) = (vec![signed(square(35))], product_tolerance(&op, square(35)));
     let mut twice = PRODUCT.case(format!("{}, with itself", square(35)), op, inputs, tolerance);
     twice.steps[0].inputs = vec![1, 1];

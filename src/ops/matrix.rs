@@ -12,7 +12,11 @@ use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
 params! {
-    /// Uniforms of the products, and of [`MatrixAffine`].
+    /// Uniforms of the products; `symmetric`: whether only blocks that reach the diagonal or lie above it are computed.
+    ProductParams { size: u32, symmetric: u32, scale: f32, identity: f32 }
+}
+params! {
+    /// Uniforms of [`MatrixAffine`].
     AffineParams { size: u32, scale: f32, identity: f32 }
 }
 params! {
@@ -42,13 +46,13 @@ params! {
 
 super::kernels! {
     folder: "matrix";
-    matrix_product_naive(AffineParams) { workgroup: 64, bindings: [read a, read b, write y] }
-    matrix_product_tile(AffineParams) {
+    matrix_product_naive(ProductParams) { workgroup: 64, bindings: [read a, read b, write y] }
+    matrix_product_tile(ProductParams) {
         workgroup: 64,
         bindings: [read a, read b, write y],
         tile: [BLOCK = 32],
     }
-    matrix_product_subgroup(AffineParams) {
+    matrix_product_subgroup(ProductParams) {
         workgroup: 8,
         subgroup: (8, 8),
         bindings: [read a, read b, write y],
@@ -87,7 +91,7 @@ pub static VARIANTS: Variants = Variants {
     usual: |_| &METHODS,
     fits: |method, _, capabilities| capabilities.allows(kernel(method)),
     trial: |problem| Trial {
-        op: Arc::new(MatrixProduct { scale: 1.0, identity: 0.0 }),
+        op: Arc::new(MatrixProduct { scale: 1.0, identity: 0.0, symmetric: false }),
         // As wide as it is, whatever a trial leaves of the rows: half a product would be another problem.
         inputs: vec![Shape::new(1, problem.w, problem.w); 2],
         weights: Vec::new(),
@@ -120,6 +124,17 @@ pub struct MatrixProduct {
     pub scale: f32,
     /// What is added on the diagonal.
     pub identity: f32,
+    /// Whether the product is symmetric, as that of matrices that commute is. Then little more than half of it is computed:
+    /// what is below the diagonal is what is above it, so that it is symmetric to the bit.
+    pub symmetric: bool,
+}
+
+/// How many blocks of y a method computes, of `rows` × `columns` elements each.
+fn product_blocks(size: u32, rows: u32, columns: u32, symmetric: bool) -> u32 {
+    let lines = 0..size.div_ceil(rows);
+    let across = size.div_ceil(columns);
+    // A line of blocks begins with the one that the diagonal passes through.
+    lines.map(|line| if symmetric { across - line * rows / columns } else { across }).sum()
 }
 
 impl Op for MatrixProduct {
@@ -146,15 +161,18 @@ impl Op for MatrixProduct {
         };
         let method = VARIANTS.choose(&problem, capabilities);
         let kernel = kernel(method);
-        let blocks = |rows: u32, columns: u32| size.div_ceil(rows) * size.div_ceil(columns);
+        let blocks = |rows, columns| product_blocks(size, rows, columns, self.symmetric);
         let groups = match method {
             SUBGROUP => blocks(kernel.tile("ROWS"), kernel.tile("COLUMNS") * kernel.tile("LANES")),
             TILE => blocks(kernel.tile("BLOCK"), kernel.tile("BLOCK")),
             _ => (size * size).div_ceil(kernel.workgroup),
         };
-        let params = AffineParams { size, scale: self.scale, identity: self.identity };
+        let (scale, identity, symmetric) = (self.scale, self.identity, u32::from(self.symmetric));
+        let params = ProductParams { size, symmetric, scale, identity };
         let operands = vec![Operand::input(0, 0), Operand::input(1, 0), Operand::output(0)];
-        let dispatch = Dispatch::new(kernel, params, operands, groups, 2 * u64::from(size).pow(3));
+        let size = u64::from(size);
+        let elements = if self.symmetric { size * (size + 1) / 2 } else { size * size };
+        let dispatch = Dispatch::new(kernel, params, operands, groups, 2 * elements * size);
         Ok(Lowered { choice: Some((problem, method)), ..lowered(vec![dispatch]) })
     }
 }

@@ -18,6 +18,12 @@ pub fn matrix_product<T: Real>(a: &[T], b: &[T], n: usize, scale: T, diagonal: T
     (0..n * n).map(element).collect()
 }
 
+/// A (n, n) with what is above the diagonal in the place of what is below it, too. Returns (n, n).
+pub fn matrix_mirrored<T: Real>(a: &[T], n: usize) -> Vec<T> {
+    expect_len("a", a, n * n);
+    (0..n * n).map(|at| (at / n, at % n)).map(|(i, j)| a[i.min(j) * n + i.max(j)]).collect()
+}
+
 /// scale·A + `diagonal`·I. Returns (n, n).
 pub fn matrix_affine<T: Real>(a: &[T], n: usize, scale: T, diagonal: T) -> Vec<T> {
     expect_len("a", a, n * n);

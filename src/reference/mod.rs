@@ -48,7 +48,8 @@ pub use gram::{
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
-    matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,
+    matrix_affine, matrix_covariance, matrix_mirrored, matrix_norm, matrix_product, matrix_scale,
+    matrix_symmetrise,
 };
 pub use nearest::{expand_blocks, gather, nearest};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};

@@ -91,7 +91,7 @@ pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
 pub use options::{Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic};
 pub use pace::Budget;
-pub use planning::{Plan, StepPlan, step_tape};
+pub use planning::{Plan, StepPlan, look_up_tape, step_tape};
 pub use scales::Scales;
 pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};

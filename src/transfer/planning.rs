@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::history::History;
+use super::look_up::record_look_up;
 use super::objective::Objective;
 use super::optimiser::{MEAN, Optimiser, PIXELS};
 use super::options::{Init, Options};
@@ -221,6 +222,20 @@ pub fn step_tape(network: &Network, options: &Options, size: (u32, u32)) -> Resu
     let objective = Objective::of(network, options, &styles);
     let refreshes = objective.has_refreshes();
     record_step(&options.network(network), &objective, Optimiser::of(options), size, refreshes)
+}
+
+/// The tape that finds the places of a style that a picture is like, both of `size` (width, height), before anything is merged:
+/// it runs once a size where a match is asked for.
+///
+/// # Errors
+/// [`Error::Option`] for options that do not make sense.
+pub fn look_up_tape(network: &Network, options: &Options, (width, height): (u32, u32)) -> Result<Tape> {
+    options.validate(network)?;
+    let mut tape = Tape::new();
+    let pixels = Shape::new(3, height, width);
+    let [query, style] = ["query", "style"].map(|name| tape.external(name, pixels, Role::Workspace));
+    record_look_up(&mut tape, &options.network(network), query, style)?;
+    Ok(tape)
 }
 
 fn record_step(

@@ -13,11 +13,19 @@ const TARGET_ITERATIONS: u32 = 20;
 /// is wanted: there the map shrinks what the picture has, and most of it is noise.
 const MAP_ITERATIONS: u32 = 12;
 
-const PRODUCT: MatrixProduct = MatrixProduct { scale: 1.0, identity: 0.0 };
+const PRODUCT: MatrixProduct = MatrixProduct { scale: 1.0, identity: 0.0, symmetric: false };
+/// A product of matrices that commute, which is symmetric but for rounding.
+const SYMMETRIC: MatrixProduct = MatrixProduct { symmetric: true, ..PRODUCT };
 
-/// Records the coupled Newton–Schulz iteration (N. J. Higham, "Functions of Matrices", 2008, chapter 6) for a symmetric matrix
+/// Records the iteration of Newton and Schulz (N. J. Higham, "Functions of Matrices", 2008, chapter 6) for a symmetric matrix
 /// A (1, n, n) without negative eigenvalues, and returns A^½ and A^−½ as far as `iterations` of it lead, at least one: with
-/// Y = A/‖A‖ and Z = I at first, T = (3·I − Z·Y)/2, Y ← Y·T, Z ← T·Z. A matrix of zeros has zeros for both.
+/// X = A/‖A‖ and Z = I at first, T = (3·I − X)/2, Z ← Z·T, X ← X·T². X goes to I, and Z to X^−½ of the first X.
+///
+/// The usual form goes on with Y = X^½ and makes X = Z·Y in each round. It is stable only as long as no product is made
+/// symmetric: rounding makes Z·Y and Y·Z differ, and of the two only one leads back. Here every matrix is a polynomial of X
+/// as it is, so that half of each product is enough.
+///
+/// A matrix of zeros has zeros for both.
 pub(super) fn record_roots(
     tape: &mut Tape,
     matrix: TensorId,
@@ -27,14 +35,16 @@ pub(super) fn record_roots(
     let norm = tape.record(FrobeniusNorm, &[matrix], layer)?;
     let scaled = |power| ScaleByPower { power };
     let begin = tape.record(scaled(Power::Reciprocal), &[matrix, norm], layer)?;
-    // The first round, in which Z is still I, and needs one product instead of three.
-    let mut z = tape.record(MatrixAffine { scale: -0.5, identity: 1.5 }, &[begin], layer)?;
-    let mut y = tape.record(PRODUCT, &[begin, z], layer)?;
+    let step = MatrixAffine { scale: -0.5, identity: 1.5 };
+    let (mut x, mut t) = (begin, tape.record(step, &[begin], layer)?);
+    let mut z = t;
     for _ in 1..iterations {
-        let step = tape.record(MatrixProduct { scale: -0.5, identity: 1.5 }, &[z, y], layer)?;
-        y = tape.record(PRODUCT, &[y, step], layer)?;
-        z = tape.record(PRODUCT, &[step, z], layer)?;
+        let square = tape.record(SYMMETRIC, &[t, t], layer)?;
+        x = tape.record(SYMMETRIC, &[x, square], layer)?;
+        t = tape.record(step, &[x], layer)?;
+        z = tape.record(SYMMETRIC, &[z, t], layer)?;
     }
+    let y = tape.record(SYMMETRIC, &[begin, z], layer)?;
     let root = tape.record(scaled(Power::Root), &[y, norm], layer)?;
     let inverse = tape.record(scaled(Power::ReciprocalRoot), &[z, norm], layer)?;
     Ok((root, inverse))
@@ -56,11 +66,11 @@ pub(super) fn record_map(
     layer: &str,
 ) -> Result<(TensorId, TensorId)> {
     let half = tape.record(PRODUCT, &[root, covariance], layer)?;
-    let product = tape.record(PRODUCT, &[half, root], layer)?;
+    let product = tape.record(SYMMETRIC, &[half, root], layer)?;
     let product = tape.record(Symmetrise { ridge: RIDGE }, &[product], layer)?;
     let (middle, inverse) = record_roots(tape, product, MAP_ITERATIONS, layer)?;
     let half = tape.record(PRODUCT, &[root, inverse], layer)?;
-    let g = tape.record(MatrixProduct { scale: -1.0, identity: 1.0 }, &[half, root], layer)?;
+    let g = tape.record(MatrixProduct { scale: -1.0, identity: 1.0, ..SYMMETRIC }, &[half, root], layer)?;
     Ok((g, middle))
 }
 

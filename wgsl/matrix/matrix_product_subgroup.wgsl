@@ -1,4 +1,5 @@
 // y(i, j) = scale·Σ over k of a(i, k)·b(k, j), and on the diagonal + identity; a, b, y (1, n, n). a and b may be one tensor.
+// Of a product that is known to be symmetric little more than what is on and above the diagonal is computed.
 // Threads: a workgroup is one subgroup of 8 lanes that owns 16 rows × 64 columns of y; a lane owns 8 columns,
 // j = first + lane + 8c.
 // Tile: as in gram_forward_subgroup: two loads bring element k of 16 rows of a, one a lane, and shuffles hand them to all:
@@ -19,17 +20,45 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 // end
 
 // shared: matrix_product
-struct Params { size: u32, scale: f32, identity: f32 }
+struct Params { size: u32, symmetric: u32, scale: f32, identity: f32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-// Writes element (i, j), whose sum is this; nothing outside of y.
+// Writes element (i, j), whose sum is this; nothing outside of y. Of a symmetric product, what is above the diagonal is
+// also what is below it.
 fn store(i: u32, j: u32, sum: f32) {
-    if (i < params.size && j < params.size) {
-        y[i * params.size + j] = params.scale * sum + select(0.0, params.identity, i == j);
+    let n = params.size;
+    let symmetric = params.symmetric != 0u;
+    if (max(i, j) >= n || (symmetric && i > j)) {
+        return;
     }
+    let value = params.scale * sum + select(0.0, params.identity, i == j);
+    y[i * n + j] = value;
+    if (symmetric) {
+        y[j * n + i] = value;
+    }
+}
+// end
+
+// shared: matrix_blocks
+// Row and column of the first element of a block of `rows` × `columns` elements: the `group`th that is computed. Of a
+// symmetric product, each line of blocks begins with the one that the diagonal passes through.
+fn block_origin(group: u32, rows: u32, columns: u32) -> vec2<u32> {
+    let across = (params.size + columns - 1u) / columns;
+    if (params.symmetric == 0u) {
+        return vec2(group / across * rows, group % across * columns);
+    }
+    var row = 0u;
+    var block = group;
+    var first = 0u;
+    while (row < params.size && block >= across - first) {
+        block -= across - first;
+        row += rows;
+        first = row / columns;
+    }
+    return vec2(row, (first + block) * columns);
 }
 // end
 
@@ -47,9 +76,9 @@ fn main(
         return;
     }
     let n = params.size;
-    let blocks = (n + LANES * COLUMNS - 1u) / (LANES * COLUMNS);
-    let first_i = group / blocks * ROWS;
-    let first_j = group % blocks * LANES * COLUMNS + lane;
+    let origin = block_origin(group, ROWS, LANES * COLUMNS);
+    let first_i = origin.x;
+    let first_j = origin.y + lane;
     // Rows and columns past the end repeat the last one; they are not stored.
     let upper = min(first_i + lane, n - 1u) * n;
     let lower = min(first_i + LANES + lane, n - 1u) * n;

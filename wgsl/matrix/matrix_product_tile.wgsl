@@ -1,4 +1,5 @@
 // y(i, j) = scale·Σ over k of a(i, k)·b(k, j), and on the diagonal + identity; a, b, y (1, n, n). a and b may be one tensor.
+// Of a product that is known to be symmetric little more than what is on and above the diagonal is computed.
 // Threads: 8×8 in a workgroup that owns a 32×32 block of y; each thread 4×4 of it, 8 apart.
 // Tile: 32×32, because the matrices are small: n = 512 has 256 blocks of this size and only 64 of the next, too few to fill
 // a GPU. 16 deep. Rows of a are fetched along k, where they lie side by side, and kept transposed as in gram_forward_tile, in
@@ -19,17 +20,45 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 // end
 
 // shared: matrix_product
-struct Params { size: u32, scale: f32, identity: f32 }
+struct Params { size: u32, symmetric: u32, scale: f32, identity: f32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-// Writes element (i, j), whose sum is this; nothing outside of y.
+// Writes element (i, j), whose sum is this; nothing outside of y. Of a symmetric product, what is above the diagonal is
+// also what is below it.
 fn store(i: u32, j: u32, sum: f32) {
-    if (i < params.size && j < params.size) {
-        y[i * params.size + j] = params.scale * sum + select(0.0, params.identity, i == j);
+    let n = params.size;
+    let symmetric = params.symmetric != 0u;
+    if (max(i, j) >= n || (symmetric && i > j)) {
+        return;
     }
+    let value = params.scale * sum + select(0.0, params.identity, i == j);
+    y[i * n + j] = value;
+    if (symmetric) {
+        y[j * n + i] = value;
+    }
+}
+// end
+
+// shared: matrix_blocks
+// Row and column of the first element of a block of `rows` × `columns` elements: the `group`th that is computed. Of a
+// symmetric product, each line of blocks begins with the one that the diagonal passes through.
+fn block_origin(group: u32, rows: u32, columns: u32) -> vec2<u32> {
+    let across = (params.size + columns - 1u) / columns;
+    if (params.symmetric == 0u) {
+        return vec2(group / across * rows, group % across * columns);
+    }
+    var row = 0u;
+    var block = group;
+    var first = 0u;
+    while (row < params.size && block >= across - first) {
+        block -= across - first;
+        row += rows;
+        first = row / columns;
+    }
+    return vec2(row, (first + block) * columns);
 }
 // end
 
@@ -69,15 +98,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end) {
         return;
     }
-    let blocks = (params.size + BLOCK - 1u) / BLOCK;
+    let origin = block_origin(group, BLOCK, BLOCK);
     // What this thread fetches of a: one k of eight rows; and of b: eight columns of two k. The latter is also what it
     // computes.
-    let fetched_row = group / blocks * BLOCK + lane / DEPTH;
+    let fetched_row = origin.x + lane / DEPTH;
     let fetched_k = lane % DEPTH;
     let row = lane / APART;
     let column = lane % APART;
-    let first_i = group / blocks * BLOCK + row;
-    let first_j = group % blocks * BLOCK + column;
+    let first_i = origin.x + row;
+    let first_j = origin.y + column;
 
     var upper = of_rows(fetched_row, fetched_k);
     var lower = of_rows(fetched_row + 4u, fetched_k);

@@ -1,4 +1,4 @@
-//! What is measured: the ops of a default step, each on its own, at their full size and on a plane small enough to
+//! What is measured: the ops of the presets, each on its own, at their full size and on a plane small enough to
 //! be checked against the twin.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use impasto::nn::{Network, PoolKind, vgg19};
 use impasto::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
 use impasto::ops::{Algorithm, MethodRequest, Shape, VARIANTS};
 use impasto::picture::Extent;
-use impasto::transfer::{Options, Preset, step_tape};
+use impasto::transfer::{Options, Preset, look_up_tape, step_tape};
 
 use crate::cli::Result;
 
@@ -94,11 +94,12 @@ fn variants(limits: &Limits, naive: bool) -> Vec<Limits> {
     variants
 }
 
-/// Every way to run every op of a default step of a picture of `size`, and the ops that convert its pixels.
+/// Every way to run every op of the presets' steps for a picture of `size`, of what the usual one looks up, and of the
+/// conversion of pixels.
 pub(super) fn trials(size: Extent, limits: &Limits, naive: bool) -> Result<Vec<Trial>> {
-    let [merged, separate, pictures] = subjects(size)?;
+    let [merged, separate] = subjects(size)?;
     let mut trials = Vec::new();
-    for subject in merged.into_iter().chain(pictures) {
+    for subject in merged {
         trials.extend(trials_of(subject, limits, naive)?);
     }
     // Ops that are merged away have kernels too.
@@ -144,37 +145,59 @@ fn kernels(program: &Program) -> Vec<&'static Kernel> {
     kernels
 }
 
-/// The subjects of the merged step, of the step before merging, and of the conversion of pixels.
-fn subjects(size: Extent) -> Result<[Vec<Subject>; 3]> {
+/// The tapes whose ops are measured: as they run, and the steps before anything is merged.
+struct Tapes {
+    merged: Vec<Tape>,
+    separate: Vec<Tape>,
+}
+
+impl Tapes {
+    /// Of every preset's step, of what the usual one looks up, and of the conversion of pixels.
+    fn new(network: &Network, size: Extent) -> Result<Self> {
+        let presets = Preset::ALL.iter().map(|(_, preset)| Options::preset(*preset));
+        let steps = presets.map(|options| step_tape(network, &options, size.sides()));
+        let separate = steps.collect::<impasto::Result<Vec<_>>>()?;
+        let look_up = look_up_tape(network, &Options::default(), size.sides())?;
+        let mut pictures = Tape::new();
+        let mean = pictures.external("mean", MEAN_SHAPE, Role::Workspace);
+        let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
+        let pixels = pictures.record(Preprocess, &[picture, mean], "picture")?;
+        pictures.record(Postprocess { rounded: false }, &[pixels, mean], "picture")?;
+        let merged = separate.iter().map(fuse).chain([fuse(&look_up), pictures]).collect();
+        Ok(Self { merged, separate })
+    }
+
+    /// Each op once, of the merged tapes and of the others, with the one that is like it in `small`.
+    fn subjects(&self, network: &Network, small: &[Self]) -> Result<[Vec<Subject>; 2]> {
+        let of = |which: fn(&Self) -> &[Tape]| -> Result<Vec<Subject>> {
+            let mut subjects = Vec::new();
+            let mut known = BTreeSet::new();
+            for (index, tape) in which(self).iter().enumerate() {
+                for node in tape.nodes() {
+                    let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+                    if known.insert(format!("{} {:?} {shapes:?}", node.layer, node.op)) {
+                        let small = &which(&small[block(&node.layer) as usize - 1])[index];
+                        subjects.extend(subject(network, (tape, node), small)?);
+                    }
+                }
+            }
+            Ok(subjects)
+        };
+        Ok([of(|tapes| &tapes.merged)?, of(|tapes| &tapes.separate)?])
+    }
+}
+
+/// The subjects of the ops as they run, and as they are before merging.
+fn subjects(size: Extent) -> Result<[Vec<Subject>; 2]> {
     let network = vgg19(PoolKind::Mean);
-    let full = tapes(&network, size)?;
+    let full = Tapes::new(&network, size)?;
     // The same ops on pictures whose planes are the small one from one block on: the planes of block n are
     // 2ⁿ⁻¹ times smaller than the picture.
     let blocks = network.layers().iter().map(|layer| block(layer.name())).max().unwrap_or(1);
     let Extent { width, height } = CHECKED_PLANE;
     let small =
-        (0..blocks).map(|halvings| tapes(&network, Extent::new(width << halvings, height << halvings)));
-    let small = small.collect::<Result<Vec<_>>>()?;
-    let of_tape = |which: usize| -> Result<Vec<Subject>> {
-        let nodes = full[which].nodes().iter().enumerate();
-        nodes
-            .map(|(index, node)| {
-                let small = &small[block(&node.layer) as usize - 1][which];
-                subject(&network, (&full[which], node), (small, &small.nodes()[index]))
-            })
-            .collect()
-    };
-    Ok([of_tape(0)?, of_tape(1)?, of_tape(2)?])
-}
-
-fn tapes(network: &Network, size: Extent) -> Result<[Tape; 3]> {
-    let step = step_tape(network, &Options::preset(Preset::Course), size.sides())?;
-    let mut pictures = Tape::new();
-    let mean = pictures.external("mean", MEAN_SHAPE, Role::Workspace);
-    let picture = pictures.external("picture", Shape::new(1, size.height, size.width), Role::Workspace);
-    let pixels = pictures.record(Preprocess, &[picture, mean], "picture")?;
-    pictures.record(Postprocess { rounded: false }, &[pixels, mean], "picture")?;
-    Ok([fuse(&step), step, pictures])
+        (0..blocks).map(|halvings| Tapes::new(&network, Extent::new(width << halvings, height << halvings)));
+    full.subjects(&network, &small.collect::<Result<Vec<_>>>()?)
 }
 
 /// The block of `conv3_2` or `pool3` is 3; what belongs to no layer is like the first.
@@ -182,16 +205,16 @@ fn block(layer: &str) -> u32 {
     layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1)
 }
 
-fn subject(
-    network: &Network,
-    (tape, node): (&Tape, &Node),
-    (small_tape, small): (&Tape, &Node),
-) -> Result<Subject> {
+/// The op of a node, and the first that is like it on a tape of small pictures. None where there is no such op there: small
+/// pyramids have fewer levels.
+fn subject(network: &Network, (tape, node): (&Tape, &Node), small: &Tape) -> Result<Option<Subject>> {
     let case = |tape: &Tape, node: &Node| {
         let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
         cases::case_of(&node.op, &shapes)
     };
-    let (case, checked) = (case(tape, node), case(small_tape, small));
+    let is_like = |other: &&Node| (other.op.name(), &other.layer) == (node.op.name(), &node.layer);
+    let Some(checked) = small.nodes().iter().find(is_like) else { return Ok(None) };
+    let (case, checked) = (case(tape, node), case(small, checked));
     let in_network = network.layers().iter().any(|layer| layer.name() == node.layer);
     let Dimensions { read, written, plane } = cases::dimensions_of(&case)?;
     let label = Label {
@@ -199,5 +222,5 @@ fn subject(
         layer: in_network.then(|| node.layer.clone()),
         shape: [read, written, plane.height, plane.width],
     };
-    Ok(Subject { case, checked, label })
+    Ok(Some(Subject { case, checked, label }))
 }
