@@ -14,7 +14,7 @@ const TARGET_ITERATIONS: u32 = 20;
 const MAP_ITERATIONS: u32 = 12;
 
 const PRODUCT: MatrixProduct = MatrixProduct { scale: 1.0, identity: 0.0, symmetric: false };
-/// A product of matrices that commute, which is symmetric but for rounding.
+/// A product that is symmetric but for rounding: of symmetric matrices that commute, or R·Σ·R of symmetric ones.
 const SYMMETRIC: MatrixProduct = MatrixProduct { symmetric: true, ..PRODUCT };
 
 /// Records the iteration of Newton and Schulz (N. J. Higham, "Functions of Matrices", 2008, chapter 6) for a symmetric matrix
