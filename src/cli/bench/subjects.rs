@@ -174,10 +174,10 @@ impl Tapes {
             let mut known = BTreeSet::new();
             for (index, tape) in which(self).iter().enumerate() {
                 for node in tape.nodes() {
-                    let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
+                    let shapes = input_shapes(tape, node);
                     if known.insert(format!("{} {:?} {shapes:?}", node.layer, node.op)) {
                         let small = &which(&small[block(&node.layer) as usize - 1])[index];
-                        subjects.extend(subject(network, (tape, node), small)?);
+                        subjects.extend(subject(network, (&shapes, node), small)?);
                     }
                 }
             }
@@ -205,16 +205,18 @@ fn block(layer: &str) -> u32 {
     layer.chars().find_map(|digit| digit.to_digit(10)).unwrap_or(1)
 }
 
-/// The op of a node, and the first that is like it on a tape of small pictures. None where there is no such op there: small
-/// pyramids have fewer levels.
-fn subject(network: &Network, (tape, node): (&Tape, &Node), small: &Tape) -> Result<Option<Subject>> {
-    let case = |tape: &Tape, node: &Node| {
-        let shapes: Vec<Shape> = node.inputs.iter().map(|input| tape.shape(*input)).collect();
-        cases::case_of(&node.op, &shapes)
-    };
+fn input_shapes(tape: &Tape, node: &Node) -> Vec<Shape> {
+    node.inputs.iter().map(|input| tape.shape(*input)).collect()
+}
+
+/// The op of a node that reads these shapes, and the first that is like it on a tape of small pictures: by name, and not by
+/// number, because small pyramids have fewer levels. None where there is no such op there: only in large pictures are blocks
+/// of cells looked up, which are pooled before.
+fn subject(network: &Network, (shapes, node): (&[Shape], &Node), small: &Tape) -> Result<Option<Subject>> {
     let is_like = |other: &&Node| (other.op.name(), &other.layer) == (node.op.name(), &node.layer);
-    let Some(checked) = small.nodes().iter().find(is_like) else { return Ok(None) };
-    let (case, checked) = (case(tape, node), case(small, checked));
+    let Some(like) = small.nodes().iter().find(is_like) else { return Ok(None) };
+    let case = cases::case_of(&node.op, shapes);
+    let checked = cases::case_of(&like.op, &input_shapes(small, like));
     let in_network = network.layers().iter().any(|layer| layer.name() == node.layer);
     let Dimensions { read, written, plane } = cases::dimensions_of(&case)?;
     let label = Label {
@@ -223,4 +225,24 @@ fn subject(network: &Network, (tape, node): (&Tape, &Node), small: &Tape) -> Res
         shape: [read, written, plane.height, plane.width],
     };
     Ok(Some(Subject { case, checked, label }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Large pictures are looked up in blocks, on the grid of the later layer, so that nothing is resized for it.
+    #[test]
+    fn large_pictures_have_the_ops_of_small_ones() {
+        let ops = |width, height| {
+            let subjects = subjects(Extent::new(width, height)).unwrap();
+            let ops = subjects.iter().flatten().map(|subject| subject.label.op);
+            ops.collect::<BTreeSet<_>>()
+        };
+        let mut small = ops(64, 48);
+        assert!(small.contains("matrix_product") && small.contains("nearest"), "{small:?}");
+        assert!(small.remove("resize"));
+        assert_eq!(ops(1024, 768), small);
+    }
 }
