@@ -488,9 +488,7 @@ fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
 /// Costs of the moments of two layers, the deeper one under a guidance.
 #[test]
 fn the_gradients_of_covariance_and_mean_variance_costs_are_those_of_finite_differences() {
-    for (size, of_covariance) in
-        [((7, 9), true), ((1, 1), true), ((2, 5), true), ((7, 9), false), ((3, 5), false)]
-    {
+    for (size, of_covariance) in [((7, 9), true), ((2, 5), true), ((7, 9), false), ((3, 5), false)] {
         let mut net = Network::empty(28, Shape::new(3, size.0, size.1));
         let pixels = net.pixels;
         let a = net.conv(pixels, 4, "a");

@@ -14,11 +14,8 @@ use impasto::transfer::{
 };
 
 use super::options_file::OptionsFile;
-use super::words::argument;
+use super::words::{AUTO, argument};
 use super::{Failure, Result};
-
-/// The algorithm that leaves the choice to measurements.
-pub(super) const AUTO: &str = "auto";
 
 const EXAMPLES: &str = "\
 Examples:

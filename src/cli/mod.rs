@@ -20,6 +20,7 @@ mod plan_file;
 mod progress;
 mod remembered;
 mod request;
+mod show_options;
 mod signals;
 mod styles;
 mod table;
@@ -64,7 +65,7 @@ fn perform(mut arguments: Arguments) -> Result<()> {
     if let Some(of_painting) = arguments.of_painting() {
         of_painting.read_options_file()?;
         if of_painting.show_options {
-            return options_file::show(of_painting);
+            return show_options::show(of_painting);
         }
     }
     match &arguments.command {

@@ -269,7 +269,7 @@ impl Reporter {
         }
     }
 
-    /// `step` is done, and so many are left.
+    /// `step` is done, and this many are left.
     fn step(&mut self, step: u32, remaining: u32) {
         self.clock.step(remaining);
         self.progress.step(step, step.saturating_add(remaining), self.clock.pace());
@@ -308,7 +308,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// For a run of which so many steps are left.
+    /// For a run of which this many steps are left.
     fn start(job: &Job, remaining: u32) -> Self {
         let each = job.plan.steps().map(|step| step.flops() as f64).collect();
         let (steps, remaining) = (job.options.steps as usize, remaining as usize);
@@ -317,7 +317,7 @@ impl Clock {
         Self { last, each, steps, remaining, taken: 0, lap: 0.0, own: 0.0, first: none, others: none }
     }
 
-    /// A step is done, and so many are left.
+    /// A step is done, and this many are left.
     fn step(&mut self, remaining: u32) {
         let now = Instant::now();
         self.lap = (now - std::mem::replace(&mut self.last, now)).as_secs_f64();

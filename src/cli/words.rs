@@ -3,6 +3,9 @@
 use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
+/// The algorithm that leaves the choice to measurements.
+pub(super) const AUTO: &str = "auto";
+
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
 const ARGUMENTS: [(OptionName, Option<&str>); 36] = [
     (OptionName::Content, Some("CONTENT")),

@@ -36,7 +36,11 @@ fn deviation(square: f32, mean: f32) -> f32 {
 // end
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = group_number(group_id);
+    if (group >= slice.end) {
+        return;
+    }
     let means = params.channels * params.channels;
     var sum = vec2(0.0);
     for (var c = lane; c < params.channels; c += WORKGROUP) {
