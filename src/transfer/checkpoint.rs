@@ -60,7 +60,7 @@ pub(super) struct State {
 }
 
 /// How far a transfer has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Position {
     /// The number of the size that is painted, from the coarsest.
@@ -70,6 +70,9 @@ pub(super) struct Position {
     /// Whether the pictures are other ones than those of the last step, so that everything is looked up anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) renews: bool,
+    /// The bits of the total costs of the last steps at this size, where they may end it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) totals: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,14 +98,15 @@ impl State {
     }
 
     /// How far it has come.
-    pub(super) fn position(&self) -> Position {
-        self.position
+    pub(super) fn position(&self) -> &Position {
+        &self.position
     }
 
-    /// More steps were taken at its size.
-    pub(super) fn advance(&mut self, steps: u32) {
+    /// More steps were taken at its size; these are the bits of the last total costs.
+    pub(super) fn advance(&mut self, steps: u32, totals: Vec<u32>) {
         self.position.steps += steps;
         self.position.renews &= steps == 0;
+        self.position.totals = totals;
     }
 
     fn tensor(&self, name: &str) -> Option<&StateTensor> {
@@ -420,7 +424,7 @@ impl Checkpoint {
         state: State,
     ) -> Self {
         let step = state.steps(Optimiser::of(options));
-        let position = Some(state.position);
+        let position = Some(state.position.clone());
         Self { about: About { step, position, recipe, made_by: MadeBy::of(engine, methods) }, state }
     }
 
@@ -575,7 +579,8 @@ impl Checkpoint {
             return Err(damaged(format!("it does not hold a picture of {width}x{height}")));
         }
         let optimiser = Optimiser::of(&options);
-        let position = about.position.unwrap_or(Position { scale: 0, steps: about.step, renews: false });
+        let position = about.position.clone();
+        let position = position.unwrap_or(Position { steps: about.step, ..Position::default() });
         let scales = Scales::of((width, height), options.coarsest);
         if position.scale > scales.last() {
             return Err(damaged(format!("it is of size {} of {}", position.scale + 1, scales.len())));

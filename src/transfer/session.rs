@@ -26,6 +26,7 @@ use super::requirements;
 use super::scales::Scales;
 use super::source::{Source, SourceLayout, checked, pitch, require};
 use super::sources::{SourceId, SourceLayouts, Sources, check_source};
+use super::trend::Trend;
 use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, Mailbox, Readback, Receipt, Staging, StagingRetry, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
@@ -65,6 +66,10 @@ pub struct Transfer {
     /// Steps that the pixels have had, or will have had when what was recorded has run: in all, and at this size.
     steps: u32,
     scale_steps: u32,
+    /// The last costs at this size, where they may end it.
+    trend: Trend,
+    /// Steps and last costs of the size before.
+    ended: (u32, Trend),
     /// Whether the next step has to make anew what steps go on with, whatever its number.
     refresh_is_due: bool,
     /// Whether pictures came since the last step.
@@ -248,6 +253,8 @@ impl Transfer {
             under_way: step,
             steps: 0,
             scale_steps: 0,
+            trend: Trend::default(),
+            ended: (0, Trend::default()),
             refresh_is_due: true,
             sources_are_new: true,
             awaited: None,
@@ -305,7 +312,10 @@ impl Transfer {
 
     /// Goes on to the next size, where this one has had its steps.
     fn advance(&mut self) {
-        while self.scale < self.scales.last() && self.scale_steps >= self.options.steps.max(1) {
+        while self.scale < self.scales.last()
+            && (self.scale_steps >= self.options.steps.max(1) || self.has_settled())
+        {
+            self.ended = (self.scale_steps.min(self.options.steps.max(1)), std::mem::take(&mut self.trend));
             self.scale += 1;
             self.scale_steps = 0;
             self.history.clear();
@@ -319,6 +329,11 @@ impl Transfer {
                 self.arrive(id);
             }
         }
+    }
+
+    /// Whether the costs of this size have settled, so that it ends here.
+    fn has_settled(&self) -> bool {
+        self.trend.has_settled(self.options.tolerance)
     }
 
     /// The step whose methods the other programs follow.
@@ -359,6 +374,7 @@ impl Transfer {
             state.check(&self.state_tensors(state.position().scale)?)?;
             let position = state.position();
             (self.scale, self.scale_steps) = (position.scale, position.steps);
+            self.trend = Trend::from_bits(&position.totals);
             self.steps = state.steps(Optimiser::of(&self.options));
             for (name, values) in state.tensors() {
                 self.agenda.write(name, values);
@@ -448,6 +464,7 @@ impl Transfer {
         let costs = self.run(step, slices, Some(slot)).await?;
         self.history.record_outcome(slot, costs.are_finite());
         self.awaited = None;
+        self.trend.push(costs.total, self.options.tolerance);
         self.begin_step();
         self.end_step();
         Ok(costs)
@@ -522,13 +539,30 @@ impl Transfer {
         let names: Vec<&str> = tensors.iter().map(|(name, _)| &**name).collect();
         let values = self.read_externals(&names).await?;
         // A size that is to be enlarged has had its steps.
-        let steps = if scale < self.scale { self.options.steps.max(1) } else { self.scale_steps };
-        let mut state = State::new(Position { scale, steps, renews: self.sources_are_new }, tensors, values);
-        // A step whose future was dropped may have been taken on the device.
+        let (steps, mut trend) =
+            if scale < self.scale { self.ended.clone() } else { (self.scale_steps, self.trend.clone()) };
+        let position = Position { scale, steps, renews: self.sources_are_new, totals: Vec::new() };
+        let mut state = State::new(position, tensors, values);
+        // A step whose future was dropped may have been taken on the device, which still has its costs.
         let more = state.steps(Optimiser::of(&self.options)).saturating_sub(self.steps);
-        state.advance(more);
+        if more > 0 {
+            trend.push(self.last_total().await?, self.options.tolerance);
+        }
+        state.advance(more, trend.to_bits());
         let methods = self.programs.methods(self.scales.last());
         Ok(Checkpoint::new(self.recipe.clone(), &self.options, &self.engine, methods, state))
+    }
+
+    /// The total cost that the last step of the next step's program left on the device.
+    async fn last_total(&self) -> Result<f32> {
+        let gpu = self.engine.gpu();
+        let kept = self.programs.running(self.next_step()).kept();
+        let mut readback = Readback::new(gpu, kept.iter().map(|(_, _, bytes)| bytes).sum(), 1).await?;
+        let mut encoder = gpu.encoder("impasto");
+        let ticket = readback.copy(&mut encoder, &kept);
+        gpu.queue().submit([encoder.finish()]);
+        let costs = self.cost_reader.read(&readback.read(gpu, ticket).await?);
+        Ok(costs.map_or(f32::NAN, |costs| costs.total))
     }
 
     /// Reads tensors from outside back, all of one moment.
@@ -599,11 +633,18 @@ impl Transfer {
     /// included. One that is dropped instead ends the transfer.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped. Nothing is recorded then, and the host's device
-    /// has not been touched.
+    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped; [`Error::Option`] with a tolerance, for which costs
+    /// would have to be waited for. Nothing is recorded then, and the host's device has not been touched.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, budget: Budget) -> Result<Recorded> {
         self.engine.gpu().check_alive(IN_A_FRAME)?;
         self.check_submitted()?;
+        if self.options.tolerance > 0.0 {
+            return Err(Error::Option {
+                option: OptionName::Tolerance,
+                reason: "a host's frame does not wait for the costs that would end a size".into(),
+                remedy: "give 0, and look at the costs of Transfer::try_cost".into(),
+            });
+        }
         self.learn();
         let before = self.steps;
         let mut allowance = Allowance::new(budget);
@@ -713,10 +754,10 @@ impl Transfer {
         self.steps
     }
 
-    /// Steps that are left: [`Options::steps`] at each size. More may be taken at the last one.
+    /// Steps that are left: [`Options::steps`] at each size, and fewer where [`Options::tolerance`] ends one. More may be taken at the last one.
     pub fn remaining_steps(&self) -> u32 {
         let later = (self.scales.last() - self.scale) as u32;
-        let here = self.options.steps.saturating_sub(self.scale_steps);
+        let here = if self.has_settled() { 0 } else { self.options.steps.saturating_sub(self.scale_steps) };
         here.saturating_add(self.options.steps.saturating_mul(later))
     }
 

@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 35] = [
+const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -26,6 +26,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Coarsest, Place::Nowhere),
     (OptionName::Stroke, Place::Open("Stroke")),
     (OptionName::Steps, Place::Open("Steps")),
+    (OptionName::Tolerance, Place::Nowhere),
     (OptionName::Alpha, Place::Open("Content weight")),
     (OptionName::Beta, Place::Open("Style weight")),
     (OptionName::Gamma, Place::Nowhere),
@@ -39,7 +40,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
-    (OptionName::ContentLayer, Place::Open("Content layer")),
+    (OptionName::ContentLayers, Place::Open("Content layer")),
     (OptionName::StyleLayers, Place::Open("Style layers")),
     (OptionName::NoiseRatio, Place::Open("Noise ratio")),
     (OptionName::Seed, Place::Open("Seed")),
