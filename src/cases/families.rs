@@ -7,7 +7,7 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
+    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess, probe,
     pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
     wasserstein, weighted_error, weighted_sum,
 };
@@ -66,6 +66,9 @@ pub static FAMILIES: &[&Family] = &[
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,
     &adam::STEP,
+    &l_bfgs::PRODUCTS,
+    &l_bfgs::DIRECTION,
+    &l_bfgs::STEP,
     &smooth::FORWARD,
     &resize::FORWARD,
     &pyramid::SCHEDULE_ADVANCE,

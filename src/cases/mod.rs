@@ -27,6 +27,7 @@ mod conv;
 mod energy;
 mod gram;
 mod guide;
+mod l_bfgs;
 mod match_cost;
 mod matrix;
 mod nearest;

@@ -1,7 +1,7 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
+    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess, probe,
     pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
     wasserstein, weighted_error, weighted_sum,
 };
@@ -34,6 +34,7 @@ const DECLARED: &[&[&Kernel]] = &[
     weighted_error::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
+    l_bfgs::kernels::ALL,
     smooth::kernels::ALL,
     resize::kernels::ALL,
     pyramid::kernels::ALL,

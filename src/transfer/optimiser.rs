@@ -1,10 +1,13 @@
 //! What minimises: its nodes on the tape of a step, and the state that it keeps between steps.
 
+use std::sync::Arc;
+
 use super::options::{OptimiserKind, Options};
 use crate::error::Result;
-use crate::graph::{Role, Tape, TensorId};
+use crate::graph::{Phase, Role, Tape, TensorId};
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE, hyper};
+use crate::ops::l_bfgs;
 use crate::ops::pool::Pool;
 use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE};
 use crate::ops::pyramid::{AdamLevel, Descend, SCHEDULE, SCHEDULE_STATE, ScheduleAdvance, schedule};
@@ -35,6 +38,13 @@ const SHORTEST_SIDE: u32 = 8;
 const SCHEDULE_HYPER: &str = "schedule.hyper";
 const SCHEDULE_STEP: &str = "schedule.state";
 const AVERAGE: &str = "average";
+/// Names of the tensors of L-BFGS.
+const L_BFGS_RATE: &str = "l-bfgs.rate";
+const L_BFGS_S: &str = "l-bfgs.s";
+const L_BFGS_Y: &str = "l-bfgs.y";
+const L_BFGS_PRODUCTS: &str = "l-bfgs.products";
+const L_BFGS_STATE: &str = "l-bfgs.state";
+const L_BFGS_STEPS: &str = "l-bfgs.steps";
 /// Name of the pixels (3, H, W) among the externals of every program that reads or makes them.
 pub(super) const PIXELS: &str = "pixels";
 /// Name of the colour that the network takes for zero, (1, 1, 3).
@@ -83,6 +93,21 @@ fn descent_state(pixels: Shape) -> [StateTensor; 3] {
     ]
 }
 
+/// What L-BFGS keeps with this many pairs: the halves of its history, their products, which slots are used, and the number of
+/// steps.
+fn l_bfgs_state(pixels: Shape, pairs: u32) -> [StateTensor; 5] {
+    let slots = l_bfgs::slots(pairs);
+    let half = l_bfgs::history_shape(pixels, slots);
+    let products = l_bfgs::products_shape(slots);
+    [
+        StateTensor { name: L_BFGS_S, shape: half, role: Role::Optimiser },
+        StateTensor { name: L_BFGS_Y, shape: half, role: Role::Optimiser },
+        StateTensor { name: L_BFGS_STATE, shape: Shape::row(l_bfgs::STATE), role: Role::Workspace },
+        StateTensor { name: L_BFGS_PRODUCTS, shape: products, role: Role::Workspace },
+        StateTensor { name: L_BFGS_STEPS, shape: Shape::SCALAR, role: Role::Workspace },
+    ]
+}
+
 /// A way to change the pixels by their gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Optimiser {
@@ -92,24 +117,28 @@ pub(super) enum Optimiser {
     /// [`crate::ops::pyramid`]. Step i of `steps` has the rate rate·(1 − fade·i/steps) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
     PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32 },
+    /// L-BFGS from at most this many pairs, without a line search: see [`crate::ops::l_bfgs`]. Its first step changes pixels by
+    /// `rate` 8-bit levels on the average, the others are `rate` times what it finds.
+    LBfgs { rate: f32, pairs: u32 },
 }
 
 impl Optimiser {
     /// The one that `options` ask for.
     pub(super) fn of(options: &Options) -> Self {
-        let Options { learning_rate, fade, averaging, steps, .. } = *options;
+        let Options { learning_rate, fade, averaging, history, steps, .. } = *options;
         match options.optimiser {
             OptimiserKind::Adam => Self::Adam { learning_rate },
             OptimiserKind::PyramidAdam => {
                 Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging }
             }
+            OptimiserKind::LBfgs => Self::LBfgs { rate: learning_rate, pairs: history },
         }
     }
 
     /// Name of the tensor that the picture is made of: the pixels, or what they are averaged in.
     pub(super) fn shown(self) -> &'static str {
         match self {
-            Self::Adam { .. } => PIXELS,
+            Self::Adam { .. } | Self::LBfgs { .. } => PIXELS,
             Self::PyramidAdam { .. } => AVERAGE,
         }
     }
@@ -123,7 +152,25 @@ impl Optimiser {
 
     /// Whether the picture is rounded to 8 bits. Otherwise it is truncated, as in the course.
     pub(super) fn rounds(self) -> bool {
-        matches!(self, Self::PyramidAdam { .. })
+        !matches!(self, Self::Adam { .. })
+    }
+
+    /// From one step that makes anew what others go on with to the next, within a size. What compares gradients wants them all
+    /// of one cost.
+    pub(super) fn refreshes_every(self) -> u32 {
+        match self {
+            Self::Adam { .. } | Self::PyramidAdam { .. } => 2,
+            Self::LBfgs { .. } => 1,
+        }
+    }
+
+    /// What has to be forgotten when the cost becomes another one: the tensors' names with the values that they begin anew
+    /// with. A difference of gradients of two costs says nothing of either.
+    pub(super) fn forgotten(self) -> Vec<(&'static str, Vec<f32>)> {
+        match self {
+            Self::Adam { .. } | Self::PyramidAdam { .. } => Vec::new(),
+            Self::LBfgs { .. } => vec![(L_BFGS_STATE, vec![0.0; l_bfgs::STATE as usize])],
+        }
     }
 
     /// What each size after the first begins with, by the names of the tensors.
@@ -131,6 +178,7 @@ impl Optimiser {
         match self {
             Self::Adam { .. } => Vec::new(),
             Self::PyramidAdam { .. } => vec![(SCHEDULE_STEP, vec![0.0; SCHEDULE_STATE as usize])],
+            Self::LBfgs { .. } => self.forgotten(),
         }
     }
 
@@ -152,6 +200,7 @@ impl Optimiser {
         let levels = |pixels: Shape| match self {
             Self::Adam { .. } => moments(pixels).into_iter().take(1).collect(),
             Self::PyramidAdam { .. } => moments(pixels),
+            Self::LBfgs { .. } => Vec::new(),
         };
         let (before, after) = (levels(from), levels(to));
         for (level, tensors) in after.into_iter().enumerate() {
@@ -172,6 +221,7 @@ impl Optimiser {
             Self::PyramidAdam { .. } => {
                 moments(pixels).into_iter().flatten().chain(descent_state(pixels)).collect()
             }
+            Self::LBfgs { pairs, .. } => l_bfgs_state(pixels, pairs).to_vec(),
         }
     }
 
@@ -183,6 +233,7 @@ impl Optimiser {
                 (ADAM_HYPER, hyper(rate, PYRAMID_ADAM).to_vec()),
                 (SCHEDULE_HYPER, schedule(rate, fade, steps, decay).to_vec()),
             ],
+            Self::LBfgs { rate, .. } => vec![(L_BFGS_RATE, vec![rate])],
         }
     }
 
@@ -201,6 +252,7 @@ impl Optimiser {
                 Ok(())
             }
             Self::PyramidAdam { .. } => record_pyramid(tape, pixels, gradient),
+            Self::LBfgs { pairs, .. } => record_l_bfgs(tape, pixels, gradient, pairs),
         }
     }
 
@@ -208,8 +260,24 @@ impl Optimiser {
     pub(super) fn steps<'a>(self, tensor: impl FnOnce(&str) -> Option<&'a [f32]>) -> Option<u32> {
         match self {
             Self::Adam { .. } | Self::PyramidAdam { .. } => tensor(ADAM_STATE)?.get(2).map(|t| *t as u32),
+            Self::LBfgs { .. } => tensor(L_BFGS_STEPS)?.first().map(|steps| *steps as u32),
         }
     }
+}
+
+/// One update by [`Optimiser::LBfgs`] from at most `pairs` pairs.
+fn record_l_bfgs(tape: &mut Tape, pixels: TensorId, gradient: TensorId, pairs: u32) -> Result<()> {
+    let rate = tape.external(L_BFGS_RATE, Shape::SCALAR, Role::Workspace);
+    let shape = tape.shape(pixels);
+    let [s, y, state, products, steps] =
+        l_bfgs_state(shape, pairs).map(|tensor| tape.external(tensor.name, tensor.shape, tensor.role));
+    // The products change nothing, so that a host's frame may end before the update.
+    let inputs = [state, gradient, s, y];
+    let totals = tape.push(Arc::new(l_bfgs::Products), &inputs, "pixels", Phase::Backward)?;
+    let direction = l_bfgs::Direction { elements: shape.elements() };
+    let weights = tape.record_update(direction, &[rate, totals, state, products, steps], "pixels")?;
+    tape.record_update(l_bfgs::Step, &[weights, gradient, pixels, s, y], "pixels")?;
+    Ok(())
 }
 
 /// One update by [`Optimiser::PyramidAdam`].

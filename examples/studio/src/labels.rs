@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 35] = [
+const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -34,6 +34,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Optimiser, Place::Nowhere),
     (OptionName::Fade, Place::Nowhere),
     (OptionName::Averaging, Place::Nowhere),
+    (OptionName::History, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
