@@ -7,9 +7,9 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess,
+    probe, pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation,
+    unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};

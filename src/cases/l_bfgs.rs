@@ -38,8 +38,7 @@ pub(super) static DIRECTION: Family = Family {
     twin: |op, inputs, _| {
         let op = op.downcast::<Direction>()?;
         let (rate, steps, elements) = (inputs[0][0], inputs[4][0], op.elements as usize);
-        let made =
-            reference::l_bfgs_direction(rate, inputs[1], inputs[2], inputs[3], steps, elements);
+        let made = reference::l_bfgs_direction(rate, inputs[1], inputs[2], inputs[3], steps, elements);
         let updated = vec![(2, made.state), (3, made.products), (4, vec![made.steps])];
         Some(Twin { updated, ..Twin::new(made.weights) })
     },
@@ -59,8 +58,7 @@ pub(super) static STEP: Family = Family {
     twin: |op, inputs, shapes| {
         op.downcast::<Step>()?;
         let size = size(shapes[3]);
-        let (x, s, y) =
-            reference::l_bfgs_step(inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], size);
+        let (x, s, y) = reference::l_bfgs_step(inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], size);
         Some(Twin { updated: vec![(3, s), (4, y)], ..Twin::new(x) })
     },
     of: |op, shapes| {
@@ -84,8 +82,8 @@ fn products_tolerance(g: Shape) -> Tolerance {
 
 fn direction_tolerance(slots: u32) -> Tolerance {
     Tolerance {
-        atol: 8.0 * EPSILON * f64::from(slots),
-        rtol: 8.0 * EPSILON * f64::from(slots).sqrt(),
+        atol: 2.0 * EPSILON * f64::from(slots),
+        rtol: 2.0 * EPSILON * f64::from(slots).sqrt(),
         reason: "in each of two rounds for a pair, products of at most a few units change by a product that rounds by 2⁻²⁴, \
                  and is off by what the weights before it were off by; the curvature differs fourfold between directions, \
                  which hands on a few times as much",

@@ -1,9 +1,9 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, conv, energy, gram, guide, l_bfgs, match_cost, matrix, nearest, pool, preprocess,
+    probe, pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation,
+    unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 

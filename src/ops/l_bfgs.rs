@@ -224,7 +224,8 @@ impl Op for Step {
             && inputs[1] == inputs[2]
             && is_history(inputs[1], inputs[3], inputs[4])
             && inputs[0] == weights_shape(inputs[3].d);
-        let rule = "weights 1×1×(2slots+3), g and x C×H×W of one shape, and s, y C×slots×H×W of 2 to 128 slots";
+        let rule =
+            "weights 1×1×(2slots+3), g and x C×H×W of one shape, and s, y C×slots×H×W of 2 to 128 slots";
         expect_shapes(self.name(), fits, rule, inputs)?;
         Ok(inputs[2])
     }

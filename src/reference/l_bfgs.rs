@@ -101,8 +101,9 @@ pub fn l_bfgs_direction<T: Real>(
         let along: T = newer.map(|&newer| alpha[newer] * products[of_s(i, newer)]).sum();
         alpha[i] = (-totals[4 * i + 1] - along) / products[of_s(i, i)];
     }
-    let scaling =
-        used.first().map_or(T::one(), |&newest| products[of_s(newest, newest)] / products[of_y(newest, newest)]);
+    let scaling = used
+        .first()
+        .map_or(T::one(), |&newest| products[of_s(newest, newest)] / products[of_y(newest, newest)]);
     let mut weight = vec![T::zero(); slots];
     for &i in used.iter().rev() {
         // yᵢ·r with r = scaling·(−g − Σ α·y) + Σ weight·s over the older ones.

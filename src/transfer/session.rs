@@ -327,8 +327,8 @@ impl Transfer {
     /// The program of the next step.
     fn next_step(&self) -> ProgramId {
         let every = Optimiser::of(&self.options).refreshes_every();
-        let refreshes = self.objective.has_refreshes()
-            && (self.refresh_is_due || self.scale_steps.is_multiple_of(every));
+        let refreshes =
+            self.objective.has_refreshes() && (self.refresh_is_due || self.scale_steps.is_multiple_of(every));
         ProgramKind::Step { refreshes }.at(self.scale)
     }
 
