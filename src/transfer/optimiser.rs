@@ -546,7 +546,7 @@ mod tests {
         turned(&scaled, true)
     }
 
-    /// The gradient of Σ 100·(b − a²)² + (1 − a)² over neighbours a, b in tens of levels, times 1e-6.
+    /// The gradient of Σ 100·(b − a²)² + (1 − a)² over neighbours a, b in tens of levels, times a thousandth.
     fn rosenbrock(x: &[f64]) -> Vec<f64> {
         let x: Vec<f64> = x.iter().map(|x| 0.1 * x).collect();
         let mut g = vec![0.0; x.len()];
@@ -555,7 +555,7 @@ mod tests {
             g[i] += -400.0 * off * x[i] - 2.0 * (1.0 - x[i]);
             g[i + 1] += 200.0 * off;
         }
-        g.iter().map(|g| 1e-7 * g).collect()
+        g.iter().map(|g| 1e-3 * g).collect()
     }
 
     /// Steps on several costs against PyTorch's, which counts pixels in units of their number so that both first steps are
