@@ -196,7 +196,7 @@ fn another_cost_is_begun_without_a_history() {
 }
 
 fn sources(width: u32, height: u32) -> Sources {
-    Sources::new(&picture(40, 30), &picture(width, height))
+    Sources::new(picture(40, 30), picture(width, height))
 }
 
 /// Each size begins without a history, goes down from where it begins, and is gone on with to the same bits. All costs are of
@@ -335,8 +335,8 @@ fn masked_styles_are_painted() {
         Picture::from_rgb(40, 30, rgb).unwrap()
     };
     let sources = || {
-        let first = Sources::new(&picture(40, 30), &picture(16, 16)).with_style_mask(&half);
-        first.with_style(&picture(20, 12), 0.5).with_style_mask(&half)
+        let first = Sources::new(picture(40, 30), picture(16, 16)).with_style_mask(&half);
+        first.with_style(picture(20, 12), 0.5).with_style_mask(&half)
     };
     let options = shallow().with(|options| options.total_variation = 1.0);
     let mut transfer = block_on(Transfer::prepare(&engine, sources(), &options)).unwrap();
