@@ -1059,3 +1059,20 @@ fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
     let bindings = original.replace("@binding(3)", "@binding(7)");
     run("pool_forward.wgsl", &bindings).code(1).stderr(contains("compiling the kernel pool_forward"));
 }
+
+/// From the command, with the rate that it takes unless one is given, and in two parts.
+#[test]
+fn l_bfgs_paints_from_the_command() {
+    let folder = TestFolder::new();
+    let paint = |more: &[&str]| {
+        let usual = ["--optimiser", "l-bfgs", "--history", "4", "-q"];
+        folder.paint(&[&usual[..], more].concat()).success();
+    };
+    paint(&["-o", "b.png", "--steps", "20", "--trace", "t"]);
+    let totals: Vec<f64> =
+        folder.json_lines("t").iter().map(|line| line["total"].as_f64().unwrap()).collect();
+    assert!(totals[20] < 0.5 * totals[0], "{totals:?}");
+    paint(&["-o", "c.png", "--steps", "7", "--checkpoint", "c"]);
+    paint(&["-o", "c.png", "--steps", "20", "--resume", "c"]);
+    assert_eq!(folder.read("c.png"), folder.read("b.png"));
+}
