@@ -466,7 +466,15 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
         (2, one, &["--gamma", "-1"], "--gamma: -1 is not a weight; give a finite number, 0 or more"),
         (2, one, &["--fade", "1.5"], "--fade: 1.5 is out of range; give a number from 0 to 1"),
         (2, one, &["--averaging", "1"], "--averaging: 1 is out of range; give a number from 0 to below 1"),
-        (2, one, &["--optimiser", "sgd"], "pyramid-adam"),
+        (2, one, &["--optimiser", "sgd"], "pyramid-adam, l-bfgs"),
+        (2, one, &["--history", "0"], "--history: 0 steps are out of range; give a number from 1 to 100"),
+        (2, one, &["--history", "101"], "--history: 101 steps are out of range; give a number from 1 to 100"),
+        (
+            2,
+            one,
+            &["--optimiser", "l-bfgs", "--learning-rate", "2"],
+            "--learning-rate: 2 times the step of L-BFGS leaves every valley; give a number below 2; 1 is the usual one",
+        ),
         (2, one, &["--content-cost", "none"], "energy"),
         (2, one, &["--style-statistic", "mean"], "wasserstein"),
         (2, one, &["--pools", "min"], "max"),
@@ -1203,4 +1211,23 @@ fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
         .stderr(contains("no built-in kernel \"pool_foward\"").and(contains("such as pool_forward")));
     let bindings = original.replace("@binding(3)", "@binding(7)");
     run("pool_forward.wgsl", &bindings).code(1).stderr(contains("compiling the kernel pool_forward"));
+}
+
+/// From the command, with the rate that it takes unless one is given, and in two parts.
+#[test]
+fn l_bfgs_paints_from_the_command() {
+    let folder = TestFolder::new();
+    let paint = |more: &[&str]| {
+        // By one method, whichever is the fastest: a step without a line search hands on what rounding makes of it.
+        let usual =
+            ["--optimiser", "l-bfgs", "--history", "4", "--algorithm", "direct", "--init", "content", "-q"];
+        folder.paint(&[&usual[..], more].concat()).success();
+    };
+    paint(&["-o", "b.png", "--steps", "20", "--trace", "t"]);
+    let totals: Vec<f64> =
+        folder.json_lines("t").iter().map(|line| line["total"].as_f64().unwrap()).collect();
+    assert!(totals[20] < 0.5 * totals[0], "{totals:?}");
+    paint(&["-o", "c.png", "--steps", "7", "--checkpoint", "c"]);
+    paint(&["-o", "c.png", "--steps", "20", "--resume", "c"]);
+    assert_eq!(folder.read("c.png"), folder.read("b.png"));
 }

@@ -14,7 +14,8 @@ use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
 use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Budget, Checkpoint, Engine, EngineOptions, Init, Options, Preset, Sources, StyleLayer, Transfer,
+    Budget, Checkpoint, Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Sources, StyleLayer,
+    Transfer,
 };
 use impasto::{Error, Remedy};
 use pollster::block_on;
@@ -50,10 +51,23 @@ fn engines_transfers_and_steps_can_be_sent() {
 /// Dropped wherever it may be, a step leaves whole pixels, and the transfer goes on as if nothing had been.
 #[test]
 fn a_dropped_step_does_no_harm() {
+    dropped_steps_do_no_harm(&small());
+}
+
+/// It keeps more than the pixels from step to step.
+#[test]
+fn a_dropped_step_does_no_harm_to_a_history() {
+    dropped_steps_do_no_harm(&small().with(|options| {
+        options.optimiser = OptimiserKind::LBfgs;
+        (options.learning_rate, options.history) = (1.0, 3);
+    }));
+}
+
+fn dropped_steps_do_no_harm(options: &Options) {
     // Many small submissions, so that there are many places to drop at.
     let engine = engine(EngineOptions::default().with(|options| options.slice_work = Some(200_000)));
     let prepare =
-        || block_on(Transfer::prepare(&engine, (&picture(40, 30), &picture(16, 16)), &small())).unwrap();
+        || block_on(Transfer::prepare(&engine, (&picture(40, 30), &picture(16, 16)), options)).unwrap();
     let mut whole = prepare();
     let mut after: Vec<Vec<f32>> = vec![block_on(whole.pixels()).unwrap()];
     // One more than the dropped steps that may have come to their end.

@@ -1501,3 +1501,32 @@ fn the_comparison_fails_when_it_should() {
     assert!(compare("", &[1.0_f32], &[1.0_f64], 0.0, 0.0).passes());
     assert!(!compare("", &[1.0_f32.next_up()], &[1.0_f64], 0.0, 0.0).passes());
 }
+
+/// The cost 3/2·x² from x = 2: the first step is of one level, and then the curvature is known, and the second step ends at
+/// the bottom. Worked out by hand; one slot more than pairs.
+#[test]
+fn l_bfgs_finds_the_bottom_of_a_parabola() {
+    let size = (2, 1);
+    let (mut x, mut s, mut y) = (vec![2.0], vec![0.0; 2], vec![0.0; 2]);
+    let (mut state, mut products, mut steps) = (vec![0.0; 3], vec![0.0; 8], 0.0);
+    let expected = [
+        // x, the weights of both s, both y and g, then the slots that were and are spare, and (pairs, spare, 1).
+        (1.0, [0.0, 0.0, 0.0, 0.0, -1.0 / 6.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
+        (0.0, [1.0, 0.0, -1.0 / 3.0, 0.0, -1.0 / 3.0, 0.0, 1.0], [1.0, 1.0, 1.0]),
+    ];
+    for (want_x, want_weights, want_state) in expected {
+        let g = vec![3.0 * x[0]];
+        let totals = l_bfgs_products(&state, &g, &s, &y, size);
+        let made = l_bfgs_direction(1.0, &totals, &state, &products, steps, 1);
+        assert_close("weights", &made.weights, &want_weights, 1e-14, 0.0);
+        assert_close("state", &made.state, &want_state, 0.0, 0.0);
+        (x, s, y) = l_bfgs_step(&made.weights, &g, &x, &s, &y, size);
+        assert_close("x", &x, &[want_x], 1e-14, 0.0);
+        (state, products, steps) = (made.state, made.products, made.steps);
+    }
+    // s = −1 and y = −3; in the spare slot the last step, and the gradient before it.
+    assert_close("s", &s, &[-1.0, -1.0], 1e-14, 0.0);
+    assert_close("y", &y, &[-3.0, 3.0], 1e-14, 0.0);
+    assert_close("s·y and y·y", &[products[0], products[4]], &[3.0, 9.0], 1e-14, 0.0);
+    assert_eq!(steps, 2.0);
+}

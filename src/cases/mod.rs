@@ -28,6 +28,7 @@ mod covariance_cost;
 mod energy;
 mod gram;
 mod guide;
+mod l_bfgs;
 mod match_cost;
 mod matrix;
 mod mean_variance_cost;

@@ -222,8 +222,8 @@ pub(super) struct PaintArguments {
     /// count. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
-    /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
-    /// course: adam]
+    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS without a line search.
+    /// [default: pyramid-adam; course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&OptimiserKind::ALL))]
     optimiser: Option<String>,
@@ -233,7 +233,11 @@ pub(super) struct PaintArguments {
     /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam. [default: 0.9]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     averaging: Option<f32>,
-    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 3; course: 2]
+    /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    history: Option<u32>,
+    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. With --optimiser l-bfgs the
+    /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
     /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
@@ -512,7 +516,13 @@ impl PaintArguments {
         for (number, given) in numbers {
             *number = given.unwrap_or(*number);
         }
+        let usual = options.optimiser;
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
+        if options.optimiser == OptimiserKind::LBfgs && usual != OptimiserKind::LBfgs {
+            // The preset's rate is in levels.
+            options.learning_rate = self.learning_rate.unwrap_or(1.0);
+        }
+        options.history = self.history.unwrap_or(options.history);
         set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
         for known in [&StyleStatistic::ALL[..], &StyleStatistic::ALIASES] {
             set_named(&mut options.style_statistic, known, self.style_statistic.as_ref());
@@ -605,6 +615,7 @@ mod tests {
             vec![
                 format!("[default: {}]", options.strength),
                 format!("[default: {}]", options.total_variation),
+                format!("[default: {}]", options.history),
                 format!("[default: {}, never]", options.tolerance),
                 format!("[default: {}={}]", options.content_layers[0].name, options.content_layers[0].weight),
                 format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
@@ -666,6 +677,16 @@ mod tests {
         });
         assert_eq!(paint.options().unwrap(), expected);
         assert_eq!(paint.styles, [PathBuf::from("b.png"), "c.png".into()]);
+        // The rates of the presets are in levels, and L-BFGS has a scale of its own.
+        let l_bfgs = |more: &str| {
+            let given = format!("impasto a.png b.png -o c.png --optimiser l-bfgs {more}");
+            let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
+            let options = paint.options().unwrap();
+            assert_eq!(options.optimiser, OptimiserKind::LBfgs);
+            (options.learning_rate, options.history)
+        };
+        assert_eq!(l_bfgs(""), (1.0, 10));
+        assert_eq!(l_bfgs("--preset course --learning-rate 0.5 --history 4"), (0.5, 4));
         let none = ["impasto", "a.png", "b.png", "-o", "c.png", "--coarsest", "none"];
         let paint = Arguments::try_parse_from(none).unwrap().paint.arguments;
         assert_eq!(paint.options().unwrap().coarsest, None);

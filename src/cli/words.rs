@@ -29,6 +29,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 36] = [
     (OptionName::Optimiser, Some("--optimiser")),
     (OptionName::Fade, Some("--fade")),
     (OptionName::Averaging, Some("--averaging")),
+    (OptionName::History, Some("--history")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Pools, Some("--pools")),

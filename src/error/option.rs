@@ -69,6 +69,8 @@ options! {
     Fade = "fade",
     /// [`Options::averaging`](crate::transfer::Options::averaging).
     Averaging = "averaging",
+    /// [`Options::history`](crate::transfer::Options::history).
+    History = "history",
     /// [`Options::content_cost`](crate::transfer::Options::content_cost).
     ContentCost = "content_cost",
     /// [`Options::style_statistic`](crate::transfer::Options::style_statistic).

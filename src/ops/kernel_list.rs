@@ -1,9 +1,9 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, covariance_cost, energy, gram, guide, match_cost, matrix, mean_variance_cost,
-    nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth, squared_error, start, store,
-    texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, conv, covariance_cost, energy, gram, guide, l_bfgs, match_cost, matrix,
+    mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -36,6 +36,7 @@ const DECLARED: &[&[&Kernel]] = &[
     weighted_error::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
+    l_bfgs::kernels::ALL,
     smooth::kernels::ALL,
     resize::kernels::ALL,
     pyramid::kernels::ALL,

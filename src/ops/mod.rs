@@ -21,6 +21,7 @@ mod epilogue;
 pub mod gram;
 pub mod guide;
 mod kernel_list;
+pub mod l_bfgs;
 pub mod match_cost;
 pub mod matrix;
 pub mod mean_variance_cost;

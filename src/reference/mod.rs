@@ -16,6 +16,7 @@ mod covariance_cost;
 mod energy;
 mod gram;
 mod guide;
+mod l_bfgs;
 mod match_cost;
 mod matrix;
 mod mean_variance_cost;
@@ -49,6 +50,7 @@ pub use gram::{
     moments_guided_backward,
 };
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use l_bfgs::{LBfgsDirection, l_bfgs_direction, l_bfgs_products, l_bfgs_step};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
     matrix_affine, matrix_covariance, matrix_mirrored, matrix_norm, matrix_product, matrix_scale,

@@ -10,10 +10,14 @@
 //! | `adam.state` | (1, 1, 3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
 //! | `schedule.state` | (1, 1, 4) | steps at this size, 1 − decayᵗ, the last learning rate and weight in the average |
 //! | `average` | (3, H, W) | the moving average of the pixels at this size |
+//! | `l-bfgs.s`, `l-bfgs.y` | (3, N + 1, H, W) | by how much each of the last N steps changed pixels and gradient; in one slot the last step and the gradient before it |
+//! | `l-bfgs.state` | (1, 1, 3) | how many of the slots count, the one for the last step, whether there is one |
+//! | `l-bfgs.products` | (1, 2·(N + 1), N + 1) | products of the slots with each other: s·y, then y·y |
+//! | `l-bfgs.steps` | (1, 1, 1) | steps |
 //! | `map.TERM`, `rest.TERM` | (1, C, C), (1, 1, 2) | what a Wasserstein distance is linearised with |
 //! | `index.STYLE` | (1, H, W) | for each cell of what is painted the number of the style's cell that is like it |
 //!
-//! H and W are those of the size that was painted. The last four are there only where the options ask for what they serve.
+//! H and W are those of the size that was painted. All but the pixels are there only where the options ask for what they serve.
 //!
 //! The metadata's only key, `impasto`, holds JSON: the version of this format, what the run was made of, and a SHA-256
 //! over that and the tensors. What the run was made of is a list of options by name and one of pictures by name, so that
@@ -528,8 +532,9 @@ impl Checkpoint {
         let head = Head { checkpoint: VERSION, sha256: self.digest()?, about: self.about.clone() };
         let head = serde_json::to_string(&head).map_err(|error| fail(error.to_string()))?;
         let views = self.state.tensors.iter().map(|tensor| {
-            let Shape { c, h, w, .. } = tensor.shape;
-            let shape = [c, h, w].map(|side| side as usize).to_vec();
+            let Shape { c, d, h, w } = tensor.shape;
+            let sides = if d == 1 { vec![c, h, w] } else { vec![c, d, h, w] };
+            let shape = sides.into_iter().map(|side| side as usize).collect();
             let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&tensor.values));
             view.map(|view| (&*tensor.name, view))
         });

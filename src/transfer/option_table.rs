@@ -6,9 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::look_up::{ENERGY_LAYER, MATCH_LAYERS};
-use super::options::{Options, WeightedLayer};
+use super::options::{OptimiserKind, Options, WeightedLayer};
 use crate::error::{Error, OptionName, Result};
 use crate::nn::Network;
+use crate::ops::l_bfgs::MOST_PAIRS;
 use crate::ops::pool::PoolKind;
 
 /// The smallest longer side that painting may begin with: a network's last layers see nothing in less.
@@ -16,6 +17,8 @@ const LEAST_COARSEST: u32 = 16;
 /// The range of strokes.
 const LEAST_STROKE: f32 = 0.1;
 const MOST_STROKE: f32 = 10.0;
+/// Twice a step to the bottom of a parabola ends as high on its other side.
+const MOST_OF_A_STEP: f32 = 2.0;
 
 /// One option of a transfer.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 23] = [
+pub static OPTIONS: [OptionEntry; 24] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -81,10 +84,21 @@ pub static OPTIONS: [OptionEntry; 23] = [
             (format!("{} is out of range", options.averaging), "give a number from 0 to below 1".into())
         })
     }),
+    option!(History, history, live: false, recorded: true, |options, _| {
+        require((1..=MOST_PAIRS).contains(&options.history), OptionName::History, || {
+            let reason = format!("{} steps are out of range", options.history);
+            (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
+        })
+    }),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
             (format!("{rate} is not a learning rate"), "give a finite number above 0; the course's is 2".into())
+        })?;
+        let is_stable = options.optimiser != OptimiserKind::LBfgs || rate < MOST_OF_A_STEP;
+        require(is_stable, OptionName::LearningRate, || {
+            let reason = format!("{rate} times the step of L-BFGS leaves every valley");
+            (reason, format!("give a number below {MOST_OF_A_STEP}; 1 is the usual one"))
         })
     }),
     OptionEntry {

@@ -125,11 +125,16 @@ pub enum OptimiserKind {
     /// Adam at every level of a pyramid of the smoothed gradient, the pixels kept within their range, and a moving average
     /// of them as the result. Large areas take colour within few steps, and there is no mesh of single pixels.
     PyramidAdam,
+    /// L-BFGS from the last [`Options::history`] steps, without a line search: Nocedal, Mathematics of Computation 35 (1980).
+    /// It reaches lower costs within the same number of steps, and keeps two copies of the pixels for each step that it
+    /// remembers. Each size begins with nothing remembered, and so does what follows a change of the cost.
+    LBfgs,
 }
 
 impl OptimiserKind {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 2] = [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam), ("l-bfgs", Self::LBfgs)];
 }
 
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
@@ -152,12 +157,14 @@ pub struct Options {
     pub total_variation: f32,
     /// What changes the pixels.
     pub optimiser: OptimiserKind,
-    /// Adam's learning rate, in 8-bit levels.
+    /// Adam's learning rate, in 8-bit levels. With L-BFGS the share of its own step that is taken, below 2; 1 is the usual one.
     pub learning_rate: f32,
     /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid Adam.
     pub fade: f32,
     /// How much of the moving average each step keeps, 0 to below 1, with pyramid Adam. With 0 the result is the last step.
     pub averaging: f32,
+    /// Steps that L-BFGS remembers at most, 1 to 100.
+    pub history: u32,
     /// What the content cost is.
     pub content_cost: ContentCost,
     /// The layers whose activations are compared with the content's.
@@ -216,6 +223,7 @@ impl Options {
                 learning_rate: 3.0,
                 fade: 0.8,
                 averaging: 0.9,
+                history: 10,
                 content_cost: ContentCost::Energy,
                 content_layers,
                 style_statistic: StyleStatistic::Wasserstein,
@@ -241,6 +249,7 @@ impl Options {
                 learning_rate: 2.0,
                 fade: 0.0,
                 averaging: 0.0,
+                history: 10,
                 content_cost: ContentCost::Uniform,
                 content_layers,
                 style_statistic: StyleStatistic::Gram,

@@ -36,8 +36,6 @@ use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
 const IN_A_FRAME: &str = "painting in a host's frame";
-/// From one step that makes anew what others go on with to the next, within a size.
-const REFRESH_EVERY: u32 = 2;
 
 /// One picture being painted in the style of others.
 ///
@@ -343,8 +341,9 @@ impl Transfer {
 
     /// The program of the next step.
     fn next_step(&self) -> ProgramId {
-        let refreshes = self.objective.has_refreshes()
-            && (self.refresh_is_due || self.scale_steps.is_multiple_of(REFRESH_EVERY));
+        let every = Optimiser::of(&self.options).refreshes_every();
+        let refreshes =
+            self.objective.has_refreshes() && (self.refresh_is_due || self.scale_steps.is_multiple_of(every));
         ProgramKind::Step { refreshes }.at(self.scale)
     }
 
@@ -407,6 +406,13 @@ impl Transfer {
             self.agenda.write(name, &values);
         }
         self.agenda.write(COST_WEIGHTS, &self.objective.cost_weights());
+    }
+
+    /// Puts on the agenda that the optimiser forgets what it knows of a cost that is no more.
+    fn forget(&mut self) {
+        for (name, values) in Optimiser::of(&self.options).forgotten() {
+            self.agenda.write(name, &values);
+        }
     }
 
     /// Does everything that is on the agenda, and waits for it.
@@ -527,7 +533,7 @@ impl Transfer {
     }
 
     /// The state as it is, to go on from later: see [`Transfer::resume`]. Takes memory on the device for the time of
-    /// the call: that of the pixels three times.
+    /// the call: that of the pixels and of all that the optimiser keeps for each of them.
     ///
     /// # Errors
     /// [`crate::Error::Checkpoint`] where a picture came from a texture or buffer, so that it cannot be compared later;
@@ -537,7 +543,15 @@ impl Transfer {
         let scale = self.shown_scale();
         let tensors = self.state_tensors(scale)?;
         let names: Vec<&str> = tensors.iter().map(|(name, _)| &**name).collect();
-        let values = self.read_externals(&names).await?;
+        let mut values = self.read_externals(&names).await?;
+        // What the next step finds forgotten is not on the device yet.
+        for (name, forgotten) in Optimiser::of(&self.options).forgotten() {
+            if let Some(place) = names.iter().position(|known| *known == name)
+                && self.agenda.writes(name)
+            {
+                values[place] = forgotten;
+            }
+        }
         // A size that is to be enlarged has had its steps.
         let (steps, mut trend) =
             if scale < self.scale { self.ended.clone() } else { (self.scale_steps, self.trend.clone()) };
@@ -817,10 +831,14 @@ impl Transfer {
                 });
             }
         }
+        let is_other_cost = objective != self.objective;
         self.options = options.clone();
         self.objective = objective;
         self.recipe.set_options(options);
         self.take_settings();
+        if is_other_cost {
+            self.forget();
+        }
         Ok(())
     }
 
@@ -893,6 +911,7 @@ impl Transfer {
         }
         self.layouts = layouts;
         self.take_source(id, source);
+        self.forget();
         Ok(())
     }
 

@@ -35,6 +35,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Optimiser, Place::Nowhere),
     (OptionName::Fade, Place::Nowhere),
     (OptionName::Averaging, Place::Nowhere),
+    (OptionName::History, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
