@@ -6,7 +6,7 @@ use impasto::graph::Program;
 use impasto::nn::Weights;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Budget, Checkpoint, Costs, Engine, Init, OptimiserKind, Options, Preset, SourceId, Sources, StyleLayer,
+    Budget, Checkpoint, Costs, Engine, Init, OptimiserKind, Options, Preset, SourceId, Sources, WeightedLayer,
     Transfer,
 };
 use impasto::{Error, OptionName};
@@ -42,8 +42,8 @@ fn course(history: u32) -> Options {
 /// The same with few layers, so that a history of two steps is soon full.
 fn shallow() -> Options {
     course(2).with(|options| {
-        options.content_layer = "conv2_1".into();
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.content_layers = vec![WeightedLayer { name: "conv2_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.init = Init::Content;
         options.steps = 9;
     })
