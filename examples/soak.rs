@@ -153,7 +153,7 @@ fn picture(width: u32, height: u32) -> impasto::Result<Picture> {
 
 async fn prepare(engine: &Engine) -> impasto::Result<Transfer> {
     let options = Options::preset(Preset::Course).with(|options| {
-        options.content_layer = "conv2_1".into();
+        options.content_layers[0].name = "conv2_1".into();
         options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.init = Init::Content;
     });

@@ -209,6 +209,156 @@ fn without_options_a_run_paints_coarse_to_fine() {
     assert.stdout(contains("64x48"));
 }
 
+// ---- options from a file ----
+
+/// The values that a run has, whatever they come from, are those that it has when it reads them; no picture and no adapter
+/// is needed to see them.
+#[test]
+fn options_are_shown_as_they_are_read() {
+    let folder = TestFolder::new();
+    let shown = |arguments: &[&str]| {
+        let assert =
+            folder.run(&[&["--show-options", "--device", "none such"], arguments].concat()).success();
+        let assert = assert.stderr(is_empty());
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let odd = [
+        "--style-layers",
+        "conv1_1=0.3,conv2_1",
+        "--size",
+        "70x50",
+        "--style-weights",
+        "2,1",
+        "--low-memory",
+    ];
+    for arguments in [&[][..], &["--preset", "course"], &["--preset", "course", "--strength", "0.3"], &odd] {
+        let first = shown(arguments);
+        fs::write(folder.path("mine.toml"), &first).unwrap();
+        assert_eq!(shown(&["--options", "mine.toml"]), first, "{arguments:?}");
+    }
+    let first = shown(&["--preset", "course"]);
+    assert!(first.starts_with("# ") && first.contains("\npreset = \"course\"\nalpha = 10.0\n"), "{first}");
+    // As a run would have them, also where it is only explained, and a flag comes first.
+    fs::write(folder.path("mine.toml"), "preset = \"course\"\nsteps = 7\nalpha = 3").unwrap();
+    let mine = ["--options", "mine.toml", "--alpha", "4"];
+    let explained = folder.run(&[&["explain", "--show-options"], &mine[..]].concat()).success();
+    explained.stdout(contains("steps = 7\n").and(contains("alpha = 4.0\n")).and(contains("beta = 40.0\n")));
+    // Wrong values are no values.
+    folder.run(&["--show-options", "--alpha", "-1"]).code(2).stderr(contains("--alpha: -1 is not a weight"));
+}
+
+#[test]
+fn a_file_of_options_paints_what_its_flags_paint() {
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "flags.png", "--steps", "3", "--seed", "7", "--learning-rate", "4", "-q"]).success();
+    let layers =
+        "style_layers = [{ name = \"conv1_1\", weight = 0.5 }, { name = \"conv2_1\", weight = 0.5 }]";
+    let file = format!(
+        "preset = \"course\" # as SHALLOW\nseed = 7\nlearning_rate = 4\nsteps = 30\n{layers}\n\
+         content_layers = [{{ name = \"conv1_2\", weight = 1 }}]\n"
+    );
+    fs::write(folder.path("mine.toml"), file).unwrap();
+    let arguments =
+        ["content.png", "style.jpg", "-o", "file.png", "--options", "mine.toml", "--steps", "3", "-q"];
+    folder.run(&arguments).success();
+    assert_eq!(folder.read("file.png"), folder.read("flags.png"));
+}
+
+#[test]
+fn a_wrong_file_of_options_is_named_with_its_line() {
+    let folder = TestFolder::new();
+    let before = folder.files();
+    for (text, message) in [
+        (
+            "steps = 3\nstrenght = 0.4",
+            "mine.toml: line 2: there is no option \"strenght\"; did you mean strength?",
+        ),
+        ("alpha = \"high\"", "mine.toml: line 1: alpha: invalid type: string \"high\""),
+        (
+            "\nstrength = 1.5",
+            "mine.toml: line 2: strength: 1.5 is out of range; give a number above 0, up to 1",
+        ),
+        ("style_layers = []", "mine.toml: line 1: style_layers: no layer is named"),
+        ("steps =", "mine.toml: line 1: "),
+    ] {
+        fs::write(folder.path("mine.toml"), text).unwrap();
+        for what in [&["--show-options"][..], &["content.png", "style.jpg", "-o", "out.png"]] {
+            let assert =
+                folder.run(&[what, &["--options", "mine.toml", "--device", "none such"]].concat()).code(1);
+            assert.stdout(is_empty()).stderr(starts_with("error: ").and(contains(message)));
+        }
+    }
+    fs::write(folder.path("mine.toml"), [0xff, 0xfe]).unwrap();
+    folder
+        .run(&["--show-options", "--options", "mine.toml"])
+        .code(1)
+        .stderr(contains("line 1: this is no UTF-8"));
+    fs::remove_file(folder.path("mine.toml")).unwrap();
+    let missing = folder.run(&["--show-options", "--options", "mine.toml"]).code(1);
+    missing
+        .stderr(contains("mine.toml: there is no such file or folder; check the path given with --options"));
+    assert_eq!(folder.files(), before);
+    // It is an input, and not written over.
+    fs::write(folder.path("mine.toml"), "steps = 1").unwrap();
+    folder.refuses(1, &["-o", "out.png", "--options", "mine.toml", "--trace", "mine.toml"], "--options");
+    assert_eq!(folder.read("mine.toml"), b"steps = 1");
+}
+
+// ---- what is compared ----
+
+/// The content cost is the sum of its layers', and what is matched does not follow the layers of the content.
+#[test]
+fn the_content_may_be_compared_in_several_layers() {
+    let folder = larger_pictures();
+    let start = ["--init", "style.png"];
+    let of = |layers: &[&str]| folder.first_costs("0", &["style.png"], &[&start, layers].concat());
+    let usual = of(&[]);
+    let both = of(&["--content-layers", "conv4_2=0.5,conv2_2=2"]);
+    let [deep, shallow] = ["content.conv4_2", "content.conv2_2"].map(|name| term(&both, name));
+    assert_eq!(deep, term(&usual, "content.conv4_2"));
+    let content = both["content"].as_f64().unwrap();
+    assert!(shallow > 0.0 && (content - 0.5 * deep - 2.0 * shallow).abs() <= 1e-5 * content, "{both}");
+    // Layers above and below those that are matched.
+    for layer in ["conv1_2", "conv5_1"] {
+        let other = of(&["--content-layer", layer]);
+        assert_eq!(other["content"].as_f64().unwrap(), term(&other, &format!("content.{layer}")));
+        assert_eq!(other["match"], usual["match"], "{layer}");
+    }
+    for (layers, message) in [
+        ("conv4_2=-1", "--content-layers: -1 is not a weight for conv4_2"),
+        ("conv4_2,conv4_2", "--content-layers: conv4_2 is named twice"),
+        (
+            "conv4_2=x",
+            "--content-layers: the weight in \"conv4_2=x\" is not a number; write layers with their weights",
+        ),
+    ] {
+        folder
+            .run(&["content.png", "style.png", "-o", "out.png", "--content-layers", layers])
+            .code(2)
+            .stderr(contains(message));
+    }
+}
+
+/// Each of them falls within a few steps at each of two sizes, and the ratios are of one order.
+#[test]
+fn every_statistic_of_a_style_can_be_compared() {
+    let folder = larger_pictures();
+    let ratios = ["covariance", "mean-variance", "wasserstein", "w2"].map(|statistic| {
+        let first = folder.first_costs("6", &["style.png"], &["--style-statistic", statistic]);
+        let entries = folder.json_lines("t");
+        let style = |step: usize| entries[step]["style"].as_f64().unwrap();
+        assert!(style(5) < style(0) && style(12) < style(6), "{statistic}: {entries:?}");
+        assert!((0.01..100.0).contains(&style(0)), "{statistic}: {first}");
+        first
+    });
+    assert_eq!(ratios[2]["terms"], ratios[3]["terms"]);
+    assert!(ratios[0]["terms"] != ratios[1]["terms"] && ratios[1]["terms"] != ratios[2]["terms"]);
+    folder
+        .run(&["content.png", "style.png", "-o", "out.png", "--style-statistic", "mean"])
+        .code(2)
+        .stderr(contains("gram, covariance, mean-variance, wasserstein").and(contains("w2").not()));
+}
+
 #[test]
 fn strength_weighs_the_content() {
     let folder = larger_pictures();
@@ -316,7 +466,15 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
         (2, one, &["--gamma", "-1"], "--gamma: -1 is not a weight; give a finite number, 0 or more"),
         (2, one, &["--fade", "1.5"], "--fade: 1.5 is out of range; give a number from 0 to 1"),
         (2, one, &["--averaging", "1"], "--averaging: 1 is out of range; give a number from 0 to below 1"),
-        (2, one, &["--optimiser", "sgd"], "pyramid-adam"),
+        (2, one, &["--optimiser", "sgd"], "pyramid-adam, l-bfgs"),
+        (2, one, &["--history", "0"], "--history: 0 steps are out of range; give a number from 1 to 100"),
+        (2, one, &["--history", "101"], "--history: 101 steps are out of range; give a number from 1 to 100"),
+        (
+            2,
+            one,
+            &["--optimiser", "l-bfgs", "--learning-rate", "2"],
+            "--learning-rate: 2 times the step of L-BFGS leaves every valley; give a number below 2; 1 is the usual one",
+        ),
         (2, one, &["--content-cost", "none"], "energy"),
         (2, one, &["--style-statistic", "mean"], "wasserstein"),
         (2, one, &["--pools", "min"], "max"),
@@ -1052,4 +1210,23 @@ fn a_changed_kernel_is_checked_and_then_timed_against_the_built_in_one() {
         .stderr(contains("no built-in kernel \"pool_foward\"").and(contains("such as pool_forward")));
     let bindings = original.replace("@binding(3)", "@binding(7)");
     run("pool_forward.wgsl", &bindings).code(1).stderr(contains("compiling the kernel pool_forward"));
+}
+
+/// From the command, with the rate that it takes unless one is given, and in two parts.
+#[test]
+fn l_bfgs_paints_from_the_command() {
+    let folder = TestFolder::new();
+    let paint = |more: &[&str]| {
+        // By one method, whichever is the fastest: a step without a line search hands on what rounding makes of it.
+        let usual =
+            ["--optimiser", "l-bfgs", "--history", "4", "--algorithm", "direct", "--init", "content", "-q"];
+        folder.paint(&[&usual[..], more].concat()).success();
+    };
+    paint(&["-o", "b.png", "--steps", "20", "--trace", "t"]);
+    let totals: Vec<f64> =
+        folder.json_lines("t").iter().map(|line| line["total"].as_f64().unwrap()).collect();
+    assert!(totals[20] < 0.5 * totals[0], "{totals:?}");
+    paint(&["-o", "c.png", "--steps", "7", "--checkpoint", "c"]);
+    paint(&["-o", "c.png", "--steps", "20", "--resume", "c"]);
+    assert_eq!(folder.read("c.png"), folder.read("b.png"));
 }

@@ -337,7 +337,7 @@ async fn engine_of_a_host() -> (Engine, wgpu::Device) {
 
 fn options() -> Options {
     Options::preset(Preset::Course).with(|options| {
-        options.content_layer = "conv1_2".into();
+        options.content_layers[0].name = "conv1_2".into();
         options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
     })
 }

@@ -20,9 +20,11 @@ use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
 use impasto::ops::add::{Accumulate, Add};
 use impasto::ops::conv::methods::{DIRECT_SUBGROUP, GEMM_TILE, NAIVE, WINOGRAD_TILE};
 use impasto::ops::conv::{Conv, ConvGeometry, Padding, PaddingMode};
+use impasto::ops::covariance_cost::CovarianceCost;
 use impasto::ops::gram::{Gram, Moments};
 use impasto::ops::guide::{Blend, Guide};
 use impasto::ops::match_cost::MatchCost;
+use impasto::ops::mean_variance_cost::MeanVarianceCost;
 use impasto::ops::nearest::Nearest;
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
@@ -480,6 +482,49 @@ fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
         let left = ["accumulate", "relu_backward"].map(|name| names(&fused).contains(&name));
         // The gradient of a is kept, so its gate stays on its own.
         assert_eq!(left, [false, true], "{:?}", names(&fused));
+    }
+}
+
+/// Costs of the moments of two layers, the deeper one under a guidance.
+#[test]
+fn the_gradients_of_covariance_and_mean_variance_costs_are_those_of_finite_differences() {
+    for (size, of_covariance) in [((7, 9), true), ((2, 5), true), ((7, 9), false), ((3, 5), false)] {
+        let mut net = Network::empty(28, Shape::new(3, size.0, size.1));
+        let pixels = net.pixels;
+        let a = net.conv(pixels, 4, "a");
+        let cost = |net: &mut Network, x: TensorId, layer: &str| {
+            let channels = net.tape.shape(x).c;
+            let plane = Shape { c: 1, ..net.tape.shape(x) };
+            let moments = if layer == "b" {
+                let guidance = net.external("guidance", plane, Role::Workspace);
+                let guided = net.tape.record(Guide, &[x, guidance], layer).unwrap();
+                net.tape.record(Moments, &[guided, guidance], layer).unwrap()
+            } else {
+                net.tape.record(Moments, &[x], layer).unwrap()
+            };
+            if of_covariance {
+                let square = Shape::new(1, channels, channels);
+                let target = net.external(&format!("{layer}.target"), square, Role::Workspace);
+                let norm = net.external(&format!("{layer}.norm"), Shape::SCALAR, Role::Workspace);
+                net.values.insert(norm, vec![1.5]);
+                net.tape.record(CovarianceCost, &[moments, target, norm], layer).unwrap()
+            } else {
+                let shape = net.tape.shape(moments);
+                let target = net.external(&format!("{layer}.target"), shape, Role::Workspace);
+                // Variances of at least 0.11.
+                net.values.get_mut(&target).unwrap().iter_mut().for_each(|x| *x = 0.65 + 0.05 * *x);
+                net.tape.record(MeanVarianceCost, &[moments, target], layer).unwrap()
+            }
+        };
+        let shallow = cost(&mut net, a, "a");
+        let b = net.conv(a, 3, "b");
+        let deep = cost(&mut net, b, "b");
+        let weights = net.external("weights", Shape::row(2), Role::Workspace);
+        net.total = net.tape.record(WeightedSum { first: 0 }, &[weights, shallow, deep], "total").unwrap();
+        check_gradients(&format!("{size:?}, {of_covariance}"), &mut net, &[pixels, a]);
+        let left = ["accumulate", "relu_backward"].map(|name| names(&fuse(&net.tape)).contains(&name));
+        // The gradient of a is kept, so its gate stays on its own.
+        assert_eq!(left, [false, true]);
     }
 }
 

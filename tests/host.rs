@@ -157,7 +157,7 @@ fn picture(width: u32, height: u32) -> Picture {
 
 fn shallow() -> Options {
     Options::preset(Preset::Course).with(|options| {
-        options.content_layer = "conv1_2".into();
+        options.content_layers[0].name = "conv1_2".into();
         options.style_layers = vec![
             StyleLayer { name: "conv1_1".into(), weight: 1.0 },
             StyleLayer { name: "conv2_1".into(), weight: 0.5 },
@@ -368,7 +368,10 @@ fn changed_options_are_those_of_a_start_there() {
     assert_eq!(block_on(transfer.pixels()).unwrap(), unchanged);
     // What cannot change is named.
     for (options, name) in [
-        (shallow().with(|options| options.content_layer = "conv1_1".into()), OptionName::ContentLayer),
+        (
+            shallow().with(|options| options.content_layers[0].name = "conv1_1".into()),
+            OptionName::ContentLayers,
+        ),
         (
             shallow().with(|options| options.style_layers = shallow().style_layers[..1].to_vec()),
             OptionName::StyleLayers,

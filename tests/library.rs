@@ -13,7 +13,10 @@ use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
 use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
 use impasto::picture::{Picture, Size};
-use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, Sources, StyleLayer, Transfer};
+use impasto::transfer::{
+    Budget, Checkpoint, Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Sources, StyleLayer,
+    Transfer,
+};
 use impasto::{Error, Remedy};
 use pollster::block_on;
 
@@ -24,7 +27,7 @@ fn picture(width: u32, height: u32) -> Picture {
 
 fn small() -> Options {
     Options::preset(Preset::Course).with(|options| {
-        options.content_layer = "conv1_2".into();
+        options.content_layers[0].name = "conv1_2".into();
         options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.init = Init::Content;
     })
@@ -48,10 +51,23 @@ fn engines_transfers_and_steps_can_be_sent() {
 /// Dropped wherever it may be, a step leaves whole pixels, and the transfer goes on as if nothing had been.
 #[test]
 fn a_dropped_step_does_no_harm() {
+    dropped_steps_do_no_harm(&small());
+}
+
+/// It keeps more than the pixels from step to step.
+#[test]
+fn a_dropped_step_does_no_harm_to_a_history() {
+    dropped_steps_do_no_harm(&small().with(|options| {
+        options.optimiser = OptimiserKind::LBfgs;
+        (options.learning_rate, options.history) = (1.0, 3);
+    }));
+}
+
+fn dropped_steps_do_no_harm(options: &Options) {
     // Many small submissions, so that there are many places to drop at.
     let engine = engine(EngineOptions::default().with(|options| options.slice_work = Some(200_000)));
     let prepare =
-        || block_on(Transfer::prepare(&engine, (&picture(40, 30), &picture(16, 16)), &small())).unwrap();
+        || block_on(Transfer::prepare(&engine, (&picture(40, 30), &picture(16, 16)), options)).unwrap();
     let mut whole = prepare();
     let mut after: Vec<Vec<f32>> = vec![block_on(whole.pixels()).unwrap()];
     // One more than the dropped steps that may have come to their end.
@@ -84,6 +100,111 @@ fn a_dropped_step_does_no_harm() {
         steps += 1;
         assert!(block_on(dropped.pixels()).unwrap() == after[steps], "step {steps} after drops differs");
     }
+}
+
+/// Two sizes that end by their costs: 28×21 and 40×30.
+fn settling() -> Options {
+    Options::preset(Preset::Fine).with(|options| {
+        options.content_layers[0].name = "conv1_2".into();
+        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        (options.gamma, options.coarsest, options.steps) = (0.0, Some(25), 36);
+        options.tolerance = 0.06;
+    })
+}
+
+/// The rule of [`Options::tolerance`], written out.
+fn is_settled(totals: &[f32], tolerance: f32) -> bool {
+    let mean =
+        |totals: &[f32]| totals.iter().map(|total| f64::from(*total)).sum::<f64>() / totals.len() as f64;
+    let Some(from) = totals.len().checked_sub(20) else { return false };
+    let (before, now) = (mean(&totals[from..from + 10]), mean(&totals[from + 10..]));
+    (now - before).abs() < f64::from(tolerance) * before
+}
+
+/// A size ends where its costs have settled, and a transfer that goes on from a checkpoint ends with the same picture.
+#[test]
+fn a_size_ends_where_its_costs_have_settled() {
+    let engine = engine(EngineOptions::default());
+    let sources = || Sources::new(picture(40, 30), picture(16, 16));
+    let options = settling();
+    let mut whole = block_on(Transfer::prepare(&engine, sources(), &options)).unwrap();
+    let (mut sizes, mut checkpoints): (Vec<Vec<f32>>, _) = (vec![Vec::new(); 2], Vec::new());
+    while whole.remaining_steps() > 0 {
+        let remaining = whole.remaining_steps();
+        let costs = block_on(whole.step()).unwrap();
+        let size = usize::from(whole.scale_size() == (40, 30));
+        sizes[size].push(costs.total);
+        let ended = is_settled(&sizes[size], options.tolerance);
+        let of_later = if size == 0 { options.steps } else { 0 };
+        let here = if ended { 0 } else { options.steps - sizes[size].len() as u32 };
+        assert_eq!(
+            whole.remaining_steps(),
+            here + of_later,
+            "{size}: {} after {remaining}",
+            sizes[size].len()
+        );
+        // In the middle of what is compared, and where a size has ended.
+        if [7, 23].contains(&whole.steps()) || ended {
+            checkpoints.push(block_on(whole.checkpoint()).unwrap());
+        }
+    }
+    let counts = [sizes[0].len(), sizes[1].len()];
+    println!("{counts:?} steps");
+    assert!(counts[0] < 36 || counts[1] < 36, "none ended early: {sizes:?}");
+    assert!(checkpoints.len() > 2);
+    let end = block_on(whole.picture()).unwrap();
+    for checkpoint in checkpoints {
+        let checkpoint = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap(), "it").unwrap();
+        let mut resumed = block_on(Transfer::resume(&engine, sources(), &options, &checkpoint)).unwrap();
+        while resumed.remaining_steps() > 0 {
+            block_on(resumed.step()).unwrap();
+        }
+        assert_eq!(resumed.steps(), whole.steps(), "after {}", checkpoint.step());
+        assert_eq!(block_on(resumed.picture()).unwrap(), end, "after {}", checkpoint.step());
+    }
+
+    // A step whose future was dropped when the device had it: its costs count, too.
+    let mut dropped = block_on(Transfer::prepare(&engine, sources(), &options)).unwrap();
+    for _ in 0..12 {
+        block_on(dropped.step()).unwrap();
+    }
+    let mut checkpoint = None;
+    for polls in 1..400 {
+        let is_ready = {
+            let mut step = pin!(dropped.step());
+            let mut context = Context::from_waker(Waker::noop());
+            (0..polls).any(|_| step.as_mut().poll(&mut context).is_ready())
+        };
+        let taken = block_on(dropped.checkpoint()).unwrap();
+        if is_ready || taken.step() == 13 {
+            checkpoint = Some((taken, is_ready));
+            break;
+        }
+    }
+    let (checkpoint, is_ready) = checkpoint.unwrap();
+    println!("the step was {}", if is_ready { "never dropped with its costs under way" } else { "dropped" });
+    assert_eq!(checkpoint.step(), 13);
+    let mut resumed = block_on(Transfer::resume(&engine, sources(), &options, &checkpoint)).unwrap();
+    while resumed.remaining_steps() > 0 {
+        block_on(resumed.step()).unwrap();
+    }
+    assert_eq!((resumed.steps(), block_on(resumed.picture()).unwrap()), (whole.steps(), end));
+
+    // Off, all steps are taken; and a host's frame does not wait for costs.
+    let off =
+        block_on(Transfer::prepare(&engine, sources(), &settling().with(|options| options.tolerance = 0.0)));
+    assert_eq!(off.unwrap().remaining_steps(), 72);
+    let mut encoder = engine.gpu().device().create_command_encoder(&Default::default());
+    let mut of_host = block_on(Transfer::create(&engine, sources(), &options)).unwrap();
+    match of_host.record(&mut encoder, Budget::Dispatches(3)) {
+        Err(Error::Option { option: OptionName::Tolerance, remedy, .. }) => {
+            assert!(remedy.to_string().starts_with("give 0"), "{remedy}");
+        }
+        other => panic!("{other:?}"),
+    }
+    of_host.set_options(&settling().with(|options| options.tolerance = 0.0)).unwrap();
+    assert!(of_host.record(&mut encoder, Budget::Dispatches(3)).is_ok());
+    engine.gpu().queue().submit([encoder.finish()]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use impasto::ops::resize::Filter;
 use impasto::picture::Picture;
 use impasto::transfer::{
     Borders, Checkpoint, Costs, Engine, Init, Options, Preset, Source, SourceId, Sources, StyleLayer,
-    Transfer,
+    StyleStatistic, Transfer,
 };
 use impasto::{Error, reference};
 use pollster::block_on;
@@ -43,7 +43,7 @@ fn left_of(column: u32) -> Picture {
 
 fn options(style_layers: &[&str]) -> Options {
     Options::preset(Preset::Course).with(|options| {
-        options.content_layer = "conv1_2".into();
+        options.content_layers[0].name = "conv1_2".into();
         options.style_layers =
             style_layers.iter().map(|name| StyleLayer { name: (*name).into(), weight: 1.0 }).collect();
         options.init = Init::Content;
@@ -157,6 +157,61 @@ fn the_costs_under_a_mask_are_those_of_the_twins() {
     assert_ne!(found.term("style.conv2_1"), everywhere.term("style.conv2_1"));
     // Grey lays the content over itself, which rounds.
     assert!(everywhere.content == 0.0 && found.content < 1e-6, "{}", found.content);
+}
+
+/// What else may be compared, under the mask of one style and beside another style without a mask.
+#[test]
+fn other_statistics_under_a_mask_are_those_of_the_twins() {
+    let engine = engine();
+    let mask = shaded();
+    let other = picture(31, 17, 5);
+    for statistic in [StyleStatistic::Covariance, StyleStatistic::MeanVariance] {
+        let options = options(&["conv1_1", "conv2_1"]).with(|options| {
+            options.style_statistic = statistic;
+            // The course's weights are not for ratios: the content would outweigh them.
+            options.alpha = 0.0;
+        });
+        let both = sources().with_style_mask(&mask).with_style(&other, 0.5);
+        let mut transfer = prepare(&engine, both, &options);
+        assert_eq!(transfer.allocated_bytes(), transfer.bytes().total);
+        let found = block_on(transfer.cost()).unwrap();
+        // Where grey lets the content through it is the content at the start, so the pixels are those of it.
+        let painted = layers(&engine, &picture(SIZE.0, SIZE.1, 1), Some(&brightness(&mask)), "conv2_1");
+        for (prefix, style, is_masked) in
+            [("style", picture(23, 19, 3), true), ("style2", other.clone(), false)]
+        {
+            let style = layers(&engine, &style, None, "conv2_1");
+            for layer in ["conv1_1", "conv2_1"] {
+                let [painted, style] = [&painted[layer], &style[layer]];
+                let channels = painted.size.0;
+                let moments = if is_masked {
+                    reference::moments_guided(&painted.guided(), &painted.guidance, painted.size)
+                } else {
+                    reference::moments(&painted.x, painted.size)
+                };
+                let expected = if statistic == StyleStatistic::Covariance {
+                    let mean = reference::channel_mean(&style.x, style.size);
+                    let target = reference::gram_forward(
+                        &reference::centre(&style.x, &mean, style.size.1 * style.size.2),
+                        style.size,
+                    );
+                    let norm = reference::matrix_norm(&target);
+                    reference::covariance_cost_forward(&moments, &target, &norm, channels)
+                } else {
+                    let target = reference::moments(&style.x, style.size);
+                    reference::mean_variance_cost_forward(&moments, &target, channels)
+                };
+                let name = format!("{prefix}.{layer}");
+                let ratio = f64::from(found.term(&name).unwrap()) / expected[0];
+                assert!((ratio - 1.0).abs() < 1e-4, "{statistic:?}, {name}: {ratio}, {}", expected[0]);
+            }
+        }
+        let mut costs = Vec::new();
+        for _ in 0..6 {
+            costs.push(block_on(transfer.step()).unwrap());
+        }
+        assert!(costs.iter().all(Costs::are_finite) && costs[5].style < costs[0].style, "{costs:?}");
+    }
 }
 
 /// A tensor of a checkpoint.

@@ -82,7 +82,7 @@ fn a_transfer_by_vgg16_runs() {
         assert!(costs[5] < costs[0], "{costs:?}");
         totals.push(costs[0]);
         // What VGG-19 has is not offered.
-        let options = options.clone().with(|options| options.content_layer = "conv3_4".into());
+        let options = options.clone().with(|options| options.content_layers[0].name = "conv3_4".into());
         let refused =
             block_on(Transfer::prepare(&engine, (&content, &style), &options)).unwrap_err().to_string();
         assert!(refused.contains("VGG-16 has no layer \"conv3_4\""), "{refused}");

@@ -49,6 +49,41 @@ fn a_run_in_two_parts_ends_as_one() {
     assert_eq!(folder.read("again.png"), whole);
 }
 
+/// A run that ends by its costs says so in its steps, and ends as well when it goes on from a checkpoint.
+#[test]
+fn a_run_may_end_before_its_steps_are_done() {
+    let folder = TestFolder::new();
+    let tolerant = ["--tolerance", "0.2", "--learning-rate", "4"];
+    let paint = |arguments: &[&str]| folder.paint(&[arguments, &tolerant].concat());
+    let assert = paint(&["-o", "whole.png", "--steps", "300", "--trace", "whole.jsonl"]).success();
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let taken = folder.json_lines("whole.jsonl").len() - 1;
+    assert!((20..300).contains(&taken), "{said}");
+    assert!(said.contains(&format!("whole.png: 32x24, {taken} steps, ")), "{said}");
+    assert!(said.contains(&format!("step {taken}/{taken}: ")) && said.contains("step 0/300: "), "{said}");
+    // In two parts.
+    let first = ["-o", "out.png", "--steps", "15", "--trace", "t.jsonl", "--checkpoint", "c", "-q"];
+    paint(&first).success();
+    let resumed =
+        ["-o", "out.png", "--steps", "300", "--trace", "t.jsonl", "--resume", "c", "--checkpoint", "c", "-q"];
+    paint(&resumed).success();
+    assert_eq!(folder.read("out.png"), folder.read("whole.png"));
+    assert_eq!(costs(&folder, "t.jsonl"), costs(&folder, "whole.jsonl"));
+    // There is nothing left to do; another tolerance is another run.
+    paint(&["-o", "again.png", "--steps", "300", "--resume", "c", "-q"]).success();
+    assert_eq!(folder.read("again.png"), folder.read("whole.png"));
+    let other =
+        folder.paint(&["-o", "again.png", "--resume", "c", "--learning-rate", "4", "--steps", "300"]).code(2);
+    other.stderr(contains("--tolerance: the checkpoint was made with 0.2, and this is 0; give 0.2"));
+    for wrong in ["1", "-0.1", "nan"] {
+        folder.refuses(
+            2,
+            &["-o", "out.png", "--tolerance", wrong],
+            "is out of range; give a number from 0, which is off",
+        );
+    }
+}
+
 #[test]
 fn a_trace_is_cut_where_the_run_goes_on() {
     let folder = TestFolder::new();
@@ -115,7 +150,7 @@ fn another_run_is_not_resumed() {
         }
         refused(option, same, &arguments);
     }
-    for (option, value) in [("--content-layer", "conv1_1"), ("--style-layers", "conv1_1=2")] {
+    for (option, value) in [("--content-layers", "conv1_1"), ("--style-layers", "conv1_1=2")] {
         let layers: Vec<&str> = SHALLOW
             .chunks(2)
             .flat_map(|pair| if pair[0] == option { [option, value] } else { [pair[0], pair[1]] })

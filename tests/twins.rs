@@ -228,6 +228,33 @@ fn moments_backward_is_the_gradient_of_its_forward_for_any_upstream_matrix() {
     }
 }
 
+/// They are not quadratic: the step is as small as for matches.
+#[test]
+fn covariance_and_mean_variance_backward_are_the_gradients_of_their_forwards() {
+    let mut random = Random::new(27);
+    for channels in [1, 2, 3, 7, 11] {
+        let size = (channels + 1) * channels;
+        let (moments, dy) = (random.vec_f64(size), random.vec_f64(1));
+        // Not symmetric, so that a backward which reads one half only is found.
+        let (target, norm) = (random.vec_f64(channels * channels), [1.5]);
+        let dx = covariance_cost_backward(&dy, &moments, &target, &norm, channels);
+        let forward = |moments: &[f64]| covariance_cost_forward(moments, &target, &norm, channels);
+        let name = format!("covariance {channels}");
+        let want = differences(&name, &moments, &dy, forward, 1e-5);
+        assert_close(&name, &dx, &want, 1e-8, 1e-6);
+        assert_canary(&name, &dx, &want, 1e-8, 1e-6);
+        // Variances of at least 0.11.
+        let mut spread = || random.vec_f64(size).iter().map(|x| 0.65 + 0.05 * x).collect::<Vec<f64>>();
+        let (moments, target) = (spread(), spread());
+        let dx = mean_variance_cost_backward(&dy, &moments, &target, channels);
+        let forward = |moments: &[f64]| mean_variance_cost_forward(moments, &target, channels);
+        let name = format!("mean and variance {channels}");
+        let want = differences(&name, &moments, &dy, forward, 1e-5);
+        assert_close(&name, &dx, &want, 1e-8, 1e-6);
+        assert_canary(&name, &dx, &want, 1e-8, 1e-6);
+    }
+}
+
 #[test]
 fn wasserstein_backward_is_the_gradient_of_its_forward_for_any_map() {
     let mut random = Random::new(24);
@@ -732,6 +759,40 @@ fn matrices_give_hand_computed_numbers() {
     for root in [false, true] {
         assert_eq!(matrix_scale(&a, &[0.0], root, true), [0.0; 4], "a quotient by 0");
     }
+}
+
+#[test]
+fn covariance_and_mean_variance_costs_give_hand_computed_numbers() {
+    // Σ = (0.25, −1; −1, 4), and Σ − Σ_t = (0, −1; −1, 1).
+    let moments = [2.5, 0.5, 0.5, 5.0, 1.5, 1.0];
+    let target = [0.25, 0.0, 0.0, 3.0];
+    assert_eq!(covariance_cost_forward(&moments, &target, &[2.0], 2), [0.75]);
+    let dx = covariance_cost_backward(&[4.0], &moments, &target, &[2.0], 2);
+    // (D + Dᵀ)·μ = (−2, −1).
+    assert_eq!(dx, [0.0, -2.0, -2.0, 2.0, 4.0, 2.0]);
+    // A target without covariance.
+    assert_eq!(covariance_cost_forward(&moments, &target, &[0.0], 2), [0.0]);
+    assert_eq!(covariance_cost_backward(&[4.0], &moments, &target, &[0.0], 2), [0.0; 6]);
+    // The same distribution, whatever its mean; a picture without contrast is 1.
+    let shifted = [0.25 + 9.0, 6.0, 6.0, 7.0, 3.0, 2.0];
+    assert_eq!(covariance_cost_forward(&shifted, &target, &[2.0], 2), [0.0]);
+    assert_eq!(
+        covariance_cost_forward(&[0.0; 6], &[0.0, 3.0, 3.0, 0.0], &[18.0_f64.sqrt()], 2)[0].round(),
+        1.0
+    );
+
+    // Deviations (0.5, 2) and (1, 3), means (1.5, 1) and (0.5, 3).
+    let target = [1.25, 0.0, 0.0, 18.0, 0.5, 3.0];
+    let cost = mean_variance_cost_forward(&moments, &target, 2);
+    assert_close("cost", &cost, &[(5.0 + 1.25) / 10.0], 1e-4, 0.0);
+    let dx = mean_variance_cost_backward(&[10.0], &moments, &target, 2);
+    assert_close("gradient", &dx, &[-1.0, 0.0, 0.0, -0.5, 2.0 * 2.5, 2.0 * -1.5], 1e-3, 0.0);
+    assert_eq!(mean_variance_cost_forward(&target, &target, 2), [0.0]);
+    // Less than no variance is none, and no gradient flows through it.
+    let flat = [1.0, 0.0, 0.0, 0.5, 1.0, 1.0];
+    let dx = mean_variance_cost_backward(&[10.0], &flat, &target, 2);
+    assert_eq!((dx[3], dx[1]), (0.0, 0.0));
+    assert!(dx.iter().all(|dx: &f64| dx.is_finite()));
 }
 
 #[test]
@@ -1359,6 +1420,23 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
     let got = wasserstein_rest(&a, &b, &a, &b, n);
     let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n);
     check_rounding("wasserstein_rest", &got, &want, n * (n + 3), 1);
+
+    let norm = [1.5];
+    let got = covariance_cost_forward(&made, &a, &norm, n);
+    let want = covariance_cost_forward(&wide, &wide_a, &widen(&norm), n);
+    check_rounding("covariance_cost_forward", &got, &want, n * n, 1);
+    let got = covariance_cost_backward(&[0.75], &made, &a, &norm, n);
+    let want = covariance_cost_backward(&[0.75], &wide, &wide_a, &widen(&norm), n);
+    check_rounding("covariance_cost_backward", &got, &want, n + 2, 1);
+    // Deviations of uniform numbers are near 0.6, those of the target a third of that.
+    let narrow: Vec<f32> = x.iter().map(|x| x / 3.0).collect();
+    let target = moments(&narrow, size);
+    let got = mean_variance_cost_forward(&made, &target, n);
+    let want = mean_variance_cost_forward(&wide, &widen(&target), n);
+    check_rounding("mean_variance_cost_forward", &got, &want, 20, 1);
+    let got = mean_variance_cost_backward(&[0.75], &made, &target, n);
+    let want = mean_variance_cost_backward(&[0.75], &wide, &widen(&target), n);
+    check_rounding("mean_variance_cost_backward", &got, &want, 20, 1);
 }
 
 #[test]
@@ -1422,4 +1500,33 @@ fn the_comparison_fails_when_it_should() {
     assert!(!compare::<f32, f64>("", &[], &[], 1.0, 1.0).passes(), "nothing was compared");
     assert!(compare("", &[1.0_f32], &[1.0_f64], 0.0, 0.0).passes());
     assert!(!compare("", &[1.0_f32.next_up()], &[1.0_f64], 0.0, 0.0).passes());
+}
+
+/// The cost 3/2·x² from x = 2: the first step is of one level, and then the curvature is known, and the second step ends at
+/// the bottom. Worked out by hand; one slot more than pairs.
+#[test]
+fn l_bfgs_finds_the_bottom_of_a_parabola() {
+    let size = (2, 1);
+    let (mut x, mut s, mut y) = (vec![2.0], vec![0.0; 2], vec![0.0; 2]);
+    let (mut state, mut products, mut steps) = (vec![0.0; 3], vec![0.0; 8], 0.0);
+    let expected = [
+        // x, the weights of both s, both y and g, then the slots that were and are spare, and (pairs, spare, 1).
+        (1.0, [0.0, 0.0, 0.0, 0.0, -1.0 / 6.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
+        (0.0, [1.0, 0.0, -1.0 / 3.0, 0.0, -1.0 / 3.0, 0.0, 1.0], [1.0, 1.0, 1.0]),
+    ];
+    for (want_x, want_weights, want_state) in expected {
+        let g = vec![3.0 * x[0]];
+        let totals = l_bfgs_products(&state, &g, &s, &y, size);
+        let made = l_bfgs_direction(1.0, &totals, &state, &products, steps, 1);
+        assert_close("weights", &made.weights, &want_weights, 1e-14, 0.0);
+        assert_close("state", &made.state, &want_state, 0.0, 0.0);
+        (x, s, y) = l_bfgs_step(&made.weights, &g, &x, &s, &y, size);
+        assert_close("x", &x, &[want_x], 1e-14, 0.0);
+        (state, products, steps) = (made.state, made.products, made.steps);
+    }
+    // s = −1 and y = −3; in the spare slot the last step, and the gradient before it.
+    assert_close("s", &s, &[-1.0, -1.0], 1e-14, 0.0);
+    assert_close("y", &y, &[-3.0, 3.0], 1e-14, 0.0);
+    assert_close("s·y and y·y", &[products[0], products[4]], &[3.0, 9.0], 1e-14, 0.0);
+    assert_eq!(steps, 2.0);
 }

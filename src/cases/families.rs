@@ -7,9 +7,9 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, conv, covariance_cost, energy, gram, guide, l_bfgs, match_cost, matrix,
+    mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -39,6 +39,10 @@ pub static FAMILIES: &[&Family] = &[
     &wasserstein::FORWARD,
     &wasserstein::BACKWARD,
     &wasserstein::REST,
+    &covariance_cost::FORWARD,
+    &covariance_cost::BACKWARD,
+    &mean_variance_cost::FORWARD,
+    &mean_variance_cost::BACKWARD,
     &guide::BRIGHTNESS,
     &guide::SCALE,
     &guide::UNION,
@@ -66,6 +70,9 @@ pub static FAMILIES: &[&Family] = &[
     &weighted_sum::BACKWARD,
     &adam::ADVANCE,
     &adam::STEP,
+    &l_bfgs::PRODUCTS,
+    &l_bfgs::DIRECTION,
+    &l_bfgs::STEP,
     &smooth::FORWARD,
     &resize::FORWARD,
     &pyramid::SCHEDULE_ADVANCE,

@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand};
 use impasto::OptionName;
+use impasto::nn::Network;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
+    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleStatistic, WeightedLayer,
 };
 
-use super::words::argument;
+use super::options_file::OptionsFile;
+use super::words::{AUTO, argument};
 use super::{Failure, Result};
-
-/// The algorithm that leaves the choice to measurements.
-const AUTO: &str = "auto";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +27,8 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
   impasto photo.jpg painting.jpg -o result.png --checkpoint result.impasto
   impasto photo.jpg painting.jpg -o result.png --resume result.impasto
+  impasto --show-options --strength 0.3 > mine.toml
+  impasto photo.jpg painting.jpg -o result.png --options mine.toml
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
   impasto bench --json before.json --svg roofline.svg
@@ -43,6 +45,13 @@ by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of th
 /// Takes one of these words.
 fn names<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
     PossibleValuesParser::new(known.iter().map(|(name, _)| *name))
+}
+
+/// Takes a word for a statistic of a style.
+fn statistic_names() -> PossibleValuesParser {
+    let usual = StyleStatistic::ALL.map(|(name, _)| PossibleValue::new(name));
+    let others = StyleStatistic::ALIASES.map(|(name, _)| PossibleValue::new(name).hide(true));
+    PossibleValuesParser::new(usual.into_iter().chain(others))
 }
 
 /// Sets what one of these words stands for, where one is given.
@@ -87,6 +96,17 @@ pub(super) struct Arguments {
     pub(super) paint: Paint,
 }
 
+impl Arguments {
+    /// The arguments of a painting, whether it is painted or explained.
+    pub(super) fn of_painting(&mut self) -> Option<&mut PaintArguments> {
+        match &mut self.command {
+            None => Some(&mut self.paint.arguments),
+            Some(Command::Explain(explain)) => Some(&mut explain.arguments),
+            Some(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the adapters that can be computed on, with their limits.
@@ -111,7 +131,7 @@ pub(super) struct Paint {
     pub(super) arguments: PaintArguments,
     /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
     /// the painting is done.
-    #[arg(short, long, value_name = "OUT", required = true)]
+    #[arg(short, long, value_name = "OUT", required_unless_present = "show_options")]
     pub(super) output: Option<PathBuf>,
 }
 
@@ -130,18 +150,29 @@ pub(super) struct Explain {
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
     /// The photograph to paint: a PNG or JPEG file.
-    #[arg(value_name = "CONTENT", required = true)]
+    #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
     /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
     /// pictures in it.
-    #[arg(value_name = "STYLE", required = true)]
+    #[arg(value_name = "STYLE", required_unless_present = "show_options")]
     pub(super) styles: Vec<PathBuf>,
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
-    /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer".
-    #[arg(long, value_name = "NAME", default_value = Preset::ALL[0].0, help_heading = "Painting")]
-    #[arg(value_parser = PossibleValuesParser::new(Preset::ALL.iter().map(|(name, _)| *name)))]
-    pub(super) preset: String,
+    /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". [default: fine]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(Preset::ALL))]
+    preset: Option<String>,
+    /// Take options from a file of TOML, as --show-options prints them. Flags come before the file, and the file before
+    /// the preset.
+    #[arg(long = "options", value_name = "FILE.toml", help_heading = "Painting")]
+    pub(super) options_path: Option<PathBuf>,
+    /// Print the value of every option, with the other arguments counted in, as TOML that --options reads, and do nothing
+    /// else. No pictures are needed.
+    #[arg(long, help_heading = "Painting")]
+    pub(super) show_options: bool,
+    /// What the file says, once it was read.
+    #[arg(skip)]
+    file: OptionsFile,
     /// How far the painting goes from CONTENT: above 0 and up to 1. [default: 0.5]
     #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Painting")]
     strength: Option<f32>,
@@ -156,6 +187,10 @@ pub(super) struct PaintArguments {
     /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     steps: Option<u32>,
+    /// End a size before its steps are done when the total cost changes by less than this share: the mean of the last 10
+    /// steps against that of the 10 before. 0 to below 1; 0.001 is a first value to try. [default: 0, never]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    tolerance: Option<f32>,
     /// The longer side that is painted first, at least; then each size is √2 times larger, up to --size. "none": only
     /// the last. [default: 90; course: none]
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, help_heading = "Painting")]
@@ -187,8 +222,8 @@ pub(super) struct PaintArguments {
     /// count. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
-    /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
-    /// course: adam]
+    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS without a line search.
+    /// [default: pyramid-adam; course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&OptimiserKind::ALL))]
     optimiser: Option<String>,
@@ -198,16 +233,22 @@ pub(super) struct PaintArguments {
     /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam. [default: 0.9]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     averaging: Option<f32>,
-    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 3; course: 2]
+    /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    history: Option<u32>,
+    /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. With --optimiser l-bfgs the
+    /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
     /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&ContentCost::ALL))]
     content_cost: Option<String>,
-    /// What of a layer is compared with STYLE. [default: wasserstein; course: gram]
+    /// What of a layer is compared with STYLE: Gram matrices, covariances, mean and variance of each channel, or mean and
+    /// covariance by Wasserstein distances. All but gram are ratios, for weights as those of the preset fine.
+    /// [default: wasserstein; course: gram]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&StyleStatistic::ALL))]
+    #[arg(value_parser = statistic_names())]
     style_statistic: Option<String>,
     /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
@@ -217,9 +258,10 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,
-    /// The layer that is compared with CONTENT. [default: conv4_2]
-    #[arg(long, value_name = "L", help_heading = "Painting")]
-    content_layer: Option<String>,
+    /// The layers that are compared with CONTENT, with their weights: L=W,L=W. A layer without a weight gets 1/count.
+    /// [default: conv4_2=1]
+    #[arg(long, alias = "content-layer", value_name = "L=W,…", help_heading = "Painting")]
+    content_layers: Option<String>,
     /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
     /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
     #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
@@ -267,18 +309,18 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// The format in which the large operands of convolutions are stored. f16 halves the memory of the transformed
-    /// weights and changes a pixel by a few levels. Sums are f32 in either format.
-    #[arg(long, value_name = "P", default_value = Precision::ALL[0].0, help_heading = "Running")]
-    #[arg(value_parser = PossibleValuesParser::new(Precision::ALL.map(|(name, _)| name)))]
-    precision: String,
+    /// weights and changes a pixel by a few levels. Sums are f32 in either format. [default: f32]
+    #[arg(long, value_name = "P", help_heading = "Running")]
+    #[arg(value_parser = names(&Precision::ALL))]
+    precision: Option<String>,
     /// How convolutions are done: auto (the fastest on this adapter: measured once and remembered), winograd, gemm
     /// (implicit, through workgroup memory), direct, or naive (plain loops, very slow). A layer that the algorithm
-    /// cannot do is done by the usual one.
-    #[arg(long, value_name = "NAME", default_value = AUTO, help_heading = "Running")]
+    /// cannot do is done by the usual one. [default: auto]
+    #[arg(long, value_name = "NAME", help_heading = "Running")]
     #[arg(value_parser = PossibleValuesParser::new(
         std::iter::once(AUTO).chain(Algorithm::ALL.iter().map(|(name, _)| *name))
     ))]
-    pub(super) algorithm: String,
+    algorithm: Option<String>,
     /// Take less memory and more time: the weights are kept once and transformed before each use.
     #[arg(long, help_heading = "Running")]
     pub(super) low_memory: bool,
@@ -398,7 +440,7 @@ impl PaintArguments {
 
     /// Which methods may do a convolution.
     pub(super) fn kernels(&self) -> MethodRequest {
-        let known = Algorithm::ALL.iter().find(|(name, _)| *name == self.algorithm);
+        let known = Algorithm::ALL.iter().find(|(name, _)| *name == self.algorithm());
         known.map_or(MethodRequest::Auto, |(_, algorithm)| MethodRequest::Algorithm(*algorithm))
     }
 
@@ -409,15 +451,54 @@ impl PaintArguments {
 
     /// The format in which the large operands of convolutions are stored.
     pub(super) fn precision(&self) -> Precision {
-        let named = Precision::ALL.iter().find(|(name, _)| *name == self.precision);
-        named.map_or(Precision::F32, |(_, precision)| *precision)
+        let mut precision = Precision::F32;
+        set_named(&mut precision, &Precision::ALL, self.precision.as_ref());
+        precision
+    }
+
+    /// The word for what may do a convolution.
+    pub(super) fn algorithm(&self) -> &str {
+        self.algorithm.as_deref().unwrap_or(AUTO)
+    }
+
+    /// The preset with its name.
+    pub(super) fn preset(&self) -> (&'static str, Preset) {
+        let named = self.preset.as_ref().or(self.file.preset.as_ref());
+        let known = Preset::ALL.iter().find(|(name, _)| named.is_some_and(|named| named == name));
+        *known.unwrap_or(&Preset::ALL[0])
+    }
+
+    /// Reads the file of options, where one is named.
+    pub(super) fn read_options_file(&mut self) -> Result<()> {
+        if let Some(path) = &self.options_path {
+            self.take_file(OptionsFile::read(path)?);
+        }
+        Ok(())
+    }
+
+    /// Takes over what a file says and no flag does.
+    pub(super) fn take_file(&mut self, mut file: OptionsFile) {
+        for (own, given) in [
+            (&mut self.algorithm, &mut file.methods),
+            (&mut self.precision, &mut file.precision),
+            (&mut self.style_weights, &mut file.style_weights),
+        ] {
+            *own = own.take().or(given.take());
+        }
+        self.low_memory |= file.low_memory;
+        self.file = file;
+    }
+
+    /// Checks the options that these arguments lead to, and those of the file where it has others.
+    pub(super) fn check(&self, options: &Options, network: &Network) -> Result<()> {
+        self.file.check(self.preset().1, network)?;
+        Ok(options.validate(network)?)
     }
 
     /// The options, checked.
     pub(super) fn options(&self) -> Result<Options> {
-        let preset =
-            Preset::ALL.iter().find(|(name, _)| *name == self.preset).map_or(Preset::ALL[0].1, |(_, it)| *it);
-        let mut options = Options::preset(preset);
+        let mut options = Options::preset(self.preset().1);
+        self.file.apply(&mut options)?;
         if let Some(size) = &self.size {
             options.size = size.parse()?;
         }
@@ -428,15 +509,24 @@ impl PaintArguments {
             (&mut options.strength, self.strength),
             (&mut options.fade, self.fade),
             (&mut options.averaging, self.averaging),
+            (&mut options.tolerance, self.tolerance),
             (&mut options.total_variation, self.total_variation),
             (&mut options.learning_rate, self.learning_rate),
         ];
         for (number, given) in numbers {
             *number = given.unwrap_or(*number);
         }
+        let usual = options.optimiser;
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
+        if options.optimiser == OptimiserKind::LBfgs && usual != OptimiserKind::LBfgs {
+            // The preset's rate is in levels.
+            options.learning_rate = self.learning_rate.unwrap_or(1.0);
+        }
+        options.history = self.history.unwrap_or(options.history);
         set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
-        set_named(&mut options.style_statistic, &StyleStatistic::ALL, self.style_statistic.as_ref());
+        for known in [&StyleStatistic::ALL[..], &StyleStatistic::ALIASES] {
+            set_named(&mut options.style_statistic, known, self.style_statistic.as_ref());
+        }
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
@@ -453,11 +543,11 @@ impl PaintArguments {
         options.steps = self.steps.unwrap_or(options.steps);
         options.seed = self.seed.unwrap_or(options.seed);
         options.noise_ratio = self.noise_ratio.or(options.noise_ratio);
-        if let Some(layer) = &self.content_layer {
-            options.content_layer = layer.trim().to_owned();
+        if let Some(given) = &self.content_layers {
+            options.content_layers = layers(OptionName::ContentLayers, given)?;
         }
-        if let Some(layers) = &self.style_layers {
-            options.style_layers = style_layers(layers)?;
+        if let Some(given) = &self.style_layers {
+            options.style_layers = layers(OptionName::StyleLayers, given)?;
         }
         if let Some(init) = &self.init {
             options.init = match init.to_str() {
@@ -471,7 +561,7 @@ impl PaintArguments {
 }
 
 /// `conv1_1=0.5,conv2_1`: a layer without a weight gets 1/count.
-fn style_layers(text: &str) -> Result<Vec<StyleLayer>> {
+fn layers(option: OptionName, text: &str) -> Result<Vec<WeightedLayer>> {
     let items: Vec<&str> = text.split(',').map(str::trim).collect();
     let even = 1.0 / items.len() as f32;
     let layer = |item: &&str| {
@@ -480,16 +570,16 @@ fn style_layers(text: &str) -> Result<Vec<StyleLayer>> {
             None => (*item, Some(even)),
         };
         match (name.trim(), weight) {
-            ("", _) => Err(style_layers_error(format!("there is a layer without a name in {text:?}"))),
-            (_, None) => Err(style_layers_error(format!("the weight in {item:?} is not a number"))),
-            (name, Some(weight)) => Ok(StyleLayer { name: name.to_owned(), weight }),
+            ("", _) => Err(layers_error(option, &format!("there is a layer without a name in {text:?}"))),
+            (_, None) => Err(layers_error(option, &format!("the weight in {item:?} is not a number"))),
+            (name, Some(weight)) => Ok(WeightedLayer { name: name.to_owned(), weight }),
         }
     };
     items.iter().map(layer).collect()
 }
 
-fn style_layers_error(reason: String) -> Failure {
-    let option = argument(OptionName::StyleLayers);
+fn layers_error(option: OptionName, reason: &str) -> Failure {
+    let option = argument(option);
     Failure::Usage(format!(
         "{option}: {reason}; write layers with their weights like conv1_1=0.5,conv3_1=0.5"
     ))
@@ -525,7 +615,9 @@ mod tests {
             vec![
                 format!("[default: {}]", options.strength),
                 format!("[default: {}]", options.total_variation),
-                format!("[default: {}]", options.content_layer),
+                format!("[default: {}]", options.history),
+                format!("[default: {}, never]", options.tolerance),
+                format!("[default: {}={}]", options.content_layers[0].name, options.content_layers[0].weight),
                 format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
                 format!("[default: {}]", options.seed),
             ]
@@ -585,6 +677,16 @@ mod tests {
         });
         assert_eq!(paint.options().unwrap(), expected);
         assert_eq!(paint.styles, [PathBuf::from("b.png"), "c.png".into()]);
+        // The rates of the presets are in levels, and L-BFGS has a scale of its own.
+        let l_bfgs = |more: &str| {
+            let given = format!("impasto a.png b.png -o c.png --optimiser l-bfgs {more}");
+            let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
+            let options = paint.options().unwrap();
+            assert_eq!(options.optimiser, OptimiserKind::LBfgs);
+            (options.learning_rate, options.history)
+        };
+        assert_eq!(l_bfgs(""), (1.0, 10));
+        assert_eq!(l_bfgs("--preset course --learning-rate 0.5 --history 4"), (0.5, 4));
         let none = ["impasto", "a.png", "b.png", "-o", "c.png", "--coarsest", "none"];
         let paint = Arguments::try_parse_from(none).unwrap().paint.arguments;
         assert_eq!(paint.options().unwrap().coarsest, None);
@@ -592,11 +694,29 @@ mod tests {
 
     #[test]
     fn layers_are_read_with_and_without_weights() {
-        let layers = style_layers("conv1_1 = 0.5, conv2_1,conv3_1=2e-1,conv4_1").unwrap();
+        let read = |text| layers(OptionName::StyleLayers, text);
         let expected = [("conv1_1", 0.5), ("conv2_1", 0.25), ("conv3_1", 0.2), ("conv4_1", 0.25)];
-        assert_eq!(layers, expected.map(|(name, weight)| StyleLayer { name: name.into(), weight }));
+        let expected = expected.map(|(name, weight)| WeightedLayer { name: name.into(), weight });
+        assert_eq!(read("conv1_1 = 0.5, conv2_1,conv3_1=2e-1,conv4_1").unwrap(), expected);
         for wrong in ["", "conv1_1,", "conv1_1=", "=1", "conv1_1=much"] {
-            style_layers(wrong).unwrap_err();
+            read(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn one_content_layer_may_be_called_so() {
+        for (given, expected) in [
+            ("--content-layer conv3_2", vec![("conv3_2", 1.0)]),
+            ("--content-layers conv3_2", vec![("conv3_2", 1.0)]),
+            ("--content-layers conv4_2=0.25,conv2_2=3", vec![("conv4_2", 0.25), ("conv2_2", 3.0)]),
+        ] {
+            let given = format!("impasto a.png b.png -o c.png {given}");
+            let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
+            let expected: Vec<WeightedLayer> = expected
+                .into_iter()
+                .map(|(name, weight)| WeightedLayer { name: name.into(), weight })
+                .collect();
+            assert_eq!(paint.options().unwrap().content_layers, expected, "{given}");
         }
     }
 }

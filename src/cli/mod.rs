@@ -13,12 +13,14 @@ mod failure;
 mod files;
 mod inputs;
 mod job;
+mod options_file;
 mod output;
 mod paint;
 mod plan_file;
 mod progress;
 mod remembered;
 mod request;
+mod show_options;
 mod signals;
 mod styles;
 mod table;
@@ -45,14 +47,7 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let done = match &arguments.command {
-        Some(Command::Devices) => devices::devices(),
-        Some(Command::Bench(bench)) => bench::bench(bench),
-        Some(Command::Doctor(doctor)) => doctor::doctor(doctor),
-        Some(Command::Explain(explain)) => explain::explain(explain),
-        None => paint::paint(&arguments.paint),
-    };
-    match done {
+    match perform(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
             say(format_args!("error: {message}\n\nFor more information, try 'impasto --help'."));
@@ -63,6 +58,22 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(Failure::Interrupted(code)) => ExitCode::from(code),
+    }
+}
+
+fn perform(mut arguments: Arguments) -> Result<()> {
+    if let Some(of_painting) = arguments.of_painting() {
+        of_painting.read_options_file()?;
+        if of_painting.show_options {
+            return show_options::show(of_painting);
+        }
+    }
+    match &arguments.command {
+        Some(Command::Devices) => devices::devices(),
+        Some(Command::Bench(bench)) => bench::bench(bench),
+        Some(Command::Doctor(doctor)) => doctor::doctor(doctor),
+        Some(Command::Explain(explain)) => explain::explain(explain),
+        None => paint::paint(&arguments.paint),
     }
 }
 

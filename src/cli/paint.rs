@@ -59,7 +59,12 @@ async fn run(
         checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
-        reporter: Reporter { progress, trace, clock: Clock::start(&job, begun), first_failure: None },
+        reporter: Reporter {
+            progress,
+            trace,
+            clock: Clock::start(&job, transfer.remaining_steps()),
+            first_failure: None,
+        },
     };
     run.paint(transfer, begin).await
 }
@@ -180,8 +185,9 @@ impl Run<'_> {
     /// Takes the steps. What a step returns are the costs of the picture before it, so the costs of the last picture
     /// take a forward pass of their own.
     async fn take_steps(&mut self, transfer: &mut Transfer) -> Result<Ending> {
-        let Range { start, end } = self.steps;
-        for step in start + 1..=end {
+        let mut step = self.steps.start;
+        while transfer.remaining_steps() > 0 {
+            step += 1;
             let costs = match self.signals.unless(transfer.step()).await {
                 Ok(costs) => costs?,
                 Err(code) => return Ok(Ending::Interrupted { after: step - 1, code }),
@@ -190,7 +196,11 @@ impl Run<'_> {
             if !costs.are_finite() {
                 return Ok(Ending::Diverged { after: step - 1, costs });
             }
-            self.reporter.step(step);
+            // A size may have ended before its steps were done.
+            let remaining = transfer.remaining_steps();
+            let end = step.saturating_add(remaining);
+            self.steps.end = end;
+            self.reporter.step(step, remaining);
             if self.save_every.is_some_and(|every| step < end && step.is_multiple_of(every)) {
                 let picture = transfer.picture().await?;
                 if let Err(failure) = self.output.write_snapshot(step, &picture) {
@@ -206,12 +216,12 @@ impl Run<'_> {
         match self.signals.unless(transfer.cost()).await {
             Ok(costs) => {
                 let costs = costs?;
-                self.reporter.costs(end, &costs);
+                self.reporter.costs(step, &costs);
                 if !costs.are_finite() {
-                    return Ok(Ending::Diverged { after: end, costs });
+                    return Ok(Ending::Diverged { after: step, costs });
                 }
             }
-            Err(code) => return Ok(Ending::Interrupted { after: end, code }),
+            Err(code) => return Ok(Ending::Interrupted { after: step, code }),
         }
         Ok(Ending::Complete)
     }
@@ -259,10 +269,10 @@ impl Reporter {
         }
     }
 
-    /// `step` is done.
-    fn step(&mut self, step: u32) {
-        self.clock.step();
-        self.progress.step(step, self.clock.pace());
+    /// `step` is done, and this many are left.
+    fn step(&mut self, step: u32, remaining: u32) {
+        self.clock.step(remaining);
+        self.progress.step(step, step.saturating_add(remaining), self.clock.pace());
     }
 
     /// Warns at once that a file besides the painting could not be written, and keeps the first such failure for the end.
@@ -286,50 +296,55 @@ struct Clock {
     /// Work of a step at each size, and how many steps each has.
     each: Vec<f64>,
     steps: usize,
-    /// Steps that an earlier run has taken, and all.
-    begun: usize,
-    done: usize,
-    /// Seconds of the last step, of the first one, and of all of this run.
+    /// Steps that are left, and those that this run has taken.
+    remaining: usize,
+    taken: usize,
+    /// Seconds of the last step, and its work.
     lap: f64,
-    first: f64,
-    sum: f64,
+    own: f64,
+    /// Seconds and work of the first step, and of all others of this run.
+    first: [f64; 2],
+    others: [f64; 2],
 }
 
 impl Clock {
-    /// For a run of which an earlier one has taken `begun` steps.
-    fn start(job: &Job, begun: u32) -> Self {
+    /// For a run of which this many steps are left.
+    fn start(job: &Job, remaining: u32) -> Self {
         let each = job.plan.steps().map(|step| step.flops() as f64).collect();
-        let (begun, steps) = (begun as usize, job.options.steps as usize);
-        Self { last: Instant::now(), each, steps, begun, done: begun, lap: 0.0, first: 0.0, sum: 0.0 }
+        let (steps, remaining) = (job.options.steps as usize, remaining as usize);
+        let none = [0.0; 2];
+        let last = Instant::now();
+        Self { last, each, steps, remaining, taken: 0, lap: 0.0, own: 0.0, first: none, others: none }
     }
 
-    /// A step is done.
-    fn step(&mut self) {
+    /// A step is done, and this many are left.
+    fn step(&mut self, remaining: u32) {
         let now = Instant::now();
         self.lap = (now - std::mem::replace(&mut self.last, now)).as_secs_f64();
-        self.done += 1;
-        self.sum += self.lap;
-        if self.done == self.begun + 1 {
-            self.first = self.lap;
-        }
+        self.own = self.work(self.remaining) - self.work(self.remaining.saturating_sub(1));
+        self.remaining = remaining as usize;
+        self.taken += 1;
+        let sums = if self.taken == 1 { &mut self.first } else { &mut self.others };
+        sums[0] += self.lap;
+        sums[1] += self.own;
     }
 
-    /// Work of the first `steps` steps.
-    fn work(&self, steps: usize) -> f64 {
-        let sizes = self.each.iter().enumerate();
-        sizes.map(|(size, each)| each * steps.saturating_sub(size * self.steps).min(self.steps) as f64).sum()
+    /// Work of the last `steps` steps of a run that takes all of them.
+    fn work(&self, mut steps: usize) -> f64 {
+        let of_size = |each: &f64| {
+            let here = steps.min(self.steps);
+            steps -= here;
+            each * here as f64
+        };
+        self.each.iter().rev().map(of_size).sum()
     }
 
     /// What steps take, by the seconds that a unit of work took. The first step also warms up, and counts only while there
     /// is no other.
     fn pace(&self) -> Pace {
-        let (from, seconds) = match self.done.saturating_sub(self.begun) {
-            0 | 1 => (self.begun, self.first),
-            _ => (self.begun + 1, self.sum - self.first),
-        };
-        let per_work = seconds / (self.work(self.done) - self.work(from)).max(f64::MIN_POSITIVE);
-        let each = per_work * (self.work(self.done) - self.work(self.done.saturating_sub(1)));
-        Pace { each, left: per_work * (self.work(usize::MAX) - self.work(self.done)) }
+        let [seconds, work] = if self.taken > 1 { self.others } else { self.first };
+        let per_work = seconds / work.max(f64::MIN_POSITIVE);
+        Pace { each: per_work * self.own, left: per_work * self.work(self.remaining) }
     }
 }
 

@@ -52,7 +52,7 @@ struct DispatchEntry<'a> {
 pub(super) fn write(path: &Path, job: &Job, arguments: &PaintArguments) -> Result<()> {
     let Plan { step: StepPlan { program, size }, bytes, .. } = &job.plan;
     let convolutions = Convolutions {
-        algorithm: &arguments.algorithm,
+        algorithm: arguments.algorithm(),
         low_memory: arguments.low_memory,
         chosen: job.method_source.name(),
     };

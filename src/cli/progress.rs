@@ -67,14 +67,16 @@ impl Progress {
         }
     }
 
-    /// Step `done` is done.
-    pub(super) fn step(&self, done: u32, Pace { each, left }: Pace) {
+    /// Step `done` of `steps` in all is done.
+    pub(super) fn step(&mut self, done: u32, steps: u32, Pace { each, left }: Pace) {
+        self.steps = steps;
         if done == self.begun + 1 && self.steps > done {
             let (each, left) = (duration(each), duration(left));
             let others = self.steps - done;
             self.note(&format!("the first step took {each}; the other {others} will take about {left}"));
         }
         if let Show::Bar(bar) = &self.show {
+            bar.set_length(u64::from(steps));
             bar.set_position(u64::from(done));
             bar.set_message(format!("{} per step, {} left", duration(each), duration(left)));
             bar.set_prefix(self.costs.clone());

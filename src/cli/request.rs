@@ -54,8 +54,17 @@ impl<'a> PaintRequest<'a> {
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
     pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
-        let PaintArguments { trace, plan, weights, save_every, checkpoint, resume, content_mask, .. } =
-            self.arguments;
+        let PaintArguments {
+            trace,
+            plan,
+            weights,
+            save_every,
+            checkpoint,
+            resume,
+            content_mask,
+            options_path,
+            ..
+        } = self.arguments;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
@@ -73,6 +82,7 @@ impl<'a> PaintRequest<'a> {
             .into_iter()
             .chain(styles)
             .filter_map(|(option, path)| named(argument(option), path))
+            .chain(named("--options", options_path.as_deref()))
             .collect();
         let plan = named("--plan", plan.as_deref());
         let output = named("--output", self.output.as_ref().map(Output::path));
@@ -98,7 +108,7 @@ impl<'a> PaintRequest<'a> {
     /// fastest, unless they are remembered.
     pub(super) async fn open(self, purpose: Purpose) -> Result<Job> {
         let weights = read_weights(self.arguments.weights.as_deref())?;
-        self.options.validate(weights.network())?;
+        self.arguments.check(&self.options, weights.network())?;
         let sources = self.read_sources()?;
         let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
         let checkpoint = resume.map(read_checkpoint).transpose()?;

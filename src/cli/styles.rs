@@ -65,7 +65,7 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// `2,1,0.5`: one for each style.
-fn style_weights(text: &str, styles: usize) -> Result<Vec<f32>> {
+pub(super) fn style_weights(text: &str, styles: usize) -> Result<Vec<f32>> {
     let weights: Vec<Option<f32>> = text.split(',').map(|weight| weight.trim().parse().ok()).collect();
     let weights: Vec<f32> =
         weights.into_iter().flatten().filter(|weight| weight.is_finite() && *weight >= 0.0).collect();

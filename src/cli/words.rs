@@ -3,8 +3,11 @@
 use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
+/// The algorithm that leaves the choice to measurements.
+pub(super) const AUTO: &str = "auto";
+
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 37] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -17,6 +20,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
     (OptionName::Coarsest, Some("--coarsest")),
     (OptionName::Stroke, Some("--stroke")),
     (OptionName::Steps, Some("--steps")),
+    (OptionName::Tolerance, Some("--tolerance")),
     (OptionName::Alpha, Some("--alpha")),
     (OptionName::Beta, Some("--beta")),
     (OptionName::Gamma, Some("--gamma")),
@@ -25,12 +29,13 @@ const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
     (OptionName::Optimiser, Some("--optimiser")),
     (OptionName::Fade, Some("--fade")),
     (OptionName::Averaging, Some("--averaging")),
+    (OptionName::History, Some("--history")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Pools, Some("--pools")),
     (OptionName::Borders, Some("--borders")),
     (OptionName::LearningRate, Some("--learning-rate")),
-    (OptionName::ContentLayer, Some("--content-layer")),
+    (OptionName::ContentLayers, Some("--content-layers")),
     (OptionName::StyleLayers, Some("--style-layers")),
     (OptionName::NoiseRatio, Some("--noise-ratio")),
     (OptionName::Seed, Some("--seed")),

@@ -17,7 +17,7 @@ macro_rules! options {
             pub const ALL: &'static [Self] = &[$(Self::$option),*];
 
             /// The name of the field or argument.
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$option => $name,)*
                 }
@@ -51,6 +51,8 @@ options! {
     Stroke = "stroke",
     /// [`Options::steps`](crate::transfer::Options::steps).
     Steps = "steps",
+    /// [`Options::tolerance`](crate::transfer::Options::tolerance).
+    Tolerance = "tolerance",
     /// [`Options::alpha`](crate::transfer::Options::alpha).
     Alpha = "alpha",
     /// [`Options::beta`](crate::transfer::Options::beta).
@@ -67,6 +69,8 @@ options! {
     Fade = "fade",
     /// [`Options::averaging`](crate::transfer::Options::averaging).
     Averaging = "averaging",
+    /// [`Options::history`](crate::transfer::Options::history).
+    History = "history",
     /// [`Options::content_cost`](crate::transfer::Options::content_cost).
     ContentCost = "content_cost",
     /// [`Options::style_statistic`](crate::transfer::Options::style_statistic).
@@ -77,8 +81,8 @@ options! {
     Borders = "borders",
     /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
     LearningRate = "learning_rate",
-    /// [`Options::content_layer`](crate::transfer::Options::content_layer).
-    ContentLayer = "content_layer",
+    /// [`Options::content_layers`](crate::transfer::Options::content_layers).
+    ContentLayers = "content_layers",
     /// [`Options::style_layers`](crate::transfer::Options::style_layers).
     StyleLayers = "style_layers",
     /// [`Options::noise_ratio`](crate::transfer::Options::noise_ratio).

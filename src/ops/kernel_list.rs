@@ -1,9 +1,9 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, conv, covariance_cost, energy, gram, guide, l_bfgs, match_cost, matrix,
+    mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -23,6 +23,8 @@ const DECLARED: &[&[&Kernel]] = &[
     gram::kernels::ALL,
     matrix::kernels::ALL,
     wasserstein::kernels::ALL,
+    covariance_cost::kernels::ALL,
+    mean_variance_cost::kernels::ALL,
     guide::kernels::ALL,
     squared_error::kernels::ALL,
     total_variation::kernels::ALL,
@@ -34,6 +36,7 @@ const DECLARED: &[&[&Kernel]] = &[
     weighted_error::kernels::ALL,
     weighted_sum::kernels::ALL,
     adam::kernels::ALL,
+    l_bfgs::kernels::ALL,
     smooth::kernels::ALL,
     resize::kernels::ALL,
     pyramid::kernels::ALL,

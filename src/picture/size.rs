@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, OptionName, Result};
@@ -115,9 +115,26 @@ impl Serialize for Size {
     }
 }
 
+/// From such a text, or from a number, which is the longer side.
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(|error: Error| D::Error::custom(error.reason()))
+        struct TextOrNumber;
+        impl Visitor<'_> for TextOrNumber {
+            type Value = Size;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number of pixels, or a text such as 640x480")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
+                text.parse().map_err(|error: Error| E::custom(error.reason()))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, side: u64) -> Result<Size, E> {
+                self.visit_str(&side.to_string())
+            }
+        }
+        deserializer.deserialize_any(TextOrNumber)
     }
 }
 

@@ -12,11 +12,14 @@ mod adam;
 mod add;
 mod centre;
 mod conv;
+mod covariance_cost;
 mod energy;
 mod gram;
 mod guide;
+mod l_bfgs;
 mod match_cost;
 mod matrix;
+mod mean_variance_cost;
 mod nearest;
 mod pool;
 mod preprocess;
@@ -40,17 +43,20 @@ pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
 pub use centre::centre;
 pub use conv::{conv_backward, conv_forward};
+pub use covariance_cost::{covariance_cost_backward, covariance_cost_forward};
 pub use energy::{energy, share};
 pub use gram::{
     channel_mean, gram_backward, gram_forward, moments, moments_backward, moments_guided,
     moments_guided_backward,
 };
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use l_bfgs::{LBfgsDirection, l_bfgs_direction, l_bfgs_products, l_bfgs_step};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
     matrix_affine, matrix_covariance, matrix_mirrored, matrix_norm, matrix_product, matrix_scale,
     matrix_symmetrise,
 };
+pub use mean_variance_cost::{mean_variance_cost_backward, mean_variance_cost_forward};
 pub use nearest::{expand_blocks, gather, nearest};
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{clamp_pixels, postprocess, preprocess};

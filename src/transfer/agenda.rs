@@ -155,6 +155,11 @@ impl Agenda {
         self.0.push_back(Task::Write { to: to.to_owned(), bytes, done: 0 });
     }
 
+    /// Whether values for one of the step's tensors from outside are on it.
+    pub(super) fn writes(&self, to: &str) -> bool {
+        self.0.iter().any(|task| matches!(task, Task::Write { to: other, .. } if other == to))
+    }
+
     /// Records what is on it as far as allowance and staging memory have room, and returns whether all is.
     ///
     /// # Errors

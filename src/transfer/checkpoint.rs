@@ -10,10 +10,14 @@
 //! | `adam.state` | (1, 1, 3) | 1 − β₁ᵗ, 1 − β₂ᵗ, t |
 //! | `schedule.state` | (1, 1, 4) | steps at this size, 1 − decayᵗ, the last learning rate and weight in the average |
 //! | `average` | (3, H, W) | the moving average of the pixels at this size |
+//! | `l-bfgs.s`, `l-bfgs.y` | (3, N + 1, H, W) | by how much each of the last N steps changed pixels and gradient; in one slot the last step and the gradient before it |
+//! | `l-bfgs.state` | (1, 1, 3) | how many of the slots count, the one for the last step, whether there is one |
+//! | `l-bfgs.products` | (1, 2·(N + 1), N + 1) | products of the slots with each other: s·y, then y·y |
+//! | `l-bfgs.steps` | (1, 1, 1) | steps |
 //! | `map.TERM`, `rest.TERM` | (1, C, C), (1, 1, 2) | what a Wasserstein distance is linearised with |
 //! | `index.STYLE` | (1, H, W) | for each cell of what is painted the number of the style's cell that is like it |
 //!
-//! H and W are those of the size that was painted. The last four are there only where the options ask for what they serve.
+//! H and W are those of the size that was painted. All but the pixels are there only where the options ask for what they serve.
 //!
 //! The metadata's only key, `impasto`, holds JSON: the version of this format, what the run was made of, and a SHA-256
 //! over that and the tensors. What the run was made of is a list of options by name and one of pictures by name, so that
@@ -60,7 +64,7 @@ pub(super) struct State {
 }
 
 /// How far a transfer has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Position {
     /// The number of the size that is painted, from the coarsest.
@@ -70,6 +74,9 @@ pub(super) struct Position {
     /// Whether the pictures are other ones than those of the last step, so that everything is looked up anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) renews: bool,
+    /// The bits of the total costs of the last steps at this size, where they may end it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) totals: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,14 +102,15 @@ impl State {
     }
 
     /// How far it has come.
-    pub(super) fn position(&self) -> Position {
-        self.position
+    pub(super) fn position(&self) -> &Position {
+        &self.position
     }
 
-    /// More steps were taken at its size.
-    pub(super) fn advance(&mut self, steps: u32) {
+    /// More steps were taken at its size; these are the bits of the last total costs.
+    pub(super) fn advance(&mut self, steps: u32, totals: Vec<u32>) {
         self.position.steps += steps;
         self.position.renews &= steps == 0;
+        self.position.totals = totals;
     }
 
     fn tensor(&self, name: &str) -> Option<&StateTensor> {
@@ -420,7 +428,7 @@ impl Checkpoint {
         state: State,
     ) -> Self {
         let step = state.steps(Optimiser::of(options));
-        let position = Some(state.position);
+        let position = Some(state.position.clone());
         Self { about: About { step, position, recipe, made_by: MadeBy::of(engine, methods) }, state }
     }
 
@@ -524,8 +532,9 @@ impl Checkpoint {
         let head = Head { checkpoint: VERSION, sha256: self.digest()?, about: self.about.clone() };
         let head = serde_json::to_string(&head).map_err(|error| fail(error.to_string()))?;
         let views = self.state.tensors.iter().map(|tensor| {
-            let Shape { c, h, w, .. } = tensor.shape;
-            let shape = [c, h, w].map(|side| side as usize).to_vec();
+            let Shape { c, d, h, w } = tensor.shape;
+            let sides = if d == 1 { vec![c, h, w] } else { vec![c, d, h, w] };
+            let shape = sides.into_iter().map(|side| side as usize).collect();
             let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&tensor.values));
             view.map(|view| (&*tensor.name, view))
         });
@@ -575,7 +584,8 @@ impl Checkpoint {
             return Err(damaged(format!("it does not hold a picture of {width}x{height}")));
         }
         let optimiser = Optimiser::of(&options);
-        let position = about.position.unwrap_or(Position { scale: 0, steps: about.step, renews: false });
+        let position = about.position.clone();
+        let position = position.unwrap_or(Position { steps: about.step, ..Position::default() });
         let scales = Scales::of((width, height), options.coarsest);
         if position.scale > scales.last() {
             return Err(damaged(format!("it is of size {} of {}", position.scale + 1, scales.len())));

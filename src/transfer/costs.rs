@@ -11,7 +11,7 @@ use super::term::Group;
 pub struct Costs {
     /// Σ (weight of a group)·(cost of the group): with the content's α and the styles' β, J = α·content + β·style.
     pub total: f32,
-    /// The content cost.
+    /// The content cost: Σ λ·(cost of a layer).
     pub content: f32,
     /// The style cost: Σ λ·(cost of a layer).
     pub style: f32,
@@ -53,6 +53,7 @@ impl Costs {
                 Some((group, layer)) => format!("the {group} cost of {layer}"),
                 None => format!("the cost {name}"),
             },
+            None if !self.content.is_finite() => "the sum of the content costs".into(),
             None if !self.style.is_finite() => "the sum of the style costs".into(),
             None => "the sum of the costs".into(),
         }

@@ -18,6 +18,10 @@ use crate::ops::unit::{Stack, Unit};
 /// The layers whose activations are looked up together, and matched. Cells are those of the first.
 pub(super) const MATCH_LAYERS: [&str; 2] = ["conv3_1", "conv4_1"];
 
+/// The layer whose energy in the content says how much each cell counts in a match. Its grid is that of the deeper one of
+/// [`MATCH_LAYERS`], of which the others are made; it is the same whatever layers the content is compared in.
+pub(super) const ENERGY_LAYER: &str = "conv4_2";
+
 /// Cells of one picture that are compared with those of the other, at most: the work grows with the square. Where there are
 /// more, blocks of 2×2, 4×4 and so on are looked up in place of cells.
 const MOST_COMPARED: u64 = 1 << 15;
@@ -140,7 +144,7 @@ pub(super) fn record_matches(
 }
 
 /// Records the share that each cell of the matched layers has in the energy of the content's activations (C, H, W) at
-/// `layer`, for a painting of this shape (3, H, W), under each of `masks`: there the energy is multiplied by the square of
+/// [`ENERGY_LAYER`], for a painting of this shape (3, H, W), under each of `masks`: there the energy is multiplied by the square of
 /// the guidance, which is the weight of a place in guided statistics. Returns each with its name.
 ///
 /// # Errors
@@ -151,16 +155,15 @@ pub(super) fn record_shares(
     activations: TensorId,
     painting: Shape,
     masks: &[Option<SourceId>],
-    layer: &str,
 ) -> Result<Vec<(String, TensorId)>> {
-    let energy = tape.record(Energy, &[activations], layer)?;
+    let energy = tape.record(Energy, &[activations], ENERGY_LAYER)?;
     let mut results = Vec::new();
     for mask in masks {
         let mut weighed = energy;
         if let Some(mask) = *mask {
-            let guidance = record_guidance(tape, mask, activations, layer);
+            let guidance = record_guidance(tape, mask, activations, ENERGY_LAYER);
             for _ in 0..2 {
-                weighed = tape.record(Guide, &[weighed, guidance], layer)?;
+                weighed = tape.record(Guide, &[weighed, guidance], ENERGY_LAYER)?;
             }
         }
         for layer in MATCH_LAYERS {

@@ -80,6 +80,7 @@ mod source;
 mod sources;
 mod staging;
 mod term;
+mod trend;
 mod tuning;
 
 pub use checkpoint::{Checkpoint, Difference};
@@ -89,7 +90,9 @@ pub use engine::{Engine, EngineBuilder, EngineOptions};
 pub use noise::uniform_noise;
 pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
-pub use options::{Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic};
+pub use options::{
+    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic, WeightedLayer,
+};
 pub use pace::Budget;
 pub use planning::{Plan, StepPlan, look_up_tape, step_tape};
 pub use scales::Scales;

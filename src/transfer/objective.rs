@@ -1,8 +1,10 @@
 //! What is minimised: a list of terms. From it follow the tape of a step, the programs that make targets and look things
 //! up, the weights' row, the names of the costs, and what a trace and a diagnosis say.
 
-use super::look_up::{MATCH_LAYERS, index_name, index_shape, record_look_up, record_matches, record_shares};
-use super::options::{ContentCost, Options, StyleStatistic};
+use super::look_up::{
+    ENERGY_LAYER, MATCH_LAYERS, index_name, index_shape, record_look_up, record_matches, record_shares,
+};
+use super::options::{ContentCost, Options, StyleStatistic, WeightedLayer};
 use super::sources::{SourceId, StyleLayout};
 use super::term::{Group, PIXELS_LAYER, Term, TermKind, guidance_name};
 use crate::error::Result;
@@ -25,6 +27,14 @@ fn content_name(Shape { h, w, .. }: Shape) -> String {
 /// Name of a mask's brightness (1, H, W), 0..1, on the grid of the pixels of a size.
 fn coverage_name(mask: SourceId, Shape { h, w, .. }: Shape) -> String {
     format!("coverage.{mask}.{w}x{h}")
+}
+
+/// The layers that a network has, in its order.
+fn in_order<'a>(
+    network: &'a Network,
+    layers: &'a [WeightedLayer],
+) -> impl Iterator<Item = &'a WeightedLayer> {
+    network.convolutions().filter_map(|layer| layers.iter().find(|asked| asked.name == layer.name))
 }
 
 /// A sum of terms.
@@ -50,7 +60,7 @@ pub(super) enum Kept {
 impl Objective {
     /// The terms that `options` ask for of `network`, with these styles.
     pub fn of(network: &Network, options: &Options, styles: &[StyleLayout]) -> Self {
-        let content = network.convolution(&options.content_layer).map(|layer| Term {
+        let content = in_order(network, &options.content_layers).map(|layer| Term {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
             kind: match options.content_cost {
@@ -58,12 +68,14 @@ impl Objective {
                 ContentCost::Energy => TermKind::WeightedActivations,
             },
             layer: Some(layer.name.clone()),
-            weight: 1.0,
+            weight: layer.weight,
             target: Some(SourceId::Content),
             mask: None,
         });
         let statistic = match options.style_statistic {
             StyleStatistic::Gram => TermKind::Gram,
+            StyleStatistic::Covariance => TermKind::Covariance,
+            StyleStatistic::MeanVariance => TermKind::MeanVariance,
             StyleStatistic::Wasserstein => TermKind::Wasserstein,
         };
         let of_layer = |group: Group, kind: TermKind, layer: &str, weight: f32| {
@@ -82,11 +94,8 @@ impl Objective {
             });
             terms.collect::<Vec<_>>()
         };
-        let style = network.convolutions().flat_map(|layer| {
-            let asked = options.style_layers.iter().find(|asked| asked.name == layer.name);
-            let asked = asked.into_iter();
-            asked.flat_map(|asked| of_layer(Group::Style, statistic, &asked.name, asked.weight))
-        });
+        let style = in_order(network, &options.style_layers)
+            .flat_map(|layer| of_layer(Group::Style, statistic, &layer.name, layer.weight));
         let matched = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
         let share = 1.0 / MATCH_LAYERS.len() as f32;
         let matched = matched.iter().flat_map(|layer| of_layer(Group::Match, TermKind::Match, layer, share));
@@ -99,7 +108,7 @@ impl Objective {
             target: None,
             mask: None,
         });
-        let terms: Vec<Term> = content.into_iter().chain(style).chain(matched).chain(variation).collect();
+        let terms: Vec<Term> = content.chain(style).chain(matched).chain(variation).collect();
         let weights = [
             (Group::Content, options.content_weight()),
             (Group::Style, options.beta),
@@ -123,7 +132,8 @@ impl Objective {
         let network = weights.network();
         options.validate(network)?;
         let objective = Self::of(network, options, styles);
-        weights.check(objective.deepest(network, None))?;
+        let of_content = objective.deepest_of_target(network, SourceId::Content);
+        weights.check(objective.deepest(network, None).max(of_content))?;
         Ok(objective)
     }
 
@@ -203,13 +213,12 @@ impl Objective {
         self.terms.iter().filter(|term| term.kind == TermKind::Match)
     }
 
-    /// The layers for which a mask's guidance is read: those of the terms that it guides, and that of the content where it
-    /// is in the shares of what is matched.
+    /// The layers for which a mask's guidance is read: those of the terms that it guides, and that of the content's energy
+    /// where it is in the shares of what is matched.
     fn guided_layers(&self, mask: SourceId) -> Vec<&str> {
         let guided = self.terms.iter().filter(|term| term.guiding_mask() == Some(mask));
-        let content = self.terms.iter().filter(|term| term.group == Group::Content);
-        let content = content.filter(|_| self.weighs_content(mask));
-        guided.chain(content).filter_map(|term| term.layer.as_deref()).collect()
+        let energy = self.weighs_content(mask).then_some(ENERGY_LAYER);
+        guided.filter_map(|term| term.layer.as_deref()).chain(energy).collect()
     }
 
     /// The masks that say together where the painting covers the content: none, where a style has no mask.
@@ -255,6 +264,14 @@ impl Objective {
     pub(super) fn deepest(&self, network: &Network, source: Option<SourceId>) -> usize {
         let terms = self.terms.iter().filter(|term| source.is_none_or(|source| term.reads(source)));
         terms.filter_map(|term| network.index_of(term.layer.as_ref()?)).max().unwrap_or(0)
+    }
+
+    /// Index of the deepest layer that the program of a source's targets looks at: beside those of the terms that of the
+    /// content's energy, where something is matched.
+    fn deepest_of_target(&self, network: &Network, source: SourceId) -> usize {
+        let is_weighed = source == SourceId::Content && self.matches().next().is_some();
+        let energy = network.index_of(ENERGY_LAYER).filter(|_| is_weighed);
+        self.deepest(network, Some(source)).max(energy.unwrap_or(0))
     }
 
     /// Names of the terms in the order in which a step computes them.
@@ -366,7 +383,7 @@ impl Objective {
         network.record(
             tape,
             pixels,
-            self.deepest(network, Some(source)),
+            self.deepest_of_target(network, source),
             false,
             |tape, layer, activations| {
                 let of_layer =
@@ -378,9 +395,8 @@ impl Objective {
                         results.extend(term.record_target(tape, activations, layer)?);
                     }
                 }
-                let is_content = |term: &Term| term.group == Group::Content && of_layer(&term);
-                if is_weighed && self.terms.iter().any(is_content) {
-                    results.extend(record_shares(tape, network, activations, painting, &masks, layer)?);
+                if is_weighed && layer == ENERGY_LAYER {
+                    results.extend(record_shares(tape, network, activations, painting, &masks)?);
                 }
                 Ok(())
             },

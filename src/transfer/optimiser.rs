@@ -1,10 +1,13 @@
 //! What minimises: its nodes on the tape of a step, and the state that it keeps between steps.
 
+use std::sync::Arc;
+
 use super::options::{OptimiserKind, Options};
 use crate::error::Result;
-use crate::graph::{Role, Tape, TensorId};
+use crate::graph::{Phase, Role, Tape, TensorId};
 use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE, hyper};
+use crate::ops::l_bfgs;
 use crate::ops::pool::Pool;
 use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE};
 use crate::ops::pyramid::{AdamLevel, Descend, SCHEDULE, SCHEDULE_STATE, ScheduleAdvance, schedule};
@@ -35,6 +38,13 @@ const SHORTEST_SIDE: u32 = 8;
 const SCHEDULE_HYPER: &str = "schedule.hyper";
 const SCHEDULE_STEP: &str = "schedule.state";
 const AVERAGE: &str = "average";
+/// Names of the tensors of L-BFGS.
+const L_BFGS_RATE: &str = "l-bfgs.rate";
+const L_BFGS_S: &str = "l-bfgs.s";
+const L_BFGS_Y: &str = "l-bfgs.y";
+const L_BFGS_PRODUCTS: &str = "l-bfgs.products";
+const L_BFGS_STATE: &str = "l-bfgs.state";
+const L_BFGS_STEPS: &str = "l-bfgs.steps";
 /// Name of the pixels (3, H, W) among the externals of every program that reads or makes them.
 pub(super) const PIXELS: &str = "pixels";
 /// Name of the colour that the network takes for zero, (1, 1, 3).
@@ -83,6 +93,21 @@ fn descent_state(pixels: Shape) -> [StateTensor; 3] {
     ]
 }
 
+/// What L-BFGS keeps with this many pairs: the halves of its history, their products, which slots are used, and the number of
+/// steps.
+fn l_bfgs_state(pixels: Shape, pairs: u32) -> [StateTensor; 5] {
+    let slots = l_bfgs::slots(pairs);
+    let half = l_bfgs::history_shape(pixels, slots);
+    let products = l_bfgs::products_shape(slots);
+    [
+        StateTensor { name: L_BFGS_S, shape: half, role: Role::Optimiser },
+        StateTensor { name: L_BFGS_Y, shape: half, role: Role::Optimiser },
+        StateTensor { name: L_BFGS_STATE, shape: Shape::row(l_bfgs::STATE), role: Role::Workspace },
+        StateTensor { name: L_BFGS_PRODUCTS, shape: products, role: Role::Workspace },
+        StateTensor { name: L_BFGS_STEPS, shape: Shape::SCALAR, role: Role::Workspace },
+    ]
+}
+
 /// A way to change the pixels by their gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Optimiser {
@@ -92,24 +117,28 @@ pub(super) enum Optimiser {
     /// [`crate::ops::pyramid`]. Step i of `steps` has the rate rate·(1 − fade·i/steps) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
     PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32 },
+    /// L-BFGS from at most this many pairs, without a line search: see [`crate::ops::l_bfgs`]. Its first step changes pixels by
+    /// `rate` 8-bit levels on the average, the others are `rate` times what it finds.
+    LBfgs { rate: f32, pairs: u32 },
 }
 
 impl Optimiser {
     /// The one that `options` ask for.
     pub(super) fn of(options: &Options) -> Self {
-        let Options { learning_rate, fade, averaging, steps, .. } = *options;
+        let Options { learning_rate, fade, averaging, history, steps, .. } = *options;
         match options.optimiser {
             OptimiserKind::Adam => Self::Adam { learning_rate },
             OptimiserKind::PyramidAdam => {
                 Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging }
             }
+            OptimiserKind::LBfgs => Self::LBfgs { rate: learning_rate, pairs: history },
         }
     }
 
     /// Name of the tensor that the picture is made of: the pixels, or what they are averaged in.
     pub(super) fn shown(self) -> &'static str {
         match self {
-            Self::Adam { .. } => PIXELS,
+            Self::Adam { .. } | Self::LBfgs { .. } => PIXELS,
             Self::PyramidAdam { .. } => AVERAGE,
         }
     }
@@ -123,7 +152,25 @@ impl Optimiser {
 
     /// Whether the picture is rounded to 8 bits. Otherwise it is truncated, as in the course.
     pub(super) fn rounds(self) -> bool {
-        matches!(self, Self::PyramidAdam { .. })
+        !matches!(self, Self::Adam { .. })
+    }
+
+    /// From one step that makes anew what others go on with to the next, within a size. What compares gradients wants them all
+    /// of one cost.
+    pub(super) fn refreshes_every(self) -> u32 {
+        match self {
+            Self::Adam { .. } | Self::PyramidAdam { .. } => 2,
+            Self::LBfgs { .. } => 1,
+        }
+    }
+
+    /// What has to be forgotten when the cost becomes another one: the tensors' names with the values that they begin anew
+    /// with. A difference of gradients of two costs says nothing of either.
+    pub(super) fn forgotten(self) -> Vec<(&'static str, Vec<f32>)> {
+        match self {
+            Self::Adam { .. } | Self::PyramidAdam { .. } => Vec::new(),
+            Self::LBfgs { .. } => vec![(L_BFGS_STATE, vec![0.0; l_bfgs::STATE as usize])],
+        }
     }
 
     /// What each size after the first begins with, by the names of the tensors.
@@ -131,6 +178,7 @@ impl Optimiser {
         match self {
             Self::Adam { .. } => Vec::new(),
             Self::PyramidAdam { .. } => vec![(SCHEDULE_STEP, vec![0.0; SCHEDULE_STATE as usize])],
+            Self::LBfgs { .. } => self.forgotten(),
         }
     }
 
@@ -152,6 +200,7 @@ impl Optimiser {
         let levels = |pixels: Shape| match self {
             Self::Adam { .. } => moments(pixels).into_iter().take(1).collect(),
             Self::PyramidAdam { .. } => moments(pixels),
+            Self::LBfgs { .. } => Vec::new(),
         };
         let (before, after) = (levels(from), levels(to));
         for (level, tensors) in after.into_iter().enumerate() {
@@ -172,6 +221,7 @@ impl Optimiser {
             Self::PyramidAdam { .. } => {
                 moments(pixels).into_iter().flatten().chain(descent_state(pixels)).collect()
             }
+            Self::LBfgs { pairs, .. } => l_bfgs_state(pixels, pairs).to_vec(),
         }
     }
 
@@ -183,6 +233,7 @@ impl Optimiser {
                 (ADAM_HYPER, hyper(rate, PYRAMID_ADAM).to_vec()),
                 (SCHEDULE_HYPER, schedule(rate, fade, steps, decay).to_vec()),
             ],
+            Self::LBfgs { rate, .. } => vec![(L_BFGS_RATE, vec![rate])],
         }
     }
 
@@ -201,6 +252,7 @@ impl Optimiser {
                 Ok(())
             }
             Self::PyramidAdam { .. } => record_pyramid(tape, pixels, gradient),
+            Self::LBfgs { pairs, .. } => record_l_bfgs(tape, pixels, gradient, pairs),
         }
     }
 
@@ -208,8 +260,24 @@ impl Optimiser {
     pub(super) fn steps<'a>(self, tensor: impl FnOnce(&str) -> Option<&'a [f32]>) -> Option<u32> {
         match self {
             Self::Adam { .. } | Self::PyramidAdam { .. } => tensor(ADAM_STATE)?.get(2).map(|t| *t as u32),
+            Self::LBfgs { .. } => tensor(L_BFGS_STEPS)?.first().map(|steps| *steps as u32),
         }
     }
+}
+
+/// One update by [`Optimiser::LBfgs`] from at most `pairs` pairs.
+fn record_l_bfgs(tape: &mut Tape, pixels: TensorId, gradient: TensorId, pairs: u32) -> Result<()> {
+    let rate = tape.external(L_BFGS_RATE, Shape::SCALAR, Role::Workspace);
+    let shape = tape.shape(pixels);
+    let [s, y, state, products, steps] =
+        l_bfgs_state(shape, pairs).map(|tensor| tape.external(tensor.name, tensor.shape, tensor.role));
+    // The products change nothing, so that a host's frame may end before the update.
+    let inputs = [state, gradient, s, y];
+    let totals = tape.push(Arc::new(l_bfgs::Products), &inputs, "pixels", Phase::Backward)?;
+    let direction = l_bfgs::Direction { elements: shape.elements() };
+    let weights = tape.record_update(direction, &[rate, totals, state, products, steps], "pixels")?;
+    tape.record_update(l_bfgs::Step, &[weights, gradient, pixels, s, y], "pixels")?;
+    Ok(())
 }
 
 /// One update by [`Optimiser::PyramidAdam`].
@@ -276,7 +344,7 @@ mod tests {
     fn every_state_tensor_is_an_external_of_the_step() {
         for (h, w, levels) in [(97, 75, 5), (53, 69, 4), (8, 9, 2), (5, 7, 1)] {
             let shape = Shape::new(3, h, w);
-            let (tape, ..) = recorded(shape);
+            let (tape, ..) = recorded(PYRAMID, shape);
             let program = plan(&tape, &Limits::webgpu()).unwrap();
             let mut found: Vec<(&str, Shape)> =
                 program.externals.iter().map(|external| (&*external.name, external.shape)).collect();
@@ -299,11 +367,11 @@ mod tests {
     }
 
     /// The tape of a step, the pixels and the gradient.
-    fn recorded(shape: Shape) -> (Tape, TensorId, TensorId) {
+    fn recorded(optimiser: Optimiser, shape: Shape) -> (Tape, TensorId, TensorId) {
         let mut tape = Tape::new();
         let pixels = tape.external("pixels", shape, Role::Optimiser);
         let gradient = tape.external("gradient", shape, Role::Workspace);
-        PYRAMID.record(&mut tape, pixels, gradient).unwrap();
+        optimiser.record(&mut tape, pixels, gradient).unwrap();
         (tape, pixels, gradient)
     }
 
@@ -334,7 +402,7 @@ mod tests {
         let size = (channels, height, width);
         let shape = Shape::new(3, 37, 29);
         assert_eq!(sides(shape), [(37, 29), (19, 15), (10, 8), (5, 4)]);
-        let (tape, pixels, gradient) = recorded(shape);
+        let (tape, pixels, gradient) = recorded(PYRAMID, shape);
         let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
         let node = |name: &str| tape.nodes().iter().find(|node| node.op.name() == name).unwrap();
         let settings: HashMap<&str, Vec<f32>> = PYRAMID.settings().into_iter().collect();
@@ -402,5 +470,166 @@ mod tests {
             assert!(far(&values[&average], &divided) < 1e-5, "{}", far(&values[&average], &divided));
             assert!(x.iter().any(|x| *x == -103.939), "some pixels are clamped");
         }
+    }
+
+    /// `LBFGS` of PyTorch with one iteration a step and without a line search, on plain vectors: torch/optim/lbfgs.py.
+    #[derive(Default)]
+    struct Torch {
+        steps: usize,
+        direction: Vec<f64>,
+        length: f64,
+        gradient: Vec<f64>,
+        /// (y, s, 1/y·s), the oldest first.
+        pairs: Vec<(Vec<f64>, Vec<f64>, f64)>,
+        scaling: f64,
+        refused: usize,
+    }
+
+    fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    fn add(to: &mut [f64], factor: f64, other: &[f64]) {
+        to.iter_mut().zip(other).for_each(|(to, other)| *to += factor * other);
+    }
+
+    impl Torch {
+        fn step(&mut self, x: &mut [f64], gradient: &[f64], rate: f64, history: usize) {
+            self.steps += 1;
+            let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
+            if self.steps == 1 {
+                self.scaling = 1.0;
+                self.length = rate * f64::min(1.0, 1.0 / gradient.iter().map(|g| g.abs()).sum::<f64>());
+            } else {
+                let y: Vec<f64> =
+                    gradient.iter().zip(&self.gradient).map(|(now, before)| now - before).collect();
+                let s: Vec<f64> = self.direction.iter().map(|d| self.length * d).collect();
+                let product = dot(&y, &s);
+                if product > 1e-10 {
+                    if self.pairs.len() == history {
+                        self.pairs.remove(0);
+                    }
+                    self.scaling = product / dot(&y, &y);
+                    self.pairs.push((y, s, 1.0 / product));
+                } else {
+                    self.refused += 1;
+                }
+                let mut alphas = Vec::new();
+                for (y, s, inverse) in self.pairs.iter().rev() {
+                    let alpha = dot(s, &q) * inverse;
+                    add(&mut q, -alpha, y);
+                    alphas.push(alpha);
+                }
+                q.iter_mut().for_each(|q| *q *= self.scaling);
+                for ((y, s, inverse), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+                    let beta = dot(y, &q) * inverse;
+                    add(&mut q, alpha - beta, s);
+                }
+                self.length = rate;
+            }
+            self.direction = q;
+            self.gradient = gradient.to_vec();
+            add(x, self.length, &self.direction);
+        }
+    }
+
+    /// A cost that bends differently in all directions and whose axes are not those of the pixels.
+    fn parabola(x: &[f64]) -> Vec<f64> {
+        let count = x.len();
+        let bend = |i: usize| 1e-3 * (1.0 + (i % 17) as f64);
+        let turned = |x: &[f64], back: bool| -> Vec<f64> {
+            let sign = if back { -1.0 } else { 1.0 };
+            let pair = |i: usize| x[(i ^ 1).min(count - 1)];
+            (0..count).map(|i| 0.8 * x[i] + sign * if i % 2 == 0 { 0.6 } else { -0.6 } * pair(i)).collect()
+        };
+        let scaled: Vec<f64> = turned(x, false).iter().enumerate().map(|(i, x)| bend(i) * x).collect();
+        turned(&scaled, true)
+    }
+
+    /// The gradient of Σ 100·(b − a²)² + (1 − a)² over neighbours a, b in tens of levels, times a thousandth.
+    fn rosenbrock(x: &[f64]) -> Vec<f64> {
+        let x: Vec<f64> = x.iter().map(|x| 0.1 * x).collect();
+        let mut g = vec![0.0; x.len()];
+        for i in 0..x.len() - 1 {
+            let off = x[i + 1] - x[i] * x[i];
+            g[i] += -400.0 * off * x[i] - 2.0 * (1.0 - x[i]);
+            g[i + 1] += 200.0 * off;
+        }
+        g.iter().map(|g| 1e-3 * g).collect()
+    }
+
+    /// Steps on several costs against PyTorch's, which counts pixels in units of their number so that both first steps are
+    /// alike; the gradient of some steps is such that their pair does not count.
+    #[test]
+    fn steps_are_those_of_pytorch() {
+        let shape = Shape::new(3, 7, 9);
+        let count = shape.elements() as usize;
+        let unit = count as f64;
+        type Gradient = fn(&[f64]) -> Vec<f64>;
+        let costs: [(&str, Gradient, u32, f32, f64); 4] = [
+            ("a parabola", parabola, 10, 1.0, 100.0),
+            ("a parabola, full history", parabola, 3, 1.0, 100.0),
+            ("a valley", rosenbrock, 4, 0.5, 9.0),
+            ("a history of one", rosenbrock, 1, 0.25, 9.0),
+        ];
+        for (name, cost, pairs, rate, extent) in costs {
+            let optimiser = Optimiser::LBfgs { rate, pairs };
+            let (tape, pixels, gradient) = recorded(optimiser, shape);
+            let mut random = Random::new(5);
+            let start: Vec<f64> = random.vec_f64(count).iter().map(|x| extent * x).collect();
+            let reads = tape.nodes().iter().flat_map(|node| &node.inputs);
+            let mut values: HashMap<TensorId, Vec<f64>> =
+                reads.map(|id| (*id, vec![0.0; tape.shape(*id).elements() as usize])).collect();
+            values.insert(pixels, start.clone());
+            let direction = tape.nodes().iter().find(|node| node.op.name() == "l_bfgs_direction").unwrap();
+            values.insert(direction.inputs[0], vec![f64::from(rate)]);
+            let mut torch = Torch::default();
+            let mut x = start;
+            for step in 0..10 {
+                let mut g = cost(&x);
+                if step == 5 || step == 8 {
+                    // As if the cost had bent the other way.
+                    let change: Vec<f64> = torch.direction.iter().map(|d| -1e-4 * d * unit).collect();
+                    g = torch.gradient.iter().map(|g| g / unit).collect();
+                    add(&mut g, 1.0, &change);
+                }
+                values.insert(gradient, g.clone());
+                run(&tape, &mut values);
+                let in_units: Vec<f64> = g.iter().map(|g| g * unit).collect();
+                let mut u: Vec<f64> = x.iter().map(|x| x / unit).collect();
+                torch.step(&mut u, &in_units, f64::from(rate), pairs as usize);
+                x = u.iter().map(|u| u * unit).collect();
+                let largest = x.iter().fold(1.0_f64, |largest, x| largest.max(x.abs()));
+                let far = values[&pixels].iter().zip(&x).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(far < 1e-6 * largest, "{name}, step {step}: {far} of {largest}");
+            }
+            assert_eq!(torch.refused, 2, "{name}");
+            assert_eq!(torch.pairs.len(), 7.min(pairs as usize), "{name}");
+            let state = optimiser.state(shape);
+            let number = |name: &str| state.iter().position(|tensor| tensor.name == name).unwrap();
+            assert_eq!(number(L_BFGS_STEPS), 4);
+            assert_eq!(values[&direction.inputs[2]][0], f64::from(7.min(pairs)));
+            assert_eq!(values[&direction.inputs[4]], [10.0]);
+        }
+    }
+
+    /// What the planner finds from outside is what is kept, with the settings.
+    #[test]
+    fn the_history_is_of_the_step() {
+        let (shape, optimiser) = (Shape::new(3, 8, 9), Optimiser::LBfgs { rate: 1.0, pairs: 5 });
+        let program = plan(&recorded(optimiser, shape).0, &Limits::webgpu()).unwrap();
+        let mut found: Vec<(&str, Shape)> =
+            program.externals.iter().map(|external| (&*external.name, external.shape)).collect();
+        let mut wanted: Vec<(&str, Shape)> =
+            optimiser.state(shape).iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+        wanted.extend([("pixels", shape), ("gradient", shape), (L_BFGS_RATE, Shape::SCALAR)]);
+        for list in [&mut found, &mut wanted] {
+            list.sort_by_key(|(name, _)| *name);
+        }
+        assert_eq!(found, wanted);
+        assert_eq!(optimiser.steps(|name| (name == L_BFGS_STEPS).then_some(&[12.0][..])), Some(12));
+        // The products may be made in a frame before that of the step.
+        let update: Vec<&str> = program.dispatches[program.update..].iter().map(|it| it.op).collect();
+        assert_eq!(update, ["l_bfgs_direction", "l_bfgs_step"]);
     }
 }

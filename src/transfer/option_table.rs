@@ -5,10 +5,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::look_up::MATCH_LAYERS;
-use super::options::{Options, StyleLayer};
+use super::look_up::{ENERGY_LAYER, MATCH_LAYERS};
+use super::options::{OptimiserKind, Options, WeightedLayer};
 use crate::error::{Error, OptionName, Result};
 use crate::nn::Network;
+use crate::ops::l_bfgs::MOST_PAIRS;
 use crate::ops::pool::PoolKind;
 
 /// The smallest longer side that painting may begin with: a network's last layers see nothing in less.
@@ -16,6 +17,8 @@ const LEAST_COARSEST: u32 = 16;
 /// The range of strokes.
 const LEAST_STROKE: f32 = 0.1;
 const MOST_STROKE: f32 = 10.0;
+/// Twice a step to the bottom of a parabola ends as high on its other side.
+const MOST_OF_A_STEP: f32 = 2.0;
 
 /// One option of a transfer.
 #[derive(Debug)]
@@ -52,13 +55,13 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 22] = [
+pub static OPTIONS: [OptionEntry; 24] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
         weight(OptionName::Gamma, options.gamma)?;
-        let layers = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
-        layers.iter().try_for_each(|layer| known_layer(network, OptionName::Gamma, layer))
+        let layers = MATCH_LAYERS.iter().chain([&ENERGY_LAYER]).filter(|_| options.gamma > 0.0);
+        layers.into_iter().try_for_each(|layer| known_layer(network, OptionName::Gamma, layer))
     }),
     option!(Strength, strength, live: true, recorded: true, |options, _| {
         let strength = options.strength;
@@ -81,10 +84,21 @@ pub static OPTIONS: [OptionEntry; 22] = [
             (format!("{} is out of range", options.averaging), "give a number from 0 to below 1".into())
         })
     }),
+    option!(History, history, live: false, recorded: true, |options, _| {
+        require((1..=MOST_PAIRS).contains(&options.history), OptionName::History, || {
+            let reason = format!("{} steps are out of range", options.history);
+            (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
+        })
+    }),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
             (format!("{rate} is not a learning rate"), "give a finite number above 0; the course's is 2".into())
+        })?;
+        let is_stable = options.optimiser != OptimiserKind::LBfgs || rate < MOST_OF_A_STEP;
+        require(is_stable, OptionName::LearningRate, || {
+            let reason = format!("{rate} times the step of L-BFGS leaves every valley");
+            (reason, format!("give a number below {MOST_OF_A_STEP}; 1 is the usual one"))
         })
     }),
     OptionEntry {
@@ -127,19 +141,21 @@ pub static OPTIONS: [OptionEntry; 22] = [
         |options| options.pools.map_or("as the network's", PoolKind::name).to_owned()
     ),
     option!(Borders, borders, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.borders)),
-    option!(ContentLayer, content_layer, live: false, recorded: true, |options, network| {
-        known_layer(network, OptionName::ContentLayer, &options.content_layer)
-    }),
+    option!(
+        ContentLayers,
+        content_layers,
+        live: true,
+        recorded: true,
+        |options, network| check_layers(network, OptionName::ContentLayers, &options.content_layers),
+        |options| layers_text(&options.content_layers)
+    ),
     option!(
         StyleLayers,
         style_layers,
         live: true,
         recorded: true,
-        |options, network| check_style_layers(network, &options.style_layers),
-        |options| {
-            let layers = options.style_layers.iter();
-            layers.map(|layer| format!("{}={}", layer.name, layer.weight)).collect::<Vec<_>>().join(",")
-        }
+        |options, network| check_layers(network, OptionName::StyleLayers, &options.style_layers),
+        |options| layers_text(&options.style_layers)
     ),
     option!(
         Init,
@@ -182,6 +198,12 @@ pub static OPTIONS: [OptionEntry; 22] = [
         |options| options.stroke.map_or_else(|| "none".to_owned(), |stroke| stroke.to_string())
     ),
     option!(Steps, steps, live: true, recorded: false, |_, _| Ok(())),
+    option!(Tolerance, tolerance, live: true, recorded: true, |options, _| {
+        require((0.0..1.0).contains(&options.tolerance), OptionName::Tolerance, || {
+            let remedy = "give a number from 0, which is off, to below 1; 0.001 is a first value to try";
+            (format!("{} is out of range", options.tolerance), remedy.into())
+        })
+    }),
 ];
 
 impl OptionEntry {
@@ -268,21 +290,28 @@ fn known_layer(network: &Network, option: OptionName, name: &str) -> Result<()> 
     })
 }
 
-fn check_style_layers(network: &Network, layers: &[StyleLayer]) -> Result<()> {
-    const NAME: OptionName = OptionName::StyleLayers;
-    require(!layers.is_empty(), NAME, || {
+/// Layers with their weights, as the command line has them.
+fn layers_text(layers: &[WeightedLayer]) -> String {
+    let layers = layers.iter().map(|layer| format!("{}={}", layer.name, layer.weight));
+    layers.collect::<Vec<_>>().join(",")
+}
+
+fn check_layers(network: &Network, option: OptionName, layers: &[WeightedLayer]) -> Result<()> {
+    require(!layers.is_empty(), option, || {
         ("no layer is named".into(), "name one at least, such as conv3_1".into())
     })?;
     for (index, layer) in layers.iter().enumerate() {
-        known_layer(network, NAME, &layer.name)?;
-        require(layer.weight.is_finite() && layer.weight >= 0.0, NAME, || {
+        known_layer(network, option, &layer.name)?;
+        require(layer.weight.is_finite() && layer.weight >= 0.0, option, || {
             (
                 format!("{} is not a weight for {}", layer.weight, layer.name),
                 "give a finite number, 0 or more".into(),
             )
         })?;
         let is_new = layers[..index].iter().all(|earlier| earlier.name != layer.name);
-        require(is_new, NAME, || (format!("{} is named twice", layer.name), "name each layer once".into()))?;
+        require(is_new, option, || {
+            (format!("{} is named twice", layer.name), "name each layer once".into())
+        })?;
     }
     Ok(())
 }

@@ -27,14 +27,17 @@ impl Preset {
     pub const ALL: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
 }
 
-/// A layer whose Gram matrix is compared, and its share of the style cost.
+/// A layer in which the painting is compared, and the weight of its cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StyleLayer {
+pub struct WeightedLayer {
     /// `conv1_1` … `conv5_4`: the tensor after ReLU.
     pub name: String,
     /// λ: its weight, as it is; weights are not normalised.
     pub weight: f32,
 }
+
+/// A layer that is compared with a style's.
+pub type StyleLayer = WeightedLayer;
 
 /// What the optimisation starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,13 +76,27 @@ impl ContentCost {
 pub enum StyleStatistic {
     /// The Gram matrix: Gatys et al., arXiv 1508.06576.
     Gram,
+    /// The covariance of the channels: the Gram matrix of centred activations. The squared distance of two of them over the
+    /// square of the style's norm.
+    Covariance,
+    /// Mean and standard deviation of each channel: Li et al., arXiv 1701.01036. The squared distances over the style's
+    /// variance.
+    MeanVariance,
     /// Mean and covariance, by the Wasserstein distance of two normal distributions over the style's variance.
+    #[serde(alias = "w2")]
     Wasserstein,
 }
 
 impl StyleStatistic {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 2] = [("gram", Self::Gram), ("wasserstein", Self::Wasserstein)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("gram", Self::Gram),
+        ("covariance", Self::Covariance),
+        ("mean-variance", Self::MeanVariance),
+        ("wasserstein", Self::Wasserstein),
+    ];
+    /// Other words for some of them.
+    pub const ALIASES: [(&'static str, Self); 1] = [("w2", Self::Wasserstein)];
 }
 
 /// What convolutions see beyond the borders of a picture.
@@ -108,11 +125,16 @@ pub enum OptimiserKind {
     /// Adam at every level of a pyramid of the smoothed gradient, the pixels kept within their range, and a moving average
     /// of them as the result. Large areas take colour within few steps, and there is no mesh of single pixels.
     PyramidAdam,
+    /// L-BFGS from the last [`Options::history`] steps, without a line search: Nocedal, Mathematics of Computation 35 (1980).
+    /// It reaches lower costs within the same number of steps, and keeps two copies of the pixels for each step that it
+    /// remembers. Each size begins with nothing remembered, and so does what follows a change of the cost.
+    LBfgs,
 }
 
 impl OptimiserKind {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 2] = [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam), ("l-bfgs", Self::LBfgs)];
 }
 
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
@@ -135,20 +157,22 @@ pub struct Options {
     pub total_variation: f32,
     /// What changes the pixels.
     pub optimiser: OptimiserKind,
-    /// Adam's learning rate, in 8-bit levels.
+    /// Adam's learning rate, in 8-bit levels. With L-BFGS the share of its own step that is taken, below 2; 1 is the usual one.
     pub learning_rate: f32,
     /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid Adam.
     pub fade: f32,
     /// How much of the moving average each step keeps, 0 to below 1, with pyramid Adam. With 0 the result is the last step.
     pub averaging: f32,
+    /// Steps that L-BFGS remembers at most, 1 to 100.
+    pub history: u32,
     /// What the content cost is.
     pub content_cost: ContentCost,
-    /// The layer whose activations are compared with the content's.
-    pub content_layer: String,
+    /// The layers whose activations are compared with the content's.
+    pub content_layers: Vec<WeightedLayer>,
     /// What of a layer is compared with a style's.
     pub style_statistic: StyleStatistic,
     /// The layers that are compared with the style's.
-    pub style_layers: Vec<StyleLayer>,
+    pub style_layers: Vec<WeightedLayer>,
     /// How the network pools; `None`: as its file says.
     pub pools: Option<PoolKind>,
     /// What convolutions see beyond the borders.
@@ -169,6 +193,9 @@ pub struct Options {
     pub stroke: Option<f32>,
     /// Steps at each size.
     pub steps: u32,
+    /// A size ends before its steps are done when the total cost changes by less than this share: the mean of the last 10
+    /// steps against that of the 10 before. 0: never. For [`super::Transfer::step`] alone, which waits for the costs.
+    pub tolerance: f32,
 }
 
 impl Default for Options {
@@ -182,8 +209,9 @@ impl Options {
     /// The options of a preset.
     pub fn preset(preset: Preset) -> Self {
         let style_layers = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-            .map(|name| StyleLayer { name: name.into(), weight: 0.2 })
+            .map(|name| WeightedLayer { name: name.into(), weight: 0.2 })
             .to_vec();
+        let content_layers = vec![WeightedLayer { name: "conv4_2".into(), weight: 1.0 }];
         match preset {
             Preset::Fine => Self {
                 alpha: 0.05,
@@ -195,8 +223,9 @@ impl Options {
                 learning_rate: 3.0,
                 fade: 0.8,
                 averaging: 0.9,
+                history: 10,
                 content_cost: ContentCost::Energy,
-                content_layer: "conv4_2".into(),
+                content_layers,
                 style_statistic: StyleStatistic::Wasserstein,
                 style_layers,
                 pools: Some(PoolKind::Max),
@@ -208,6 +237,7 @@ impl Options {
                 coarsest: Some(90),
                 stroke: Some(1.0),
                 steps: 30,
+                tolerance: 0.0,
             },
             Preset::Course => Self {
                 alpha: 10.0,
@@ -219,8 +249,9 @@ impl Options {
                 learning_rate: 2.0,
                 fade: 0.0,
                 averaging: 0.0,
+                history: 10,
                 content_cost: ContentCost::Uniform,
-                content_layer: "conv4_2".into(),
+                content_layers,
                 style_statistic: StyleStatistic::Gram,
                 style_layers,
                 pools: None,
@@ -232,6 +263,7 @@ impl Options {
                 coarsest: None,
                 stroke: None,
                 steps: 200,
+                tolerance: 0.0,
             },
         }
     }

@@ -26,6 +26,7 @@ use super::requirements;
 use super::scales::Scales;
 use super::source::{Source, SourceLayout, checked, pitch, require};
 use super::sources::{SourceId, SourceLayouts, Sources, check_source};
+use super::trend::Trend;
 use crate::error::{Error, OptionName, Remedy, Result};
 use crate::gpu::{Lap, Mailbox, Readback, Receipt, Staging, StagingRetry, Stopwatch, now};
 use crate::graph::{Bytes, Executable, Program};
@@ -35,8 +36,6 @@ use crate::ops::texels::TexelFormat;
 use crate::picture::Picture;
 
 const IN_A_FRAME: &str = "painting in a host's frame";
-/// From one step that makes anew what others go on with to the next, within a size.
-const REFRESH_EVERY: u32 = 2;
 
 /// One picture being painted in the style of others.
 ///
@@ -65,6 +64,10 @@ pub struct Transfer {
     /// Steps that the pixels have had, or will have had when what was recorded has run: in all, and at this size.
     steps: u32,
     scale_steps: u32,
+    /// The last costs at this size, where they may end it.
+    trend: Trend,
+    /// Steps and last costs of the size before.
+    ended: (u32, Trend),
     /// Whether the next step has to make anew what steps go on with, whatever its number.
     refresh_is_due: bool,
     /// Whether pictures came since the last step.
@@ -248,6 +251,8 @@ impl Transfer {
             under_way: step,
             steps: 0,
             scale_steps: 0,
+            trend: Trend::default(),
+            ended: (0, Trend::default()),
             refresh_is_due: true,
             sources_are_new: true,
             awaited: None,
@@ -305,7 +310,10 @@ impl Transfer {
 
     /// Goes on to the next size, where this one has had its steps.
     fn advance(&mut self) {
-        while self.scale < self.scales.last() && self.scale_steps >= self.options.steps.max(1) {
+        while self.scale < self.scales.last()
+            && (self.scale_steps >= self.options.steps.max(1) || self.has_settled())
+        {
+            self.ended = (self.scale_steps.min(self.options.steps.max(1)), std::mem::take(&mut self.trend));
             self.scale += 1;
             self.scale_steps = 0;
             self.history.clear();
@@ -321,6 +329,11 @@ impl Transfer {
         }
     }
 
+    /// Whether the costs of this size have settled, so that it ends here.
+    fn has_settled(&self) -> bool {
+        self.trend.has_settled(self.options.tolerance)
+    }
+
     /// The step whose methods the other programs follow.
     fn main_step(&self) -> ProgramId {
         ProgramKind::main_step(&self.objective).at(self.scales.last())
@@ -328,8 +341,9 @@ impl Transfer {
 
     /// The program of the next step.
     fn next_step(&self) -> ProgramId {
-        let refreshes = self.objective.has_refreshes()
-            && (self.refresh_is_due || self.scale_steps.is_multiple_of(REFRESH_EVERY));
+        let every = Optimiser::of(&self.options).refreshes_every();
+        let refreshes =
+            self.objective.has_refreshes() && (self.refresh_is_due || self.scale_steps.is_multiple_of(every));
         ProgramKind::Step { refreshes }.at(self.scale)
     }
 
@@ -359,6 +373,7 @@ impl Transfer {
             state.check(&self.state_tensors(state.position().scale)?)?;
             let position = state.position();
             (self.scale, self.scale_steps) = (position.scale, position.steps);
+            self.trend = Trend::from_bits(&position.totals);
             self.steps = state.steps(Optimiser::of(&self.options));
             for (name, values) in state.tensors() {
                 self.agenda.write(name, values);
@@ -391,6 +406,13 @@ impl Transfer {
             self.agenda.write(name, &values);
         }
         self.agenda.write(COST_WEIGHTS, &self.objective.cost_weights());
+    }
+
+    /// Puts on the agenda that the optimiser forgets what it knows of a cost that is no more.
+    fn forget(&mut self) {
+        for (name, values) in Optimiser::of(&self.options).forgotten() {
+            self.agenda.write(name, &values);
+        }
     }
 
     /// Does everything that is on the agenda, and waits for it.
@@ -448,6 +470,7 @@ impl Transfer {
         let costs = self.run(step, slices, Some(slot)).await?;
         self.history.record_outcome(slot, costs.are_finite());
         self.awaited = None;
+        self.trend.push(costs.total, self.options.tolerance);
         self.begin_step();
         self.end_step();
         Ok(costs)
@@ -510,7 +533,7 @@ impl Transfer {
     }
 
     /// The state as it is, to go on from later: see [`Transfer::resume`]. Takes memory on the device for the time of
-    /// the call: that of the pixels three times.
+    /// the call: that of the pixels and of all that the optimiser keeps for each of them.
     ///
     /// # Errors
     /// [`crate::Error::Checkpoint`] where a picture came from a texture or buffer, so that it cannot be compared later;
@@ -520,15 +543,40 @@ impl Transfer {
         let scale = self.shown_scale();
         let tensors = self.state_tensors(scale)?;
         let names: Vec<&str> = tensors.iter().map(|(name, _)| &**name).collect();
-        let values = self.read_externals(&names).await?;
+        let mut values = self.read_externals(&names).await?;
+        // What the next step finds forgotten is not on the device yet.
+        for (name, forgotten) in Optimiser::of(&self.options).forgotten() {
+            if let Some(place) = names.iter().position(|known| *known == name)
+                && self.agenda.writes(name)
+            {
+                values[place] = forgotten;
+            }
+        }
         // A size that is to be enlarged has had its steps.
-        let steps = if scale < self.scale { self.options.steps.max(1) } else { self.scale_steps };
-        let mut state = State::new(Position { scale, steps, renews: self.sources_are_new }, tensors, values);
-        // A step whose future was dropped may have been taken on the device.
+        let (steps, mut trend) =
+            if scale < self.scale { self.ended.clone() } else { (self.scale_steps, self.trend.clone()) };
+        let position = Position { scale, steps, renews: self.sources_are_new, totals: Vec::new() };
+        let mut state = State::new(position, tensors, values);
+        // A step whose future was dropped may have been taken on the device, which still has its costs.
         let more = state.steps(Optimiser::of(&self.options)).saturating_sub(self.steps);
-        state.advance(more);
+        if more > 0 {
+            trend.push(self.last_total().await?, self.options.tolerance);
+        }
+        state.advance(more, trend.to_bits());
         let methods = self.programs.methods(self.scales.last());
         Ok(Checkpoint::new(self.recipe.clone(), &self.options, &self.engine, methods, state))
+    }
+
+    /// The total cost that the last step of the next step's program left on the device.
+    async fn last_total(&self) -> Result<f32> {
+        let gpu = self.engine.gpu();
+        let kept = self.programs.running(self.next_step()).kept();
+        let mut readback = Readback::new(gpu, kept.iter().map(|(_, _, bytes)| bytes).sum(), 1).await?;
+        let mut encoder = gpu.encoder("impasto");
+        let ticket = readback.copy(&mut encoder, &kept);
+        gpu.queue().submit([encoder.finish()]);
+        let costs = self.cost_reader.read(&readback.read(gpu, ticket).await?);
+        Ok(costs.map_or(f32::NAN, |costs| costs.total))
     }
 
     /// Reads tensors from outside back, all of one moment.
@@ -599,11 +647,18 @@ impl Transfer {
     /// included. One that is dropped instead ends the transfer.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped. Nothing is recorded then, and the host's device
-    /// has not been touched.
+    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped; [`Error::Option`] with a tolerance, for which costs
+    /// would have to be waited for. Nothing is recorded then, and the host's device has not been touched.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, budget: Budget) -> Result<Recorded> {
         self.engine.gpu().check_alive(IN_A_FRAME)?;
         self.check_submitted()?;
+        if self.options.tolerance > 0.0 {
+            return Err(Error::Option {
+                option: OptionName::Tolerance,
+                reason: "a host's frame does not wait for the costs that would end a size".into(),
+                remedy: "give 0, and look at the costs of Transfer::try_cost".into(),
+            });
+        }
         self.learn();
         let before = self.steps;
         let mut allowance = Allowance::new(budget);
@@ -713,10 +768,10 @@ impl Transfer {
         self.steps
     }
 
-    /// Steps that are left: [`Options::steps`] at each size. More may be taken at the last one.
+    /// Steps that are left: [`Options::steps`] at each size, and fewer where [`Options::tolerance`] ends one. More may be taken at the last one.
     pub fn remaining_steps(&self) -> u32 {
         let later = (self.scales.last() - self.scale) as u32;
-        let here = self.options.steps.saturating_sub(self.scale_steps);
+        let here = if self.has_settled() { 0 } else { self.options.steps.saturating_sub(self.scale_steps) };
         here.saturating_add(self.options.steps.saturating_mul(later))
     }
 
@@ -776,10 +831,14 @@ impl Transfer {
                 });
             }
         }
+        let is_other_cost = objective != self.objective;
         self.options = options.clone();
         self.objective = objective;
         self.recipe.set_options(options);
         self.take_settings();
+        if is_other_cost {
+            self.forget();
+        }
         Ok(())
     }
 
@@ -852,6 +911,7 @@ impl Transfer {
         }
         self.layouts = layouts;
         self.take_source(id, source);
+        self.forget();
         Ok(())
     }
 

@@ -9,10 +9,12 @@ use crate::graph::{Role, Tape, TensorId};
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::centre::Centre;
+use crate::ops::covariance_cost::CovarianceCost;
 use crate::ops::gram::{ChannelMean, Gram, Moments};
 use crate::ops::guide::Guide;
 use crate::ops::match_cost::MatchCost;
-use crate::ops::matrix::Covariance;
+use crate::ops::matrix::{Covariance, FrobeniusNorm};
+use crate::ops::mean_variance_cost::MeanVarianceCost;
 use crate::ops::squared_error::SquaredError;
 use crate::ops::store::Store;
 use crate::ops::total_variation::TotalVariation;
@@ -39,7 +41,7 @@ pub enum Group {
 impl Group {
     /// Whether its terms have weights of their own, and are summed; otherwise it has one term, whose cost is the group's.
     pub(super) fn is_summed(self) -> bool {
-        matches!(self, Self::Style | Self::Match)
+        matches!(self, Self::Content | Self::Style | Self::Match)
     }
 }
 
@@ -65,6 +67,11 @@ pub enum TermKind {
     WeightedActivations,
     /// Gram matrices with those of the source: equation 4.
     Gram,
+    /// Covariances of the channels with those of the source, over the norm of these: [`crate::ops::covariance_cost`].
+    Covariance,
+    /// Means and deviations of the channels with those of the source, over the variance of these:
+    /// [`crate::ops::mean_variance_cost`].
+    MeanVariance,
     /// The activations as normal distributions: their squared Wasserstein distance to that of the source, over the
     /// source's variance: [`crate::ops::wasserstein`].
     Wasserstein,
@@ -199,6 +206,15 @@ impl Term {
                 external(tape, self.target_name(), shape);
                 tape.record(SquaredError::style_cost(), &inputs, layer)
             }
+            TermKind::Covariance => {
+                external(tape, self.target_name(), Shape::new(1, shape.w, shape.w));
+                external(tape, self.tensor_name("norm"), Shape::SCALAR);
+                tape.record(CovarianceCost, &inputs, layer)
+            }
+            TermKind::MeanVariance => {
+                external(tape, self.target_name(), shape);
+                tape.record(MeanVarianceCost, &inputs, layer)
+            }
             TermKind::Match => {
                 external(tape, self.tensor_name("centre"), row);
                 external(tape, self.target_name(), shape);
@@ -250,6 +266,11 @@ impl Term {
         activations: TensorId,
         layer: &str,
     ) -> Result<Vec<(String, TensorId)>> {
+        if self.kind == TermKind::Covariance {
+            let covariance = record_covariance(tape, activations, layer)?;
+            let norm = tape.record(FrobeniusNorm, &[covariance], layer)?;
+            return Ok(vec![(self.target_name(), covariance), (self.tensor_name("norm"), norm)]);
+        }
         let target = self.kind.record_statistic(tape, activations, None, layer)?;
         let mut results = vec![(self.target_name(), target)];
         match self.kind {
@@ -260,14 +281,17 @@ impl Term {
             }
             TermKind::Wasserstein => {
                 // Its root is iterated until it has converged, which a difference of products would not bear.
-                let mean = tape.record(ChannelMean, &[activations], layer)?;
-                let centred = tape.record(Centre, &[activations, mean], layer)?;
-                let covariance = tape.record(Gram, &[centred], layer)?;
+                let covariance = record_covariance(tape, activations, layer)?;
                 let root = record_root_of_target(tape, covariance, layer)?;
                 results
                     .extend([(self.tensor_name("covariance"), covariance), (self.tensor_name("root"), root)]);
             }
-            TermKind::Activations | TermKind::Gram | TermKind::Match | TermKind::TotalVariation => {}
+            TermKind::Activations
+            | TermKind::Gram
+            | TermKind::Covariance
+            | TermKind::MeanVariance
+            | TermKind::Match
+            | TermKind::TotalVariation => {}
         }
         Ok(results)
     }
@@ -282,6 +306,14 @@ impl Term {
         let layer = self.layer.as_ref().and_then(|layer| network.convolution(layer));
         layer.map_or(0, |layer| layer.output_channels)
     }
+}
+
+/// Records the covariance (1, C, C) of a layer's activations (C, H, W), from their distances to the mean: a picture without
+/// contrast has none, where a difference of products would leave what rounding makes.
+fn record_covariance(tape: &mut Tape, activations: TensorId, layer: &str) -> Result<TensorId> {
+    let mean = tape.record(ChannelMean, &[activations], layer)?;
+    let centred = tape.record(Centre, &[activations, mean], layer)?;
+    tape.record(Gram, &[centred], layer)
 }
 
 impl TermKind {
@@ -299,7 +331,7 @@ impl TermKind {
                 Ok(activations)
             }
             Self::Gram => tape.record(Gram, &[activations], layer),
-            Self::Wasserstein => {
+            Self::Covariance | Self::MeanVariance | Self::Wasserstein => {
                 let inputs: Vec<TensorId> = [activations].into_iter().chain(guidance).collect();
                 tape.record(Moments, &inputs, layer)
             }

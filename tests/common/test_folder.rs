@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// The options of the course, with layers that make a step short.
 pub(crate) const SHALLOW: [&str; 6] =
-    ["--preset", "course", "--content-layer", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
+    ["--preset", "course", "--content-layers", "conv1_2", "--style-layers", "conv1_1,conv2_1=0.5"];
 
 /// A folder with a content and a style picture, and one for what is remembered.
 pub(crate) struct TestFolder {

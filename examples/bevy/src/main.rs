@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         options.steps = arguments.steps;
         options.init = Init::Content;
         options.learning_rate = 4.0;
-        options.content_layer = "conv3_2".into();
+        options.content_layers[0].name = "conv3_2".into();
         options.style_layers = layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec();
     });
     let progress = Progress::default();

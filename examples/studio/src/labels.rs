@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 35] = [
+const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -26,6 +26,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Coarsest, Place::Nowhere),
     (OptionName::Stroke, Place::Open("Stroke")),
     (OptionName::Steps, Place::Open("Steps")),
+    (OptionName::Tolerance, Place::Nowhere),
     (OptionName::Alpha, Place::Open("Content weight")),
     (OptionName::Beta, Place::Open("Style weight")),
     (OptionName::Gamma, Place::Nowhere),
@@ -34,12 +35,13 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Optimiser, Place::Nowhere),
     (OptionName::Fade, Place::Nowhere),
     (OptionName::Averaging, Place::Nowhere),
+    (OptionName::History, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
-    (OptionName::ContentLayer, Place::Open("Content layer")),
+    (OptionName::ContentLayers, Place::Open("Content layer")),
     (OptionName::StyleLayers, Place::Open("Style layers")),
     (OptionName::NoiseRatio, Place::Open("Noise ratio")),
     (OptionName::Seed, Place::Open("Seed")),

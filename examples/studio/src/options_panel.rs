@@ -228,7 +228,7 @@ fn balance(ui: &mut Ui, settings: &mut Settings, waiting: &[&str]) {
 
         let what = "The layer in which the painting stays like the photograph. Early ones keep every detail, late ones \
                     only the arrangement.";
-        name(ui, label(OptionName::ContentLayer), what, waiting);
+        name(ui, label(OptionName::ContentLayers), what, waiting);
         ComboBox::from_id_salt("content layer")
             .selected_text(&layers()[settings.content_layer].name)
             .show_ui(ui, |ui| {

@@ -6,7 +6,7 @@ use impasto::OptionName;
 use impasto::nn::{Convolution, PoolKind, vgg19};
 use impasto::ops::{MethodRequest, Precision};
 use impasto::picture::Size;
-use impasto::transfer::{EngineOptions, Init, OPTIONS, OptionEntry, Options, Preset, StyleLayer};
+use impasto::transfer::{EngineOptions, Init, OPTIONS, OptionEntry, Options, Preset, WeightedLayer};
 
 use crate::labels::{is_shown, label};
 
@@ -66,7 +66,7 @@ pub struct Settings {
     pub strength: f32,
     /// `None`: the style follows the size on its own sides.
     pub stroke: Option<f32>,
-    /// Index in [`layers`].
+    /// Index in [`layers`]: the window has one, of weight 1.
     pub content_layer: usize,
     /// One for each of [`layers`].
     pub style_layers: Vec<StyleChoice>,
@@ -130,9 +130,9 @@ fn brush_strokes() -> Options {
         options.steps = 80;
         options.init = Init::Content;
         options.learning_rate = 4.0;
-        options.content_layer = "conv3_2".into();
+        options.content_layers[0].name = "conv3_2".into();
         options.style_layers = [("conv1_1", 0.5), ("conv2_1", 0.5), ("conv3_1", 1.0), ("conv4_1", 0.01)]
-            .map(|(name, weight)| StyleLayer { name: name.into(), weight })
+            .map(|(name, weight)| WeightedLayer { name: name.into(), weight })
             .to_vec();
     })
 }
@@ -180,7 +180,8 @@ impl Settings {
         self.learning_rate = options.learning_rate;
         self.strength = options.strength;
         self.stroke = options.stroke;
-        self.content_layer = index_of(&options.content_layer).unwrap_or(0);
+        let content = options.content_layers.first().and_then(|layer| index_of(&layer.name));
+        self.content_layer = content.unwrap_or(0);
         for (layer, choice) in layers().iter().zip(&mut self.style_layers) {
             let weight = options.style_layers.iter().find(|style| style.name == layer.name);
             choice.on = weight.is_some();
@@ -228,9 +229,10 @@ impl Settings {
             options.learning_rate = self.learning_rate;
             options.strength = self.strength;
             options.stroke = self.stroke;
-            options.content_layer = layers()[self.content_layer].name.clone();
+            let name = layers()[self.content_layer].name.clone();
+            options.content_layers = vec![WeightedLayer { name, weight: 1.0 }];
             options.style_layers = style_layers
-                .map(|(layer, choice)| StyleLayer { name: layer.name.clone(), weight: choice.weight })
+                .map(|(layer, choice)| WeightedLayer { name: layer.name.clone(), weight: choice.weight })
                 .collect();
             options.init = match self.start {
                 Start::Noise => Init::Noise,
@@ -288,9 +290,10 @@ impl Settings {
     }
 }
 
-/// Whether an option may change while a painting runs, by its own widget.
+/// Whether an option may change while a painting runs, by its own widget. Of the content's layers weights could, and the
+/// window has one layer without a weight.
 fn is_live(entry: &OptionEntry) -> bool {
-    entry.live && is_shown(entry.name)
+    entry.live && is_shown(entry.name) && entry.name != OptionName::ContentLayers
 }
 
 impl EngineSettings {
@@ -378,7 +381,7 @@ mod tests {
         settings.style_layers[0].on = false;
         settings.alpha = 7.0;
         settings.apply_live(&mut running);
-        assert_eq!(running.style_layers[0], StyleLayer { name: "conv1_1".into(), weight: 0.0 });
+        assert_eq!(running.style_layers[0], WeightedLayer { name: "conv1_1".into(), weight: 0.0 });
         assert_eq!(running.alpha, 7.0);
         assert_eq!(running.style_layers.len(), 5);
     }
