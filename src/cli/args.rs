@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser};
 use impasto::OptionName;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
+    Borders, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, StyleLayer,
+    StyleStatistic,
 };
 
+use super::styles::{SourceFiles, style_files};
 use super::words::argument;
 use super::{Failure, Result};
 
@@ -27,6 +29,8 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
   impasto photo.jpg painting.jpg -o result.png --checkpoint result.impasto
   impasto photo.jpg painting.jpg -o result.png --resume result.impasto
+  impasto texture painting.jpg -o texture.png --size 1024x512
+  impasto reconstruct photo.jpg -o what-conv4_2-keeps.png --content conv4_2
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
   impasto bench --json before.json --svg roofline.svg
@@ -84,11 +88,15 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     #[command(flatten)]
-    pub(super) paint: Paint,
+    pub(super) paint: Run<PaintArguments>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a texture of any size from styles alone.
+    Texture(Box<Run<TextureArguments>>),
+    /// Make a picture again from noise and what one layer of the network says of it: what that layer keeps.
+    Reconstruct(Box<Run<ReconstructArguments>>),
     /// List the adapters that can be computed on, with their limits.
     Devices,
     /// Print the program of a step and its memory, and run nothing.
@@ -106,9 +114,9 @@ pub(super) enum Command {
 
 /// A run.
 #[derive(Debug, Args)]
-pub(super) struct Paint {
+pub(super) struct Run<T: Args> {
     #[command(flatten)]
-    pub(super) arguments: PaintArguments,
+    pub(super) arguments: T,
     /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
     /// the painting is done.
     #[arg(short, long, value_name = "OUT", required = true)]
@@ -117,30 +125,44 @@ pub(super) struct Paint {
 
 /// The same arguments for `explain`, which needs no output.
 #[derive(Debug, Args)]
-pub(super) struct Explain {
+pub(super) struct Explained<T: Args> {
     #[command(flatten)]
-    pub(super) arguments: PaintArguments,
+    pub(super) arguments: T,
     /// Accepted, so that the arguments of a run can be used unchanged; nothing is written there.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
 }
 
-/// Everything but the output. An option that is not given has the value of the preset, so clap knows no defaults.
+/// What is explained: a painting, or what another command makes.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Explain {
+    #[command(subcommand)]
+    pub(super) other: Option<ExplainOther>,
+    #[command(flatten)]
+    pub(super) paint: Explained<PaintArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExplainOther {
+    /// A step of a texture.
+    Texture(Box<Explained<TextureArguments>>),
+    /// A step of a reconstruction.
+    Reconstruct(Box<Explained<ReconstructArguments>>),
+}
+
+/// Of a painting. An option that is not given has the value of the preset, so clap knows no defaults.
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
     /// The photograph to paint: a PNG or JPEG file.
     #[arg(value_name = "CONTENT", required = true)]
     pub(super) content: Option<PathBuf>,
-    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
-    /// pictures in it.
-    #[arg(value_name = "STYLE", required = true)]
-    pub(super) styles: Vec<PathBuf>,
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
     /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer".
-    #[arg(long, value_name = "NAME", default_value = Preset::ALL[0].0, help_heading = "Painting")]
-    #[arg(value_parser = PossibleValuesParser::new(Preset::ALL.iter().map(|(name, _)| *name)))]
+    #[arg(long, value_name = "NAME", default_value = Preset::PAINTING[0].0, help_heading = "Painting")]
+    #[arg(value_parser = PossibleValuesParser::new(Preset::PAINTING.iter().map(|(name, _)| *name)))]
     pub(super) preset: String,
     /// How far the painting goes from CONTENT: above 0 and up to 1. [default: 0.5]
     #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Painting")]
@@ -153,13 +175,6 @@ pub(super) struct PaintArguments {
     /// [default: 512; course: 400]
     #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
     size: Option<String>,
-    /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
-    steps: Option<u32>,
-    /// The longer side that is painted first, at least; then each size is √2 times larger, up to --size. "none": only
-    /// the last. [default: 90; course: none]
-    #[arg(long, value_name = "N|none", allow_negative_numbers = true, help_heading = "Painting")]
-    coarsest: Option<String>,
     /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
     #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
     alpha: Option<f32>,
@@ -170,10 +185,96 @@ pub(super) struct PaintArguments {
     /// [default: 0.5; course: 0]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Painting")]
     gamma: Option<f32>,
-    /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
-    /// a first value to try. [default: 0]
-    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
-    total_variation: Option<f32>,
+    /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
+    /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
+    /// count. It is stretched to the size of the painting.
+    #[arg(long, value_name = "FILE", help_heading = "Painting")]
+    pub(super) content_mask: Option<PathBuf>,
+    /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&ContentCost::ALL))]
+    content_cost: Option<String>,
+    /// The layer that is compared with CONTENT. [default: conv4_2]
+    #[arg(long, value_name = "L", help_heading = "Painting")]
+    content_layer: Option<String>,
+    /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
+    /// to the content's size. [default: content; course: noise]
+    #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
+    init: Option<PathBuf>,
+    /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    noise_ratio: Option<f32>,
+    #[command(flatten)]
+    pub(super) style: StyleArguments,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+/// Of a texture.
+#[derive(Debug, Args)]
+pub(super) struct TextureArguments {
+    /// Width and height in pixels, or one number for a square. It may be larger than STYLE.
+    #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
+    size: Option<String>,
+    /// The size of the pattern, 0.1 to 1: the side of STYLE, as it is looked at, over its own. [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
+    stroke: Option<f32>,
+    /// A picture to start from in place of noise; it is stretched to the texture's size. [default: noise]
+    #[arg(long, value_name = "noise|FILE", help_heading = "Painting")]
+    init: Option<PathBuf>,
+    #[command(flatten)]
+    style: StyleArguments,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// Of a reconstruction.
+#[derive(Debug, Args)]
+pub(super) struct ReconstructArguments {
+    /// The picture that is made again: a PNG or JPEG file.
+    #[arg(value_name = "PICTURE", required = true)]
+    picture: PathBuf,
+    #[command(flatten)]
+    layers: ReconstructedLayers,
+    /// The longer side in pixels, or a box to fit into, such as 640x480. PICTURE is never enlarged.
+    #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
+    size: Option<String>,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// What a picture is made again from: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ReconstructedLayers {
+    // The longer names are those that messages about the layers have.
+    /// From the activations of this layer: what is where.
+    #[arg(long, alias = "content-layer", value_name = "LAYER", help_heading = "Painting")]
+    content: Option<String>,
+    /// From the statistics of this layer: colours, grain and strokes, wherever they are. Several are written L=W,L=W.
+    #[arg(long, alias = "style-layers", value_name = "LAYER", help_heading = "Painting")]
+    style: Option<String>,
+}
+
+/// Of everything that is painted in styles.
+#[derive(Debug, Args)]
+pub(super) struct StyleArguments {
+    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
+    /// pictures in it.
+    #[arg(value_name = "STYLE", required = true)]
+    pub(super) styles: Vec<PathBuf>,
     /// Shares of several styles, in their order: W,W. [default: all alike]
     #[arg(long, value_name = "W,…", allow_hyphen_values = true, help_heading = "Painting")]
     pub(super) style_weights: Option<String>,
@@ -182,11 +283,35 @@ pub(super) struct PaintArguments {
     /// May be given once for each style.
     #[arg(long = "style-mask", value_name = "[N=]FILE", help_heading = "Painting")]
     pub(super) style_masks: Vec<String>,
-    /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
-    /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
-    /// count. It is stretched to the size of the painting.
-    #[arg(long, value_name = "FILE", help_heading = "Painting")]
-    pub(super) content_mask: Option<PathBuf>,
+    /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
+    /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
+    #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
+    style_layers: Option<String>,
+}
+
+/// What a style is compared by.
+#[derive(Debug, Args)]
+struct StatisticArguments {
+    /// What of a layer is compared with STYLE. [default: wasserstein; course: gram]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&StyleStatistic::ALL))]
+    style_statistic: Option<String>,
+}
+
+/// How the pixels are changed.
+#[derive(Debug, Args)]
+struct DescentArguments {
+    /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    steps: Option<u32>,
+    /// The longer side that is painted first, at least; then each size is √2 times larger, up to --size. "none": only
+    /// the last. [default: 90; course: none]
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true, help_heading = "Painting")]
+    coarsest: Option<String>,
+    /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
+    /// a first value to try. [default: 0]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
+    total_variation: Option<f32>,
     /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
     /// course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
@@ -201,14 +326,6 @@ pub(super) struct PaintArguments {
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
-    /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
-    #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&ContentCost::ALL))]
-    content_cost: Option<String>,
-    /// What of a layer is compared with STYLE. [default: wasserstein; course: gram]
-    #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&StyleStatistic::ALL))]
-    style_statistic: Option<String>,
     /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&PoolKind::ALL))]
@@ -217,24 +334,14 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,
-    /// The layer that is compared with CONTENT. [default: conv4_2]
-    #[arg(long, value_name = "L", help_heading = "Painting")]
-    content_layer: Option<String>,
-    /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
-    /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
-    #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
-    style_layers: Option<String>,
-    /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
-    /// to the content's size. [default: content; course: noise]
-    #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
-    init: Option<PathBuf>,
-    /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
-    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
-    noise_ratio: Option<f32>,
     /// Seed of the noise, 0 to 4294967295. The same seed on the same adapter gives the same file. [default: 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     seed: Option<u32>,
+}
 
+/// Of every run, whatever it makes: its files, and how it computes.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
@@ -390,7 +497,7 @@ impl Bench {
     }
 }
 
-impl PaintArguments {
+impl RunArguments {
     /// Steps between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> u32 {
         self.checkpoint_every.unwrap_or(50)
@@ -402,45 +509,31 @@ impl PaintArguments {
         known.map_or(MethodRequest::Auto, |(_, algorithm)| MethodRequest::Algorithm(*algorithm))
     }
 
-    /// The picture to start from, where `--init` names one.
-    pub(super) fn init_file(&self) -> Option<&PathBuf> {
-        self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
-    }
-
     /// The format in which the large operands of convolutions are stored.
     pub(super) fn precision(&self) -> Precision {
         let named = Precision::ALL.iter().find(|(name, _)| *name == self.precision);
         named.map_or(Precision::F32, |(_, precision)| *precision)
     }
+}
 
-    /// The options, checked.
-    pub(super) fn options(&self) -> Result<Options> {
-        let preset =
-            Preset::ALL.iter().find(|(name, _)| *name == self.preset).map_or(Preset::ALL[0].1, |(_, it)| *it);
-        let mut options = Options::preset(preset);
-        if let Some(size) = &self.size {
-            options.size = size.parse()?;
-        }
-        let numbers = [
-            (&mut options.alpha, self.alpha),
-            (&mut options.beta, self.beta),
-            (&mut options.gamma, self.gamma),
-            (&mut options.strength, self.strength),
+impl StatisticArguments {
+    fn apply(&self, options: &mut Options) {
+        set_named(&mut options.style_statistic, &StyleStatistic::ALL, self.style_statistic.as_ref());
+    }
+}
+
+impl DescentArguments {
+    fn apply(&self, options: &mut Options) -> Result<()> {
+        set_numbers([
             (&mut options.fade, self.fade),
             (&mut options.averaging, self.averaging),
             (&mut options.total_variation, self.total_variation),
             (&mut options.learning_rate, self.learning_rate),
-        ];
-        for (number, given) in numbers {
-            *number = given.unwrap_or(*number);
-        }
+        ]);
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
-        set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
-        set_named(&mut options.style_statistic, &StyleStatistic::ALL, self.style_statistic.as_ref());
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
-        options.stroke = self.stroke.or(options.stroke);
         if let Some(coarsest) = &self.coarsest {
             options.coarsest = match coarsest.trim() {
                 "none" => None,
@@ -452,22 +545,172 @@ impl PaintArguments {
         }
         options.steps = self.steps.unwrap_or(options.steps);
         options.seed = self.seed.unwrap_or(options.seed);
+        Ok(())
+    }
+}
+
+impl StyleArguments {
+    fn apply(&self, options: &mut Options) -> Result<()> {
+        if let Some(layers) = &self.style_layers {
+            options.style_layers = style_layers(layers)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a run is asked for: which pictures, which options, and where and how.
+pub(super) trait Order {
+    /// The pictures.
+    fn sources(&self) -> Result<SourceFiles>;
+
+    /// The options, checked as far as they can be without a network.
+    fn options(&self) -> Result<Options>;
+
+    /// Where and how.
+    fn run(&self) -> &RunArguments;
+}
+
+impl Order for PaintArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        Ok(SourceFiles {
+            content: self.content.clone(),
+            content_mask: self.content_mask.clone(),
+            initial: init_file(self.init.as_ref()).cloned(),
+            ..SourceFiles::of_styles(style_files(&self.style)?)
+        })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let presets = Preset::PAINTING;
+        let preset =
+            presets.iter().find(|(name, _)| *name == self.preset).map_or(presets[0].1, |(_, it)| *it);
+        let mut options = Options::preset(preset);
+        set_size(&mut options, self.size.as_ref())?;
+        set_numbers([
+            (&mut options.alpha, self.alpha),
+            (&mut options.beta, self.beta),
+            (&mut options.gamma, self.gamma),
+            (&mut options.strength, self.strength),
+        ]);
+        set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
+        options.stroke = self.stroke.or(options.stroke);
         options.noise_ratio = self.noise_ratio.or(options.noise_ratio);
         if let Some(layer) = &self.content_layer {
             options.content_layer = layer.trim().to_owned();
         }
-        if let Some(layers) = &self.style_layers {
-            options.style_layers = style_layers(layers)?;
-        }
-        if let Some(init) = &self.init {
-            options.init = match init.to_str() {
-                Some("noise") => Init::Noise,
-                Some("content") => Init::Content,
-                _ => Init::Picture,
-            };
-        }
+        set_init(&mut options, self.init.as_ref());
+        self.style.apply(&mut options)?;
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
         Ok(options)
     }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+}
+
+impl Order for TextureArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        let initial = init_file(self.init.as_ref()).cloned();
+        Ok(SourceFiles { initial, ..SourceFiles::of_styles(style_files(&self.style)?) })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = Options::preset(Preset::Texture);
+        set_size(&mut options, self.size.as_ref())?;
+        options.stroke = self.stroke.or(options.stroke);
+        set_init(&mut options, self.init.as_ref());
+        if options.init == Init::Picture {
+            options.noise_ratio = None;
+        }
+        self.style.apply(&mut options)?;
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
+        Ok(options)
+    }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+}
+
+impl Order for ReconstructArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        let picture = self.picture.clone();
+        Ok(match self.layers.content {
+            Some(_) => SourceFiles { content: Some(picture), ..SourceFiles::default() },
+            None => SourceFiles { has_size_of_style: true, ..SourceFiles::of_styles(vec![picture.into()]) },
+        })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = Options::preset(Preset::Reconstruction);
+        set_size(&mut options, self.size.as_ref())?;
+        if let Some(layer) = &self.layers.content {
+            options.content_layer = layer.trim().to_owned();
+        }
+        if let Some(layers) = &self.layers.style {
+            options.style_layers = style_layers(layers)?;
+        }
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
+        Ok(options)
+    }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+}
+
+/// The picture to start from, where `--init` names one.
+fn init_file(init: Option<&PathBuf>) -> Option<&PathBuf> {
+    init.filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
+}
+
+fn set_init(options: &mut Options, init: Option<&PathBuf>) {
+    if let Some(init) = init {
+        options.init = match init.to_str() {
+            Some("noise") => Init::Noise,
+            Some("content") => Init::Content,
+            _ => Init::Picture,
+        };
+    }
+}
+
+fn set_size(options: &mut Options, size: Option<&String>) -> Result<()> {
+    if let Some(size) = size {
+        options.size = size.parse()?;
+    }
+    Ok(())
+}
+
+fn set_numbers<const N: usize>(numbers: [(&mut f32, Option<f32>); N]) {
+    for (number, given) in numbers {
+        *number = given.unwrap_or(*number);
+    }
+}
+
+/// The command, with the defaults of each subcommand's own preset in its help.
+pub(super) fn command() -> clap::Command {
+    let of_presets = |mut command: clap::Command| {
+        for (name, preset) in [("texture", Preset::Texture), ("reconstruct", Preset::Reconstruction)] {
+            let options = Options::preset(preset);
+            command =
+                command.mut_subcommand(name, |command| command.mut_args(|arg| with_default(arg, &options)));
+        }
+        command
+    };
+    of_presets(Arguments::command()).mut_subcommand("explain", of_presets)
+}
+
+/// An argument whose help ends with the value that its option has among these.
+fn with_default(arg: clap::Arg, options: &Options) -> clap::Arg {
+    let is_of_arg = |entry: &&OptionEntry| argument(entry.name).strip_prefix("--") == arg.get_long();
+    let Some(entry) = OPTIONS.iter().find(is_of_arg).filter(|_| arg.get_long().is_some()) else { return arg };
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let what = help.split_once("[default:").map_or(help.as_str(), |(what, _)| what).trim_end().to_owned();
+    arg.help(format!("{what} [default: {}]", entry.text(options)))
 }
 
 /// `conv1_1=0.5,conv2_1`: a layer without a weight gets 1/count.
@@ -499,11 +742,29 @@ fn style_layers_error(reason: String) -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_other_commands_states_the_defaults_of_their_presets() {
+        for (name, default) in [
+            (
+                "texture",
+                "Steps at each size. With 0, the start is written and its costs are shown. [default: 30]",
+            ),
+            ("reconstruct", "costs are shown. [default: 200]"),
+        ] {
+            let mut command = command();
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains(default) && !help.contains("course"), "{help}");
+            for absent in ["--strength", "--alpha", "--content-mask", "--gamma", "--preset"] {
+                assert!(!help.contains(absent), "{name} {absent}");
+            }
+        }
     }
 
     /// The word for a value.
@@ -584,7 +845,7 @@ mod tests {
             (options.strength, options.gamma) = (0.7, 3.0);
         });
         assert_eq!(paint.options().unwrap(), expected);
-        assert_eq!(paint.styles, [PathBuf::from("b.png"), "c.png".into()]);
+        assert_eq!(paint.style.styles, [PathBuf::from("b.png"), "c.png".into()]);
         let none = ["impasto", "a.png", "b.png", "-o", "c.png", "--coarsest", "none"];
         let paint = Arguments::try_parse_from(none).unwrap().paint.arguments;
         assert_eq!(paint.options().unwrap().coarsest, None);

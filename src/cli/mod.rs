@@ -27,7 +27,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Arguments, Command};
 use console::{print, say};
@@ -37,7 +37,8 @@ use failure::{Failure, Result};
 /// ended by a signal.
 pub(crate) fn run() -> ExitCode {
     silence_caught_panics();
-    let arguments = match Arguments::try_parse() {
+    let parsed = args::command().try_get_matches().and_then(|it| Arguments::from_arg_matches(&it));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout with code 0, errors to stderr with 2.
@@ -46,6 +47,8 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let done = match &arguments.command {
+        Some(Command::Texture(texture)) => paint::paint(texture),
+        Some(Command::Reconstruct(reconstruct)) => paint::paint(reconstruct),
         Some(Command::Devices) => devices::devices(),
         Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Doctor(doctor)) => doctor::doctor(doctor),

@@ -1,11 +1,11 @@
-//! The styles of a command line: files and folders, their weights and masks.
+//! The pictures of a command line: files and folders of styles, with their weights and masks, and the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use impasto::OptionName;
 
-use super::args::PaintArguments;
+use super::args::StyleArguments;
 use super::words::argument;
 use super::{Failure, Result, files};
 
@@ -20,12 +20,37 @@ pub(super) struct StyleFile {
     pub(super) mask: Option<PathBuf>,
 }
 
+impl From<PathBuf> for StyleFile {
+    /// The only style, everywhere.
+    fn from(path: PathBuf) -> Self {
+        Self { path, weight: 1.0, mask: None }
+    }
+}
+
+/// The files of a run's pictures.
+#[derive(Debug, Default)]
+pub(super) struct SourceFiles {
+    pub(super) content: Option<PathBuf>,
+    pub(super) styles: Vec<StyleFile>,
+    pub(super) content_mask: Option<PathBuf>,
+    pub(super) initial: Option<PathBuf>,
+    /// Whether what is made without a content is as large as the style.
+    pub(super) has_size_of_style: bool,
+}
+
+impl SourceFiles {
+    /// Styles alone.
+    pub(super) fn of_styles(styles: Vec<StyleFile>) -> Self {
+        Self { styles, ..Self::default() }
+    }
+}
+
 /// The styles that the arguments name, with their weights and masks. A folder stands for the pictures in it, by name.
-pub(super) fn style_files(arguments: &PaintArguments) -> Result<Vec<StyleFile>> {
+pub(super) fn style_files(arguments: &StyleArguments) -> Result<Vec<StyleFile>> {
     let mut styles = Vec::new();
     for path in &arguments.styles {
         let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
-        styles.extend(paths.into_iter().map(|path| StyleFile { path, weight: 1.0, mask: None }));
+        styles.extend(paths.into_iter().map(StyleFile::from));
     }
     if let Some(weights) = &arguments.style_weights {
         let weights = style_weights(weights, styles.len())?;

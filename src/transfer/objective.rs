@@ -3,7 +3,7 @@
 
 use super::look_up::{MATCH_LAYERS, index_name, index_shape, record_look_up, record_matches, record_shares};
 use super::options::{ContentCost, Options, StyleStatistic};
-use super::sources::{SourceId, StyleLayout};
+use super::sources::{SourceId, SourceLayouts};
 use super::term::{Group, PIXELS_LAYER, Term, TermKind, guidance_name};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
@@ -48,9 +48,12 @@ pub(super) enum Kept {
 }
 
 impl Objective {
-    /// The terms that `options` ask for of `network`, with these styles.
-    pub fn of(network: &Network, options: &Options, styles: &[StyleLayout]) -> Self {
-        let content = network.convolution(&options.content_layer).map(|layer| Term {
+    /// The terms that `options` ask for of `network`, as far as there are sources for them: those of the content, those of
+    /// the styles, and those that match the two.
+    pub fn of(network: &Network, options: &Options, sources: &SourceLayouts) -> Self {
+        let styles = &sources.styles;
+        let content = sources.content.and_then(|_| network.convolution(&options.content_layer));
+        let content = content.map(|layer| Term {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
             kind: match options.content_cost {
@@ -87,7 +90,8 @@ impl Objective {
             let asked = asked.into_iter();
             asked.flat_map(|asked| of_layer(Group::Style, statistic, &asked.name, asked.weight))
         });
-        let matched = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
+        let is_matched = options.gamma > 0.0 && sources.content.is_some();
+        let matched = if is_matched { &MATCH_LAYERS[..] } else { &[] };
         let share = 1.0 / MATCH_LAYERS.len() as f32;
         let matched = matched.iter().flat_map(|layer| of_layer(Group::Match, TermKind::Match, layer, share));
         let variation = (options.total_variation > 0.0).then(|| Term {
@@ -106,10 +110,8 @@ impl Objective {
             (Group::Match, options.gamma),
             (Group::TotalVariation, options.total_variation),
         ];
-        let is_asked_for = |group: Group| {
-            matches!(group, Group::Content | Group::Style) || terms.iter().any(|term| term.group == group)
-        };
-        let weights = weights.into_iter().filter(|(group, _)| is_asked_for(*group)).collect();
+        let has_terms = |group: Group| terms.iter().any(|term| term.group == group);
+        let weights = weights.into_iter().filter(|(group, _)| has_terms(*group)).collect();
         Self { terms, weights }
     }
 
@@ -119,10 +121,10 @@ impl Objective {
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] that names the first tensor at
     /// fault.
-    pub fn checked(weights: &Weights, options: &Options, styles: &[StyleLayout]) -> Result<Self> {
+    pub fn checked(weights: &Weights, options: &Options, sources: &SourceLayouts) -> Result<Self> {
         let network = weights.network();
         options.validate(network)?;
-        let objective = Self::of(network, options, styles);
+        let objective = Self::of(network, options, sources);
         weights.check(objective.deepest(network, None))?;
         Ok(objective)
     }
@@ -212,8 +214,12 @@ impl Objective {
         guided.chain(content).filter_map(|term| term.layer.as_deref()).collect()
     }
 
-    /// The masks that say together where the painting covers the content: none, where a style has no mask.
+    /// The masks that say together where the painting covers the content: none, where a style has no mask, or there is no
+    /// content.
     fn covering_masks(&self) -> Vec<SourceId> {
+        if !self.terms.iter().any(|term| term.group == Group::Content) {
+            return Vec::new();
+        }
         let masks = self.terms.iter().filter(|term| term.group == Group::Style).map(|term| term.mask);
         let mut masks: Vec<SourceId> = masks.collect::<Option<_>>().unwrap_or_default();
         masks.sort_unstable();

@@ -20,11 +20,25 @@ pub enum Preset {
     /// deeplearning.ai, course 4, week 4, "Art Generation with Neural Style Transfer": VGG-19 with average
     /// pooling, content conv4_2, five style layers of weight 0.2, α = 10, β = 40, Adam with rate 2.
     Course,
+    /// A texture of the styles alone, without a content: the style cost of [`Preset::Fine`], coarse to fine from noise, the
+    /// styles at their own resolution.
+    Texture,
+    /// One picture from what one layer of the network says of it, from noise: as Gatys et al., arXiv 1508.06576, figure 1,
+    /// and Mahendran and Vedaldi, arXiv 1412.0035, show what layers keep.
+    Reconstruction,
 }
 
 impl Preset {
     /// All presets with their names.
-    pub const ALL: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("fine", Self::Fine),
+        ("course", Self::Course),
+        ("texture", Self::Texture),
+        ("reconstruction", Self::Reconstruction),
+    ];
+
+    /// Those that paint a content in a style.
+    pub const PAINTING: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
 }
 
 /// A layer whose Gram matrix is compared, and its share of the style cost.
@@ -41,7 +55,7 @@ pub struct StyleLayer {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Init {
-    /// Noise mixed with the content: R·noise + (1 − R)·(content − mean), R = 0.6 unless given.
+    /// Noise mixed with the content: R·noise + (1 − R)·(content − mean), R = 0.6 unless given. Without a content R is 1.
     Noise,
     /// The content; R = 0 unless given.
     Content,
@@ -159,13 +173,14 @@ pub struct Options {
     pub noise_ratio: Option<f32>,
     /// Seed of the noise. Seed 3 is the course's.
     pub seed: u32,
-    /// Size of the painting: the content's, fitted.
+    /// Size of the painting: the content's, fitted. Without a content it is this size: the box, or a square.
     pub size: Size,
     /// Pixels of the longer side that the painting begins with at least: it is painted coarse to fine, each size √2 times
     /// larger than the one before. `None`: at its own size alone.
     pub coarsest: Option<u32>,
     /// The side of a style over the content's, as the square root of the ratio of their areas: small values paint with
-    /// small strokes. A style is never enlarged. `None`: each style is fitted into `size` on its own sides.
+    /// small strokes. Without a content, the side of a style over its own. A style is never enlarged. `None`: each style is
+    /// fitted into `size` on its own sides.
     pub stroke: Option<f32>,
     /// Steps at each size.
     pub steps: u32,
@@ -232,6 +247,20 @@ impl Options {
                 coarsest: None,
                 stroke: None,
                 steps: 200,
+            },
+            Preset::Texture => {
+                Self { gamma: 0.0, init: Init::Noise, noise_ratio: Some(1.0), ..Self::preset(Preset::Fine) }
+            }
+            Preset::Reconstruction => Self {
+                alpha: 1.0,
+                beta: 1.0,
+                content_cost: ContentCost::Uniform,
+                pools: Some(PoolKind::Mean),
+                size: Size::LongerSide(256),
+                coarsest: None,
+                stroke: None,
+                steps: 200,
+                ..Self::preset(Preset::Texture)
             },
         }
     }
