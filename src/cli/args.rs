@@ -8,7 +8,7 @@ use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, StyleLayer,
+    Borders, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless, StyleLayer,
     StyleStatistic,
 };
 
@@ -334,6 +334,11 @@ struct DescentArguments {
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,
+    /// Make a picture whose copies can be laid side by side without a seam: both ways, or along x or y alone. Sides that wrap
+    /// are rounded to multiples of 16. [default: none]
+    #[arg(long, value_name = "x|y", num_args = 0..=1, default_missing_value = "both", help_heading = "Painting")]
+    #[arg(value_parser = names(&Seamless::ALL))]
+    seamless: Option<String>,
     /// Seed of the noise, 0 to 4294967295. The same seed on the same adapter gives the same file. [default: 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     seed: Option<u32>,
@@ -532,6 +537,7 @@ impl DescentArguments {
         ]);
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
+        set_named(&mut options.seamless, &Seamless::ALL, self.seamless.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
         if let Some(coarsest) = &self.coarsest {

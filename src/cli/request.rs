@@ -8,7 +8,7 @@ use impasto::nn::Weights;
 use impasto::ops::MethodRequest;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Checkpoint, Engine, EngineOptions, Objective, Options, Plan, SourceLayouts, Sources, Transfer,
+    Checkpoint, Engine, EngineOptions, Objective, Options, Plan, Seamless, SourceLayouts, Sources, Transfer,
 };
 use impasto::{Error, OptionName};
 
@@ -129,10 +129,11 @@ impl<'a> PaintRequest<'a> {
     /// Decodes every picture. Where there is one size, it is fitted at once, so that of a large photograph only the small
     /// copy is kept; else each size has a copy of its own.
     fn read_sources(&self) -> Result<Sources> {
-        let Options { size, coarsest, stroke, .. } = self.options;
+        let Options { size, coarsest, stroke, seamless, .. } = self.options;
         let fitted = |path, hint: &str| -> Result<_> {
             let picture = read_picture(path, hint)?;
-            if coarsest.is_some() || stroke.is_some() {
+            // Where it wraps, it is rounded to other sides.
+            if coarsest.is_some() || stroke.is_some() || seamless != Seamless::None {
                 return Ok(picture);
             }
             let (width, height) = size.fit(picture.width(), picture.height());

@@ -75,6 +75,8 @@ options! {
     Pools = "pools",
     /// [`Options::borders`](crate::transfer::Options::borders).
     Borders = "borders",
+    /// [`Options::seamless`](crate::transfer::Options::seamless).
+    Seamless = "seamless",
     /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
     LearningRate = "learning_rate",
     /// [`Options::content_layer`](crate::transfer::Options::content_layer).

@@ -30,7 +30,6 @@ use super::engine::Engine;
 use super::optimiser::{Optimiser, PIXELS};
 use super::option_table::OPTIONS;
 use super::options::{Options, Preset};
-use super::scales::Scales;
 use super::source::Source;
 use super::sources::{SourceId, SourceLayouts, Sources};
 use crate::error::{Error, OptionName, Remedy, Result, Words};
@@ -587,7 +586,7 @@ impl Checkpoint {
         }
         let optimiser = Optimiser::of(&options);
         let position = about.position.unwrap_or(Position { scale: 0, steps: about.step, renews: false });
-        let scales = Scales::of((width, height), options.coarsest);
+        let scales = options.scales((width, height));
         if position.scale > scales.last() {
             return Err(damaged(format!("it is of size {} of {}", position.scale + 1, scales.len())));
         }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scales::Scales;
 use crate::nn::Network;
+use crate::ops::Wrap;
 use crate::ops::conv::PaddingMode;
 use crate::ops::pool::PoolKind;
 use crate::picture::Size;
@@ -112,6 +114,32 @@ impl Borders {
     pub const ALL: [(&'static str, Self); 2] = [("zero", Self::Zero), ("replicate", Self::Replicate)];
 }
 
+/// Where the picture goes on at its other end, so that copies of it can be laid side by side without a seam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Seamless {
+    /// Nowhere.
+    None,
+    /// Its right side goes on at the left one.
+    X,
+    /// Its lower side goes on at the upper one.
+    Y,
+    /// Both.
+    Both,
+}
+
+impl Seamless {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("none", Self::None), ("both", Self::Both), ("x", Self::X), ("y", Self::Y)];
+
+    /// The sides that wrap.
+    pub(crate) fn wrap(self) -> Wrap {
+        Wrap { y: matches!(self, Self::Y | Self::Both), x: matches!(self, Self::X | Self::Both) }
+    }
+}
+
 /// What changes the pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -167,6 +195,10 @@ pub struct Options {
     pub pools: Option<PoolKind>,
     /// What convolutions see beyond the borders.
     pub borders: Borders,
+    /// Where the picture wraps: there its sides are rounded to multiples of 16 at every size, and convolutions, the
+    /// pyramid and the ways from one size to the next see its other end instead of what `borders` says. The pictures that
+    /// it is compared with do not wrap.
+    pub seamless: Seamless,
     /// What the pixels start from.
     pub init: Init,
     /// R: share of noise in the start, 0 to 1; `None`: what `init` says.
@@ -216,6 +248,7 @@ impl Options {
                 style_layers,
                 pools: Some(PoolKind::Max),
                 borders: Borders::Replicate,
+                seamless: Seamless::None,
                 init: Init::Content,
                 noise_ratio: None,
                 seed: 3,
@@ -240,6 +273,7 @@ impl Options {
                 style_layers,
                 pools: None,
                 borders: Borders::Zero,
+                seamless: Seamless::None,
                 init: Init::Noise,
                 noise_ratio: None,
                 seed: 3,
@@ -293,6 +327,16 @@ impl Options {
             Borders::Zero => network,
             Borders::Replicate => network.with_borders(PaddingMode::ReplicateForward),
         }
+    }
+
+    /// The network as the painting is seen by it, from that by which other pictures are.
+    pub(crate) fn painting_network(&self, network: &Network) -> Network {
+        network.clone().with_wrap(self.seamless.wrap())
+    }
+
+    /// The sizes on the way to a painting of `size` (width, height), which is rounded where it wraps.
+    pub fn scales(&self, size: (u32, u32)) -> Scales {
+        Scales::of(size, self.coarsest).wrapping(self.seamless.wrap())
     }
 
     /// R, as given or as the start says.

@@ -220,7 +220,8 @@ pub fn step_tape(network: &Network, options: &Options, size: (u32, u32)) -> Resu
     options.validate(network)?;
     let objective = Objective::of(network, options, &SourceLayouts::from((size, size)));
     let refreshes = objective.has_refreshes();
-    record_step(&options.network(network), &objective, Optimiser::of(options), size, refreshes)
+    let network = options.painting_network(&options.network(network));
+    record_step(&network, &objective, Optimiser::of(options), size, refreshes)
 }
 
 fn record_step(
@@ -315,7 +316,9 @@ impl<'a> Planner<'a> {
     /// A step at a size.
     fn step(&self, scale: usize, refreshes: bool, limits: &Limits) -> Result<Program> {
         let (objective, optimiser) = (&self.objective, Optimiser::of(self.options));
-        let tape = record_step(&self.network, objective, optimiser, self.scales.get(scale), refreshes)?;
+        // The pictures that it is compared with do not wrap.
+        let network = self.options.painting_network(&self.network);
+        let tape = record_step(&network, objective, optimiser, self.scales.get(scale), refreshes)?;
         plan(&rematerialise(&fuse(&tape)), limits)
     }
 
@@ -530,7 +533,9 @@ impl<'a> Planner<'a> {
         let mut seen = self.objective.record_cover(&mut tape, shown)?;
         let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
         if scale < self.scales.last() {
-            seen = tape.record(Resize { height, width, filter: Filter::Bicubic }, &[seen], PICTURE_LAYER)?;
+            let wrap = self.options.seamless.wrap();
+            let resize = Resize { height, width, filter: Filter::Bicubic, wrap };
+            seen = tape.record(resize, &[seen], PICTURE_LAYER)?;
         }
         let picture =
             tape.record(Postprocess { rounded: optimiser.rounds() }, &[seen, mean], PICTURE_LAYER)?;

@@ -563,6 +563,7 @@ impl Transfer {
             self.put_back(bad);
         }
         let network = self.options.network(self.engine.weights().network());
+        let network = self.options.painting_network(&network);
         let (pixels, externals) = (self.pixels().await?, self.programs.externals());
         let (engine, objective, size) = (&self.engine, &self.objective, self.scale_size());
         let place = first_not_finite(engine, &network, objective, &pixels, externals, size).await?;

@@ -316,7 +316,7 @@ impl SourceLayouts {
             Some(SourceLayout { size: (width, height), .. }) => options.size.fit(width, height),
             None => options.size.sides(),
         };
-        Scales::of(size, options.coarsest)
+        options.scales(size)
     }
 
     /// Width and height at which a source is used while the painting has the size of number `scale`. Content, masks and

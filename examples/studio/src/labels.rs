@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 35] = [
+const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -38,6 +38,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
+    (OptionName::Seamless, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
     (OptionName::ContentLayer, Place::Open("Content layer")),
     (OptionName::StyleLayers, Place::Open("Style layers")),
