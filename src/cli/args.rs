@@ -12,7 +12,7 @@ use impasto::transfer::{
     StyleStatistic,
 };
 
-use super::styles::{SourceFiles, style_files};
+use super::styles::{SourceFiles, StyleFile, style_files};
 use super::words::argument;
 use super::{Failure, Result};
 
@@ -556,6 +556,10 @@ impl DescentArguments {
 }
 
 impl StyleArguments {
+    fn files(&self) -> Result<Vec<StyleFile>> {
+        style_files(&self.styles, self.style_weights.as_deref(), &self.style_masks)
+    }
+
     fn apply(&self, options: &mut Options) -> Result<()> {
         if let Some(layers) = &self.style_layers {
             options.style_layers = style_layers(layers)?;
@@ -582,7 +586,7 @@ impl Order for PaintArguments {
             content: self.content.clone(),
             content_mask: self.content_mask.clone(),
             initial: init_file(self.init.as_ref()).cloned(),
-            ..SourceFiles::of_styles(style_files(&self.style)?)
+            ..SourceFiles::of_styles(self.style.files()?)
         })
     }
 
@@ -619,7 +623,7 @@ impl Order for PaintArguments {
 impl Order for TextureArguments {
     fn sources(&self) -> Result<SourceFiles> {
         let initial = init_file(self.init.as_ref()).cloned();
-        Ok(SourceFiles { initial, ..SourceFiles::of_styles(style_files(&self.style)?) })
+        Ok(SourceFiles { initial, ..SourceFiles::of_styles(self.style.files()?) })
     }
 
     fn options(&self) -> Result<Options> {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use impasto::OptionName;
 
-use super::args::StyleArguments;
 use super::words::argument;
 use super::{Failure, Result, files};
 
@@ -45,21 +44,26 @@ impl SourceFiles {
     }
 }
 
-/// The styles that the arguments name, with their weights and masks. A folder stands for the pictures in it, by name.
-pub(super) fn style_files(arguments: &StyleArguments) -> Result<Vec<StyleFile>> {
+/// The styles in these files, with their weights and masks as the arguments have them. A folder stands for the pictures
+/// in it, by name.
+pub(super) fn style_files(
+    files: &[PathBuf],
+    weights: Option<&str>,
+    masks: &[String],
+) -> Result<Vec<StyleFile>> {
     let mut styles = Vec::new();
-    for path in &arguments.styles {
+    for path in files {
         let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
         styles.extend(paths.into_iter().map(StyleFile::from));
     }
-    if let Some(weights) = &arguments.style_weights {
+    if let Some(weights) = weights {
         let weights = style_weights(weights, styles.len())?;
         styles.iter_mut().zip(weights).for_each(|(style, weight)| style.weight = weight);
     }
     // Shares: several styles weigh together as much as one.
     let sum: f32 = styles.iter().map(|style| style.weight).sum();
     styles.iter_mut().for_each(|style| style.weight /= sum);
-    for text in &arguments.style_masks {
+    for text in masks {
         let (number, path) = style_mask(text);
         let count = styles.len();
         let Some(style) = styles.get_mut(number.wrapping_sub(1)) else {
