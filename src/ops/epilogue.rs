@@ -35,12 +35,6 @@ impl Epilogue {
     pub const MAX: u32 = 128;
     /// Flag bit: write which cells of such a pool won.
     pub const WINNERS: u32 = 256;
-    /// Flag bit: beyond the first and the last row lie the rows from the other end.
-    pub const WRAP_Y: u32 = 512;
-    /// Flag bit: the same of columns.
-    pub const WRAP_X: u32 = 1024;
-    /// Flag bit of convolutions: the same along depth.
-    pub const WRAP_D: u32 = 2048;
 
     /// This epilogue with `next` merged into it, if that is possible.
     pub(crate) fn absorb(self, next: &dyn Op, slot: usize) -> Option<Self> {

@@ -13,7 +13,7 @@ use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::{Relu, expect_whole_mask, lower_mask, mask_shape, whole_mask};
 use crate::ops::{
     Algorithm, Capabilities, Direction, Epilogue, Io, Layout, Lowered, Op, Operand, Problem, Rule, Shape,
-    Trial, Variants, Wire, expect_shapes, unfit_shapes,
+    Trial, Variants, Wire, Wrap, expect_shapes, unfit_shapes,
 };
 
 /// Convolutions and their gradients by several methods.
@@ -53,8 +53,7 @@ fn trial(problem: &Problem) -> Trial {
 /// Flag bits for what lies beyond the edges of x.
 fn edge_flags(geometry: &ConvGeometry) -> u32 {
     let edge = if geometry.padding.mode.is_replicated() { Epilogue::EDGE } else { 0 };
-    let wraps =
-        [Epilogue::WRAP_D, Epilogue::WRAP_Y, Epilogue::WRAP_X].into_iter().zip(geometry.padding.wrapped);
+    let wraps = [Wrap::FLAG_D, Wrap::FLAG_Y, Wrap::FLAG_X].into_iter().zip(geometry.padding.wrapped);
     wraps.filter(|(_, wraps)| *wraps).fold(edge, |flags, (flag, _)| flags | flag)
 }
 
