@@ -34,6 +34,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 36] = [
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Pools, Some("--pools")),
     (OptionName::Borders, Some("--borders")),
+    (OptionName::Seamless, Some("--seamless")),
     (OptionName::LearningRate, Some("--learning-rate")),
     (OptionName::ContentLayers, Some("--content-layers")),
     (OptionName::StyleLayers, Some("--style-layers")),
