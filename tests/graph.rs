@@ -98,7 +98,8 @@ impl Network {
 
     /// The same as [`Self::with_first_style`] with other convolutions, which make their planes smaller.
     fn with_strides(seed: u64, size: (u32, u32)) -> Self {
-        let padding = Padding { mode: PaddingMode::Replicate, before: [0, 2, 1], after: [0, 1, 2] };
+        let padding =
+            Padding { before: [0, 2, 1], after: [0, 1, 2], ..Padding::even(PaddingMode::Replicate, [0; 3]) };
         let geometry = ConvGeometry { stride: [1, 1, 2], padding, ..ConvGeometry::SAME_3X3 };
         Self::recorded(seed, size, true, false, geometry)
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use impasto::error::OptionName;
 use impasto::gpu::Gpu;
+use impasto::ops::Wrap;
 use impasto::ops::conv::ConvGeometry;
 use impasto::ops::resize::Filter;
 use impasto::picture::Picture;
@@ -261,7 +262,7 @@ fn the_costs_of_fine_under_a_mask_are_those_of_the_twins() {
         let [painted, style] = [&painted[layer], &style[layer]];
         let (channels, height, width) = painted.size;
         let centre = reference::channel_mean(&style.x, style.size);
-        let on_grid = reference::resize(&style.x, style.size, (grid.1, grid.2), Filter::Bilinear);
+        let on_grid = reference::resize(&style.x, style.size, (grid.1, grid.2), Filter::Bilinear, Wrap::NONE);
         let mut found = reference::gather(&on_grid, &index, (channels, grid.1, grid.2));
         if (height, width) != (cells.1, cells.2) {
             found = reference::pool_forward(&found, (channels, cells.1, cells.2));

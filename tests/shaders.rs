@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use backends::{Checks, Translation, VULKAN, Vulkan, claims_subgroups};
 use impasto::gpu::{Access, FOLD, Kernel};
 use impasto::ops::conv::gemm::TRANSPOSED;
-use impasto::ops::{Epilogue, KERNELS, gram};
+use impasto::ops::{Epilogue, KERNELS, Wrap, gram};
 use impasto::wgpu;
 use naga::back::hlsl::ShaderModel;
 use naga::valid::Capabilities;
@@ -233,6 +233,9 @@ fn flags_have_the_bits_that_rust_says() {
         ("EDGE", Epilogue::EDGE),
         ("MAX", Epilogue::MAX),
         ("WINNERS", Epilogue::WINNERS),
+        ("WRAP_Y", Wrap::FLAG_Y),
+        ("WRAP_X", Wrap::FLAG_X),
+        ("WRAP_D", Wrap::FLAG_D),
         ("TRANSPOSED", TRANSPOSED),
         ("MEAN", gram::MEAN),
         ("GUIDED", gram::GUIDED),

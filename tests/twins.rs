@@ -8,6 +8,7 @@ mod common;
 
 use common::compare::{assert_canary, assert_close, compare};
 use common::random::Random;
+use impasto::ops::Wrap;
 use impasto::ops::conv::{ConvGeometry, Padding, PaddingMode};
 use impasto::ops::resize::Filter;
 use impasto::picture::Picture;
@@ -89,8 +90,10 @@ fn convolutions() -> Vec<Convolution> {
     let same = SIZES.into_iter().zip([1, 4, 3, 2, 7, 1, 5, 2, 3]);
     let same = same.map(|((c, h, w), c_out)| (SAME, (c, 1, h, w), c_out));
     let any = ConvGeometry::POINTWISE;
-    let padded = |mode, before, after| Padding { mode, before, after };
-    let modes = [PaddingMode::Zero, PaddingMode::Replicate, PaddingMode::Circular];
+    let padded = |padding, before, after| Padding { before, after, ..padding };
+    let modes = [PaddingMode::Zero, PaddingMode::Replicate];
+    let mixed = Padding { wrapped: [true, false, true], ..Padding::even(modes[1], [0; 3]) };
+    let paddings = [Padding::NONE, Padding::even(modes[1], [0; 3]), Padding::circular([0; 3]), mixed];
     let others = [
         (any, (3, 1, 4, 5), 2),
         (
@@ -109,7 +112,7 @@ fn convolutions() -> Vec<Convolution> {
         (ConvGeometry { kernel: [3; 3], padding: Padding::even(modes[0], [1; 3]), ..any }, (2, 4, 3, 5), 2),
         (SAME, (2, 3, 4, 5), 2),
     ];
-    let padded = modes.into_iter().flat_map(|mode| {
+    let padded = paddings.into_iter().flat_map(|mode| {
         let strided = ConvGeometry { kernel: [1, 4, 3], stride: [1, 2, 1], ..any };
         let solid =
             ConvGeometry { kernel: [2, 3, 2], stride: [2, 1, 2], dilation: [1, 2, 1], groups: 2, ..any };
@@ -531,13 +534,16 @@ fn conv_by_padding(
         .map(|plane| {
             let value = |i: usize| {
                 let place = split(i, padded_size);
-                let inside =
-                    (0..3).all(|axis| (before[axis]..before[axis] + size[axis]).contains(&place[axis]));
+                let inside = (0..3).all(|axis| {
+                    let own = before[axis]..before[axis] + size[axis];
+                    geometry.padding.wrapped[axis] || own.contains(&place[axis])
+                });
                 let source = std::array::from_fn(|axis| {
                     let [place, before, size] = [place[axis], before[axis], size[axis]];
-                    match geometry.padding.mode {
-                        PaddingMode::Circular => (place + before * (size - 1)) % size,
-                        _ => place.max(before).min(before + size - 1) - before,
+                    if geometry.padding.wrapped[axis] {
+                        (place + before * (size - 1)) % size
+                    } else {
+                        place.max(before).min(before + size - 1) - before
                     }
                 });
                 let is_zero = geometry.padding.mode == PaddingMode::Zero && !inside;
@@ -627,19 +633,14 @@ fn conv_forward_gives_hand_computed_numbers() {
     // A line 1, 2, 4, 8 with the taps 1, 10, 100 two apart, a stride of 3 and two elements before and after: the
     // first output reads places −2, 0 and 2, the second 1, 3 and 5.
     let line = [1.0, 2.0, 4.0, 8.0];
-    let made = |mode| {
-        let geometry = ConvGeometry {
-            kernel: [1, 1, 3],
-            stride: [1, 1, 3],
-            padding: Padding { mode, before: [0, 0, 2], after: [0, 0, 2] },
-            dilation: [1, 1, 2],
-            groups: 1,
-        };
+    let made = |padding: Padding| {
+        let geometry =
+            ConvGeometry { kernel: [1, 1, 3], stride: [1, 1, 3], padding, dilation: [1, 1, 2], groups: 1 };
         conv_forward(&line, &[1.0, 10.0, 100.0], &[0.0], &geometry, (1, 1, 1, 4), 1)
     };
-    assert_eq!(made(PaddingMode::Zero), [410.0, 82.0]);
-    assert_eq!(made(PaddingMode::Replicate), [411.0, 882.0]);
-    assert_eq!(made(PaddingMode::Circular), [414.0, 282.0]);
+    assert_eq!(made(Padding::even(PaddingMode::Zero, [0, 0, 2])), [410.0, 82.0]);
+    assert_eq!(made(Padding::even(PaddingMode::Replicate, [0, 0, 2])), [411.0, 882.0]);
+    assert_eq!(made(Padding::circular([0, 0, 2])), [414.0, 282.0]);
 }
 
 #[test]
@@ -1115,7 +1116,7 @@ fn resample_is_what_image_does() {
 #[track_caller]
 fn assert_resized(filter: Filter, x: &[f64], size: (usize, usize, usize), to: (usize, usize), want: &[f64]) {
     let name = format!("resize {size:?} to {to:?}, {filter:?}");
-    let got = resize(x, size, to, filter);
+    let got = resize(x, size, to, filter, Wrap::NONE);
     // Half of the last digit that is stated.
     assert_close(&name, &got[..want.len()], want, 6e-9, 0.0);
     assert_canary(&name, &got[..want.len()], want, 6e-9, 0.0);
@@ -1160,29 +1161,35 @@ fn resize_gives_hand_computed_numbers() {
     use Filter::{Bicubic, Bilinear};
     // To a third: the cell in the middle, though two thirds are not seen.
     let row = [5.0, 1.0, 7.0, 2.0, 8.0, 3.0];
-    assert_eq!(resize(&row, (1, 1, 6), (1, 2), Bilinear), [1.0, 8.0]);
+    assert_eq!(resize(&row, (1, 1, 6), (1, 2), Bilinear, Wrap::NONE), [1.0, 8.0]);
     // To a half, to one: between two cells, those at (2c + ½) and at 2½.
-    assert_eq!(resize(&row, (1, 1, 6), (1, 3), Bilinear), [3.0, 4.5, 5.5]);
-    assert_eq!(resize(&row, (1, 1, 6), (1, 1), Bilinear), [4.5]);
+    assert_eq!(resize(&row, (1, 1, 6), (1, 3), Bilinear, Wrap::NONE), [3.0, 4.5, 5.5]);
+    assert_eq!(resize(&row, (1, 1, 6), (1, 1), Bilinear, Wrap::NONE), [4.5]);
     // Five from three columns: places −0.2, 0.4, 1, 1.6 and 2.2, of which the first and the last are at the border.
     let want = [10.0, 14.0, 20.0, 5.0, -5.0];
-    let got = resize(&[10.0, 20.0, -5.0], (1, 1, 3), (1, 5), Bilinear);
+    let got = resize(&[10.0, 20.0, -5.0], (1, 1, 3), (1, 5), Bilinear, Wrap::NONE);
     assert_close("resize of a row", &got, &want, 1e-14, 0.0);
     // Rows and columns are not taken for each other, nor channels.
-    let got = resize(&[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], (2, 3, 1), (2, 1), Bilinear);
+    let got = resize(&[1.0, 2.0, 3.0, 5.0, 6.0, 7.0], (2, 3, 1), (2, 1), Bilinear, Wrap::NONE);
     assert_close("resize of two columns", &got, &[1.25, 2.75, 5.25, 6.75], 1e-14, 0.0);
     // Cubic at ½ between cells: weights −3/32, 19/32, 19/32, −3/32.
     let weights = [-3.0, 19.0, 19.0, -3.0];
     let want = |cells: [f64; 4]| cells.iter().zip(weights).map(|(x, w)| x * w / 32.0).sum::<f64>();
-    let got = resize(&row, (1, 1, 6), (1, 3), Bicubic);
+    let got = resize(&row, (1, 1, 6), (1, 3), Bicubic, Wrap::NONE);
     let all = [want([5.0, 5.0, 1.0, 7.0]), want([1.0, 7.0, 2.0, 8.0]), want([2.0, 8.0, 3.0, 3.0])];
     assert_close("cubic at halves", &got, &all, 1e-14, 0.0);
     let mut random = Random::new(31);
     for size @ (channels, height, width) in SIZES {
         let x = random.vec_f64(channels * height * width);
         for filter in [Bilinear, Bicubic] {
-            assert_close("the same size", &resize(&x, size, (height, width), filter), &x, 0.0, 0.0);
-            let flat = resize(&vec![3.0; x.len()], size, (height + 3, 2 * width), filter);
+            assert_close(
+                "the same size",
+                &resize(&x, size, (height, width), filter, Wrap::NONE),
+                &x,
+                0.0,
+                0.0,
+            );
+            let flat = resize(&vec![3.0; x.len()], size, (height + 3, 2 * width), filter, Wrap::NONE);
             assert_close("a plain", &flat, &vec![3.0; flat.len()], 1e-14, 0.0);
         }
     }
@@ -1199,15 +1206,24 @@ fn smooth_gives_hand_computed_numbers() {
     {
         want[at] = value;
     }
-    assert_eq!(smooth(&x, (1, 5, 5), 1.0), want);
-    assert_eq!(smooth(&[16.0, 0.0, 0.0, 0.0, 0.0, 0.0], (1, 2, 3), 1.0), [9.0, 3.0, 0.0, 3.0, 1.0, 0.0]);
-    assert_eq!(smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 1, 3), 2.0), [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]);
-    assert_eq!(smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 3, 1), 2.0), [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]);
+    assert_eq!(smooth(&x, (1, 5, 5), 1.0, Wrap::NONE), want);
+    assert_eq!(
+        smooth(&[16.0, 0.0, 0.0, 0.0, 0.0, 0.0], (1, 2, 3), 1.0, Wrap::NONE),
+        [9.0, 3.0, 0.0, 3.0, 1.0, 0.0]
+    );
+    assert_eq!(
+        smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 1, 3), 2.0, Wrap::NONE),
+        [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]
+    );
+    assert_eq!(
+        smooth(&[4.0, 0.0, 0.0, 8.0, 0.0, 0.0], (2, 3, 1), 2.0, Wrap::NONE),
+        [6.0, 2.0, 0.0, 12.0, 4.0, 0.0]
+    );
     // What alternates is gone inside, the mean is not.
     let board: Vec<f64> = (0..49).map(|at| if at % 2 == 0 { 5.0 } else { 1.0 }).collect();
-    let got = smooth(&board, (1, 7, 7), 1.0);
+    let got = smooth(&board, (1, 7, 7), 1.0, Wrap::NONE);
     assert!((1..6).all(|row| got[7 * row + 1..7 * row + 6].iter().all(|value| *value == 3.0)), "{got:?}");
-    assert_eq!(smooth(&[7.0], (1, 1, 1), 3.0), [21.0]);
+    assert_eq!(smooth(&[7.0], (1, 1, 1), 3.0, Wrap::NONE), [21.0]);
 }
 
 #[test]

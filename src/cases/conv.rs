@@ -9,7 +9,7 @@ use super::tolerance::Tolerance;
 use super::twin::{Twin, finish, size, words};
 use crate::ops::conv::{Conv, ConvBackward, ConvGeometry, ConvPool, ConvPoolBackward, Padding, PaddingMode};
 use crate::ops::pool::{Pool, PoolKind};
-use crate::ops::{Op, Shape};
+use crate::ops::{Op, Shape, Wrap};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
@@ -100,7 +100,8 @@ fn backward_tolerance(conv: &ConvBackward, dy: Shape) -> Tolerance {
     let ConvGeometry { padding, groups, .. } = conv.geometry;
     let beyond = |axis: usize| {
         let outside = padding.before[axis] + padding.after[axis];
-        u64::from(if padding.mode.of_gradient() == PaddingMode::Zero { 1 } else { 1 + outside })
+        let repeats = padding.wrapped[axis] || padding.mode.of_gradient() != PaddingMode::Zero;
+        u64::from(if repeats { 1 + outside } else { 1 })
     };
     let reads = u64::from(conv.geometry.taps()) * (0..3).map(beyond).product::<u64>();
     Tolerance::sum(reads * u64::from(dy.c / groups), 1.0)
@@ -140,6 +141,21 @@ fn forward() -> Vec<Case> {
         let tolerance = forward_tolerance(inputs[1].shape);
         let what = format!("{x} to {outputs}, edge repeated{}", if relu { ", relu" } else { "" });
         FORWARD.case(what, Conv { geometry: EDGE, relu, mask: false }, inputs, tolerance)
+    }))
+    .chain(WRAPPED.into_iter().zip([false, true].into_iter().cycle()).map(
+        |((geometry, x, outputs, wrap), relu)| {
+            let geometry = geometry.with_wrap(wrap);
+            let inputs = forward_inputs(&geometry, x, outputs);
+            let tolerance = forward_tolerance(inputs[1].shape);
+            let what = format!("{x} to {outputs}, {wrap:?}{}", if relu { ", relu" } else { "" });
+            FORWARD.case(what, Conv { geometry, relu, mask: false }, inputs, tolerance)
+        },
+    ))
+    .chain([PoolKind::Mean, PoolKind::Max].into_iter().flat_map(|kind| {
+        WRAPPED_POOLED.map(|(x, outputs, wrap)| {
+            let how = format!("{wrap:?}, relu, {} pool", kind.name());
+            pooled(EDGE.with_wrap(wrap), kind, x, outputs, &how)
+        })
     }))
     .chain(POOLED.map(|(x, outputs)| pooled(SAME, PoolKind::Mean, x, outputs, "relu, pool")))
     .chain(POOLED.map(|(x, outputs)| pooled(EDGE, PoolKind::Mean, x, outputs, "edge repeated, relu, pool")))
@@ -198,7 +214,7 @@ const REPLICATED: [(Shape, u32, bool); 10] = [
 ];
 
 /// Convolutions other than 3×3 with zeros around, each with its inputs and output channels.
-const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 21] = [
+const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 23] = [
     ("pointwise", ConvGeometry::POINTWISE, Shape::new(17, 13, 11), 23),
     ("5×5", square(5, Padding::even(PaddingMode::Zero, [0, 2, 2])), Shape::new(3, 19, 17), 5),
     ("2×2 after", square(2, after(PaddingMode::Zero)), Shape::new(5, 8, 9), 4),
@@ -240,7 +256,7 @@ const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 21] = [
         ConvGeometry {
             kernel: [2, 3, 4],
             stride: [2, 1, 3],
-            padding: Padding { mode: PaddingMode::Replicate, before: [1, 0, 3], after: [0, 2, 1] },
+            padding: Padding { before: [1, 0, 3], after: [0, 2, 1], ..REPLICATE },
             dilation: [1, 2, 2],
             groups: 2,
         },
@@ -257,13 +273,24 @@ const GEOMETRIES: [(&str, ConvGeometry, Shape, u32); 21] = [
         4,
     ),
     ("replicate 3", square(5, Padding::even(PaddingMode::Replicate, [0, 3, 3])), Shape::new(3, 9, 1), 4),
-    ("circular", square(3, Padding::even(PaddingMode::Circular, [0, 1, 1])), Shape::new(6, 11, 13), 5),
+    ("circular", square(3, Padding::circular([0, 1, 1])), Shape::new(6, 11, 13), 5),
+    (
+        "circular along depth and rows, the edge repeated along columns",
+        ConvGeometry {
+            kernel: [3; 3],
+            padding: Padding { wrapped: [true, false, true], before: [1; 3], after: [1; 3], ..REPLICATE },
+            ..ConvGeometry::POINTWISE
+        },
+        Shape::volume(3, 3, 5, 6),
+        4,
+    ),
+    ("circular, stride 2", STRIDED.with_wrap(Wrap::BOTH), Shape::new(5, 8, 10), 6),
     (
         "circular, several periods",
         ConvGeometry {
             kernel: [1, 3, 5],
             stride: [1, 2, 1],
-            padding: Padding { mode: PaddingMode::Circular, before: [0, 7, 2], after: [0, 4, 9] },
+            padding: Padding { before: [0, 7, 2], after: [0, 4, 9], ..Padding::circular([0; 3]) },
             ..ConvGeometry::POINTWISE
         },
         Shape::new(4, 3, 5),
@@ -277,8 +304,31 @@ const fn square(side: u32, padding: Padding) -> ConvGeometry {
 
 /// One element after the last row and column.
 const fn after(mode: PaddingMode) -> Padding {
-    Padding { mode, before: [0; 3], after: [0, 1, 1] }
+    Padding { after: [0, 1, 1], ..Padding::even(mode, [0; 3]) }
 }
+
+const REPLICATE: Padding = Padding::even(PaddingMode::Replicate, [0; 3]);
+
+/// Inputs and output channels of convolutions that wrap along both sides, and along one with zeros or the edge repeated
+/// along the other: planes of one row, and sizes that end anywhere in a tile.
+const WRAPPED: [(ConvGeometry, Shape, u32, Wrap); 9] = [
+    (SAME, Shape::new(1, 1, 1), 1, Wrap::BOTH),
+    (EDGE, Shape::new(5, 1, 7), 17, Wrap::BOTH),
+    (EDGE, Shape::new(3, 17, 23), 64, Wrap::BOTH),
+    (EDGE, Shape::new(17, 6, 10), 5, Wrap::BOTH),
+    (SAME, Shape::new(64, 13, 37), 70, Wrap::BOTH),
+    (EDGE, Shape::new(4, 2, 2), 3, Wrap { y: true, x: false }),
+    (SAME, Shape::new(17, 14, 9), 20, Wrap { y: true, x: false }),
+    (EDGE, Shape::new(64, 7, 13), 3, Wrap { y: false, x: true }),
+    (SAME, Shape::new(3, 9, 18), 17, Wrap { y: false, x: true }),
+];
+
+/// The same of convolutions that a pool follows: no window lies across a border.
+const WRAPPED_POOLED: [(Shape, u32, Wrap); 3] = [
+    (Shape::new(17, 6, 10), 18, Wrap::BOTH),
+    (Shape::new(4, 24, 14), 17, Wrap { y: true, x: false }),
+    (Shape::new(16, 32, 26), 5, Wrap { y: false, x: true }),
+];
 
 /// Inputs and output channels of convolutions that a pool follows: sizes that end anywhere in a tile.
 const POOLED: [(Shape, u32); 6] = [
@@ -321,6 +371,18 @@ fn backward() -> Vec<Case> {
         let op = ConvBackward { geometry: SAME, x: dx, epilogue };
         gradient(op, outputs, format!("{outputs} to {dx}"))
     })
+    .chain(WRAPPED.into_iter().zip([NONE, BOTH, GATE, ACCUMULATE].into_iter().cycle()).map(
+        |((geometry, dx, outputs, wrap), epilogue)| {
+            let op = ConvBackward { geometry: geometry.with_wrap(wrap), x: dx, epilogue };
+            gradient(op, outputs, format!("{outputs} to {dx}, {wrap:?}"))
+        },
+    ))
+    .chain([PoolKind::Mean, PoolKind::Max].into_iter().flat_map(|kind| {
+        WRAPPED_POOLED.map(|(dx, outputs, wrap)| {
+            let conv = ConvBackward { geometry: EDGE.with_wrap(wrap), x: dx, epilogue: GATE };
+            pooled_gradient(conv, kind, outputs, format!("{outputs} to {dx}, {wrap:?}"))
+        })
+    }))
     .chain([PoolKind::Mean, PoolKind::Max].into_iter().flat_map(|kind| {
         let epilogues = [NONE, GATE, ACCUMULATE, BOTH, GATE, NONE];
         POOLED.into_iter().zip(epilogues).map(move |((dx, outputs), epilogue)| {

@@ -259,7 +259,7 @@ fn steps(repeats: u32, slots: u32) -> Case {
     ];
     let step = |op: Arc<dyn Op>, inputs: &[usize]| CaseStep { op, inputs: inputs.to_vec() };
     let before = vec![
-        step(Arc::new(Smooth { scale: 1.0 }), &[4]),
+        step(Arc::new(Smooth { scale: 1.0, wrap: crate::ops::Wrap::NONE }), &[4]),
         step(Arc::new(Products), &[1, 7, 5, 6]),
         step(Arc::new(Direction { elements: x.elements() }), &[0, 8, 1, 2, 3]),
     ];

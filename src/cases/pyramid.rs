@@ -15,7 +15,7 @@ use crate::ops::preprocess::MEAN_SHAPE;
 use crate::ops::pyramid::{AdamLevel, Descend, SCHEDULE, SCHEDULE_STATE, ScheduleAdvance, schedule};
 use crate::ops::resize::AddUpsampled;
 use crate::ops::smooth::Smooth;
-use crate::ops::{Op, Shape};
+use crate::ops::{Op, Shape, Wrap};
 use crate::reference;
 
 pub(super) static SCHEDULE_ADVANCE: Family = Family {
@@ -190,11 +190,11 @@ fn steps(repeats: u32, h: u32, w: u32) -> Case {
     let before = vec![
         step(Arc::new(AdamAdvance), &[0, 1]),
         step(Arc::new(ScheduleAdvance), &[2, 3]),
-        step(Arc::new(Smooth { scale: (h * w) as f32 }), &[5]),
+        step(Arc::new(Smooth { scale: (h * w) as f32, wrap: Wrap::NONE }), &[5]),
         step(Arc::new(Pool::MEAN), &[14]),
         step(Arc::new(AdamLevel), &[0, 12, 14, 8, 9]),
         step(Arc::new(AdamLevel), &[0, 12, 15, 10, 11]),
-        step(Arc::new(AddUpsampled), &[16, 17]),
+        step(Arc::new(AddUpsampled::default()), &[16, 17]),
     ];
     // The moments are of numbers up to h·w, and of their squares.
     let tolerance = Tolerance {

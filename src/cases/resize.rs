@@ -1,26 +1,27 @@
 //! Cases of planes at another size, and of a pyramid's levels that are added up.
 
 use super::case::Case;
-use super::common::MANY;
+use super::common::{MANY, WRAPS};
 use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase};
 use super::input::{all_signed, signed};
 use super::tolerance::{EPSILON, Tolerance};
 use super::twin::{Twin, plane, size};
-use crate::ops::Shape;
 use crate::ops::resize::{AddUpsampled, Filter, Resize};
+use crate::ops::{Shape, Wrap};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
     name: "resize",
     list,
     twin: |op, inputs, shapes| {
-        if let Some(&Resize { height, width, filter }) = op.downcast() {
+        if let Some(&Resize { height, width, filter, wrap }) = op.downcast() {
             let to = (height as usize, width as usize);
-            return Some(Twin::new(reference::resize(inputs[0], size(shapes[0]), to, filter)));
+            return Some(Twin::new(reference::resize(inputs[0], size(shapes[0]), to, filter, wrap)));
         }
-        op.downcast::<AddUpsampled>()?;
-        let upsampled = reference::resize(inputs[1], size(shapes[1]), plane(shapes[0]), Filter::Bilinear);
+        let AddUpsampled { wrap } = *op.downcast()?;
+        let to = plane(shapes[0]);
+        let upsampled = reference::resize(inputs[1], size(shapes[1]), to, Filter::Bilinear, wrap);
         Some(Twin::new(reference::accumulate(&upsampled, inputs[0])))
     },
     of: |op, shapes| {
@@ -83,12 +84,32 @@ fn list() -> Vec<Case> {
     ];
     let resized = resized.into_iter().map(|(x, (height, width), filter)| {
         let what = format!("{x} to {height}×{width}, {}", filter.name());
-        FORWARD.case(what, Resize { height, width, filter }, vec![signed(x)], tolerance(filter))
+        let op = Resize { height, width, filter, wrap: Wrap::NONE };
+        FORWARD.case(what, op, vec![signed(x)], tolerance(filter))
+    });
+    let wrapped = WRAPS.into_iter().flat_map(|(c, h, w, wrap)| {
+        [(Bilinear, 7, 3), (Bicubic, 3, 7)].map(|(filter, height, width)| {
+            // Larger than every other one of these planes, and not much larger.
+            let (x, height, width) = (Shape::new(c, h, w), h + height, w + width);
+            let op = Resize { height, width, filter, wrap };
+            let what = format!("{x} to {height}×{width}, {}, {wrap:?}", filter.name());
+            FORWARD.case(what, op, vec![signed(x)], tolerance(filter))
+        })
+    });
+    let added_wrapped = WRAPS.into_iter().map(|(c, h, w, wrap)| {
+        let (y, x) = (Shape::new(c, h, w), Shape::new(c, h.div_ceil(2), w.div_ceil(2)));
+        let what = format!("{x} added to {y}, {wrap:?}");
+        FORWARD.case(what, AddUpsampled { wrap }, vec![signed(y), signed(x)], sum_tolerance())
     });
     let fine = [(3, 1, 1), (3, 5, 7), (17, 1, 9), (5, 8, 1), (3, 38, 41), (70, 13, 12)];
     let added = fine.into_iter().map(|(c, h, w)| {
         let (y, x) = (Shape::new(c, h, w), Shape::new(c, h.div_ceil(2), w.div_ceil(2)));
-        FORWARD.case(format!("{x} added to {y}"), AddUpsampled, vec![signed(y), signed(x)], sum_tolerance())
+        FORWARD.case(
+            format!("{x} added to {y}"),
+            AddUpsampled::default(),
+            vec![signed(y), signed(x)],
+            sum_tolerance(),
+        )
     });
-    resized.chain(added).collect()
+    resized.chain(added).chain(wrapped).chain(added_wrapped).collect()
 }

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use impasto::OptionName;
-use impasto::nn::Network;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleStatistic, WeightedLayer,
+    Borders, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
+    StyleStatistic, WeightedLayer,
 };
 
 use super::options_file::OptionsFile;
+use super::styles::{SourceFiles, StyleFile, style_files};
 use super::words::{AUTO, argument};
 use super::{Failure, Result};
 
@@ -29,6 +30,8 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png --resume result.impasto
   impasto --show-options --strength 0.3 > mine.toml
   impasto photo.jpg painting.jpg -o result.png --options mine.toml
+  impasto texture painting.jpg -o texture.png --size 1024x512
+  impasto reconstruct photo.jpg -o what-conv4_2-keeps.png --content conv4_2
   impasto explain photo.jpg painting.jpg --size 1024x768
   impasto devices
   impasto bench --json before.json --svg roofline.svg
@@ -93,22 +96,32 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     #[command(flatten)]
-    pub(super) paint: Paint,
+    pub(super) paint: Run<PaintArguments>,
 }
 
 impl Arguments {
-    /// The arguments of a painting, whether it is painted or explained.
-    pub(super) fn of_painting(&mut self) -> Option<&mut PaintArguments> {
+    /// What is asked for, where it is a picture or its plan.
+    pub(super) fn order(&mut self) -> Option<&mut dyn Order> {
         match &mut self.command {
             None => Some(&mut self.paint.arguments),
-            Some(Command::Explain(explain)) => Some(&mut explain.arguments),
-            Some(_) => None,
+            Some(Command::Texture(texture)) => Some(&mut texture.arguments),
+            Some(Command::Reconstruct(reconstruct)) => Some(&mut reconstruct.arguments),
+            Some(Command::Explain(explain)) => Some(match &mut explain.other {
+                None => &mut explain.paint.arguments,
+                Some(ExplainOther::Texture(texture)) => &mut texture.arguments,
+                Some(ExplainOther::Reconstruct(reconstruct)) => &mut reconstruct.arguments,
+            }),
+            Some(Command::Devices | Command::Bench(_) | Command::Doctor(_)) => None,
         }
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a texture of any size from styles alone.
+    Texture(Box<Run<TextureArguments>>),
+    /// Make a picture again from noise and what one layer of the network says of it: what that layer keeps.
+    Reconstruct(Box<Run<ReconstructArguments>>),
     /// List the adapters that can be computed on, with their limits.
     Devices,
     /// Print the program of a step and its memory, and run nothing.
@@ -126,9 +139,9 @@ pub(super) enum Command {
 
 /// A run.
 #[derive(Debug, Args)]
-pub(super) struct Paint {
+pub(super) struct Run<T: Args> {
     #[command(flatten)]
-    pub(super) arguments: PaintArguments,
+    pub(super) arguments: T,
     /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
     /// the painting is done.
     #[arg(short, long, value_name = "OUT", required_unless_present = "show_options")]
@@ -137,42 +150,45 @@ pub(super) struct Paint {
 
 /// The same arguments for `explain`, which needs no output.
 #[derive(Debug, Args)]
-pub(super) struct Explain {
+pub(super) struct Explained<T: Args> {
     #[command(flatten)]
-    pub(super) arguments: PaintArguments,
+    pub(super) arguments: T,
     /// Accepted, so that the arguments of a run can be used unchanged; nothing is written there.
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
 }
 
-/// Everything but the output. An option that is not given has the value of the preset, so clap knows no defaults.
+/// What is explained: a painting, or what another command makes.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Explain {
+    #[command(subcommand)]
+    pub(super) other: Option<ExplainOther>,
+    #[command(flatten)]
+    pub(super) paint: Explained<PaintArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExplainOther {
+    /// A step of a texture.
+    Texture(Box<Explained<TextureArguments>>),
+    /// A step of a reconstruction.
+    Reconstruct(Box<Explained<ReconstructArguments>>),
+}
+
+/// Of a painting. An option that is not given has the value of the preset, so clap knows no defaults.
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
     /// The photograph to paint: a PNG or JPEG file.
     #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
-    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
-    /// pictures in it.
-    #[arg(value_name = "STYLE", required_unless_present = "show_options")]
-    pub(super) styles: Vec<PathBuf>,
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
     /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". [default: fine]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(Preset::ALL))]
+    #[arg(value_parser = names(Preset::PAINTING))]
     preset: Option<String>,
-    /// Take options from a file of TOML, as --show-options prints them. Flags come before the file, and the file before
-    /// the preset.
-    #[arg(long = "options", value_name = "FILE.toml", help_heading = "Painting")]
-    pub(super) options_path: Option<PathBuf>,
-    /// Print the value of every option, with the other arguments counted in, as TOML that --options reads, and do nothing
-    /// else. No pictures are needed.
-    #[arg(long, help_heading = "Painting")]
-    pub(super) show_options: bool,
-    /// What the file says, once it was read.
-    #[arg(skip)]
-    file: OptionsFile,
     /// How far the painting goes from CONTENT: above 0 and up to 1. [default: 0.5]
     #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Painting")]
     strength: Option<f32>,
@@ -184,6 +200,135 @@ pub(super) struct PaintArguments {
     /// [default: 512; course: 400]
     #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
     size: Option<String>,
+    /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
+    #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
+    alpha: Option<f32>,
+    /// Weight of the style cost, 0 or more. [default: 0.5; course: 40]
+    #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
+    beta: Option<f32>,
+    /// Weight of the match cost, which draws each place to the place of STYLE that is the most like it, 0 or more.
+    /// [default: 0.5; course: 0]
+    #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Painting")]
+    gamma: Option<f32>,
+    /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
+    /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
+    /// count. It is stretched to the size of the painting.
+    #[arg(long, value_name = "FILE", help_heading = "Painting")]
+    pub(super) content_mask: Option<PathBuf>,
+    /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&ContentCost::ALL))]
+    content_cost: Option<String>,
+    /// The layers that are compared with CONTENT, with their weights: L=W,L=W. A layer without a weight gets 1/count.
+    /// [default: conv4_2=1]
+    #[arg(long, alias = "content-layer", value_name = "L=W,…", help_heading = "Painting")]
+    content_layers: Option<String>,
+    /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
+    /// to the content's size. [default: content; course: noise]
+    #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
+    init: Option<PathBuf>,
+    /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    noise_ratio: Option<f32>,
+    #[command(flatten)]
+    pub(super) style: StyleArguments,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+/// Of a texture.
+#[derive(Debug, Args)]
+pub(super) struct TextureArguments {
+    /// Width and height in pixels, or one number for a square. It may be larger than STYLE.
+    #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
+    size: Option<String>,
+    /// The size of the pattern, 0.1 to 1: the side of STYLE, as it is looked at, over its own. [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
+    stroke: Option<f32>,
+    /// A picture to start from in place of noise; it is stretched to the texture's size. [default: noise]
+    #[arg(long, value_name = "noise|FILE", help_heading = "Painting")]
+    init: Option<PathBuf>,
+    #[command(flatten)]
+    style: StyleArguments,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// Of a reconstruction.
+#[derive(Debug, Args)]
+pub(super) struct ReconstructArguments {
+    /// The picture that is made again: a PNG or JPEG file.
+    #[arg(value_name = "PICTURE", required_unless_present = "show_options")]
+    picture: Option<PathBuf>,
+    #[command(flatten)]
+    layers: ReconstructedLayers,
+    /// The longer side in pixels, or a box to fit into, such as 640x480. PICTURE is never enlarged.
+    #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
+    size: Option<String>,
+    #[command(flatten)]
+    statistic: StatisticArguments,
+    #[command(flatten)]
+    descent: DescentArguments,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// What a picture is made again from: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ReconstructedLayers {
+    // The longer names are those that messages about the layers have.
+    /// From the activations of this layer: what is where. Several are written L=W,L=W.
+    #[arg(long, alias = "content-layers", value_name = "LAYER", help_heading = "Painting")]
+    content: Option<String>,
+    /// From the statistics of this layer: colours, grain and strokes, wherever they are. Several are written L=W,L=W.
+    #[arg(long, alias = "style-layers", value_name = "LAYER", help_heading = "Painting")]
+    style: Option<String>,
+}
+
+/// Of everything that is painted in styles.
+#[derive(Debug, Args)]
+pub(super) struct StyleArguments {
+    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
+    /// pictures in it.
+    #[arg(value_name = "STYLE", required_unless_present = "show_options")]
+    pub(super) styles: Vec<PathBuf>,
+    /// Shares of several styles, in their order: W,W. [default: all alike]
+    #[arg(long, value_name = "W,…", allow_hyphen_values = true, help_heading = "Painting")]
+    pub(super) style_weights: Option<String>,
+    /// Paint like the style of number N, or the first, only where this picture is bright: white is painted, black stays
+    /// the photograph where no style is painted, grey lets it show through. It is stretched to the size of the painting.
+    /// May be given once for each style.
+    #[arg(long = "style-mask", value_name = "[N=]FILE", help_heading = "Painting")]
+    pub(super) style_masks: Vec<String>,
+    /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
+    /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
+    #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
+    style_layers: Option<String>,
+}
+
+/// What a style is compared by.
+#[derive(Debug, Args)]
+struct StatisticArguments {
+    /// What of a layer is compared with STYLE: Gram matrices, covariances, mean and variance of each channel, or mean and
+    /// covariance by Wasserstein distances. All but gram are ratios, for weights as those of the preset fine.
+    /// [default: wasserstein; course: gram]
+    #[arg(long, value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = statistic_names())]
+    style_statistic: Option<String>,
+}
+
+/// How the pixels are changed.
+#[derive(Debug, Args)]
+struct DescentArguments {
     /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     steps: Option<u32>,
@@ -195,34 +340,11 @@ pub(super) struct PaintArguments {
     /// the last. [default: 90; course: none]
     #[arg(long, value_name = "N|none", allow_negative_numbers = true, help_heading = "Painting")]
     coarsest: Option<String>,
-    /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
-    #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
-    alpha: Option<f32>,
-    /// Weight of the style cost, 0 or more. [default: 0.5; course: 40]
-    #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
-    beta: Option<f32>,
-    /// Weight of the match cost, which draws each place to the place of STYLE that is the most like it, 0 or more.
-    /// [default: 0.5; course: 0]
-    #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Painting")]
-    gamma: Option<f32>,
     /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
     /// a first value to try. [default: 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
     total_variation: Option<f32>,
-    /// Shares of several styles, in their order: W,W. [default: all alike]
-    #[arg(long, value_name = "W,…", allow_hyphen_values = true, help_heading = "Painting")]
-    pub(super) style_weights: Option<String>,
-    /// Paint like the style of number N, or the first, only where this picture is bright: white is painted, black stays
-    /// the photograph where no style is painted, grey lets it show through. It is stretched to the size of the painting.
-    /// May be given once for each style.
-    #[arg(long = "style-mask", value_name = "[N=]FILE", help_heading = "Painting")]
-    pub(super) style_masks: Vec<String>,
-    /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
-    /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
-    /// count. It is stretched to the size of the painting.
-    #[arg(long, value_name = "FILE", help_heading = "Painting")]
-    pub(super) content_mask: Option<PathBuf>,
-    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS without a line search.
+    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS.
     /// [default: pyramid-adam; course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&OptimiserKind::ALL))]
@@ -240,16 +362,6 @@ pub(super) struct PaintArguments {
     /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     learning_rate: Option<f32>,
-    /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
-    #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&ContentCost::ALL))]
-    content_cost: Option<String>,
-    /// What of a layer is compared with STYLE: Gram matrices, covariances, mean and variance of each channel, or mean and
-    /// covariance by Wasserstein distances. All but gram are ratios, for weights as those of the preset fine.
-    /// [default: wasserstein; course: gram]
-    #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = statistic_names())]
-    style_statistic: Option<String>,
     /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&PoolKind::ALL))]
@@ -258,25 +370,30 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,
-    /// The layers that are compared with CONTENT, with their weights: L=W,L=W. A layer without a weight gets 1/count.
-    /// [default: conv4_2=1]
-    #[arg(long, alias = "content-layer", value_name = "L=W,…", help_heading = "Painting")]
-    content_layers: Option<String>,
-    /// The layers that are compared with STYLE, with their weights: L=W,L=W. A layer without a weight gets
-    /// 1/count. [default: conv1_1, conv2_1, conv3_1, conv4_1, conv5_1, each 0.2]
-    #[arg(long, value_name = "L=W,…", help_heading = "Painting")]
-    style_layers: Option<String>,
-    /// What the pixels start from: noise (mixed with the content), content, or a picture, which is stretched
-    /// to the content's size. [default: content; course: noise]
-    #[arg(long, value_name = "noise|content|FILE", help_heading = "Painting")]
-    init: Option<PathBuf>,
-    /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
-    #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
-    noise_ratio: Option<f32>,
+    /// Make a picture whose copies can be laid side by side without a seam: both ways, or along x or y alone. Sides that wrap
+    /// are rounded to multiples of 16. [default: none]
+    #[arg(long, value_name = "x|y", num_args = 0..=1, default_missing_value = "both", help_heading = "Painting")]
+    #[arg(value_parser = names(&Seamless::ALL))]
+    seamless: Option<String>,
     /// Seed of the noise, 0 to 4294967295. The same seed on the same adapter gives the same file. [default: 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     seed: Option<u32>,
+}
 
+/// Of every run, whatever it makes: its files, and how it computes.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Take options from a file of TOML, as --show-options prints them. Flags come before the file, and the file before
+    /// the preset.
+    #[arg(long = "options", value_name = "FILE.toml", help_heading = "Files")]
+    pub(super) options_path: Option<PathBuf>,
+    /// Print the value of every option, with the other arguments counted in, as TOML that --options reads, and do nothing
+    /// else. No pictures are needed.
+    #[arg(long, help_heading = "Files")]
+    pub(super) show_options: bool,
+    /// What the file says, once it was read.
+    #[arg(skip)]
+    file: OptionsFile,
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
@@ -323,7 +440,7 @@ pub(super) struct PaintArguments {
     algorithm: Option<String>,
     /// Take less memory and more time: the weights are kept once and transformed before each use.
     #[arg(long, help_heading = "Running")]
-    pub(super) low_memory: bool,
+    low_memory: bool,
     // For checking what old and small adapters do (docs/portability.md).
     /// Use no optional feature of the adapter, and only the limits that WebGPU guarantees everywhere.
     #[arg(long, hide = true)]
@@ -432,7 +549,7 @@ impl Bench {
     }
 }
 
-impl PaintArguments {
+impl RunArguments {
     /// Steps between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> u32 {
         self.checkpoint_every.unwrap_or(50)
@@ -444,78 +561,60 @@ impl PaintArguments {
         known.map_or(MethodRequest::Auto, |(_, algorithm)| MethodRequest::Algorithm(*algorithm))
     }
 
-    /// The picture to start from, where `--init` names one.
-    pub(super) fn init_file(&self) -> Option<&PathBuf> {
-        self.init.as_ref().filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
-    }
-
     /// The format in which the large operands of convolutions are stored.
     pub(super) fn precision(&self) -> Precision {
         let mut precision = Precision::F32;
-        set_named(&mut precision, &Precision::ALL, self.precision.as_ref());
+        set_named(&mut precision, &Precision::ALL, self.precision.as_ref().or(self.file.precision.as_ref()));
         precision
     }
 
     /// The word for what may do a convolution.
     pub(super) fn algorithm(&self) -> &str {
-        self.algorithm.as_deref().unwrap_or(AUTO)
+        self.algorithm.as_ref().or(self.file.methods.as_ref()).map_or(AUTO, String::as_str)
     }
 
-    /// The preset with its name.
-    pub(super) fn preset(&self) -> (&'static str, Preset) {
-        let named = self.preset.as_ref().or(self.file.preset.as_ref());
-        let known = Preset::ALL.iter().find(|(name, _)| named.is_some_and(|named| named == name));
-        *known.unwrap_or(&Preset::ALL[0])
+    /// Whether less memory is to be taken.
+    pub(super) fn low_memory(&self) -> bool {
+        self.low_memory || self.file.low_memory
     }
 
     /// Reads the file of options, where one is named.
     pub(super) fn read_options_file(&mut self) -> Result<()> {
         if let Some(path) = &self.options_path {
-            self.take_file(OptionsFile::read(path)?);
+            self.file = OptionsFile::read(path)?;
         }
         Ok(())
     }
 
-    /// Takes over what a file says and no flag does.
-    pub(super) fn take_file(&mut self, mut file: OptionsFile) {
-        for (own, given) in [
-            (&mut self.algorithm, &mut file.methods),
-            (&mut self.precision, &mut file.precision),
-            (&mut self.style_weights, &mut file.style_weights),
-        ] {
-            *own = own.take().or(given.take());
-        }
-        self.low_memory |= file.low_memory;
+    /// Takes over what a file of options says.
+    #[cfg(test)]
+    pub(super) fn take_file(&mut self, file: OptionsFile) {
         self.file = file;
     }
 
-    /// Checks the options that these arguments lead to, and those of the file where it has others.
-    pub(super) fn check(&self, options: &Options, network: &Network) -> Result<()> {
-        self.file.check(self.preset().1, network)?;
-        Ok(options.validate(network)?)
+    /// What the file of options says.
+    pub(super) fn file(&self) -> &OptionsFile {
+        &self.file
     }
+}
 
-    /// The options, checked.
-    pub(super) fn options(&self) -> Result<Options> {
-        let mut options = Options::preset(self.preset().1);
-        self.file.apply(&mut options)?;
-        if let Some(size) = &self.size {
-            options.size = size.parse()?;
+impl StatisticArguments {
+    fn apply(&self, options: &mut Options) {
+        for known in [&StyleStatistic::ALL[..], &StyleStatistic::ALIASES] {
+            set_named(&mut options.style_statistic, known, self.style_statistic.as_ref());
         }
-        let numbers = [
-            (&mut options.alpha, self.alpha),
-            (&mut options.beta, self.beta),
-            (&mut options.gamma, self.gamma),
-            (&mut options.strength, self.strength),
+    }
+}
+
+impl DescentArguments {
+    fn apply(&self, options: &mut Options) -> Result<()> {
+        set_numbers([
             (&mut options.fade, self.fade),
             (&mut options.averaging, self.averaging),
             (&mut options.tolerance, self.tolerance),
             (&mut options.total_variation, self.total_variation),
             (&mut options.learning_rate, self.learning_rate),
-        ];
-        for (number, given) in numbers {
-            *number = given.unwrap_or(*number);
-        }
+        ]);
         let usual = options.optimiser;
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
         if options.optimiser == OptimiserKind::LBfgs && usual != OptimiserKind::LBfgs {
@@ -523,14 +622,10 @@ impl PaintArguments {
             options.learning_rate = self.learning_rate.unwrap_or(1.0);
         }
         options.history = self.history.unwrap_or(options.history);
-        set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
-        for known in [&StyleStatistic::ALL[..], &StyleStatistic::ALIASES] {
-            set_named(&mut options.style_statistic, known, self.style_statistic.as_ref());
-        }
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
+        set_named(&mut options.seamless, &Seamless::ALL, self.seamless.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
-        options.stroke = self.stroke.or(options.stroke);
         if let Some(coarsest) = &self.coarsest {
             options.coarsest = match coarsest.trim() {
                 "none" => None,
@@ -542,22 +637,244 @@ impl PaintArguments {
         }
         options.steps = self.steps.unwrap_or(options.steps);
         options.seed = self.seed.unwrap_or(options.seed);
+        Ok(())
+    }
+}
+
+impl StyleArguments {
+    fn files(&self, run: &RunArguments) -> Result<Vec<StyleFile>> {
+        style_files(&self.styles, self.weights(run), &self.style_masks)
+    }
+
+    /// The shares of the styles, as given or as the file of options has them.
+    fn weights<'a>(&'a self, run: &'a RunArguments) -> Option<&'a str> {
+        self.style_weights.as_deref().or(run.file.style_weights.as_deref())
+    }
+
+    fn apply(&self, options: &mut Options) -> Result<()> {
+        if let Some(given) = &self.style_layers {
+            options.style_layers = layers(OptionName::StyleLayers, given)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a run is asked for: which pictures, which options, and where and how.
+pub(super) trait Order {
+    /// The pictures.
+    fn sources(&self) -> Result<SourceFiles>;
+
+    /// The options, checked as far as they can be without a network.
+    fn options(&self) -> Result<Options>;
+
+    /// The preset that the options change, with its name.
+    fn preset(&self) -> Result<(&'static str, Preset)>;
+
+    /// The shares of the styles, where they are given.
+    fn style_weights(&self) -> Option<&str>;
+
+    /// Where and how.
+    fn run(&self) -> &RunArguments;
+
+    /// The same, for the file of options.
+    fn run_mut(&mut self) -> &mut RunArguments;
+
+    /// The preset's options as the file changes them.
+    fn options_of_file(&self) -> Result<Options> {
+        let mut options = Options::preset(self.preset()?.1);
+        self.run().file.apply(&mut options)?;
+        Ok(options)
+    }
+}
+
+/// The one of these presets that is named, or the first.
+fn chosen(
+    presets: &[(&'static str, Preset)],
+    named: Option<&String>,
+    file: &OptionsFile,
+) -> Result<(&'static str, Preset)> {
+    let Some(named) = named.or(file.preset.as_ref()) else { return Ok(presets[0]) };
+    let known = presets.iter().find(|(name, _)| name == named);
+    known.copied().ok_or_else(|| file.other_preset(presets))
+}
+
+impl Order for PaintArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        Ok(SourceFiles {
+            content: self.content.clone(),
+            content_mask: self.content_mask.clone(),
+            initial: init_file(self.init.as_ref()).cloned(),
+            ..SourceFiles::of_styles(self.style.files(&self.run)?)
+        })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = self.options_of_file()?;
+        set_size(&mut options, self.size.as_ref())?;
+        set_numbers([
+            (&mut options.alpha, self.alpha),
+            (&mut options.beta, self.beta),
+            (&mut options.gamma, self.gamma),
+            (&mut options.strength, self.strength),
+        ]);
+        set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
+        options.stroke = self.stroke.or(options.stroke);
         options.noise_ratio = self.noise_ratio.or(options.noise_ratio);
         if let Some(given) = &self.content_layers {
             options.content_layers = layers(OptionName::ContentLayers, given)?;
         }
-        if let Some(given) = &self.style_layers {
-            options.style_layers = layers(OptionName::StyleLayers, given)?;
-        }
-        if let Some(init) = &self.init {
-            options.init = match init.to_str() {
-                Some("noise") => Init::Noise,
-                Some("content") => Init::Content,
-                _ => Init::Picture,
-            };
-        }
+        set_init(&mut options, self.init.as_ref());
+        self.style.apply(&mut options)?;
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
         Ok(options)
     }
+
+    fn preset(&self) -> Result<(&'static str, Preset)> {
+        chosen(Preset::PAINTING, self.preset.as_ref(), &self.run.file)
+    }
+
+    fn style_weights(&self) -> Option<&str> {
+        self.style.weights(&self.run)
+    }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut RunArguments {
+        &mut self.run
+    }
+}
+
+impl Order for TextureArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        let initial = init_file(self.init.as_ref()).cloned();
+        Ok(SourceFiles { initial, ..SourceFiles::of_styles(self.style.files(&self.run)?) })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = self.options_of_file()?;
+        set_size(&mut options, self.size.as_ref())?;
+        options.stroke = self.stroke.or(options.stroke);
+        set_init(&mut options, self.init.as_ref());
+        if options.init == Init::Picture {
+            options.noise_ratio = None;
+        }
+        self.style.apply(&mut options)?;
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
+        Ok(options)
+    }
+
+    fn preset(&self) -> Result<(&'static str, Preset)> {
+        chosen(&[("texture", Preset::Texture)], None, &self.run.file)
+    }
+
+    fn style_weights(&self) -> Option<&str> {
+        self.style.weights(&self.run)
+    }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut RunArguments {
+        &mut self.run
+    }
+}
+
+impl Order for ReconstructArguments {
+    fn sources(&self) -> Result<SourceFiles> {
+        let picture = self.picture.clone();
+        Ok(match self.layers.content {
+            Some(_) => SourceFiles { content: picture, ..SourceFiles::default() },
+            None => {
+                let styles = picture.into_iter().map(StyleFile::from).collect();
+                SourceFiles { has_size_of_style: true, ..SourceFiles::of_styles(styles) }
+            }
+        })
+    }
+
+    fn options(&self) -> Result<Options> {
+        let mut options = self.options_of_file()?;
+        set_size(&mut options, self.size.as_ref())?;
+        if let Some(given) = &self.layers.content {
+            options.content_layers = layers(OptionName::ContentLayers, given)?;
+        }
+        if let Some(given) = &self.layers.style {
+            options.style_layers = layers(OptionName::StyleLayers, given)?;
+        }
+        self.statistic.apply(&mut options);
+        self.descent.apply(&mut options)?;
+        Ok(options)
+    }
+
+    fn preset(&self) -> Result<(&'static str, Preset)> {
+        chosen(&[("reconstruction", Preset::Reconstruction)], None, &self.run.file)
+    }
+
+    fn style_weights(&self) -> Option<&str> {
+        None
+    }
+
+    fn run(&self) -> &RunArguments {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut RunArguments {
+        &mut self.run
+    }
+}
+
+/// The picture to start from, where `--init` names one.
+fn init_file(init: Option<&PathBuf>) -> Option<&PathBuf> {
+    init.filter(|init| init.as_os_str() != "noise" && init.as_os_str() != "content")
+}
+
+fn set_init(options: &mut Options, init: Option<&PathBuf>) {
+    if let Some(init) = init {
+        options.init = match init.to_str() {
+            Some("noise") => Init::Noise,
+            Some("content") => Init::Content,
+            _ => Init::Picture,
+        };
+    }
+}
+
+fn set_size(options: &mut Options, size: Option<&String>) -> Result<()> {
+    if let Some(size) = size {
+        options.size = size.parse()?;
+    }
+    Ok(())
+}
+
+fn set_numbers<const N: usize>(numbers: [(&mut f32, Option<f32>); N]) {
+    for (number, given) in numbers {
+        *number = given.unwrap_or(*number);
+    }
+}
+
+/// The command, with the defaults of each subcommand's own preset in its help.
+pub(super) fn command() -> clap::Command {
+    let of_presets = |mut command: clap::Command| {
+        for (name, preset) in [("texture", Preset::Texture), ("reconstruct", Preset::Reconstruction)] {
+            let options = Options::preset(preset);
+            command =
+                command.mut_subcommand(name, |command| command.mut_args(|arg| with_default(arg, &options)));
+        }
+        command
+    };
+    of_presets(Arguments::command()).mut_subcommand("explain", of_presets)
+}
+
+/// An argument whose help ends with the value that its option has among these.
+fn with_default(arg: clap::Arg, options: &Options) -> clap::Arg {
+    let is_of_arg = |entry: &&OptionEntry| argument(entry.name).strip_prefix("--") == arg.get_long();
+    let Some(entry) = OPTIONS.iter().find(is_of_arg).filter(|_| arg.get_long().is_some()) else { return arg };
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let what = help.split_once("[default:").map_or(help.as_str(), |(what, _)| what).trim_end().to_owned();
+    arg.help(format!("{what} [default: {}]", entry.text(options)))
 }
 
 /// `conv1_1=0.5,conv2_1`: a layer without a weight gets 1/count.
@@ -589,11 +906,29 @@ fn layers_error(option: OptionName, reason: &str) -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_other_commands_states_the_defaults_of_their_presets() {
+        for (name, default) in [
+            (
+                "texture",
+                "Steps at each size. With 0, the start is written and its costs are shown. [default: 30]",
+            ),
+            ("reconstruct", "costs are shown. [default: 200]"),
+        ] {
+            let mut command = command();
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains(default) && !help.contains("course"), "{help}");
+            for absent in ["--strength", "--alpha", "--content-mask", "--gamma", "--preset"] {
+                assert!(!help.contains(absent), "{name} {absent}");
+            }
+        }
     }
 
     /// The word for a value.
@@ -615,8 +950,8 @@ mod tests {
             vec![
                 format!("[default: {}]", options.strength),
                 format!("[default: {}]", options.total_variation),
-                format!("[default: {}]", options.history),
                 format!("[default: {}, never]", options.tolerance),
+                format!("[default: {}]", options.history),
                 format!("[default: {}={}]", options.content_layers[0].name, options.content_layers[0].weight),
                 format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
                 format!("[default: {}]", options.seed),
@@ -676,7 +1011,7 @@ mod tests {
             (options.strength, options.gamma) = (0.7, 3.0);
         });
         assert_eq!(paint.options().unwrap(), expected);
-        assert_eq!(paint.styles, [PathBuf::from("b.png"), "c.png".into()]);
+        assert_eq!(paint.style.styles, [PathBuf::from("b.png"), "c.png".into()]);
         // The rates of the presets are in levels, and L-BFGS has a scale of its own.
         let l_bfgs = |more: &str| {
             let given = format!("impasto a.png b.png -o c.png --optimiser l-bfgs {more}");

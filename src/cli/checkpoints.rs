@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use impasto::transfer::Transfer;
 
-use super::args::PaintArguments;
+use super::args::RunArguments;
 use super::output::{self, Output};
 use super::{Failure, Result};
 
@@ -22,7 +22,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// For a run that goes on after `begun` steps, or begins.
-    pub(super) fn new(arguments: &PaintArguments, output: &Output, begun: u32) -> Self {
+    pub(super) fn new(arguments: &RunArguments, output: &Output, begun: u32) -> Self {
         Self {
             path: arguments.checkpoint.clone(),
             every: arguments.checkpoint_every(),

@@ -1,9 +1,10 @@
 //! `impasto explain`: the program of a step and its memory, for people.
 
+use clap::Args;
 use impasto::gpu::Slice;
 use impasto::graph::{Bytes, PlannedDispatch, Program};
 
-use super::args::Explain;
+use super::args::{Explain, ExplainOther, Explained, Order};
 use super::job::Job;
 use super::request::{PaintRequest, Purpose};
 use super::table::table;
@@ -13,12 +14,20 @@ const MIB: f64 = (1_u64 << 20) as f64;
 
 /// Prints the program of a step, and writes it where `--plan` says. Nothing runs.
 pub(super) fn explain(arguments: &Explain) -> Result<()> {
-    let paint = &arguments.arguments;
-    let request = PaintRequest::new(paint, arguments.output.as_deref())?;
+    match &arguments.other {
+        Some(ExplainOther::Texture(texture)) => explain_run(texture),
+        Some(ExplainOther::Reconstruct(reconstruct)) => explain_run(reconstruct),
+        None => explain_run(&arguments.paint),
+    }
+}
+
+fn explain_run<T: Order + Args>(Explained { arguments, output }: &Explained<T>) -> Result<()> {
+    let request = PaintRequest::new(arguments, output.as_deref())?;
     request.check_files(Purpose::Explain)?;
     let job = pollster::block_on(request.open(Purpose::Explain))?;
-    if let Some(path) = &paint.plan {
-        plan_file::write(path, &job, paint)?;
+    let run = arguments.run();
+    if let Some(path) = &run.plan {
+        plan_file::write(path, &job, run)?;
     }
     print(&text(&job))
 }

@@ -3,7 +3,7 @@
 use impasto::Error;
 use impasto::transfer::{Checkpoint, Engine, Options, Plan, Sources, Transfer};
 
-use super::args::PaintArguments;
+use super::args::RunArguments;
 use super::output::Output;
 use super::{Result, say};
 
@@ -27,7 +27,7 @@ impl Job {
     }
 
     /// Puts everything on the device; where that has too little memory, takes the smaller plan.
-    pub(super) async fn prepare(&mut self, arguments: &PaintArguments) -> Result<Transfer> {
+    pub(super) async fn prepare(&mut self, arguments: &RunArguments) -> Result<Transfer> {
         match self.transfer().await {
             Err(shortage @ Error::Memory { .. }) if !self.engine.options().low_memory => {
                 self.engine.release_weights().await?;
@@ -54,7 +54,7 @@ impl Job {
 }
 
 /// Warns that memory is short, and that `plan`, which takes less, is used.
-pub(super) fn warn_of_shortage(shortage: &Error, plan: &Plan, arguments: &PaintArguments) {
+pub(super) fn warn_of_shortage(shortage: &Error, plan: &Plan, arguments: &RunArguments) {
     if let Error::Memory { what, needed, available, .. } = shortage
         && !arguments.quiet
     {

@@ -29,7 +29,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Arguments, Command};
 use console::{print, say};
@@ -39,7 +39,8 @@ use failure::{Failure, Result};
 /// ended by a signal.
 pub(crate) fn run() -> ExitCode {
     silence_caught_panics();
-    let arguments = match Arguments::try_parse() {
+    let parsed = args::command().try_get_matches().and_then(|it| Arguments::from_arg_matches(&it));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout with code 0, errors to stderr with 2.
@@ -62,13 +63,15 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn perform(mut arguments: Arguments) -> Result<()> {
-    if let Some(of_painting) = arguments.of_painting() {
-        of_painting.read_options_file()?;
-        if of_painting.show_options {
-            return show_options::show(of_painting);
+    if let Some(order) = arguments.order() {
+        order.run_mut().read_options_file()?;
+        if order.run().show_options {
+            return show_options::show(order);
         }
     }
     match &arguments.command {
+        Some(Command::Texture(texture)) => paint::paint(texture),
+        Some(Command::Reconstruct(reconstruct)) => paint::paint(reconstruct),
         Some(Command::Devices) => devices::devices(),
         Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Doctor(doctor)) => doctor::doctor(doctor),

@@ -130,6 +130,16 @@ impl OptionsFile {
         Ok(())
     }
 
+    /// What is wrong with a preset that a command does not have; it has these.
+    pub(super) fn other_preset(&self, presets: &[(&'static str, Preset)]) -> Failure {
+        let own = presets.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
+        let preset = self.preset.as_deref().unwrap_or_default();
+        let path = self.path.display();
+        Failure::Failed(format!(
+            "{path}: {PRESET}: {preset:?} belongs to another command; give {own}, or leave it out"
+        ))
+    }
+
     /// Sets what the file says.
     ///
     /// # Errors

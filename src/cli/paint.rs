@@ -1,12 +1,13 @@
-//! The run: `impasto CONTENT STYLE -o OUT`.
+//! The run: `impasto CONTENT STYLE -o OUT`, and those of the other commands that make a picture.
 
 use std::ops::Range;
 use std::time::Instant;
 
+use clap::Args;
 use impasto::picture::Picture;
 use impasto::transfer::{Costs, Transfer};
 
-use super::args::{Paint, PaintArguments};
+use super::args::{self, Order, RunArguments};
 use super::checkpoints::Checkpoints;
 use super::job::Job;
 use super::output::Output;
@@ -20,17 +21,17 @@ use super::{Failure, Result, plan_file, say};
 const SOFTWARE_FLOPS: f64 = 30e9;
 
 /// Paints, and writes the painting.
-pub(super) fn paint(arguments: &Paint) -> Result<()> {
+pub(super) fn paint<T: Order + Args>(args::Run { arguments, output }: &args::Run<T>) -> Result<()> {
     let begin = Instant::now();
-    let request = PaintRequest::new(&arguments.arguments, arguments.output.as_deref())?;
+    let request = PaintRequest::new(arguments, output.as_deref())?;
     request.check_files(Purpose::Paint)?;
     let signals = Signals::catch()?;
-    pollster::block_on(run(request, &arguments.arguments, &signals, begin))
+    pollster::block_on(run(request, arguments.run(), &signals, begin))
 }
 
 async fn run(
     request: PaintRequest<'_>,
-    arguments: &PaintArguments,
+    arguments: &RunArguments,
     signals: &Signals,
     begin: Instant,
 ) -> Result<()> {

@@ -7,7 +7,7 @@ use impasto::graph::{Bytes, Place, PlannedDispatch, Program, Resource};
 use impasto::ops::Shape;
 use impasto::transfer::{Plan, StepPlan};
 
-use super::args::PaintArguments;
+use super::args::RunArguments;
 use super::job::Job;
 use super::{Failure, Result, output};
 
@@ -49,11 +49,11 @@ struct DispatchEntry<'a> {
 }
 
 /// Writes the plan of a job to `path`.
-pub(super) fn write(path: &Path, job: &Job, arguments: &PaintArguments) -> Result<()> {
+pub(super) fn write(path: &Path, job: &Job, arguments: &RunArguments) -> Result<()> {
     let Plan { step: StepPlan { program, size }, bytes, .. } = &job.plan;
     let convolutions = Convolutions {
         algorithm: arguments.algorithm(),
-        low_memory: arguments.low_memory,
+        low_memory: arguments.low_memory(),
         chosen: job.method_source.name(),
     };
     let dispatches = program.dispatches.iter().enumerate();

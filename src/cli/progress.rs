@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use impasto::transfer::Costs;
+use impasto::transfer::{Costs, Group};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::say;
@@ -85,10 +85,11 @@ impl Progress {
 
     /// The costs of the picture after `step` steps are known.
     pub(super) fn costs(&mut self, step: u32, costs: &Costs, Pace { each, left }: Pace) {
-        let Costs { total, content, style, .. } = costs;
-        self.costs = format!("total {total:.3e}, content {content:.3e}, style {style:.3e}");
-        if let Some(matching) = costs.matching {
-            self.costs.push_str(&format!(", match {matching:.3e}"));
+        self.costs = format!("total {:.3e}", costs.total);
+        for group in [Group::Content, Group::Style, Group::Match] {
+            if let Some(cost) = costs.group(group) {
+                self.costs.push_str(&format!(", {group} {cost:.3e}"));
+            }
         }
         let steps = self.steps;
         if !matches!(self.show, Show::Lines)

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::MethodRequest;
+use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Checkpoint, Engine, EngineOptions, Init, Objective, Options, Plan, SourceLayouts, Sources, Transfer,
+    Checkpoint, Engine, EngineOptions, Objective, Options, Plan, Preset, Seamless, SourceLayouts, Sources,
+    Transfer,
 };
 use impasto::{Error, OptionName};
 
-use super::args::PaintArguments;
+use super::args::{Order, RunArguments};
 use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
 use super::inputs::{engine_with, read_checkpoint, read_picture, read_weights};
 use super::job::{Job, MethodSource, warn_of_shortage};
 use super::output::{self, Output};
 use super::remembered::Remembered;
-use super::styles::{StyleFile, style_files};
+use super::styles::{SourceFiles, StyleFile};
 use super::words::{CommandLine, argument};
 use super::{Failure, Result, say};
 
@@ -33,49 +35,36 @@ pub(super) enum Purpose {
 
 /// The arguments, before any file is opened.
 pub(super) struct PaintRequest<'a> {
-    arguments: &'a PaintArguments,
-    content: &'a Path,
-    styles: Vec<StyleFile>,
+    arguments: &'a RunArguments,
+    preset: Preset,
+    files: SourceFiles,
     options: Options,
     output: Option<Output>,
 }
 
 impl<'a> PaintRequest<'a> {
     /// Checks the arguments themselves.
-    pub(super) fn new(arguments: &'a PaintArguments, output: Option<&Path>) -> Result<Self> {
-        let (Some(content), [_, ..]) = (&arguments.content, &arguments.styles[..]) else {
-            return Err(Failure::Usage("a content and a style picture are needed".into()));
-        };
-        let styles = style_files(arguments)?;
-        let options = arguments.options()?;
+    pub(super) fn new(order: &'a impl Order, output: Option<&Path>) -> Result<Self> {
+        let (files, options) = (order.sources()?, order.options()?);
         let output = output.map(Output::new).transpose()?;
-        Ok(Self { arguments, content, styles, options, output })
+        Ok(Self { arguments: order.run(), preset: order.preset()?.1, files, options, output })
     }
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
     pub(super) fn check_files(&self, purpose: Purpose) -> Result<()> {
-        let PaintArguments {
-            trace,
-            plan,
-            weights,
-            save_every,
-            checkpoint,
-            resume,
-            content_mask,
-            options_path,
-            ..
-        } = self.arguments;
+        let RunArguments { trace, plan, weights, save_every, checkpoint, resume, options_path, .. } =
+            self.arguments;
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
-        let init = self.arguments.init_file().map(|path| path.as_path());
-        let styles = self.styles.iter().flat_map(|style| {
+        let SourceFiles { content, styles, content_mask, initial, .. } = &self.files;
+        let styles = styles.iter().flat_map(|style| {
             [(OptionName::Style, Some(&*style.path)), (OptionName::StyleMask, style.mask.as_deref())]
         });
         let others = [
-            (OptionName::Content, Some(self.content)),
+            (OptionName::Content, content.as_deref()),
             (OptionName::ContentMask, content_mask.as_deref()),
-            (OptionName::Init, init),
+            (OptionName::Init, initial.as_deref()),
             (OptionName::Weights, weights.as_deref()),
         ];
         let inputs: Vec<Named<'_>> = others
@@ -106,15 +95,21 @@ impl<'a> PaintRequest<'a> {
 
     /// Reads the pictures and the weights, opens the device and plans. To paint, it also measures which methods are the
     /// fastest, unless they are remembered.
-    pub(super) async fn open(self, purpose: Purpose) -> Result<Job> {
+    pub(super) async fn open(mut self, purpose: Purpose) -> Result<Job> {
         let weights = read_weights(self.arguments.weights.as_deref())?;
-        self.arguments.check(&self.options, weights.network())?;
+        self.arguments.file().check(self.preset, weights.network())?;
+        self.options.validate(weights.network())?;
         let sources = self.read_sources()?;
         let resume = self.arguments.resume.as_deref().filter(|_| purpose == Purpose::Paint);
         let checkpoint = resume.map(read_checkpoint).transpose()?;
         // Checked before the device is opened, which takes longer.
         let layouts = sources.layouts()?;
-        Objective::checked(&weights, &self.options, &layouts.styles)?;
+        if let Some(style) = layouts.styles.first().filter(|_| self.files.has_size_of_style) {
+            let (width, height) = style.source.size;
+            let (width, height) = self.options.size.fit(width, height);
+            self.options.size = Size::Within { width, height };
+        }
+        Objective::checked(&weights, &self.options, &layouts)?;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&sources, &self.options, &weights)?;
         }
@@ -139,36 +134,34 @@ impl<'a> PaintRequest<'a> {
     /// Decodes every picture. Where there is one size, it is fitted at once, so that of a large photograph only the small
     /// copy is kept; else each size has a copy of its own.
     fn read_sources(&self) -> Result<Sources> {
-        let Options { size, coarsest, stroke, .. } = self.options;
+        let Options { size, coarsest, stroke, seamless, .. } = self.options;
         let fitted = |path, hint: &str| -> Result<_> {
             let picture = read_picture(path, hint)?;
-            if coarsest.is_some() || stroke.is_some() {
+            // Where it wraps, it is rounded to other sides.
+            if coarsest.is_some() || stroke.is_some() || seamless != Seamless::None {
                 return Ok(picture);
             }
             let (width, height) = size.fit(picture.width(), picture.height());
             Ok(picture.into_size(width, height))
         };
-        let content = fitted(self.content, "check the path of CONTENT")?;
-        let (width, height) = size.fit(content.width(), content.height());
+        let SourceFiles { content, styles, content_mask, initial, .. } = &self.files;
+        let content = content.as_deref().map(|path| fitted(path, "check the path of CONTENT")).transpose()?;
+        let own = |content: &Picture| size.fit(content.width(), content.height());
+        let (width, height) = content.as_ref().map_or(size.sides(), own);
         let mask = |path: &Path, hint| Ok::<_, Failure>(read_picture(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
             Some(path) => Ok(sources.with_style_mask(mask(path, "check the path given with --style-mask")?)),
             None => Ok::<_, Failure>(sources),
         };
-        let Some((first, others)) = self.styles.split_first() else {
-            return Err(Failure::Usage("a style picture is needed".into()));
-        };
-        let hint = "check the path of STYLE";
-        let mut sources = Sources::new(content, fitted(&first.path, hint)?);
-        sources.styles[0].weight = first.weight;
-        sources = masked(sources, first)?;
-        for style in others {
-            sources = masked(sources.with_style(fitted(&style.path, hint)?, style.weight), style)?;
+        let mut sources = Sources::from_content(content);
+        for style in styles {
+            let picture = fitted(&style.path, "check the path of STYLE")?;
+            sources = masked(sources.with_style(picture, style.weight), style)?;
         }
-        if let Some(path) = &self.arguments.content_mask {
+        if let Some(path) = content_mask {
             sources = sources.with_content_mask(mask(path, "check the path given with --content-mask")?)?;
         }
-        match self.arguments.init_file().filter(|_| self.options.init == Init::Picture) {
+        match initial {
             Some(path) => {
                 let initial = read_picture(path, "--init takes noise, content or a picture's path")?;
                 Ok(sources.with_initial(initial.into_size(width, height)))
@@ -191,7 +184,7 @@ impl<'a> PaintRequest<'a> {
         let options = EngineOptions::default().with(|options| {
             options.methods = arguments.kernels();
             options.method_table = Arc::new(remembered.methods());
-            options.low_memory = arguments.low_memory;
+            options.low_memory = arguments.low_memory();
             options.precision = arguments.precision();
         });
         Ok((engine_with(gpu, weights, options)?, remembered))

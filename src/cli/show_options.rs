@@ -5,23 +5,25 @@ use std::fmt::Write;
 use impasto::nn::{PoolKind, Weights, vgg19};
 use impasto::transfer::{OPTIONS, Options};
 
-use super::args::PaintArguments;
+use super::args::Order;
 use super::options_file::{LOW_MEMORY, METHODS, NONE, PRECISION, PRESET, STYLE_WEIGHTS, toml_in_lines};
 use super::styles::style_weights;
 use super::{Result, inputs, print};
 
 /// Prints the values that a run with these arguments has.
-pub(super) fn show(arguments: &PaintArguments) -> Result<()> {
-    let options = arguments.options()?;
+pub(super) fn show(order: &dyn Order) -> Result<()> {
+    let (options, arguments) = (order.options()?, order.run());
     // Without weights of its own it is the network that is built in: no weights have to be read for its layers' names.
     let weights = arguments.weights.as_deref().map(|path| inputs::read_weights(Some(path))).transpose()?;
     let built_in = vgg19(PoolKind::Mean);
     let network = weights.as_ref().map_or(&built_in, Weights::network);
-    arguments.check(&options, network)?;
-    print(&text(arguments, &options)?)
+    arguments.file().check(order.preset()?.1, network)?;
+    options.validate(network)?;
+    print(&text(order, &options)?)
 }
 
-fn text(arguments: &PaintArguments, options: &Options) -> Result<String> {
+fn text(order: &dyn Order, options: &Options) -> Result<String> {
+    let arguments = order.run();
     let mut text = String::from(
         "# The values of a run, for --options. Flags beside it come first; what is left out is as the preset has it.\n",
     );
@@ -32,7 +34,7 @@ fn text(arguments: &PaintArguments, options: &Options) -> Result<String> {
         text.push_str(&note);
         text.push('\n');
     };
-    line(PRESET, &arguments.preset().0.into(), "");
+    line(PRESET, &order.preset()?.0.into(), "");
     let values = serde_json::to_value(options).unwrap_or_default();
     for entry in &OPTIONS {
         // As given, where the table has what follows from it.
@@ -40,13 +42,13 @@ fn text(arguments: &PaintArguments, options: &Options) -> Result<String> {
         let follows = entry.text(options);
         line(entry.name.name(), value, if value.is_null() && follows != NONE { &follows } else { "" });
     }
-    if let Some(weights) = &arguments.style_weights {
+    if let Some(weights) = order.style_weights() {
         let weights = style_weights(weights, weights.split(',').count())?;
         line(STYLE_WEIGHTS, &serde_json::to_value(weights).unwrap_or_default(), "");
     }
     line(METHODS, &arguments.algorithm().into(), "");
     line(PRECISION, &arguments.precision().name().into(), "");
-    line(LOW_MEMORY, &arguments.low_memory.into(), "");
+    line(LOW_MEMORY, &arguments.low_memory().into(), "");
     Ok(text)
 }
 
@@ -56,7 +58,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cli::args::Arguments;
+    use crate::cli::args::{Arguments, PaintArguments};
     use crate::cli::options_file::OptionsFile;
     use crate::cli::words::AUTO;
     use clap::Parser;
@@ -77,13 +79,13 @@ mod tests {
         let odd = "--size 640x480 --style-layers conv1_1=0.1,conv2_2=1e-9,conv3_1 --noise-ratio 0.1 --alpha 1e7 --seed 4294967295 \
                    --style-weights 2,1 --algorithm gemm --precision f16 --low-memory --coarsest none --pools max --init x.png \
                    --total-variation 123456.7 --stroke 0.3 --style-statistic gram";
-        let presets = Preset::ALL.iter().map(|(name, _)| format!("--preset {name}"));
+        let presets = Preset::PAINTING.iter().map(|(name, _)| format!("--preset {name}"));
         for given in presets.chain([odd.to_owned(), format!("--preset course {odd}")]) {
             let given = arguments(&given);
             let options = given.options().unwrap();
             let shown = text(&given, &options).unwrap();
             let mut read = arguments("");
-            read.take_file(parsed(&shown).unwrap());
+            read.run_mut().take_file(parsed(&shown).unwrap());
             assert_eq!(read.options().unwrap(), options, "{shown}");
             assert_eq!(text(&read, &options).unwrap(), shown);
         }
@@ -108,16 +110,16 @@ mod tests {
             parsed("preset = \"course\"\nalpha = 3\nsteps = 7\nsize = 90\nlow_memory = true\nmethods = \"naive\"").unwrap()
         };
         let mut given = arguments("--alpha 5");
-        given.take_file(file());
+        given.run_mut().take_file(file());
         let course = Options::preset(Preset::Course);
         let options = given.options().unwrap();
         assert_eq!((options.alpha, options.steps, options.beta), (5.0, 7, course.beta));
         assert_eq!(options.size, impasto::picture::Size::LongerSide(90));
-        assert_eq!((given.algorithm(), given.low_memory), ("naive", true));
+        assert_eq!((given.run().algorithm(), given.run().low_memory()), ("naive", true));
         let mut given = arguments("--preset fine --algorithm auto --coarsest 40");
-        given.take_file(file());
+        given.run_mut().take_file(file());
         let options = given.options().unwrap();
         assert_eq!((options.beta, options.steps, options.coarsest), (Options::default().beta, 7, Some(40)));
-        assert_eq!(given.algorithm(), AUTO);
+        assert_eq!(given.run().algorithm(), AUTO);
     }
 }

@@ -1,11 +1,10 @@
-//! The styles of a command line: files and folders, their weights and masks.
+//! The pictures of a command line: files and folders of styles, with their weights and masks, and the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use impasto::OptionName;
 
-use super::args::PaintArguments;
 use super::words::argument;
 use super::{Failure, Result, files};
 
@@ -20,21 +19,51 @@ pub(super) struct StyleFile {
     pub(super) mask: Option<PathBuf>,
 }
 
-/// The styles that the arguments name, with their weights and masks. A folder stands for the pictures in it, by name.
-pub(super) fn style_files(arguments: &PaintArguments) -> Result<Vec<StyleFile>> {
-    let mut styles = Vec::new();
-    for path in &arguments.styles {
-        let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
-        styles.extend(paths.into_iter().map(|path| StyleFile { path, weight: 1.0, mask: None }));
+impl From<PathBuf> for StyleFile {
+    /// The only style, everywhere.
+    fn from(path: PathBuf) -> Self {
+        Self { path, weight: 1.0, mask: None }
     }
-    if let Some(weights) = &arguments.style_weights {
+}
+
+/// The files of a run's pictures.
+#[derive(Debug, Default)]
+pub(super) struct SourceFiles {
+    pub(super) content: Option<PathBuf>,
+    pub(super) styles: Vec<StyleFile>,
+    pub(super) content_mask: Option<PathBuf>,
+    pub(super) initial: Option<PathBuf>,
+    /// Whether what is made without a content is as large as the style.
+    pub(super) has_size_of_style: bool,
+}
+
+impl SourceFiles {
+    /// Styles alone.
+    pub(super) fn of_styles(styles: Vec<StyleFile>) -> Self {
+        Self { styles, ..Self::default() }
+    }
+}
+
+/// The styles in these files, with their weights and masks as the arguments have them. A folder stands for the pictures
+/// in it, by name.
+pub(super) fn style_files(
+    files: &[PathBuf],
+    weights: Option<&str>,
+    masks: &[String],
+) -> Result<Vec<StyleFile>> {
+    let mut styles = Vec::new();
+    for path in files {
+        let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
+        styles.extend(paths.into_iter().map(StyleFile::from));
+    }
+    if let Some(weights) = weights {
         let weights = style_weights(weights, styles.len())?;
         styles.iter_mut().zip(weights).for_each(|(style, weight)| style.weight = weight);
     }
     // Shares: several styles weigh together as much as one.
     let sum: f32 = styles.iter().map(|style| style.weight).sum();
     styles.iter_mut().for_each(|style| style.weight /= sum);
-    for text in &arguments.style_masks {
+    for text in masks {
         let (number, path) = style_mask(text);
         let count = styles.len();
         let Some(style) = styles.get_mut(number.wrapping_sub(1)) else {

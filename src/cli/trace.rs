@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use impasto::transfer::Costs;
+use impasto::transfer::{Costs, Group};
 
 use super::files::reason;
 use super::{Failure, Result};
@@ -19,9 +19,11 @@ struct Entry<'a> {
     /// Steps that the picture has had.
     step: u32,
     total: f32,
-    content: f32,
-    style: f32,
-    /// The match cost, where there is one.
+    /// The cost of each group, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    style: Option<f32>,
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     matching: Option<f32>,
     /// Every term without its weights, by its name.
@@ -86,7 +88,9 @@ impl Trace {
 
     /// Writes the costs of the picture after `step` steps. A cost that is not finite becomes null.
     pub(super) fn write(&mut self, step: u32, costs: &Costs, seconds: f64) -> Result<()> {
-        let &Costs { total, content, style, matching, .. } = costs;
+        let [content, style, matching] =
+            [Group::Content, Group::Style, Group::Match].map(|group| costs.group(group));
+        let total = costs.total;
         let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
         let line = serde_json::to_string(&Entry { step, total, content, style, matching, terms, seconds });
         // One write per line, so that a program that follows the file never reads half a line.

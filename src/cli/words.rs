@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 37] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 38] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -34,6 +34,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 37] = [
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Pools, Some("--pools")),
     (OptionName::Borders, Some("--borders")),
+    (OptionName::Seamless, Some("--seamless")),
     (OptionName::LearningRate, Some("--learning-rate")),
     (OptionName::ContentLayers, Some("--content-layers")),
     (OptionName::StyleLayers, Some("--style-layers")),

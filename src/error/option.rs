@@ -79,6 +79,8 @@ options! {
     Pools = "pools",
     /// [`Options::borders`](crate::transfer::Options::borders).
     Borders = "borders",
+    /// [`Options::seamless`](crate::transfer::Options::seamless).
+    Seamless = "seamless",
     /// [`Options::learning_rate`](crate::transfer::Options::learning_rate).
     LearningRate = "learning_rate",
     /// [`Options::content_layers`](crate::transfer::Options::content_layers).

@@ -5,7 +5,7 @@ use crate::graph::{Role, Tape, TensorId};
 use crate::ops::conv::{Conv, ConvGeometry, PaddingMode};
 use crate::ops::pool::{Pool, PoolKind};
 use crate::ops::relu::Relu;
-use crate::ops::{Op, Shape};
+use crate::ops::{Op, Shape, Wrap};
 
 /// How many names [`Network::nearest_names`] offers.
 const SUGGESTIONS: usize = 4;
@@ -146,6 +146,20 @@ impl Network {
                 && geometry.is_same_3x3()
             {
                 *geometry = geometry.with_padding(borders);
+            }
+        }
+        self
+    }
+
+    /// The same network for pictures that wrap: beyond the edges of what its 3×3 convolutions of the same size read lies what
+    /// is at the other end. Pools do not read across an edge, so sides should be multiples of all their strides.
+    #[must_use]
+    pub fn with_wrap(mut self, wrap: Wrap) -> Self {
+        for layer in &mut self.layers {
+            if let LayerSpec::Convolution(Convolution { geometry, .. }) = layer
+                && geometry.is_same_3x3()
+            {
+                *geometry = geometry.with_wrap(wrap);
             }
         }
         self

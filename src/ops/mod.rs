@@ -47,6 +47,7 @@ mod variant_list;
 pub mod wasserstein;
 pub mod weighted_error;
 pub mod weighted_sum;
+mod wrap;
 
 pub use capabilities::{Capabilities, DeviceClass, Precision};
 pub use choose::{Trial, Variants};
@@ -61,3 +62,4 @@ pub(crate) use op::{expect_shapes, unfit_shapes};
 pub(crate) use tensor::Common;
 pub use tensor::{Form, Layout, Shape};
 pub use variant_list::{VARIANTS, methods_for, variants_of};
+pub use wrap::Wrap;

@@ -2,7 +2,7 @@
 //! without antialiasing: for tensors in the middle of a computation. What a picture in 8 bits is fitted by is
 //! [`Resample`](super::resample::Resample).
 
-use super::{Capabilities, Common, Dispatch, Epilogue, Io, Lowered, Op, Operand, Shape, expect_shapes};
+use super::{Capabilities, Common, Dispatch, Epilogue, Io, Lowered, Op, Operand, Shape, Wrap, expect_shapes};
 use crate::error::Result;
 use crate::gpu::{Kernel, params};
 
@@ -104,6 +104,8 @@ pub struct Resize {
     pub width: u32,
     /// How an element is made.
     pub filter: Filter,
+    /// Where beyond the border is the other end instead.
+    pub wrap: Wrap,
 }
 
 impl Op for Resize {
@@ -123,14 +125,17 @@ impl Op for Resize {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        Ok(lower(self.filter, 0, io, 0))
+        Ok(lower(self.filter, 0, io, self.wrap.flags()))
     }
 }
 
 /// Adds the next coarser level of a pyramid: y + x at y's size, bilinear, in y's place. Inputs y (C, H, W) and x
 /// (C, ⌈H/2⌉, ⌈W/2⌉). No other node may read y now or later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddUpsampled;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddUpsampled {
+    /// Where beyond the border is the other end instead.
+    pub wrap: Wrap,
+}
 
 impl Op for AddUpsampled {
     fn name(&self) -> &'static str {
@@ -150,6 +155,6 @@ impl Op for AddUpsampled {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        Ok(lower(Filter::Bilinear, 1, io, Epilogue::ACCUMULATE))
+        Ok(lower(Filter::Bilinear, 1, io, Epilogue::ACCUMULATE | self.wrap.flags()))
     }
 }

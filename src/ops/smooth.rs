@@ -1,12 +1,12 @@
 //! Smoothing by the smallest binomial window.
 
-use super::{Capabilities, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
+use super::{Capabilities, Io, Lowered, Op, Operand, Shape, Wrap, elementwise, expect_shapes};
 use crate::error::Result;
 use crate::gpu::params;
 
 params! {
     /// Uniforms of the kernel.
-    SmoothParams { count: u32, h: u32, w: u32, scale: f32 }
+    SmoothParams { count: u32, h: u32, w: u32, scale: f32, flags: u32 }
 }
 
 super::kernels! {
@@ -20,6 +20,8 @@ super::kernels! {
 pub struct Smooth {
     /// What every element is multiplied by.
     pub scale: f32,
+    /// Where the border is followed by the one at the other end instead.
+    pub wrap: Wrap,
 }
 
 impl Op for Smooth {
@@ -39,6 +41,7 @@ impl Op for Smooth {
             h: y.shape.h,
             w: y.shape.w,
             scale: self.scale,
+            flags: self.wrap.flags(),
         };
         let operands = |piece| vec![Operand::input(0, piece), Operand::output(piece)];
         let dispatches = elementwise(&kernels::smooth, y, 14, params, operands);

@@ -29,7 +29,8 @@ impl Extent {
     }
 }
 
-/// How large a picture is to be: never larger than it is, and always with its own aspect.
+/// How large a picture is to be: never larger than it is, and always with its own aspect. Of what is made without another
+/// picture it is the size itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// The longer side becomes the smaller of its own and this many pixels.
@@ -44,15 +45,20 @@ pub enum Size {
 }
 
 impl Size {
+    /// Width and height of what has no size of its own: the box, or a square.
+    pub fn sides(self) -> (u32, u32) {
+        match self {
+            Self::LongerSide(side) => (side.max(1), side.max(1)),
+            Self::Within { width, height } => (width.max(1), height.max(1)),
+        }
+    }
+
     /// The size that a picture of `width` × `height` takes: the side that binds becomes its bound or stays as
     /// it is, the other rounds to nearest, and is at least 1.
     pub fn fit(self, width: u32, height: u32) -> (u32, u32) {
         let (own_width, own_height) = (u64::from(width.max(1)), u64::from(height.max(1)));
-        let (max_width, max_height) = match self {
-            Self::LongerSide(side) => (side, side),
-            Self::Within { width, height } => (width, height),
-        };
-        let (max_width, max_height) = (u64::from(max_width.max(1)), u64::from(max_height.max(1)));
+        let (max_width, max_height) = self.sides();
+        let (max_width, max_height) = (u64::from(max_width), u64::from(max_height));
         // Which bound shrinks more: max_width / own_width or max_height / own_height?
         let (fitted_width, fitted_height) = if max_width * own_height <= max_height * own_width {
             let fitted = own_width.min(max_width);

@@ -33,9 +33,9 @@ impl Axis {
         let read = |output: usize, tap: usize| {
             let place = (output * stride + tap * dilation) as isize - before as isize;
             let input = match geometry.padding.mode {
+                _ if geometry.padding.wrapped[axis] => place.rem_euclid(size as isize),
                 PaddingMode::Zero => place,
                 PaddingMode::Replicate | PaddingMode::ReplicateForward => place.clamp(0, size as isize - 1),
-                PaddingMode::Circular => place.rem_euclid(size as isize),
             };
             usize::try_from(input).ok().filter(|input| *input < size)
         };

@@ -1,20 +1,23 @@
 //! Planes at another size, as PyTorch's `interpolate` makes them with `align_corners=False` and `antialias=False`.
 
 use super::{Real, count, expect_len};
+use crate::ops::Wrap;
 use crate::ops::resize::Filter;
 
-/// Stretches the planes of `x` (C, H, W) to `(new_height, new_width)`. Returns y (C, new_height, new_width).
+/// Stretches the planes of `x` (C, H, W) to `(new_height, new_width)`; beyond the border is the border, or the other end
+/// where it wraps. Returns y (C, new_height, new_width).
 pub fn resize<T: Real>(
     x: &[T],
     (channels, height, width): (usize, usize, usize),
     (new_height, new_width): (usize, usize),
     filter: Filter,
+    wrap: Wrap,
 ) -> Vec<T> {
     expect_len("x", x, channels * height * width);
-    let taps = |before, after| -> Vec<Vec<(usize, T)>> {
-        (0..after).map(|at| taps(at, before, after, filter)).collect()
+    let taps = |before, after, wraps| -> Vec<Vec<(usize, T)>> {
+        (0..after).map(|at| taps(at, before, after, filter, wraps)).collect()
     };
-    let (rows, columns) = (taps(height, new_height), taps(width, new_width));
+    let (rows, columns) = (taps(height, new_height, wrap.y), taps(width, new_width, wrap.x));
     let mut y = Vec::with_capacity(channels * new_height * new_width);
     for channel in 0..channels {
         for row in &rows {
@@ -32,23 +35,24 @@ pub fn resize<T: Real>(
 }
 
 /// The cells that cell `at` of `after` is made of, where there were `before`, with their weights.
-fn taps<T: Real>(at: usize, before: usize, after: usize, filter: Filter) -> Vec<(usize, T)> {
+fn taps<T: Real>(at: usize, before: usize, after: usize, filter: Filter, wraps: bool) -> Vec<(usize, T)> {
     let half = T::one() / count(2);
     let place = (count::<T>(at) + half) * count(before) / count(after) - half;
-    let last = before - 1;
+    let first = place.floor();
+    let inside = |cell: T| {
+        let cell = cell.to_isize().expect("a place");
+        let cells = before as isize;
+        (if wraps { cell.rem_euclid(cells) } else { cell.clamp(0, cells - 1) }) as usize
+    };
     match filter {
         Filter::Bilinear => {
-            let place = place.max(T::zero());
-            let first = place.floor().to_usize().expect("a place");
-            let distance = place - count(first);
-            vec![(first.min(last), T::one() - distance), ((first + 1).min(last), distance)]
+            let distance = place - first;
+            vec![(inside(first), T::one() - distance), (inside(first + T::one()), distance)]
         }
         Filter::Bicubic => {
-            let first = place.floor();
             let tap = |offset: i8| {
                 let cell = first + T::from(offset).expect("a small number");
-                let inside = cell.max(T::zero()).to_usize().expect("a place").min(last);
-                (inside, cubic((place - cell).abs()))
+                (inside(cell), cubic((place - cell).abs()))
             };
             [-1, 0, 1, 2].map(tap).into()
         }

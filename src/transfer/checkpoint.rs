@@ -34,9 +34,8 @@ use super::engine::Engine;
 use super::optimiser::{Optimiser, PIXELS};
 use super::option_table::OPTIONS;
 use super::options::{Options, Preset};
-use super::scales::Scales;
 use super::source::Source;
-use super::sources::{SourceId, Sources};
+use super::sources::{SourceId, SourceLayouts, Sources};
 use crate::error::{Error, OptionName, Remedy, Result, Words};
 use crate::nn::Weights;
 use crate::ops::{MethodRequest, MethodTable, Shape, kernels_digest};
@@ -159,6 +158,9 @@ pub(super) struct Recipe {
     options: BTreeMap<String, Value>,
     /// The pictures by the name of their source.
     sources: BTreeMap<String, SourceRecord>,
+    /// Width and height of the painting, where it has no content whose size it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<(u32, u32)>,
     /// SHA-256 of the weights file.
     weights: String,
 }
@@ -255,10 +257,15 @@ impl SourceRecord {
 impl Recipe {
     /// Without the sources, which [`Recipe::set_source`] adds.
     pub(super) fn new(options: &Options, weights: &Weights) -> Self {
-        let mut recipe =
-            Self { options: BTreeMap::new(), sources: BTreeMap::new(), weights: weights.digest().to_owned() };
+        let weights = weights.digest().to_owned();
+        let mut recipe = Self { options: BTreeMap::new(), sources: BTreeMap::new(), size: None, weights };
         recipe.set_options(options);
         recipe
+    }
+
+    /// With the size (width, height) of the painting, where no source has it.
+    pub(super) fn with_size(self, layouts: &SourceLayouts, size: (u32, u32)) -> Self {
+        Self { size: layouts.content.is_none().then_some(size), ..self }
     }
 
     /// With all sources.
@@ -266,10 +273,12 @@ impl Recipe {
     /// # Errors
     /// As [`Sources::layouts`].
     fn of(sources: &Sources, options: &Options, weights: &Weights) -> Result<Self> {
-        let mut recipe = Self::new(options, weights);
         let layouts = sources.layouts()?;
+        let scales = layouts.scales(options);
+        let size = scales.get(scales.last());
+        let mut recipe = Self::new(options, weights).with_size(&layouts, size);
         for (id, source) in sources.list() {
-            let size = layouts.fitted(id, options, layouts.scales(options).last());
+            let size = layouts.fitted(id, options, scales.last());
             recipe.set_source(id, SourceRecord::new(source, size, layouts.weight(id)));
         }
         Ok(recipe)
@@ -302,7 +311,8 @@ impl Recipe {
 
     /// Width and height of the painting.
     fn size(&self) -> (u32, u32) {
-        self.sources.get(&SourceId::Content.to_string()).map_or((0, 0), |content| content.size)
+        let content = self.sources.get(&SourceId::Content.to_string()).map(|content| content.size);
+        content.or(self.size).unwrap_or((0, 0))
     }
 
     /// Fails where a picture is not known.
@@ -586,7 +596,7 @@ impl Checkpoint {
         let optimiser = Optimiser::of(&options);
         let position = about.position.clone();
         let position = position.unwrap_or(Position { steps: about.step, ..Position::default() });
-        let scales = Scales::of((width, height), options.coarsest);
+        let scales = options.scales((width, height));
         if position.scale > scales.last() {
             return Err(damaged(format!("it is of size {} of {}", position.scale + 1, scales.len())));
         }

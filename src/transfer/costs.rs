@@ -11,9 +11,9 @@ use super::term::Group;
 pub struct Costs {
     /// Σ (weight of a group)·(cost of the group): with the content's α and the styles' β, J = α·content + β·style.
     pub total: f32,
-    /// The content cost: Σ λ·(cost of a layer).
+    /// The content cost: Σ λ·(cost of a layer); 0 where there is no content.
     pub content: f32,
-    /// The style cost: Σ λ·(cost of a layer).
+    /// The style cost: Σ λ·(cost of a layer); 0 where there is no style.
     pub style: f32,
     /// The match cost, where there is one: the mean of its layers'.
     pub matching: Option<f32>,
@@ -27,6 +27,8 @@ pub struct Costs {
 pub struct TermCost {
     /// The term's name, such as `style.conv1_1`.
     pub name: Arc<str>,
+    /// What it belongs to.
+    pub group: Group,
     /// The cost without weights.
     pub cost: f32,
 }
@@ -35,6 +37,18 @@ impl Costs {
     /// The cost of a term.
     pub fn term(&self, name: &str) -> Option<f32> {
         self.terms.iter().find(|term| &*term.name == name).map(|term| term.cost)
+    }
+
+    /// The cost of a group, where it has terms.
+    pub fn group(&self, group: Group) -> Option<f32> {
+        let mut terms = self.terms.iter().filter(|term| term.group == group);
+        let first = terms.next()?;
+        match group {
+            Group::Content => Some(self.content),
+            Group::Style => Some(self.style),
+            Group::Match => self.matching,
+            Group::TotalVariation => Some(first.cost),
+        }
     }
 
     /// Whether all of them are finite. Costs that are not never become so again: [`super::Transfer::diagnose`] finds
@@ -91,7 +105,7 @@ impl CostReader {
                 Kept::Group(group) => *group,
                 Kept::Term(term) => {
                     let (name, group) = &self.terms[*term];
-                    costs.terms.push(TermCost { name: Arc::clone(name), cost: value });
+                    costs.terms.push(TermCost { name: Arc::clone(name), group: *group, cost: value });
                     // A group without a sum of its own has this as its cost.
                     if self.kept.contains(&Kept::Group(*group)) {
                         continue;

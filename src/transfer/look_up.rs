@@ -6,7 +6,6 @@ use super::term::{Term, record_guidance, share_name};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::Network;
-use crate::ops::Shape;
 use crate::ops::energy::{Energy, Share};
 use crate::ops::gram::ChannelMean;
 use crate::ops::guide::Guide;
@@ -14,6 +13,7 @@ use crate::ops::nearest::{ExpandBlocks, Gather, Nearest};
 use crate::ops::pool::Pool;
 use crate::ops::resize::{Filter, Resize};
 use crate::ops::unit::{Stack, Unit};
+use crate::ops::{Shape, Wrap};
 
 /// The layers whose activations are looked up together, and matched. Cells are those of the first.
 pub(super) const MATCH_LAYERS: [&str; 2] = ["conv3_1", "conv4_1"];
@@ -100,7 +100,7 @@ fn record_on_grid(tape: &mut Tape, activations: TensorId, grid: Shape, layer: &s
     if (h, w) == (grid.h, grid.w) {
         return Ok(activations);
     }
-    let resize = Resize { height: grid.h, width: grid.w, filter: Filter::Bilinear };
+    let resize = Resize { height: grid.h, width: grid.w, filter: Filter::Bilinear, wrap: Wrap::NONE };
     tape.record(resize, &[activations], layer)
 }
 

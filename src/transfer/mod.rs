@@ -91,7 +91,8 @@ pub use noise::uniform_noise;
 pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
 pub use options::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic, WeightedLayer,
+    Borders, ContentCost, Init, OptimiserKind, Options, Preset, Seamless, StyleLayer, StyleStatistic,
+    WeightedLayer,
 };
 pub use pace::Budget;
 pub use planning::{Plan, StepPlan, look_up_tape, step_tape};

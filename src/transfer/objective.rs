@@ -5,7 +5,7 @@ use super::look_up::{
     ENERGY_LAYER, MATCH_LAYERS, index_name, index_shape, record_look_up, record_matches, record_shares,
 };
 use super::options::{ContentCost, Options, StyleStatistic, WeightedLayer};
-use super::sources::{SourceId, StyleLayout};
+use super::sources::{SourceId, SourceLayouts};
 use super::term::{Group, PIXELS_LAYER, Term, TermKind, guidance_name};
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
@@ -58,9 +58,12 @@ pub(super) enum Kept {
 }
 
 impl Objective {
-    /// The terms that `options` ask for of `network`, with these styles.
-    pub fn of(network: &Network, options: &Options, styles: &[StyleLayout]) -> Self {
-        let content = in_order(network, &options.content_layers).map(|layer| Term {
+    /// The terms that `options` ask for of `network`, as far as there are sources for them: those of the content, those of
+    /// the styles, and those that match the two.
+    pub fn of(network: &Network, options: &Options, sources: &SourceLayouts) -> Self {
+        let styles = &sources.styles;
+        let of_content = if sources.content.is_some() { &options.content_layers[..] } else { &[] };
+        let content = in_order(network, of_content).map(|layer| Term {
             name: format!("{}.{}", Group::Content, layer.name),
             group: Group::Content,
             kind: match options.content_cost {
@@ -96,7 +99,8 @@ impl Objective {
         };
         let style = in_order(network, &options.style_layers)
             .flat_map(|layer| of_layer(Group::Style, statistic, &layer.name, layer.weight));
-        let matched = if options.gamma > 0.0 { &MATCH_LAYERS[..] } else { &[] };
+        let is_matched = options.gamma > 0.0 && sources.content.is_some();
+        let matched = if is_matched { &MATCH_LAYERS[..] } else { &[] };
         let share = 1.0 / MATCH_LAYERS.len() as f32;
         let matched = matched.iter().flat_map(|layer| of_layer(Group::Match, TermKind::Match, layer, share));
         let variation = (options.total_variation > 0.0).then(|| Term {
@@ -115,10 +119,8 @@ impl Objective {
             (Group::Match, options.gamma),
             (Group::TotalVariation, options.total_variation),
         ];
-        let is_asked_for = |group: Group| {
-            matches!(group, Group::Content | Group::Style) || terms.iter().any(|term| term.group == group)
-        };
-        let weights = weights.into_iter().filter(|(group, _)| is_asked_for(*group)).collect();
+        let has_terms = |group: Group| terms.iter().any(|term| term.group == group);
+        let weights = weights.into_iter().filter(|(group, _)| has_terms(*group)).collect();
         Self { terms, weights }
     }
 
@@ -128,10 +130,10 @@ impl Objective {
     /// # Errors
     /// [`crate::Error::Option`] for options that do not make sense, [`crate::Error::Weights`] that names the first tensor at
     /// fault.
-    pub fn checked(weights: &Weights, options: &Options, styles: &[StyleLayout]) -> Result<Self> {
+    pub fn checked(weights: &Weights, options: &Options, sources: &SourceLayouts) -> Result<Self> {
         let network = weights.network();
         options.validate(network)?;
-        let objective = Self::of(network, options, styles);
+        let objective = Self::of(network, options, sources);
         let of_content = objective.deepest_of_target(network, SourceId::Content);
         weights.check(objective.deepest(network, None).max(of_content))?;
         Ok(objective)
@@ -221,8 +223,12 @@ impl Objective {
         guided.filter_map(|term| term.layer.as_deref()).chain(energy).collect()
     }
 
-    /// The masks that say together where the painting covers the content: none, where a style has no mask.
+    /// The masks that say together where the painting covers the content: none, where a style has no mask, or there is no
+    /// content.
     fn covering_masks(&self) -> Vec<SourceId> {
+        if !self.terms.iter().any(|term| term.group == Group::Content) {
+            return Vec::new();
+        }
         let masks = self.terms.iter().filter(|term| term.group == Group::Style).map(|term| term.mask);
         let mut masks: Vec<SourceId> = masks.collect::<Option<_>>().unwrap_or_default();
         masks.sort_unstable();

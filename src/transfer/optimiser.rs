@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::options::{OptimiserKind, Options};
 use crate::error::Result;
 use crate::graph::{Phase, Role, Tape, TensorId};
-use crate::ops::Shape;
 use crate::ops::adam::{Adam, AdamAdvance, HYPER, STATE, hyper};
 use crate::ops::l_bfgs;
 use crate::ops::pool::Pool;
@@ -13,6 +12,7 @@ use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE};
 use crate::ops::pyramid::{AdamLevel, Descend, SCHEDULE, SCHEDULE_STATE, ScheduleAdvance, schedule};
 use crate::ops::resize::{AddUpsampled, Filter, Resize};
 use crate::ops::smooth::Smooth;
+use crate::ops::{Shape, Wrap};
 
 /// β₁, β₂ and ε of Adam.
 const ADAM: [f32; 3] = [0.9, 0.999, 1e-8];
@@ -112,14 +112,14 @@ fn l_bfgs_state(pixels: Shape, pairs: u32) -> [StateTensor; 5] {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Optimiser {
     /// Kingma and Ba, arXiv 1412.6980, with this learning rate in 8-bit levels.
-    Adam { learning_rate: f32 },
+    Adam { learning_rate: f32, wrap: Wrap },
     /// Adam on every level of a pyramid of the smoothed gradient, which is taken per pixel: see
     /// [`crate::ops::pyramid`]. Step i of `steps` has the rate rate·(1 − fade·i/steps) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
-    PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32 },
+    PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32, wrap: Wrap },
     /// L-BFGS from at most this many pairs, without a line search: see [`crate::ops::l_bfgs`]. Its first step changes pixels by
     /// `rate` 8-bit levels on the average, the others are `rate` times what it finds.
-    LBfgs { rate: f32, pairs: u32 },
+    LBfgs { rate: f32, pairs: u32, wrap: Wrap },
 }
 
 impl Optimiser {
@@ -127,11 +127,21 @@ impl Optimiser {
     pub(super) fn of(options: &Options) -> Self {
         let Options { learning_rate, fade, averaging, history, steps, .. } = *options;
         match options.optimiser {
-            OptimiserKind::Adam => Self::Adam { learning_rate },
+            OptimiserKind::Adam => Self::Adam { learning_rate, wrap: options.seamless.wrap() },
             OptimiserKind::PyramidAdam => {
-                Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging }
+                let wrap = options.seamless.wrap();
+                Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging, wrap }
             }
-            OptimiserKind::LBfgs => Self::LBfgs { rate: learning_rate, pairs: history },
+            OptimiserKind::LBfgs => {
+                Self::LBfgs { rate: learning_rate, pairs: history, wrap: options.seamless.wrap() }
+            }
+        }
+    }
+
+    /// Where the pixels wrap.
+    fn wrap(self) -> Wrap {
+        match self {
+            Self::Adam { wrap, .. } | Self::PyramidAdam { wrap, .. } | Self::LBfgs { wrap, .. } => wrap,
         }
     }
 
@@ -190,7 +200,8 @@ impl Optimiser {
     pub(super) fn record_enlarged(self, tape: &mut Tape, from: Shape, to: Shape) -> Result<Vec<String>> {
         let resized = |tape: &mut Tape, name: &str, from: Shape, to: Shape, filter: Filter| {
             let tensor = tape.external(name, from, Role::Optimiser);
-            tape.record(Resize { height: to.h, width: to.w, filter }, &[tensor], "pixels")
+            let resize = Resize { height: to.h, width: to.w, filter, wrap: self.wrap() };
+            tape.record(resize, &[tensor], "pixels")
         };
         let larger = resized(tape, self.shown(), from, to, Filter::Bicubic)?;
         let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
@@ -228,8 +239,8 @@ impl Optimiser {
     /// The values that it reads and that can change from step to step, by the names of their tensors.
     pub(super) fn settings(self) -> Vec<(&'static str, Vec<f32>)> {
         match self {
-            Self::Adam { learning_rate } => vec![(ADAM_HYPER, hyper(learning_rate, ADAM).to_vec())],
-            Self::PyramidAdam { rate, fade, steps, decay } => vec![
+            Self::Adam { learning_rate, .. } => vec![(ADAM_HYPER, hyper(learning_rate, ADAM).to_vec())],
+            Self::PyramidAdam { rate, fade, steps, decay, .. } => vec![
                 (ADAM_HYPER, hyper(rate, PYRAMID_ADAM).to_vec()),
                 (SCHEDULE_HYPER, schedule(rate, fade, steps, decay).to_vec()),
             ],
@@ -251,7 +262,7 @@ impl Optimiser {
                 tape.record_update(Adam, &[hyper, state, gradient, pixels, m, v], "pixels")?;
                 Ok(())
             }
-            Self::PyramidAdam { .. } => record_pyramid(tape, pixels, gradient),
+            Self::PyramidAdam { wrap, .. } => record_pyramid(tape, pixels, gradient, wrap),
             Self::LBfgs { pairs, .. } => record_l_bfgs(tape, pixels, gradient, pairs),
         }
     }
@@ -281,7 +292,7 @@ fn record_l_bfgs(tape: &mut Tape, pixels: TensorId, gradient: TensorId, pairs: u
 }
 
 /// One update by [`Optimiser::PyramidAdam`].
-fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId) -> Result<()> {
+fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId, wrap: Wrap) -> Result<()> {
     let shape = tape.shape(pixels);
     let hyper = tape.external(ADAM_HYPER, Shape::row(HYPER), Role::Workspace);
     let schedule = tape.external(SCHEDULE_HYPER, Shape::row(SCHEDULE), Role::Workspace);
@@ -293,7 +304,7 @@ fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId) -> Resu
     let step = tape.record_update(ScheduleAdvance, &[schedule, step], "pixels")?;
     // Costs are means over pixels: times their number, a gradient does not depend on the size, and moments go over
     // from one size to another.
-    let smooth = Smooth { scale: shape.plane() as f32 };
+    let smooth = Smooth { scale: shape.plane() as f32, wrap };
     let mut gradients = vec![tape.record_update(smooth, &[gradient], "pixels")?];
     for level in 1..moments.len() {
         gradients.push(tape.record_update(Pool::MEAN, &[gradients[level - 1]], "pixels")?);
@@ -303,7 +314,7 @@ fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId) -> Resu
     for (&gradient, [m, v]) in gradients.iter().zip(moments).rev() {
         let own = tape.record_update(AdamLevel, &[hyper, state, gradient, m, v], "pixels")?;
         change = Some(match change {
-            Some(coarser) => tape.record_update(AddUpsampled, &[own, coarser], "pixels")?,
+            Some(coarser) => tape.record_update(AddUpsampled { wrap }, &[own, coarser], "pixels")?,
             None => own,
         });
     }
@@ -323,7 +334,8 @@ mod tests {
     use crate::ops::resize::Filter;
     use crate::reference;
 
-    const PYRAMID: Optimiser = Optimiser::PyramidAdam { rate: 3.0, fade: 0.8, steps: 4, decay: 0.9 };
+    const PYRAMID: Optimiser =
+        Optimiser::PyramidAdam { rate: 3.0, fade: 0.8, steps: 4, decay: 0.9, wrap: Wrap::NONE };
 
     fn sides(pixels: Shape) -> Vec<(u32, u32)> {
         moments(pixels).iter().map(|[m, _]| (m.shape.h, m.shape.w)).collect()
@@ -433,7 +445,7 @@ mod tests {
             let t = step + 1;
             let correction = (1.0 - beta2.powi(t)).sqrt() / (1.0 - beta1.powi(t));
             let per_pixel: Vec<f64> = g.iter().map(|g| g * (height * width) as f64).collect();
-            let mut g = reference::smooth(&per_pixel, size, 1.0);
+            let mut g = reference::smooth(&per_pixel, size, 1.0, Wrap::NONE);
             let mut changes = Vec::new();
             for (level, (h, w)) in sizes.into_iter().enumerate() {
                 if level > 0 {
@@ -452,7 +464,8 @@ mod tests {
             let mut change = changes.pop().unwrap();
             for level in (0..3).rev() {
                 let (h, w) = sizes[level + 1];
-                let larger = reference::resize(&change, (channels, h, w), sizes[level], Filter::Bilinear);
+                let larger =
+                    reference::resize(&change, (channels, h, w), sizes[level], Filter::Bilinear, Wrap::NONE);
                 change = larger.iter().zip(&changes[level]).map(|(larger, own)| larger + own).collect();
             }
             let rate = 3.0 * (1.0 - f64::from(0.8_f32) * f64::from(step) / 4.0);
@@ -573,7 +586,7 @@ mod tests {
             ("a history of one", rosenbrock, 1, 0.25, 9.0),
         ];
         for (name, cost, pairs, rate, extent) in costs {
-            let optimiser = Optimiser::LBfgs { rate, pairs };
+            let optimiser = Optimiser::LBfgs { rate, pairs, wrap: Wrap::NONE };
             let (tape, pixels, gradient) = recorded(optimiser, shape);
             let mut random = Random::new(5);
             let start: Vec<f64> = random.vec_f64(count).iter().map(|x| extent * x).collect();
@@ -616,7 +629,8 @@ mod tests {
     /// What the planner finds from outside is what is kept, with the settings.
     #[test]
     fn the_history_is_of_the_step() {
-        let (shape, optimiser) = (Shape::new(3, 8, 9), Optimiser::LBfgs { rate: 1.0, pairs: 5 });
+        let (shape, optimiser) =
+            (Shape::new(3, 8, 9), Optimiser::LBfgs { rate: 1.0, pairs: 5, wrap: Wrap::NONE });
         let program = plan(&recorded(optimiser, shape).0, &Limits::webgpu()).unwrap();
         let mut found: Vec<(&str, Shape)> =
             program.externals.iter().map(|external| (&*external.name, external.shape)).collect();

@@ -55,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 24] = [
+pub static OPTIONS: [OptionEntry; 25] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -141,6 +141,7 @@ pub static OPTIONS: [OptionEntry; 24] = [
         |options| options.pools.map_or("as the network's", PoolKind::name).to_owned()
     ),
     option!(Borders, borders, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.borders)),
+    option!(Seamless, seamless, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.seamless)),
     option!(
         ContentLayers,
         content_layers,

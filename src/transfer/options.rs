@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scales::Scales;
 use crate::nn::Network;
+use crate::ops::Wrap;
 use crate::ops::conv::PaddingMode;
 use crate::ops::pool::PoolKind;
 use crate::picture::Size;
@@ -20,11 +22,25 @@ pub enum Preset {
     /// deeplearning.ai, course 4, week 4, "Art Generation with Neural Style Transfer": VGG-19 with average
     /// pooling, content conv4_2, five style layers of weight 0.2, α = 10, β = 40, Adam with rate 2.
     Course,
+    /// A texture of the styles alone, without a content: the style cost of [`Preset::Fine`], coarse to fine from noise, the
+    /// styles at their own resolution.
+    Texture,
+    /// One picture from what one layer of the network says of it, from noise: as Gatys et al., arXiv 1508.06576, figure 1,
+    /// and Mahendran and Vedaldi, arXiv 1412.0035, show what layers keep.
+    Reconstruction,
 }
 
 impl Preset {
     /// All presets with their names.
-    pub const ALL: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("fine", Self::Fine),
+        ("course", Self::Course),
+        ("texture", Self::Texture),
+        ("reconstruction", Self::Reconstruction),
+    ];
+
+    /// Those that paint a content in a style.
+    pub const PAINTING: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
 }
 
 /// A layer in which the painting is compared, and the weight of its cost.
@@ -44,7 +60,7 @@ pub type StyleLayer = WeightedLayer;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Init {
-    /// Noise mixed with the content: R·noise + (1 − R)·(content − mean), R = 0.6 unless given.
+    /// Noise mixed with the content: R·noise + (1 − R)·(content − mean), R = 0.6 unless given. Without a content R is 1.
     Noise,
     /// The content; R = 0 unless given.
     Content,
@@ -115,6 +131,32 @@ impl Borders {
     pub const ALL: [(&'static str, Self); 2] = [("zero", Self::Zero), ("replicate", Self::Replicate)];
 }
 
+/// Where the picture goes on at its other end, so that copies of it can be laid side by side without a seam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Seamless {
+    /// Nowhere.
+    None,
+    /// Its right side goes on at the left one.
+    X,
+    /// Its lower side goes on at the upper one.
+    Y,
+    /// Both.
+    Both,
+}
+
+impl Seamless {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("none", Self::None), ("both", Self::Both), ("x", Self::X), ("y", Self::Y)];
+
+    /// The sides that wrap.
+    pub(crate) fn wrap(self) -> Wrap {
+        Wrap { y: matches!(self, Self::Y | Self::Both), x: matches!(self, Self::X | Self::Both) }
+    }
+}
+
 /// What changes the pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -177,19 +219,24 @@ pub struct Options {
     pub pools: Option<PoolKind>,
     /// What convolutions see beyond the borders.
     pub borders: Borders,
+    /// Where the picture wraps: there its sides are rounded to multiples of 16 at every size, and convolutions, the
+    /// pyramid and the ways from one size to the next see its other end instead of what `borders` says. The pictures that
+    /// it is compared with do not wrap.
+    pub seamless: Seamless,
     /// What the pixels start from.
     pub init: Init,
     /// R: share of noise in the start, 0 to 1; `None`: what `init` says.
     pub noise_ratio: Option<f32>,
     /// Seed of the noise. Seed 3 is the course's.
     pub seed: u32,
-    /// Size of the painting: the content's, fitted.
+    /// Size of the painting: the content's, fitted. Without a content it is this size: the box, or a square.
     pub size: Size,
     /// Pixels of the longer side that the painting begins with at least: it is painted coarse to fine, each size √2 times
     /// larger than the one before. `None`: at its own size alone.
     pub coarsest: Option<u32>,
     /// The side of a style over the content's, as the square root of the ratio of their areas: small values paint with
-    /// small strokes. A style is never enlarged. `None`: each style is fitted into `size` on its own sides.
+    /// small strokes. Without a content, the side of a style over its own. A style is never enlarged. `None`: each style is
+    /// fitted into `size` on its own sides.
     pub stroke: Option<f32>,
     /// Steps at each size.
     pub steps: u32,
@@ -230,6 +277,7 @@ impl Options {
                 style_layers,
                 pools: Some(PoolKind::Max),
                 borders: Borders::Replicate,
+                seamless: Seamless::None,
                 init: Init::Content,
                 noise_ratio: None,
                 seed: 3,
@@ -256,6 +304,7 @@ impl Options {
                 style_layers,
                 pools: None,
                 borders: Borders::Zero,
+                seamless: Seamless::None,
                 init: Init::Noise,
                 noise_ratio: None,
                 seed: 3,
@@ -264,6 +313,20 @@ impl Options {
                 stroke: None,
                 steps: 200,
                 tolerance: 0.0,
+            },
+            Preset::Texture => {
+                Self { gamma: 0.0, init: Init::Noise, noise_ratio: Some(1.0), ..Self::preset(Preset::Fine) }
+            }
+            Preset::Reconstruction => Self {
+                alpha: 1.0,
+                beta: 1.0,
+                content_cost: ContentCost::Uniform,
+                pools: Some(PoolKind::Mean),
+                size: Size::LongerSide(256),
+                coarsest: None,
+                stroke: None,
+                steps: 200,
+                ..Self::preset(Preset::Texture)
             },
         }
     }
@@ -296,6 +359,16 @@ impl Options {
             Borders::Zero => network,
             Borders::Replicate => network.with_borders(PaddingMode::ReplicateForward),
         }
+    }
+
+    /// The network as the painting is seen by it, from that by which other pictures are.
+    pub(crate) fn painting_network(&self, network: &Network) -> Network {
+        network.clone().with_wrap(self.seamless.wrap())
+    }
+
+    /// The sizes on the way to a painting of `size` (width, height), which is rounded where it wraps.
+    pub fn scales(&self, size: (u32, u32)) -> Scales {
+        Scales::of(size, self.coarsest).wrapping(self.seamless.wrap())
     }
 
     /// R, as given or as the start says.

@@ -18,7 +18,7 @@ use crate::graph::{
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::add::Mix;
-use crate::ops::preprocess::{MEAN_SHAPE, Postprocess, Preprocess};
+use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE, Postprocess, Preprocess};
 use crate::ops::resample::Resample;
 use crate::ops::resize::{Filter, Resize};
 use crate::ops::start::{LEVELS_SHAPE, Start};
@@ -155,7 +155,8 @@ impl Plan {
         };
         // Bisect for the largest longer side: planning is cheap.
         let largest = |limits: &Limits| {
-            let sides = sources.ids().filter_map(|id| sources.get(id)).map(|layout| layout.size);
+            let layouts = sources.ids().filter_map(|id| sources.get(id)).map(|layout| layout.size);
+            let sides = layouts.chain(sources.content.is_none().then(|| options.size.sides()));
             let (mut smallest, mut fails) = (0, sides.map(|size| size.0.max(size.1)).max().unwrap_or(0));
             while smallest + 1 < fails {
                 let middle = smallest.midpoint(fails);
@@ -218,10 +219,10 @@ pub(super) fn picture_bytes((width, height): (u32, u32)) -> u64 {
 /// [`Error::Option`] for options that do not make sense.
 pub fn step_tape(network: &Network, options: &Options, size: (u32, u32)) -> Result<Tape> {
     options.validate(network)?;
-    let styles = SourceLayouts::from((size, size)).styles;
-    let objective = Objective::of(network, options, &styles);
+    let objective = Objective::of(network, options, &SourceLayouts::from((size, size)));
     let refreshes = objective.has_refreshes();
-    record_step(&options.network(network), &objective, Optimiser::of(options), size, refreshes)
+    let network = options.painting_network(&options.network(network));
+    record_step(&network, &objective, Optimiser::of(options), size, refreshes)
 }
 
 /// The tape that finds the places of a style that a picture is like, both of `size` (width, height), before anything is merged:
@@ -277,7 +278,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Self> {
         options.validate(network)?;
         sources.validate(options)?;
-        let objective = Objective::of(network, options, &sources.styles);
+        let objective = Objective::of(network, options, sources);
         let scales = sources.scales(options);
         Ok(Self { network: options.network(network), options, objective, sources, limits, scales })
     }
@@ -330,7 +331,9 @@ impl<'a> Planner<'a> {
     /// A step at a size.
     fn step(&self, scale: usize, refreshes: bool, limits: &Limits) -> Result<Program> {
         let (objective, optimiser) = (&self.objective, Optimiser::of(self.options));
-        let tape = record_step(&self.network, objective, optimiser, self.scales.get(scale), refreshes)?;
+        // The pictures that it is compared with do not wrap.
+        let network = self.options.painting_network(&self.network);
+        let tape = record_step(&network, objective, optimiser, self.scales.get(scale), refreshes)?;
         plan(&rematerialise(&fuse(&tape)), limits)
     }
 
@@ -380,7 +383,7 @@ impl<'a> Planner<'a> {
         limits: &Limits,
     ) -> Result<Vec<(ProgramId, PlannedProgram)>> {
         let Some(layout) = self.sources.get(source) else { return Ok(Vec::new()) };
-        if source == SourceId::Initial && (self.start_source() != source || scale > 0) {
+        if source == SourceId::Initial && (self.start_source() != Some(source) || scale > 0) {
             return Ok(Vec::new());
         }
         let fitted = self.sources.fitted(source, self.options, scale);
@@ -470,28 +473,35 @@ impl<'a> Planner<'a> {
         Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: vec![picture_name(source)] })
     }
 
-    /// The picture that the pixels start from.
-    fn start_source(&self) -> SourceId {
+    /// The picture that the pixels start from, where there is one.
+    fn start_source(&self) -> Option<SourceId> {
         match self.options.init {
-            Init::Noise | Init::Content => SourceId::Content,
-            Init::Picture => SourceId::Initial,
+            Init::Noise | Init::Content => self.sources.content.map(|_| SourceId::Content),
+            Init::Picture => Some(SourceId::Initial),
         }
     }
 
-    /// Makes the pixels of the start: R·noise + (1 − R)·(picture − mean).
+    /// Makes the pixels of the start: R·noise + (1 − R)·(picture − mean), or the noise where there is no picture.
     fn start(&self) -> Result<PlannedProgram> {
         let shape = self.pixels_shape(0);
         let mut tape = Tape::new();
         let ratio = self.options.noise_ratio();
-        let start = if ratio > 0.0 {
-            let picture = picture_name(self.start_source());
-            let picture = tape.external(picture, Shape { c: 1, ..shape }, Role::Workspace);
-            // The noise lies where the start will: nothing is allocated for it.
-            let noise = tape.external(PIXELS, shape, Role::Optimiser);
-            let levels = tape.external(START_LEVELS, LEVELS_SHAPE, Role::Workspace);
-            tape.record(Start { ratio }, &[noise, picture, levels], PIXELS)?
-        } else {
-            self.record_picture(&mut tape, self.start_source(), self.scales.get(0))?
+        // The noise lies where the start will: nothing is allocated for it.
+        let noise = |tape: &mut Tape| tape.external(PIXELS, shape, Role::Optimiser);
+        let start = match self.start_source() {
+            Some(source) if ratio > 0.0 => {
+                let picture = picture_name(source);
+                let picture = tape.external(picture, Shape { c: 1, ..shape }, Role::Workspace);
+                let noise = noise(&mut tape);
+                let levels = tape.external(START_LEVELS, LEVELS_SHAPE, Role::Workspace);
+                tape.record(Start { ratio }, &[noise, picture, levels], PIXELS)?
+            }
+            Some(source) => self.record_picture(&mut tape, source, self.scales.get(0))?,
+            None => {
+                let noise = noise(&mut tape);
+                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                tape.record(ClampPixels, &[noise, mean], PIXELS)?
+            }
         };
         let results = Optimiser::of(self.options).pictures();
         results.iter().for_each(|_| tape.keep(start));
@@ -538,7 +548,9 @@ impl<'a> Planner<'a> {
         let mut seen = self.objective.record_cover(&mut tape, shown)?;
         let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
         if scale < self.scales.last() {
-            seen = tape.record(Resize { height, width, filter: Filter::Bicubic }, &[seen], PICTURE_LAYER)?;
+            let wrap = self.options.seamless.wrap();
+            let resize = Resize { height, width, filter: Filter::Bicubic, wrap };
+            seen = tape.record(resize, &[seen], PICTURE_LAYER)?;
         }
         let picture =
             tape.record(Postprocess { rounded: optimiser.rounds() }, &[seen, mean], PICTURE_LAYER)?;

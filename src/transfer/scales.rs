@@ -1,7 +1,11 @@
 //! The sizes at which a transfer paints, coarse to fine.
 
+use crate::ops::Wrap;
+
 /// The area of each size over that of the one before.
 const AREA_RATIO: f64 = 2.0;
+/// Sides of what wraps are multiples of this: what four pools halve, and what a gradient's pyramid halves.
+const SEAMLESS_MULTIPLE: u32 = 16;
 
 /// The sizes (width, height) at which a picture is painted one after the other, the coarsest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,16 @@ impl Scales {
         }
         sizes.reverse();
         Self(sizes)
+    }
+
+    /// The same with heights and widths rounded to multiples of [`SEAMLESS_MULTIPLE`] where they wrap: one at least.
+    #[must_use]
+    pub(super) fn wrapping(self, wrap: Wrap) -> Self {
+        let side = |side: u32, wraps: bool| match wraps {
+            true => scaled(side, 1.0 / f64::from(SEAMLESS_MULTIPLE)) * SEAMLESS_MULTIPLE,
+            false => side,
+        };
+        Self(self.0.into_iter().map(|(width, height)| (side(width, wrap.x), side(height, wrap.y))).collect())
     }
 
     /// How many there are: one at least.
@@ -62,6 +76,16 @@ mod tests {
         // Halves go to the even number.
         assert_eq!(Scales::of((97, 75), Some(48)).get(0), (48, 38));
         assert_eq!(Scales::of((97, 75), Some(60)).iter().collect::<Vec<_>>(), [(0, (69, 53)), (1, (97, 75))]);
+    }
+
+    #[test]
+    fn sides_that_wrap_are_multiples_of_what_pools_halve() {
+        let scales = |wrap| Scales::of((200, 130), Some(90)).wrapping(wrap);
+        let sizes = |wrap| scales(wrap).iter().map(|(_, size)| size).collect::<Vec<_>>();
+        assert_eq!(sizes(Wrap::NONE), [(100, 65), (141, 92), (200, 130)]);
+        assert_eq!(sizes(Wrap::BOTH), [(96, 64), (144, 96), (192, 128)]);
+        assert_eq!(sizes(Wrap { y: false, x: true }), [(96, 65), (144, 92), (192, 130)]);
+        assert_eq!(Scales::of((3, 5), None).wrapping(Wrap::BOTH).get(0), (16, 16));
     }
 
     #[test]

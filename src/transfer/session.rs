@@ -187,7 +187,7 @@ impl Transfer {
     pub fn plan(engine: &Engine, sources: impl Into<SourceLayouts>, options: &Options) -> Result<Plan> {
         requirements::check(engine.gpu().limits())?;
         let sources = sources.into();
-        Objective::checked(engine.weights(), options, &sources.styles)?;
+        Objective::checked(engine.weights(), options, &sources)?;
         Plan::new(engine.weights().network(), options, sources, &engine.limits())
     }
 
@@ -237,7 +237,7 @@ impl Transfer {
             mailbox: Mailbox::new(gpu, costs, COST_MAILS).await?,
             stopwatch: Stopwatch::new(gpu).await?,
             history: History::new(gpu, &programs.tensor(step.scale, PIXELS)).await?,
-            recipe: Recipe::new(options, engine.weights()),
+            recipe: Recipe::new(options, engine.weights()).with_size(&layouts, size),
             engine: engine.clone(),
             options: options.clone(),
             objective,
@@ -611,6 +611,7 @@ impl Transfer {
             self.put_back(bad);
         }
         let network = self.options.network(self.engine.weights().network());
+        let network = self.options.painting_network(&network);
         let (pixels, externals) = (self.pixels().await?, self.programs.externals());
         let (engine, objective, size) = (&self.engine, &self.objective, self.scale_size());
         let place = first_not_finite(engine, &network, objective, &pixels, externals, size).await?;
@@ -817,12 +818,12 @@ impl Transfer {
     pub fn set_options(&mut self, options: &Options) -> Result<()> {
         let network = self.engine.weights().network();
         options.validate(network)?;
-        let objective = Objective::of(network, options, &self.layouts.styles);
+        let objective = Objective::of(network, options, &self.layouts);
         for entry in OPTIONS.iter().filter(|entry| entry.get(options) != entry.get(&self.options)) {
             // A live option may still ask for a term that there is no program for.
             let mut alone = self.options.clone();
             entry.set(&mut alone, entry.get(options))?;
-            let terms = Objective::of(network, &alone, &self.layouts.styles);
+            let terms = Objective::of(network, &alone, &self.layouts);
             if !entry.live || !terms.has_terms_of(&self.objective) {
                 return Err(Error::Option {
                     option: entry.name,

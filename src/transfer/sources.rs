@@ -1,5 +1,5 @@
 //! The pictures that a transfer works from: the content, any number of styles with their masks, and the picture to start
-//! from.
+//! from. A texture has no content, and a reconstruction of a content no styles.
 
 use std::fmt;
 
@@ -80,9 +80,10 @@ pub struct StyleSource {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sources {
-    /// What is painted. The painting has its size, as [`super::Options::size`] fits it.
-    pub content: Source,
-    /// How it is painted: one at least.
+    /// What is painted. The painting has its size, as [`super::Options::size`] fits it. Without one, a texture is made of
+    /// the styles alone, and [`super::Options::size`] is its size.
+    pub content: Option<Source>,
+    /// How it is painted: one at least where there is no content.
     pub styles: Vec<StyleSource>,
     /// What the pixels start from with [`super::Init::Picture`], stretched to the size of the painting.
     pub initial: Option<Source>,
@@ -91,8 +92,23 @@ pub struct Sources {
 impl Sources {
     /// A content and a style.
     pub fn new(content: impl Into<Source>, style: impl Into<Source>) -> Self {
+        Self { content: Some(content.into()), ..Self::texture(style) }
+    }
+
+    /// A style alone, of which a texture is made.
+    pub fn texture(style: impl Into<Source>) -> Self {
         let styles = vec![StyleSource { source: style.into(), weight: 1.0, mask: None }];
-        Self { content: content.into(), styles, initial: None }
+        Self { content: None, styles, initial: None }
+    }
+
+    /// A content, or none, to which styles are added by [`Sources::with_style`].
+    pub fn from_content(content: Option<impl Into<Source>>) -> Self {
+        Self { content: content.map(Into::into), styles: Vec::new(), initial: None }
+    }
+
+    /// A content alone, which is made again from what a layer of the network says of it.
+    pub fn reconstruction(content: impl Into<Source>) -> Self {
+        Self::from_content(Some(content))
     }
 
     /// With one more style, whose costs are multiplied by `weight`.
@@ -116,13 +132,19 @@ impl Sources {
     /// of both. See [`StyleSource::mask`].
     ///
     /// # Errors
-    /// [`Error::Option`] for a mask that is black everywhere, or leaves nothing of a style's; and where a style has a mask
-    /// already and one of the two is not in the processor's memory.
+    /// [`Error::Option`] for a mask that is black everywhere, or leaves nothing of a style's; where there is no content;
+    /// and where a style has a mask already and one of the two is not in the processor's memory.
     pub fn with_content_mask(mut self, mask: impl Into<Source>) -> Result<Self> {
         let mask = mask.into();
         let refused = |reason: String, remedy: &'static str| {
             Err(Error::Option { option: OptionName::ContentMask, reason, remedy: remedy.into() })
         };
+        if self.content.is_none() {
+            return refused(
+                "there is no content that could be left as it is".into(),
+                "give masks to the styles",
+            );
+        }
         if matches!(&mask, Source::Picture(mask) if is_black(mask)) {
             return refused(
                 "it is black everywhere, so that nothing would be painted".into(),
@@ -167,7 +189,7 @@ impl Sources {
     pub fn layouts(&self) -> Result<SourceLayouts> {
         self.list().try_for_each(|(id, source)| check_source(id, source))?;
         Ok(SourceLayouts {
-            content: SourceLayout::try_from(&self.content)?,
+            content: self.content.as_ref().map(SourceLayout::try_from).transpose()?,
             styles: self.styles.iter().map(StyleLayout::try_from).collect::<Result<_>>()?,
             initial: self.initial.as_ref().map(SourceLayout::try_from).transpose()?,
         })
@@ -175,7 +197,7 @@ impl Sources {
 
     fn get(&self, id: SourceId) -> Option<&Source> {
         match id {
-            SourceId::Content => Some(&self.content),
+            SourceId::Content => self.content.as_ref(),
             SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
             SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
             SourceId::Initial => self.initial.as_ref(),
@@ -268,8 +290,8 @@ impl TryFrom<&StyleSource> for StyleLayout {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SourceLayouts {
-    /// Of the content.
-    pub content: SourceLayout,
+    /// Of the content, where there is one.
+    pub content: Option<SourceLayout>,
     /// Of the styles.
     pub styles: Vec<StyleLayout>,
     /// Of the picture to start from.
@@ -277,32 +299,46 @@ pub struct SourceLayouts {
 }
 
 impl SourceLayouts {
-    /// Width and height of the painting, and of each size on the way to it.
+    /// A style alone: see [`Sources::texture`].
+    pub fn texture(style: impl Into<SourceLayout>) -> Self {
+        Self { content: None, styles: vec![style.into().into()], initial: None }
+    }
+
+    /// A content alone: see [`Sources::reconstruction`].
+    pub fn reconstruction(content: impl Into<SourceLayout>) -> Self {
+        Self { content: Some(content.into()), styles: Vec::new(), initial: None }
+    }
+
+    /// Width and height of the painting, and of each size on the way to it. The painting has the content's size, fitted;
+    /// without a content it is as large as [`Options::size`] says.
     pub fn scales(&self, options: &Options) -> Scales {
-        let (width, height) = self.content.size;
-        Scales::of(options.size.fit(width, height), options.coarsest)
+        let size = match self.content {
+            Some(SourceLayout { size: (width, height), .. }) => options.size.fit(width, height),
+            None => options.size.sides(),
+        };
+        options.scales(size)
     }
 
     /// Width and height at which a source is used while the painting has the size of number `scale`. Content, masks and
     /// the picture to start from have that size. A style has the content's area times [`Options::stroke`] squared, where
-    /// that is given; else it is fitted on its own sides, and shrinks as the painting does. It is never enlarged.
+    /// that is given; without a content its own, which shrinks as the painting does. Where no stroke is given it is fitted
+    /// on its own sides, and shrinks as the painting does. It is never enlarged.
     pub fn fitted(&self, id: SourceId, options: &Options, scale: usize) -> (u32, u32) {
         let scales = self.scales(options);
         let painting = scales.get(scale);
         let (SourceId::Style(_), Some(layout)) = (id, self.get(id)) else { return painting };
         let (width, height) = layout.size;
         let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
-        match options.stroke {
+        let side_over = |other: (u32, u32)| (area(painting) / area(other)).sqrt();
+        let last = scales.get(scales.last());
+        let ((width, height), factor) = match options.stroke {
             Some(stroke) => {
-                let factor = (f64::from(stroke) * (area(painting) / area((width, height))).sqrt()).min(1.0);
-                (scaled(width, factor), scaled(height, factor))
+                let other = if self.content.is_some() { (width, height) } else { last };
+                ((width, height), (f64::from(stroke) * side_over(other)).min(1.0))
             }
-            None => {
-                let (width, height) = options.size.fit(width, height);
-                let factor = (area(painting) / area(scales.get(scales.last()))).sqrt();
-                (scaled(width, factor), scaled(height, factor))
-            }
-        }
+            None => (options.size.fit(width, height), side_over(last)),
+        };
+        (scaled(width, factor), scaled(height, factor))
     }
 
     /// Whether they are all that `options` need.
@@ -313,8 +349,15 @@ impl SourceLayouts {
         let missing = |option, reason: &str, remedy: &str| {
             Err(Error::Option { option, reason: reason.into(), remedy: remedy.into() })
         };
-        if self.styles.is_empty() {
+        if self.content.is_none() && self.styles.is_empty() {
             return missing(OptionName::Style, "there is none", "give one style at least");
+        }
+        if self.content.is_none() && options.init == Init::Content {
+            return missing(OptionName::Init, "there is no content to start from", "start from noise");
+        }
+        if self.content.is_none() && options.init == Init::Noise && options.noise_ratio() < 1.0 {
+            let reason = "there is no content to mix the noise with";
+            return missing(OptionName::NoiseRatio, reason, "give 1, or a picture to start from");
         }
         if options.init == Init::Picture && self.initial.is_none() {
             return missing(OptionName::Initial, "there is none to start from", "give it among the sources");
@@ -325,7 +368,7 @@ impl SourceLayouts {
     /// The layout of one source, where there is one.
     pub fn get(&self, id: SourceId) -> Option<&SourceLayout> {
         match id {
-            SourceId::Content => Some(&self.content),
+            SourceId::Content => self.content.as_ref(),
             SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
             SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
             SourceId::Initial => self.initial.as_ref(),
@@ -334,7 +377,7 @@ impl SourceLayouts {
 
     pub(super) fn get_mut(&mut self, id: SourceId) -> Option<&mut SourceLayout> {
         match id {
-            SourceId::Content => Some(&mut self.content),
+            SourceId::Content => self.content.as_mut(),
             SourceId::Style(index) => self.styles.get_mut(index).map(|style| &mut style.source),
             SourceId::StyleMask(index) => self.styles.get_mut(index)?.mask.as_mut(),
             SourceId::Initial => self.initial.as_mut(),
@@ -357,6 +400,6 @@ impl SourceLayouts {
 
 impl<C: Into<SourceLayout>, S: Into<SourceLayout>> From<(C, S)> for SourceLayouts {
     fn from((content, style): (C, S)) -> Self {
-        Self { content: content.into(), styles: vec![style.into().into()], initial: None }
+        Self { content: Some(content.into()), ..Self::texture(style) }
     }
 }

@@ -1,4 +1,5 @@
-// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside, for dx of at most 3 channels.
+// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside, or with WRAP_Y and WRAP_X the element
+// from the other end, for dx of at most 3 channels.
 // dy (C_out, H, W), w (C_out, C_in, 3, 3), dx (C_in, H, W); flags say whether dx += and gate (zero where the bit of the
 // ReLU's mask `gate`, (C_in, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them, is not set) take part.
 // dy and dx are pieces; in_* count dy's channels, out_* dx's.
@@ -69,6 +70,19 @@ fn gate_word(output: u32, block: u32) -> u32 {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -80,16 +94,24 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let plane = params.h * params.w;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
+    var column: array<u32, 6>;
+    var counted: array<bool, 6>;
+    for (var k = 0u; k < 6u; k++) {
+        counted[k] = wrap_x || first_col + k - 1u < params.w;
+        column[k] = source(first_col + k, params.w, wrap_x);
+    }
     var sum: array<f32, 12>;
     for (var o = 0u; o < params.in_count; o++) {
         for (var ky = 0u; ky < 3u; ky++) {
-            let source_row = row + 1u - ky;
+            let row_counted = wrap_y || row + 1u - ky < params.h;
+            let source_row = source(row + 2u - ky, params.h, wrap_y);
             var line: array<f32, 6>;
             for (var k = 0u; k < 6u; k++) {
-                let source_col = first_col + k - 1u;
                 line[k] = 0.0;
-                if (source_row < params.h && source_col < params.w) {
-                    line[k] = dy[o * plane + source_row * params.w + source_col];
+                if (row_counted && counted[k]) {
+                    line[k] = dy[o * plane + source_row * params.w + column[k]];
                 }
             }
             for (var i = 0u; i < CHANNELS; i++) {

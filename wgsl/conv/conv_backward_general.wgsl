@@ -1,6 +1,7 @@
 // dx(i, p) = Σ w(o, i, k)·dy(o, q) over all o of i's group, taps k and outputs q that read x(i, p): the transpose of
 // conv_forward of any geometry, in up to three dimensions. An element is read at its own place, and with `padding` also
-// where it stands for one beyond the edges: at the edge for all places outside, or once in every period.
+// where it stands for one beyond the edges: at the edge for all places outside, or where the axis wraps once in every
+// period.
 // dy (C_out, D', H', W'), w (C_out, C_in/groups, taps), dx (C_in, D, H, W); x_* are D, H, W and y_* D', H', W'.
 // flags say whether dx += and gate (zero where the bit of the ReLU's mask `gate`, (C_in, ⌈D·H/4⌉, ⌈W/8⌉) words as
 // relu_mask makes them, is not set) take part. dy and dx are pieces; in_* count dy's channels, out_* dx's.
@@ -59,7 +60,11 @@ struct Params {
 // Values of `padding`: what lies beyond the edges of x.
 const ZERO: u32 = 0u;
 const REPLICATE: u32 = 1u;
-const CIRCULAR: u32 = 2u;
+
+// Flags: along depth, height and width lie the elements from the other end instead.
+const WRAP_D: u32 = 2048u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 // end
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
@@ -83,14 +88,14 @@ fn store(at: u32, gradient: f32, open: bool) {
 // The places at which element `at` of an axis is read: from `first` to `last` in steps of `step`.
 struct Places { first: u32, last: u32, step: u32 }
 
-fn places(at: u32, size: u32, before: u32, after: u32) -> Places {
+fn places(at: u32, size: u32, before: u32, after: u32, wraps: bool) -> Places {
     let own = at + before;
     let end = before + size + after - 1u;
+    if (wraps) {
+        return Places(own % size, end, size);
+    }
     if (params.padding == REPLICATE) {
         return Places(select(own, 0u, at == 0u), select(own, end, at == size - 1u), 1u);
-    }
-    if (params.padding == CIRCULAR) {
-        return Places(own % size, end, size);
     }
     return Places(own, own, 1u);
 }
@@ -125,9 +130,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     // Rows of all planes are counted through, as the mask counts them.
     let all_rows = pixel / params.x_w;
     let col = pixel % params.x_w;
-    let depths = places(all_rows / params.x_h, params.x_d, params.before_d, params.after_d);
-    let rows = places(all_rows % params.x_h, params.x_h, params.before_h, params.after_h);
-    let cols = places(col, params.x_w, params.before_w, params.after_w);
+    let depths = places(all_rows / params.x_h, params.x_d, params.before_d, params.after_d, (params.flags & WRAP_D) != 0u);
+    let rows = places(all_rows % params.x_h, params.x_h, params.before_h, params.after_h, (params.flags & WRAP_Y) != 0u);
+    let cols = places(col, params.x_w, params.before_w, params.after_w, (params.flags & WRAP_X) != 0u);
     let taps = params.kernel_d * params.kernel_h * params.kernel_w;
     let y_plane = params.y_d * params.y_h * params.y_w;
     let channel = params.out_first + input;

@@ -1,4 +1,5 @@
-// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside: the transpose of conv_forward.
+// dx(i, r, c) = Σ w(o, i, ky, kx)·dy(o, r−ky+1, c−kx+1), zero outside, or with WRAP_Y and WRAP_X the element
+// from the other end: the transpose of conv_forward.
 // dy (C_out, H, W), w (C_out, C_in, 3, 3), dx (C_in, H, W); flags say whether dx += and gate (zero where the bit of the
 // ReLU's mask `gate`, (C_in, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes them, is not set) take part. dy and dx are
 // pieces; in_* count dy's channels, out_* dx's.
@@ -65,6 +66,19 @@ fn gate_word(output: u32, block: u32) -> u32 {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -76,13 +90,17 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     let row = pixel / params.w;
     let col = pixel % params.w;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var sum = 0.0;
     for (var o = 0u; o < params.in_count; o++) {
         for (var ky = 0u; ky < 3u; ky++) {
             for (var kx = 0u; kx < 3u; kx++) {
-                let source_row = row + 1u - ky;
-                let source_col = col + 1u - kx;
-                if (source_row < params.h && source_col < params.w) {
+                let row_counted = wrap_y || row + 1u - ky < params.h;
+                let col_counted = wrap_x || col + 1u - kx < params.w;
+                if (row_counted && col_counted) {
+                    let source_row = source(row + 2u - ky, params.h, wrap_y);
+                    let source_col = source(col + 2u - kx, params.w, wrap_x);
                     let weight = w[(((params.in_first + o) * params.out_total + params.out_first + channel) * 3u + ky) * 3u + kx];
                     sum += weight * dy[o * plane + source_row * params.w + source_col];
                 }

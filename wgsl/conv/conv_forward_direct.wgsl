@@ -1,5 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), for x of at most 3 channels; outside zero or
-// with EDGE the nearest element.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), for x of at most 3 channels; outside zero,
+// with EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other end.
 // x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
 // where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
 // channel groups of their tensors.
@@ -84,6 +84,19 @@ fn store(output: u32, at: u32, sum: f32, open: bool) {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -95,19 +108,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let plane = params.h * params.w;
-    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
+    // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0.
     let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var column: array<u32, 6>;
     var counted: array<bool, 6>;
     for (var k = 0u; k < 6u; k++) {
-        counted[k] = edge || first_col + k - 1u < params.w;
-        column[k] = clamp(first_col + k, 1u, params.w) - 1u;
+        counted[k] = edge || wrap_x || first_col + k - 1u < params.w;
+        column[k] = source(first_col + k, params.w, wrap_x);
     }
     var patch_: array<f32, 54>;
     for (var i = 0u; i < CHANNELS; i++) {
         for (var ky = 0u; ky < 3u; ky++) {
-            let row_counted = i < params.in_count && (edge || row + ky - 1u < params.h);
-            let source_row = clamp(row + ky, 1u, params.h) - 1u;
+            let row_counted = i < params.in_count && (edge || wrap_y || row + ky - 1u < params.h);
+            let source_row = source(row + ky, params.h, wrap_y);
             let at = min(i, params.in_count - 1u) * plane + source_row * params.w;
             for (var k = 0u; k < 6u; k++) {
                 patch_[(i * 3u + ky) * 6u + k] = select(0.0, x[at + column[k]], row_counted && counted[k]);

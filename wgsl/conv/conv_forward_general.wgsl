@@ -1,6 +1,6 @@
 // y(o, p) = relu(b(o) + Σ w(o, i, k)·x(i, p·stride + k·dilation − before)): a convolution of any geometry, in up to
 // three dimensions. p and k count along depth, height and width; i are the channels of o's group. Beyond the edges x is
-// 0, the nearest element, or the one from the other end, as `padding` says.
+// 0 or the nearest element, as `padding` says, or with WRAP_D, WRAP_Y and WRAP_X the one from the other end.
 // x (C_in, D, H, W), w (C_out, C_in/groups, taps), b (C_out), y (C_out, D', H', W'); x_* are D, H, W and y_* D', H', W'.
 // flags say which of bias, ReLU and y += take part. x and y are pieces: channel groups of their tensors.
 // Threads: one an output element, pixels first, in one line of workgroups. No tile: it is there for the geometries that no
@@ -58,7 +58,11 @@ struct Params {
 // Values of `padding`: what lies beyond the edges of x.
 const ZERO: u32 = 0u;
 const REPLICATE: u32 = 1u;
-const CIRCULAR: u32 = 2u;
+
+// Flags: along depth, height and width lie the elements from the other end instead.
+const WRAP_D: u32 = 2048u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 // end
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> w: array<f32>;
@@ -71,12 +75,12 @@ const RELU: u32 = 4u;
 
 // The element of an axis of `size` at a place that is counted from `before` elements before its first one; `size` where
 // there is none.
-fn element(place: u32, before: u32, size: u32) -> u32 {
+fn element(place: u32, before: u32, size: u32, wraps: bool) -> u32 {
+    if (wraps) {
+        return (place % size + size - before % size) % size;
+    }
     if (params.padding == REPLICATE) {
         return clamp(place, before, before + size - 1u) - before;
-    }
-    if (params.padding == CIRCULAR) {
-        return (place % size + size - before % size) % size;
     }
     // What lies before the first element wraps, and is large.
     return min(place - before, size);
@@ -102,16 +106,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let group_first = channel / (params.out_total / params.groups) * inputs;
     let first = max(group_first, params.in_first);
     let end = min(group_first + inputs, params.in_first + params.in_count);
+    let wrap_d = (params.flags & WRAP_D) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var sum = 0.0;
     for (var i = first; i < end; i++) {
         let weights = (channel * inputs + i - group_first) * taps;
         let base = (i - params.in_first) * x_plane;
         for (var kd = 0u; kd < params.kernel_d; kd++) {
-            let source_depth = element(depth * params.stride_d + kd * params.dilation_d, params.before_d, params.x_d);
+            let source_depth = element(depth * params.stride_d + kd * params.dilation_d, params.before_d, params.x_d, wrap_d);
             for (var kh = 0u; kh < params.kernel_h; kh++) {
-                let source_row = element(row * params.stride_h + kh * params.dilation_h, params.before_h, params.x_h);
+                let source_row = element(row * params.stride_h + kh * params.dilation_h, params.before_h, params.x_h, wrap_y);
                 for (var kw = 0u; kw < params.kernel_w; kw++) {
-                    let source_col = element(col * params.stride_w + kw * params.dilation_w, params.before_w, params.x_w);
+                    let source_col = element(col * params.stride_w + kw * params.dilation_w, params.before_w, params.x_w, wrap_x);
                     if (source_depth < params.x_d && source_row < params.x_h && source_col < params.x_w) {
                         let weight = w[weights + (kd * params.kernel_h + kh) * params.kernel_w + kw];
                         sum += weight * x[base + (source_depth * params.x_h + source_row) * params.x_w + source_col];

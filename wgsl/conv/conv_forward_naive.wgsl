@@ -1,5 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)): the definition, 3×3, stride 1, outside zero or with
-// EDGE the nearest element.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)): the definition, 3×3, stride 1, outside zero, with
+// EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other end.
 // x (C_in, H, W), w (C_out, C_in, 3, 3), b (C_out), y (C_out, H, W); flags say which of bias, ReLU, y += and gate (zero
 // where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words, is not set) take part. x and y are pieces:
 // channel groups of their tensors.
@@ -79,6 +79,19 @@ fn store(output: u32, at: u32, sum: f32, open: bool) {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -91,15 +104,18 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let row = pixel / params.w;
     let col = pixel % params.w;
     let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var sum = 0.0;
     for (var i = 0u; i < params.in_count; i++) {
         for (var ky = 0u; ky < 3u; ky++) {
             for (var kx = 0u; kx < 3u; kx++) {
-                // Unsigned arithmetic: what lies left of or above the picture wraps and fails the test too.
-                let inside = row + ky - 1u < params.h && col + kx - 1u < params.w;
-                if (edge || inside) {
-                    let source_row = clamp(row + ky, 1u, params.h) - 1u;
-                    let source_col = clamp(col + kx, 1u, params.w) - 1u;
+                // Unsigned arithmetic: what lies left of or above the picture is large and fails the test too.
+                let row_counted = edge || wrap_y || row + ky - 1u < params.h;
+                let col_counted = edge || wrap_x || col + kx - 1u < params.w;
+                if (row_counted && col_counted) {
+                    let source_row = source(row + ky, params.h, wrap_y);
+                    let source_col = source(col + kx, params.w, wrap_x);
                     let weight = w[(((params.out_first + output) * params.in_total + params.in_first + i) * 3u + ky) * 3u + kx];
                     sum += weight * x[i * plane + source_row * params.w + source_col];
                 }

@@ -1,5 +1,5 @@
-// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM; outside zero or with
-// EDGE the nearest element. With the flipped, transposed weights it is the backward convolution.
+// y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM; outside zero, with
+// EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other end. With the flipped, transposed weights it is the backward convolution.
 // x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
 // them, is not set) take part. x and y are pieces: channel groups of their tensors.
@@ -92,6 +92,19 @@ fn weight(tap: u32, input: u32, output: u32) -> f32 {
     return w[(row * 9u + tap) * OUTPUTS + column % OUTPUTS];
 }
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -109,20 +122,22 @@ fn main(
     let first_col = segment % segments * PIXELS;
     let plane = params.h * params.w;
 
-    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0; decided
-    // once, not once a tap.
+    // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0; decided once, not once
+    // a tap.
     let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var column: array<u32, 10>;
     var counted: array<bool, 10>;
     for (var k = 0u; k < PIXELS + 2u; k++) {
-        counted[k] = edge || first_col + k - 1u < params.w;
-        column[k] = clamp(first_col + k, 1u, params.w) - 1u;
+        counted[k] = edge || wrap_x || first_col + k - 1u < params.w;
+        column[k] = source(first_col + k, params.w, wrap_x);
     }
     var sum: array<f32, 128>;
     for (var input = 0u; input < params.in_count; input++) {
         for (var ky = 0u; ky < 3u; ky++) {
-            let row_counted = edge || row + ky - 1u < params.h;
-            let at = input * plane + (clamp(row + ky, 1u, params.h) - 1u) * params.w;
+            let row_counted = edge || wrap_y || row + ky - 1u < params.h;
+            let at = input * plane + source(row + ky, params.h, wrap_y) * params.w;
             var line: array<f32, 10>;
             for (var k = 0u; k < PIXELS + 2u; k++) {
                 line[k] = select(0.0, x[at + column[k]], row_counted && counted[k]);

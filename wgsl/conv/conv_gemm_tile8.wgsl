@@ -1,5 +1,6 @@
 // y(o, r, c) = relu(b(o) + Σ w(o, i, ky, kx)·x(i, r+ky−1, c+kx−1)), as an implicit GEMM: outputs × (taps·inputs)
-// times (taps·inputs) × pixels; outside zero or with EDGE the nearest element. With the flipped, transposed weights it is
+// times (taps·inputs) × pixels; outside zero, with EDGE the nearest element, or with WRAP_Y and
+// WRAP_X the one from the other end. With the flipped, transposed weights it is
 // the backward convolution.
 // x (C_in, H, W), w (⌈C_out/16⌉, C_in, 3, 3, 16), b (C_out), y (C_out, H, W); flags say which of bias, ReLU,
 // y += and gate (zero where the bit of the ReLU's mask `gate`, (C_out, ⌈H/4⌉, ⌈W/8⌉) words as relu_mask makes
@@ -128,22 +129,32 @@ fn store(output: u32, pixel: u32, sum: vec4<f32>) {
 // end
 
 // shared: taps_inside
-// The taps of a pixel that lie inside, one bit each.
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The taps of a pixel that lie inside, one bit each, and from bit TAPS on those that are not 0.
 fn taps_inside(pixel: u32) -> u32 {
+    let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     let row = pixel / params.w;
     let col = pixel % params.w;
     let columns = select(0u, 0x49u, col > 0u) | 0x92u | select(0u, 0x124u, col + 1u < params.w);
     let rows = select(0u, 0x7u, row > 0u) | 0x38u | select(0u, 0x1c0u, row + 1u < params.h);
-    return select(0u, columns & rows, row < params.h);
+    let counted = select(columns, 0x1ffu, edge || wrap_x) & select(rows, 0x1ffu, edge || wrap_y);
+    return select(0u, (columns & rows) | (counted << TAPS), row < params.h);
 }
 
-// The place of a tap of a pixel, or the nearest one inside; any place for what lies after the last pixel.
-fn nearest_place(pixel: u32, inside: u32, tap: u32) -> u32 {
+// The place of a tap of a pixel; beyond the edges the nearest one inside, or where lines wrap the one at the other end; any
+// place for what lies after the last pixel.
+fn source_place(pixel: u32, inside: u32, tap: u32) -> u32 {
     // Of the middle column's taps only rows decide whether they lie inside, and of the middle row's only columns.
     let row_inside = ((inside >> (tap / 3u * 3u + 1u)) & 1u) != 0u;
     let col_inside = ((inside >> (tap % 3u + 3u)) & 1u) != 0u;
-    let row_shift = select(0u, (tap / 3u - 1u) * params.w, row_inside);
-    let col_shift = select(0u, tap % 3u - 1u, col_inside);
+    let other_row = select(0u, (1u - tap / 3u) * (params.h - 1u) * params.w, (params.flags & WRAP_Y) != 0u);
+    let other_col = select(0u, (1u - tap % 3u) * (params.w - 1u), (params.flags & WRAP_X) != 0u);
+    let row_shift = select(other_row, (tap / 3u - 1u) * params.w, row_inside);
+    let col_shift = select(other_col, tap % 3u - 1u, col_inside);
     return select(0u, pixel + row_shift + col_shift, inside != 0u);
 }
 // end
@@ -171,12 +182,12 @@ fn fetch_pixels(pixel: u32, inside: vec4<u32>, input: u32, tap: u32) -> mat2x4<f
     let shift = (tap / 3u - 1u) * params.w + tap % 3u - 1u;
     let pixels = vec4(pixel + shift) + vec4(0u, 1u, 2u, 3u) * APART;
     var places = select(vec4(0u), pixels, ((inside >> vec4(tap)) & vec4(1u)) != vec4(0u));
-    if ((params.flags & EDGE) != 0u) {
+    if ((params.flags & EDGE) != 0u || (params.flags & WRAP_Y) != 0u || (params.flags & WRAP_X) != 0u) {
         places = vec4(
-            nearest_place(pixel, inside.x, tap),
-            nearest_place(pixel + APART, inside.y, tap),
-            nearest_place(pixel + 2u * APART, inside.z, tap),
-            nearest_place(pixel + 3u * APART, inside.w, tap),
+            source_place(pixel, inside.x, tap),
+            source_place(pixel + APART, inside.y, tap),
+            source_place(pixel + 2u * APART, inside.z, tap),
+            source_place(pixel + 3u * APART, inside.w, tap),
         );
     }
     return mat2x4(
@@ -192,8 +203,7 @@ fn put_weights(fetched: mat2x4<f32>, lane: u32, input: u32) {
 }
 
 fn put_pixels(fetched: mat2x4<f32>, lane: u32, inside: vec4<u32>, tap: u32) {
-    let edge = vec4((params.flags & EDGE) != 0u);
-    let here = edge | (((inside >> vec4(tap)) & vec4(1u)) != vec4(0u));
+    let here = ((inside >> vec4(TAPS + tap)) & vec4(1u)) != vec4(0u);
     pixels_tile[lane] = select(vec4(0.0), fetched[0], here);
     pixels_tile[lane + 4u * ROW] = select(vec4(0.0), fetched[1], here);
 }

@@ -2,7 +2,8 @@
 // F(4×4, 3×3), Lavin and Gray (arXiv 1509.09308), with the points 0, ±√½, ±√2, ∞. They are closed under reciprocals:
 // in the order 0, √½, −√½, −√2, √2, ∞ the flipped kernel's transform is the reversed one, so that both directions read
 // one copy of the weights. Their rounding error is half that of the usual points 0, ±1, ±2.
-// x (C, H, W), outside zero or with EDGE the nearest element; a tile is 4×4 pixels, its patch begins one pixel above and left of it. v (36, C, stride):
+// x (C, H, W), outside zero, with EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other
+// end; a tile is 4×4 pixels, its patch begins one pixel above and left of it. v (36, C, stride):
 // the tiles of a band of rows, line by line, from tile row first_row on. x is a piece: `count` channels that go to v
 // from channel `first` on. The same kernel serves the gradient, where x is dy.
 // Threads: one owns a tile of a channel.
@@ -66,6 +67,19 @@ fn transform(d: array<Number, 6>) -> array<Number, 6> {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -78,18 +92,20 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let top = (params.first_row + tile / params.tiles_w) * TILE;
     let left = tile % params.tiles_w * TILE;
 
-    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
+    // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0.
     let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var column: array<u32, 6>;
     var counted: array<bool, 6>;
     for (var c = 0u; c < SIDE; c++) {
-        counted[c] = edge || left + c - 1u < params.w;
-        column[c] = clamp(left + c, 1u, params.w) - 1u;
+        counted[c] = edge || wrap_x || left + c - 1u < params.w;
+        column[c] = source(left + c, params.w, wrap_x);
     }
     var cells: array<Number, 36>;
     for (var r = 0u; r < SIDE; r++) {
-        let row_counted = edge || top + r - 1u < params.h;
-        let at = (channel * params.h + clamp(top + r, 1u, params.h) - 1u) * params.w;
+        let row_counted = edge || wrap_y || top + r - 1u < params.h;
+        let at = (channel * params.h + source(top + r, params.h, wrap_y)) * params.w;
         var line: array<Number, 6>;
         for (var c = 0u; c < SIDE; c++) {
             line[c] = select(0.0, x[at + column[c]], row_counted && counted[c]);

@@ -2,7 +2,7 @@
 // precision.
 // The scale keeps the largest number of an f16, 65504, out of reach: Bᵀ·d·B is up to 26 times as large as d, and VGG-19
 // has activations of some 10⁴. winograd_gemm_*_half undo it. What is larger still is held at the end.
-// x (C, H, W), outside zero or with EDGE the nearest element; v (36, C, stride), two tiles a word. Other shapes as there.
+// x (C, H, W), outside zero, with EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other end; v (36, C, stride), two tiles a word. Other shapes as there.
 // Threads: one owns two neighbouring tiles of a channel, in the order of v, which share a word.
 // Tile: 36 pairs of numbers in registers, transformed along columns and then along rows.
 
@@ -68,6 +68,19 @@ fn transform(d: array<Number, 6>) -> array<Number, 6> {
 }
 // end
 
+// shared: conv_source
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
+// The element of a line of `size` that is read at `place` − 1: beyond the ends the nearest one, or where the line wraps
+// the one from the other end.
+fn source(place: u32, size: u32, wraps: bool) -> u32 {
+    let nearest = clamp(place, 1u, size) - 1u;
+    let other = select(0u, size - 1u, place == 0u);
+    return select(nearest, other, wraps && place != nearest + 1u);
+}
+// end
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = group_number(group_id);
@@ -83,18 +96,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let top = (params.first_row + tiles / params.tiles_w) * TILE;
     let left = tiles % params.tiles_w * TILE;
 
-    // Pixels outside are read from the nearest place inside and, unless they are its copies, replaced by 0.
-    let edge = vec2((params.flags & EDGE) != 0u);
+    // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0.
+    let edge = (params.flags & EDGE) != 0u;
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
     var column: array<vec2<u32>, 6>;
     var counted: array<vec2<bool>, 6>;
     for (var c = 0u; c < SIDE; c++) {
-        counted[c] = edge | (left + c - 1u < vec2(params.w));
-        column[c] = clamp(left + c, vec2(1u), vec2(params.w)) - 1u;
+        counted[c] = vec2(edge || wrap_x) | (left + c - 1u < vec2(params.w));
+        column[c] = vec2(source(left.x + c, params.w, wrap_x), source(left.y + c, params.w, wrap_x));
     }
     var cells: array<Number, 36>;
     for (var r = 0u; r < SIDE; r++) {
-        let row_counted = edge | (top + r - 1u < vec2(params.h));
-        let at = (channel * params.h + clamp(top + r, vec2(1u), vec2(params.h)) - 1u) * params.w;
+        let row_counted = vec2(edge || wrap_y) | (top + r - 1u < vec2(params.h));
+        let row = vec2(source(top.x + r, params.h, wrap_y), source(top.y + r, params.h, wrap_y));
+        let at = (channel * params.h + row) * params.w;
         var line: array<Number, 6>;
         for (var c = 0u; c < SIDE; c++) {
             let place = at + column[c];

@@ -1,6 +1,7 @@
 // y = Σ of x over its four nearest rows and columns times the weights k of their distances s: 1.25s³ − 2.25s² + 1 up
 // to 1 and −0.75(s − 1)(s − 2)² up to 2 (R. Keys, 1981, with a = −0.75). Rows and columns of y lie at
-// (at + ½)·before/after − ½ of x, and beyond the border is the border. Flags: y +=. x (C, x_h, x_w), y (C, h, w);
+// (at + ½)·before/after − ½ of x, and beyond the border is the border, or with
+// WRAP_Y and WRAP_X the other end. Flags: y +=. x (C, x_h, x_w), y (C, h, w);
 // pieces of both hold different channel groups: the dispatch covers the channels that both hold, from x_first and
 // y_first on.
 // Threads: one an element of y, workgroups in one line. Bandwidth bound: no tile, a cache serves the neighbours.
@@ -34,6 +35,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 
 // Where the centre of a cell lies in a line of another number of cells: the last cell whose centre does not lie behind
 // it, −1 where all do, and the distance from that centre in cells.
@@ -46,8 +49,12 @@ fn place(at: u32, before: u32, after: u32) -> Place {
     return Place(i32(n / (2u * after)) - 1, f32(n % (2u * after)) / f32(2u * after));
 }
 
-// The cell, or the one at the border that stands for it.
-fn inside(cell: i32, cells: u32) -> u32 {
+// The cell, or the one that stands for it: at the border, or where a line wraps, at the other end.
+fn inside(cell: i32, cells: u32, wraps: bool) -> u32 {
+    if (wraps) {
+        // At most two cells before the first one.
+        return u32(cell + 2 * i32(cells)) % cells;
+    }
     return min(u32(max(cell, 0)), cells - 1u);
 }
 
@@ -74,11 +81,12 @@ fn weights(t: f32) -> vec4<f32> {
 
 // The sum of four cells of a row by their weights; `plane` is the first element of x's.
 fn along(weights: vec4<f32>, plane: u32, row: i32, col: i32) -> f32 {
-    let first = plane + inside(row, params.x_h) * params.x_w;
-    return weights.x * x[first + inside(col - 1, params.x_w)]
-        + weights.y * x[first + inside(col, params.x_w)]
-        + weights.z * x[first + inside(col + 1, params.x_w)]
-        + weights.w * x[first + inside(col + 2, params.x_w)];
+    let wrap_x = (params.flags & WRAP_X) != 0u;
+    let first = plane + inside(row, params.x_h, (params.flags & WRAP_Y) != 0u) * params.x_w;
+    return weights.x * x[first + inside(col - 1, params.x_w, wrap_x)]
+        + weights.y * x[first + inside(col, params.x_w, wrap_x)]
+        + weights.z * x[first + inside(col + 1, params.x_w, wrap_x)]
+        + weights.w * x[first + inside(col + 2, params.x_w, wrap_x)];
 }
 
 @compute @workgroup_size(WORKGROUP)

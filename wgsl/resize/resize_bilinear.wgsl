@@ -1,5 +1,6 @@
 // y = x between its two nearest rows and columns, in proportion to the distances: rows and columns of y lie at
-// (at + ½)·before/after − ½ of x, and beyond the border is the border. Flags: y +=. x (C, x_h, x_w), y (C, h, w);
+// (at + ½)·before/after − ½ of x, and beyond the border is the border, or with
+// WRAP_Y and WRAP_X the other end. Flags: y +=. x (C, x_h, x_w), y (C, h, w);
 // pieces of both hold different channel groups: the dispatch covers the channels that both hold, from x_first and
 // y_first on.
 // Threads: one an element of y, workgroups in one line. Bandwidth bound: no tile, a cache serves the neighbours.
@@ -33,6 +34,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 
 // Where the centre of a cell lies in a line of another number of cells: the last cell whose centre does not lie behind
 // it, −1 where all do, and the distance from that centre in cells.
@@ -45,8 +48,12 @@ fn place(at: u32, before: u32, after: u32) -> Place {
     return Place(i32(n / (2u * after)) - 1, f32(n % (2u * after)) / f32(2u * after));
 }
 
-// The cell, or the one at the border that stands for it.
-fn inside(cell: i32, cells: u32) -> u32 {
+// The cell, or the one that stands for it: at the border, or where a line wraps, at the other end.
+fn inside(cell: i32, cells: u32, wraps: bool) -> u32 {
+    if (wraps) {
+        // At most two cells before the first one.
+        return u32(cell + 2 * i32(cells)) % cells;
+    }
     return min(u32(max(cell, 0)), cells - 1u);
 }
 
@@ -69,10 +76,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let row = place(i / params.w % params.h, params.x_h, params.h);
     let col = place(i % params.w, params.x_w, params.w);
     let plane = (params.x_first + i / (params.w * params.h)) * params.x_h * params.x_w;
-    let upper = plane + inside(row.cell, params.x_h) * params.x_w;
-    let lower = plane + inside(row.cell + 1, params.x_h) * params.x_w;
-    let left = inside(col.cell, params.x_w);
-    let right = inside(col.cell + 1, params.x_w);
+    let wrap_y = (params.flags & WRAP_Y) != 0u;
+    let wrap_x = (params.flags & WRAP_X) != 0u;
+    let upper = plane + inside(row.cell, params.x_h, wrap_y) * params.x_w;
+    let lower = plane + inside(row.cell + 1, params.x_h, wrap_y) * params.x_w;
+    let left = inside(col.cell, params.x_w, wrap_x);
+    let right = inside(col.cell + 1, params.x_w, wrap_x);
     let above = x[upper + left] + col.distance * (x[upper + right] - x[upper + left]);
     let below = x[lower + left] + col.distance * (x[lower + right] - x[lower + left]);
     store_resized(params.y_first * params.h * params.w + i, above + row.distance * (below - above));

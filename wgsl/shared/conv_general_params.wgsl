@@ -36,4 +36,8 @@ struct Params {
 // Values of `padding`: what lies beyond the edges of x.
 const ZERO: u32 = 0u;
 const REPLICATE: u32 = 1u;
-const CIRCULAR: u32 = 2u;
+
+// Flags: along depth, height and width lie the elements from the other end instead.
+const WRAP_D: u32 = 2048u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;

@@ -13,6 +13,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const ACCUMULATE: u32 = 1u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 
 // Where the centre of a cell lies in a line of another number of cells: the last cell whose centre does not lie behind
 // it, −1 where all do, and the distance from that centre in cells.
@@ -25,8 +27,12 @@ fn place(at: u32, before: u32, after: u32) -> Place {
     return Place(i32(n / (2u * after)) - 1, f32(n % (2u * after)) / f32(2u * after));
 }
 
-// The cell, or the one at the border that stands for it.
-fn inside(cell: i32, cells: u32) -> u32 {
+// The cell, or the one that stands for it: at the border, or where a line wraps, at the other end.
+fn inside(cell: i32, cells: u32, wraps: bool) -> u32 {
+    if (wraps) {
+        // At most two cells before the first one.
+        return u32(cell + 2 * i32(cells)) % cells;
+    }
     return min(u32(max(cell, 0)), cells - 1u);
 }
 

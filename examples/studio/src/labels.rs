@@ -40,6 +40,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
+    (OptionName::Seamless, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
     (OptionName::ContentLayers, Place::Open("Content layer")),
     (OptionName::StyleLayers, Place::Open("Style layers")),

@@ -13,7 +13,7 @@ use crate::ops::pool::{Pool, PoolBackward, PoolKind};
 use crate::ops::relu::{Relu, expect_whole_mask, lower_mask, mask_shape, whole_mask};
 use crate::ops::{
     Algorithm, Capabilities, Direction, Epilogue, Io, Layout, Lowered, Op, Operand, Problem, Rule, Shape,
-    Trial, Variants, Wire, expect_shapes, unfit_shapes,
+    Trial, Variants, Wire, Wrap, expect_shapes, unfit_shapes,
 };
 
 /// Convolutions and their gradients by several methods.
@@ -50,9 +50,11 @@ fn trial(problem: &Problem) -> Trial {
     }
 }
 
-/// Flag bits for what lies beyond the edges of x, for the kernels of 3×3 convolutions.
-fn edge_flag(geometry: &ConvGeometry) -> u32 {
-    if geometry.padding.mode.is_replicated() { Epilogue::EDGE } else { 0 }
+/// Flag bits for what lies beyond the edges of x.
+fn edge_flags(geometry: &ConvGeometry) -> u32 {
+    let edge = if geometry.padding.mode.is_replicated() { Epilogue::EDGE } else { 0 };
+    let wraps = [Wrap::FLAG_D, Wrap::FLAG_Y, Wrap::FLAG_X].into_iter().zip(geometry.padding.wrapped);
+    wraps.filter(|(_, wraps)| *wraps).fold(edge, |flags, (flag, _)| flags | flag)
 }
 
 /// Flag bits for the kind of a pool.
@@ -136,7 +138,7 @@ impl Op for Conv {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: y.shape,
-                input_flags: edge_flag(&self.geometry),
+                input_flags: edge_flags(&self.geometry),
                 flags: finish,
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
@@ -149,7 +151,7 @@ impl Op for Conv {
             Summed { io, geometry: &self.geometry, x, y, bias: Operand::input(2, 0), gate: Operand::Unused };
         let mut dispatches = tiling.dispatches(&sum, |index, count| {
             let end = if index + 1 == count { finish } else { 0 };
-            edge_flag(&self.geometry) | Epilogue::default().flags(index, count) | end
+            edge_flags(&self.geometry) | Epilogue::default().flags(index, count) | end
         });
         if self.mask {
             dispatches.extend(lower_mask(io)?);
@@ -217,7 +219,7 @@ impl Op for ConvBackward {
                 weights: 1,
                 weights_shape: io.inputs[1].shape,
                 plane: dx.shape,
-                input_flags: 0,
+                input_flags: edge_flags(&self.geometry.of_gradient()),
                 flags: self.epilogue.flags(0, 1),
                 bias: Operand::Unused,
                 gate,
@@ -228,7 +230,8 @@ impl Op for ConvBackward {
         };
         let geometry = &self.geometry.of_gradient();
         let sum = Summed { io, geometry, x: dx, y: dy, bias: Operand::Unused, gate };
-        let dispatches = tiling.dispatches(&sum, |index, count| self.epilogue.flags(index, count));
+        let dispatches =
+            tiling.dispatches(&sum, |index, count| edge_flags(geometry) | self.epilogue.flags(index, count));
         Ok(Lowered { dispatches, choice, ..Lowered::default() })
     }
 }
@@ -277,7 +280,7 @@ impl Op for ConvPool {
                 weights: 1,
                 weights_shape: shapes[1],
                 plane: y,
-                input_flags: edge_flag(&self.conv.geometry),
+                input_flags: edge_flags(&self.conv.geometry),
                 flags: Epilogue::BIAS | Epilogue::RELU | Epilogue::POOL | max_flag(self.pool.kind),
                 bias: Operand::input(2, 0),
                 gate: Operand::Unused,
@@ -349,7 +352,9 @@ impl Op for ConvPoolBackward {
             methods::problem(&self.conv.geometry, Direction::Backward, io.output().shape, self.pooled.c);
         let method = VARIANTS.choose(&problem, capabilities);
         let weights = self.weights();
-        if method.algorithm == Algorithm::Winograd {
+        // The transform that spreads a pool's gradient reads words of masks, which do not wrap.
+        let wraps = self.conv.geometry.padding.wrapped.contains(&true);
+        if method.algorithm == Algorithm::Winograd && !wraps {
             io.inputs[1..weights].iter().try_for_each(expect_whole_mask)?;
             // Of a mean there are no winners.
             let winners = if self.kind == PoolKind::Max { Operand::input(1, 0) } else { Operand::Unused };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ops::Shape;
+use crate::ops::{Shape, Wrap};
 
 /// What stands where a convolution looks beyond the edge of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -14,8 +14,6 @@ pub enum PaddingMode {
     Zero,
     /// The nearest element at the edge.
     Replicate,
-    /// The elements from the other end: the input is one period.
-    Circular,
     /// The nearest element at the edge, for which the gradient is taken as if zeros stood there: what would reach an
     /// element through its copies is dropped. So it is not the derivative where the kernel reaches over the edge, but
     /// the gradient's fast kernels, which are for zeros, serve as they are.
@@ -33,7 +31,6 @@ impl PaddingMode {
         match self {
             Self::Zero | Self::ReplicateForward => Self::Zero,
             Self::Replicate => Self::Replicate,
-            Self::Circular => Self::Circular,
         }
     }
 }
@@ -43,6 +40,10 @@ impl PaddingMode {
 pub struct Padding {
     /// What stands there.
     pub mode: PaddingMode,
+    /// Axes along which the elements from the other end stand there instead: the input is one period. The gradient is
+    /// exact.
+    #[serde(default)]
+    pub wrapped: [bool; 3],
     /// Elements before the first one.
     pub before: [u32; 3],
     /// Elements after the last one.
@@ -55,7 +56,12 @@ impl Padding {
 
     /// As much before as after.
     pub const fn even(mode: PaddingMode, sides: [u32; 3]) -> Self {
-        Self { mode, before: sides, after: sides }
+        Self { mode, wrapped: [false; 3], before: sides, after: sides }
+    }
+
+    /// As much before as after, of the elements from the other end along all axes.
+    pub const fn circular(sides: [u32; 3]) -> Self {
+        Self { wrapped: [true; 3], ..Self::even(PaddingMode::Zero, sides) }
     }
 }
 
@@ -103,6 +109,12 @@ impl ConvGeometry {
         Self { padding: Padding { mode, ..self.padding }, ..self }
     }
 
+    /// The same with the elements from the other end beyond these edges of a plane.
+    #[must_use]
+    pub const fn with_wrap(self, wrap: Wrap) -> Self {
+        Self { padding: Padding { wrapped: [false, wrap.y, wrap.x], ..self.padding }, ..self }
+    }
+
     /// The geometry whose transpose is the gradient.
     pub const fn of_gradient(&self) -> Self {
         self.with_padding(self.padding.mode.of_gradient())
@@ -110,7 +122,7 @@ impl ConvGeometry {
 
     /// Whether it is [`ConvGeometry::SAME_3X3`] but for what stands beyond the edges.
     pub fn is_same_3x3(&self) -> bool {
-        self.with_padding(PaddingMode::Zero) == Self::SAME_3X3
+        self.with_padding(PaddingMode::Zero).with_wrap(Wrap::NONE) == Self::SAME_3X3
     }
 
     /// Taps of a kernel.
@@ -184,7 +196,7 @@ mod tests {
         assert_eq!(output(even, x), Shape::new(4, 6, 9));
         let dilated = ConvGeometry { dilation: [1, 2, 3], ..ConvGeometry::SAME_3X3 };
         assert_eq!(output(dilated, x), Shape::new(4, 5, 6));
-        let after = Padding { mode: PaddingMode::Zero, before: [0; 3], after: [0, 1, 1] };
+        let after = Padding { after: [0, 1, 1], ..Padding::NONE };
         assert_eq!(output(ConvGeometry { padding: after, ..even }, x), x);
         let solid = ConvGeometry { kernel: [3; 3], stride: [2, 1, 1], ..ConvGeometry::POINTWISE };
         assert_eq!(output(solid, Shape::volume(1, 6, 5, 4)), Shape::volume(1, 2, 3, 2));
@@ -195,10 +207,15 @@ mod tests {
     fn the_gradient_leaves_out_what_was_repeated_forward_only() {
         let same = ConvGeometry::SAME_3X3;
         assert_eq!(ConvGeometry::REPLICATED_3X3.of_gradient(), same);
-        for mode in [PaddingMode::Zero, PaddingMode::Replicate, PaddingMode::Circular] {
+        for mode in [PaddingMode::Zero, PaddingMode::Replicate] {
             assert_eq!(same.with_padding(mode).of_gradient(), same.with_padding(mode));
             assert!(same.with_padding(mode).is_same_3x3());
         }
+        // What comes from the other end has its gradient there.
+        let along_rows = Wrap { y: false, x: true };
+        let wrapped = ConvGeometry::REPLICATED_3X3.with_wrap(along_rows);
+        assert_eq!(wrapped.of_gradient(), same.with_wrap(along_rows));
+        assert!(wrapped.is_same_3x3());
         assert!(ConvGeometry::REPLICATED_3X3.is_same_3x3() && !ConvGeometry::POINTWISE.is_same_3x3());
     }
 

@@ -2,7 +2,7 @@
 
 use super::arrange::{TILED, TILED_TRANSPOSED};
 use super::gemm::kernels as products;
-use super::geometry::ConvGeometry;
+use super::geometry::{ConvGeometry, PaddingMode};
 use super::tiling::{Cover, Tiling, kernels};
 use super::winograd;
 use crate::gpu::Kernel;
@@ -29,8 +29,8 @@ pub const GEMM_TILE: Method = method("gemm-tile", Algorithm::Gemm, true);
 pub const DIRECT_SUBGROUP: Method = method("direct-subgroup", Algorithm::Direct, false);
 /// Registers only, for at most 3 channels on one side.
 pub const DIRECT: Method = method("direct", Algorithm::Direct, false);
-/// One output a thread. The only one for every geometry; the others are for [`ConvGeometry::SAME_3X3`], in the forward
-/// direction also with the edge repeated.
+/// One output a thread. The only one for every geometry; the others are for [`ConvGeometry::SAME_3X3`], also with the
+/// elements from the other end beyond its edges, and in the forward direction with the edge repeated.
 pub const NAIVE: Method = method("naive", Algorithm::Naive, false);
 
 /// All of them.
@@ -78,20 +78,22 @@ pub(super) fn usual(class: DeviceClass) -> &'static [Method] {
 
 /// What the choice of a method depends on, for a convolution from `x` to `outputs` channels.
 ///
-/// The forward 3×3 kernels repeat the edge as fast as they put zeros around, so both are one problem.
+/// The 3×3 kernels read from the other end, and the forward ones repeat the edge, as fast as they put zeros around, so all
+/// are one problem.
 pub(super) fn problem(geometry: &ConvGeometry, direction: Direction, x: Shape, outputs: u32) -> Problem {
     let Shape { c, d, h, w } = x;
     let (inputs, outputs) = match direction {
         Direction::Forward => (c, outputs),
         Direction::Backward => (outputs, c),
     };
-    let geometry = match direction {
-        Direction::Forward if geometry.padding.mode.is_replicated() && geometry.is_same_3x3() => {
-            ConvGeometry::SAME_3X3
+    let (geometry, has_kernels) = match direction {
+        Direction::Forward => (*geometry, true),
+        Direction::Backward => {
+            let geometry = geometry.of_gradient();
+            (geometry, geometry.padding.mode == PaddingMode::Zero)
         }
-        Direction::Forward => *geometry,
-        Direction::Backward => geometry.of_gradient(),
     };
+    let geometry = if has_kernels && geometry.is_same_3x3() { ConvGeometry::SAME_3X3 } else { geometry };
     Problem { op: OP, direction, inputs, outputs, d, h, w, geometry: Some(geometry) }
 }
 

@@ -243,7 +243,6 @@ fn padding_code(mode: PaddingMode) -> u32 {
         PaddingMode::Zero => 0,
         // The gradient's kernel gets what stands in for the latter.
         PaddingMode::Replicate | PaddingMode::ReplicateForward => 1,
-        PaddingMode::Circular => 2,
     }
 }
 
@@ -257,7 +256,6 @@ mod tests {
             (PaddingMode::Zero, "ZERO"),
             (PaddingMode::Replicate, "REPLICATE"),
             (PaddingMode::ReplicateForward, "REPLICATE"),
-            (PaddingMode::Circular, "CIRCULAR"),
         ];
         for kernel in [&kernels::conv_forward_general, &kernels::conv_backward_general] {
             for (mode, name) in names {

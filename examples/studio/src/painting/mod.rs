@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Options, Scales, Sources, StepCosts, Transfer, TransferPhase};
+use impasto::transfer::{Budget, Options, Sources, StepCosts, Transfer, TransferPhase};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
@@ -456,7 +456,7 @@ impl Run {
     /// Pixels of all steps that are left: those of the largest size come last.
     fn remaining_pixels(&self) -> f64 {
         let mut remaining = self.remaining;
-        let sizes = Scales::of(self.size, self.options.coarsest);
+        let sizes = self.options.scales(self.size);
         let of_size = sizes.iter().rev().map(|(_, size)| {
             let steps = remaining.min(self.options.steps);
             remaining -= steps;
