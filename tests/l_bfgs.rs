@@ -6,8 +6,8 @@ use impasto::graph::Program;
 use impasto::nn::Weights;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Budget, Checkpoint, Costs, Engine, Init, OptimiserKind, Options, Preset, SourceId, Sources, WeightedLayer,
-    Transfer,
+    Budget, Checkpoint, Costs, Engine, Init, OptimiserKind, Options, Preset, SourceId, Sources, Transfer,
+    WeightedLayer,
 };
 use impasto::{Error, OptionName};
 use pollster::block_on;
