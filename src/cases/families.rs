@@ -7,9 +7,9 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, colour, conv, energy, gram, guide, histogram, match_cost, matrix, nearest, pool,
+    preprocess, probe, pyramid, relu, resample, resize, smooth, squared_error, start, store, texels,
+    total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -79,6 +79,12 @@ pub static FAMILIES: &[&Family] = &[
     &texels::DECODE,
     &texels::ENCODE,
     &resample::FORWARD,
+    &colour::GREY,
+    &colour::TRANSPORT,
+    &colour::TRANSFORM,
+    &colour::REPLACE,
+    &histogram::MATCH,
+    &histogram::APPLY,
     &probe::PEAK,
     &probe::COPY,
 ];

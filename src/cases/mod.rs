@@ -23,10 +23,12 @@ pub mod run;
 // One for each op.
 mod adam;
 mod add;
+mod colour;
 mod conv;
 mod energy;
 mod gram;
 mod guide;
+mod histogram;
 mod match_cost;
 mod matrix;
 mod nearest;

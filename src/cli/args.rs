@@ -8,7 +8,7 @@ use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
+    Borders, ColorMode, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
 };
 
 use super::words::argument;
@@ -22,6 +22,7 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png
   impasto photo.jpg painting.jpg -o result.png --size 800 --strength 0.3
   impasto photo.jpg painting.jpg -o result.png --stroke 0.6
+  impasto photo.jpg painting.jpg -o result.png --color keep
   impasto photo.jpg first.jpg second.jpg -o result.png --style-weights 2,1
   impasto photo.jpg painting.jpg -o result.png --preset course --init content --steps 300
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
@@ -187,6 +188,12 @@ pub(super) struct PaintArguments {
     /// count. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
+    /// Whose colours the painting has. style: those of STYLE. keep: those of CONTENT, over the light and dark of what is painted.
+    /// match: those of STYLE, moved as a whole to those of CONTENT before. luminance: those of CONTENT, and nothing else than
+    /// light and dark is painted. histogram: those of STYLE, after each channel got the levels of CONTENT. [default: style]
+    #[arg(long, visible_alias = "colour", value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&ColorMode::ALL))]
+    color: Option<String>,
     /// What changes the pixels: Adam, or Adam at every level of a pyramid of the gradient. [default: pyramid-adam;
     /// course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
@@ -437,6 +444,7 @@ impl PaintArguments {
         set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
         set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
         set_named(&mut options.style_statistic, &StyleStatistic::ALL, self.style_statistic.as_ref());
+        set_named(&mut options.color, &ColorMode::ALL, self.color.as_ref());
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
         set_named(&mut options.pools, &pools, self.pools.as_ref());
@@ -526,6 +534,7 @@ mod tests {
                 format!("[default: {}]", options.strength),
                 format!("[default: {}]", options.total_variation),
                 format!("[default: {}]", options.content_layer),
+                format!("[default: {}]", named(&ColorMode::ALL, options.color)),
                 format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
                 format!("[default: {}]", options.seed),
             ]
@@ -569,7 +578,7 @@ mod tests {
 
     #[test]
     fn words_choose_what_they_name() {
-        let given = "impasto a.png b.png c.png -o d.png --preset course --optimiser pyramid-adam --fade 0.3 \
+        let given = "impasto a.png b.png c.png -o d.png --preset course --colour match --optimiser pyramid-adam --fade 0.3 \
                      --averaging 0 --content-cost energy --style-statistic wasserstein --pools max --borders replicate \
                      --coarsest 40 --stroke 2 --strength 0.7 --gamma 3";
         let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
@@ -577,6 +586,7 @@ mod tests {
             options.optimiser = OptimiserKind::PyramidAdam;
             (options.fade, options.averaging) = (0.3, 0.0);
             options.content_cost = ContentCost::Energy;
+            options.color = ColorMode::Match;
             options.style_statistic = StyleStatistic::Wasserstein;
             options.pools = Some(PoolKind::Max);
             options.borders = Borders::Replicate;

@@ -4,7 +4,7 @@ use impasto::Error;
 use impasto::error::{OptionName, Remedy, Words};
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 36] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -27,6 +27,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 35] = [
     (OptionName::Averaging, Some("--averaging")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
+    (OptionName::Color, Some("--color")),
     (OptionName::Pools, Some("--pools")),
     (OptionName::Borders, Some("--borders")),
     (OptionName::LearningRate, Some("--learning-rate")),

@@ -1,9 +1,9 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, energy, gram, guide, match_cost, matrix, nearest, pool, preprocess, probe,
-    pyramid, relu, resample, resize, smooth, squared_error, start, store, texels, total_variation, unit,
-    wasserstein, weighted_error, weighted_sum,
+    adam, add, centre, colour, conv, energy, gram, guide, histogram, match_cost, matrix, nearest, pool,
+    preprocess, probe, pyramid, relu, resample, resize, smooth, squared_error, start, store, texels,
+    total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -12,6 +12,8 @@ const DECLARED: &[&[&Kernel]] = &[
     preprocess::kernels::ALL,
     texels::kernels::ALL,
     resample::kernels::ALL,
+    colour::kernels::ALL,
+    histogram::kernels::ALL,
     start::kernels::ALL,
     store::kernels::ALL,
     conv::tiling::kernels::ALL,

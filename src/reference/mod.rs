@@ -11,10 +11,12 @@
 mod adam;
 mod add;
 mod centre;
+mod colour;
 mod conv;
 mod energy;
 mod gram;
 mod guide;
+mod histogram;
 mod match_cost;
 mod matrix;
 mod nearest;
@@ -39,6 +41,7 @@ mod weighted_sum;
 pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
 pub use centre::centre;
+pub use colour::{colour_grey, colour_replace, colour_transform, colour_transport};
 pub use conv::{conv_backward, conv_forward};
 pub use energy::{energy, share};
 pub use gram::{
@@ -46,6 +49,7 @@ pub use gram::{
     moments_guided_backward,
 };
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use histogram::{histogram_apply, histogram_match};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{
     matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_scale, matrix_symmetrise,

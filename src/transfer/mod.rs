@@ -57,6 +57,7 @@
 mod agenda;
 mod bound_program;
 mod checkpoint;
+mod colours;
 mod costs;
 mod device_weights;
 mod diagnosis;
@@ -89,7 +90,9 @@ pub use engine::{Engine, EngineBuilder, EngineOptions};
 pub use noise::uniform_noise;
 pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
-pub use options::{Borders, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic};
+pub use options::{
+    Borders, ColorMode, ContentCost, Init, OptimiserKind, Options, Preset, StyleLayer, StyleStatistic,
+};
 pub use pace::Budget;
 pub use planning::{Plan, StepPlan, step_tape};
 pub use scales::Scales;

@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 35] = [
+const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -36,6 +36,7 @@ const LABELS: [(OptionName, Place); 35] = [
     (OptionName::Averaging, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
+    (OptionName::Color, Place::Open("Colours")),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
