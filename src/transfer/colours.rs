@@ -185,7 +185,7 @@ mod tests {
 
     /// The same colours with less contrast, so that nothing leaves the range when it is made like another.
     fn pale(picture: &Picture) -> Picture {
-        let rgb = picture.rgb().iter().map(|byte| 96 + byte / 4).collect();
+        let rgb = picture.rgb().iter().map(|byte| 64 + byte / 4).collect();
         Picture::from_rgb(picture.width(), picture.height(), rgb).unwrap()
     }
 
