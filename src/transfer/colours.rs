@@ -122,14 +122,14 @@ fn record_statistics(tape: &mut Tape, pixels: TensorId) -> Result<Statistics> {
     Ok(Statistics { mean, centred, covariance })
 }
 
-#[cfg(all(test, feature = "embedded-weights"))]
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use pollster::block_on;
 
     use super::*;
     use crate::cases::golden::kept;
-    use crate::nn::Weights;
+    use crate::gpu::Gpu;
     use crate::ops::preprocess::MEAN_SHAPE;
     use crate::picture::Picture;
     use crate::transfer::Engine;
@@ -150,7 +150,7 @@ mod tests {
 
     /// The three channels of a style beside a content, in 0..255, by the kernels.
     fn seen(mode: ColorMode, style: &Picture, content: &Picture) -> [Vec<f64>; 3] {
-        let engine = block_on(Engine::open(None, Weights::embedded().unwrap())).unwrap();
+        let engine = Engine::builder(block_on(Gpu::open(None)).unwrap()).build().unwrap();
         let mut tape = Tape::new();
         let [style_id, content_id] = [("style", style), ("content", content)].map(|(name, picture)| {
             tape.external(name, Shape::new(1, picture.height(), picture.width()), Role::Workspace)

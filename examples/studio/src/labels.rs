@@ -36,7 +36,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Averaging, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
-    (OptionName::Color, Place::Open("Colours")),
+    (OptionName::Color, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
     (OptionName::LearningRate, Place::Open("Learning rate")),
