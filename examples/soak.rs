@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 
 use impasto::gpu::Gpu;
 use impasto::picture::Picture;
-use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, StyleLayer, Transfer};
+use impasto::transfer::{Engine, EngineOptions, Init, Options, Preset, Transfer, WeightedLayer};
 use impasto::wgpu;
 use pollster::block_on;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -154,7 +154,7 @@ fn picture(width: u32, height: u32) -> impasto::Result<Picture> {
 async fn prepare(engine: &Engine) -> impasto::Result<Transfer> {
     let options = Options::preset(Preset::Course).with(|options| {
         options.content_layers[0].name = "conv2_1".into();
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.init = Init::Content;
     });
     Transfer::prepare(engine, (&picture(32, 24)?, &picture(20, 28)?), &options).await

@@ -17,7 +17,7 @@ use assert_cmd::assert::Assert;
 use common::fault::{Fault, FaultLayer, Report};
 use common::test_folder::{SHALLOW, TestFolder};
 use impasto::picture::Picture;
-use impasto::transfer::{Checkpoint, Engine, Options, Preset, StyleLayer, Transfer};
+use impasto::transfer::{Checkpoint, Engine, Options, Preset, Transfer, WeightedLayer};
 use impasto::{Error, Result, wgpu};
 use pollster::block_on;
 use predicates::prelude::*;
@@ -338,7 +338,7 @@ async fn engine_of_a_host() -> (Engine, wgpu::Device) {
 fn options() -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.content_layers[0].name = "conv1_2".into();
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
     })
 }
 

@@ -11,7 +11,7 @@ use impasto::gpu::Gpu;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
     Budget, Checkpoint, Costs, Engine, EngineOptions, Init, Options, Preset, Source, SourceId, SourceLayout,
-    Sources, StepCosts, StyleLayer, Transfer, TransferPhase,
+    Sources, StepCosts, Transfer, TransferPhase, WeightedLayer,
 };
 use impasto::{Error, OptionName, Remedy, wgpu};
 use pollster::block_on;
@@ -159,8 +159,8 @@ fn shallow() -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.content_layers[0].name = "conv1_2".into();
         options.style_layers = vec![
-            StyleLayer { name: "conv1_1".into(), weight: 1.0 },
-            StyleLayer { name: "conv2_1".into(), weight: 0.5 },
+            WeightedLayer { name: "conv1_1".into(), weight: 1.0 },
+            WeightedLayer { name: "conv2_1".into(), weight: 0.5 },
         ];
         options.init = Init::Content;
         options.steps = STEPS;
@@ -479,7 +479,7 @@ fn fine() -> Options {
         options.coarsest = Some(40);
         options.steps = 3;
         options.style_layers =
-            ["conv1_1", "conv3_1"].map(|name| StyleLayer { name: name.into(), weight: 0.5 }).to_vec();
+            ["conv1_1", "conv3_1"].map(|name| WeightedLayer { name: name.into(), weight: 0.5 }).to_vec();
     })
 }
 

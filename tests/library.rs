@@ -14,8 +14,8 @@ use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
 use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Budget, Checkpoint, Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Sources, StyleLayer,
-    Transfer,
+    Budget, Checkpoint, Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Sources, Transfer,
+    WeightedLayer,
 };
 use impasto::{Error, Remedy};
 use pollster::block_on;
@@ -28,7 +28,7 @@ fn picture(width: u32, height: u32) -> Picture {
 fn small() -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.content_layers[0].name = "conv1_2".into();
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.init = Init::Content;
     })
 }
@@ -106,7 +106,7 @@ fn dropped_steps_do_no_harm(options: &Options) {
 fn settling() -> Options {
     Options::preset(Preset::Fine).with(|options| {
         options.content_layers[0].name = "conv1_2".into();
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
         (options.gamma, options.coarsest, options.steps) = (0.0, Some(25), 36);
         options.tolerance = 0.06;
     })

@@ -12,8 +12,8 @@ use impasto::ops::conv::ConvGeometry;
 use impasto::ops::resize::Filter;
 use impasto::picture::Picture;
 use impasto::transfer::{
-    Borders, Checkpoint, Costs, Engine, Init, Options, Preset, Source, SourceId, Sources, StyleLayer,
-    StyleStatistic, Transfer,
+    Borders, Checkpoint, Costs, Engine, Init, Options, Preset, Source, SourceId, Sources, StyleStatistic,
+    Transfer, WeightedLayer,
 };
 use impasto::{Error, reference};
 use pollster::block_on;
@@ -46,7 +46,7 @@ fn options(style_layers: &[&str]) -> Options {
     Options::preset(Preset::Course).with(|options| {
         options.content_layers[0].name = "conv1_2".into();
         options.style_layers =
-            style_layers.iter().map(|name| StyleLayer { name: (*name).into(), weight: 1.0 }).collect();
+            style_layers.iter().map(|name| WeightedLayer { name: (*name).into(), weight: 1.0 }).collect();
         options.init = Init::Content;
     })
 }

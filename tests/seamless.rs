@@ -6,7 +6,7 @@ use impasto::gpu::Gpu;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
-    Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Seamless, Sources, StyleLayer, Transfer,
+    Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Seamless, Sources, Transfer, WeightedLayer,
 };
 
 const SIDES: (u32, u32) = (48, 32);
@@ -40,7 +40,7 @@ fn options(seamless: Seamless) -> Options {
         options.init = Init::Picture;
         options.noise_ratio = None;
         options.style_layers =
-            ["conv1_1", "conv3_1"].map(|name| StyleLayer { name: name.into(), weight: 0.5 }).to_vec();
+            ["conv1_1", "conv3_1"].map(|name| WeightedLayer { name: name.into(), weight: 0.5 }).to_vec();
         options.steps = 4;
     })
 }
@@ -120,8 +120,9 @@ fn the_seam_is_no_larger_than_what_is_inside() {
                 options.coarsest = Some(40);
                 options.seamless = seamless;
                 options.optimiser = optimiser;
-                options.style_layers =
-                    ["conv1_1", "conv2_1"].map(|name| StyleLayer { name: name.into(), weight: 0.5 }).to_vec();
+                options.style_layers = ["conv1_1", "conv2_1"]
+                    .map(|name| WeightedLayer { name: name.into(), weight: 0.5 })
+                    .to_vec();
                 options.steps = 12;
             });
             // Large soft shapes, so that neighbours inside are alike.

@@ -10,8 +10,8 @@ use impasto::error::Error;
 use impasto::gpu::Gpu;
 use impasto::picture::Size;
 use impasto::transfer::{
-    Budget, Checkpoint, Engine, Group, Init, Options, Preset, SourceId, SourceLayouts, Sources, StyleLayer,
-    Transfer, TransferPhase, uniform_noise,
+    Budget, Checkpoint, Engine, Group, Init, Options, Preset, SourceId, SourceLayouts, Sources, Transfer,
+    TransferPhase, WeightedLayer, uniform_noise,
 };
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -173,7 +173,7 @@ fn options() -> Options {
     Options::preset(Preset::Texture).with(|options| {
         options.size = Size::Within { width: 40, height: 24 };
         options.coarsest = Some(24);
-        options.style_layers = vec![StyleLayer { name: "conv1_1".into(), weight: 1.0 }];
+        options.style_layers = vec![WeightedLayer { name: "conv1_1".into(), weight: 1.0 }];
         options.steps = 2;
     })
 }

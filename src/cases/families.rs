@@ -7,8 +7,8 @@ use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
-    adam, add, centre, conv, covariance_cost, energy, gram, guide, l_bfgs, match_cost, matrix,
-    mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    adam, add, centre, colour, conv, covariance_cost, energy, gram, guide, histogram, l_bfgs, match_cost,
+    matrix, mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
     squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::error::Result;
@@ -86,6 +86,12 @@ pub static FAMILIES: &[&Family] = &[
     &texels::DECODE,
     &texels::ENCODE,
     &resample::FORWARD,
+    &colour::GREY,
+    &colour::TRANSPORT,
+    &colour::TRANSFORM,
+    &colour::REPLACE,
+    &histogram::MATCH,
+    &histogram::APPLY,
     &probe::PEAK,
     &probe::COPY,
 ];

@@ -23,11 +23,13 @@ pub mod run;
 // One for each op.
 mod adam;
 mod add;
+mod colour;
 mod conv;
 mod covariance_cost;
 mod energy;
 mod gram;
 mod guide;
+mod histogram;
 mod l_bfgs;
 mod match_cost;
 mod matrix;

@@ -9,7 +9,7 @@ use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, Size};
 use impasto::transfer::{
-    Borders, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
+    Borders, ColorMode, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
     StyleStatistic, WeightedLayer,
 };
 
@@ -23,6 +23,7 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png
   impasto photo.jpg painting.jpg -o result.png --size 800 --strength 0.3
   impasto photo.jpg painting.jpg -o result.png --stroke 0.6
+  impasto photo.jpg painting.jpg -o result.png --color keep
   impasto photo.jpg first.jpg second.jpg -o result.png --style-weights 2,1
   impasto photo.jpg painting.jpg -o result.png --preset course --init content --steps 300
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
@@ -215,6 +216,12 @@ pub(super) struct PaintArguments {
     /// count. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
+    /// Whose colours the painting has. style: those of STYLE. keep: those of CONTENT, over the light and dark of what is painted.
+    /// match: those of STYLE, moved as a whole to those of CONTENT before. luminance: those of CONTENT, and nothing else than
+    /// light and dark is painted. histogram: those of STYLE, after each channel got the levels of CONTENT. [default: style]
+    #[arg(long, visible_alias = "colour", value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = names(&ColorMode::ALL))]
+    color: Option<String>,
     /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&ContentCost::ALL))]
@@ -718,6 +725,7 @@ impl Order for PaintArguments {
             (&mut options.strength, self.strength),
         ]);
         set_named(&mut options.content_cost, &ContentCost::ALL, self.content_cost.as_ref());
+        set_named(&mut options.color, &ColorMode::ALL, self.color.as_ref());
         options.stroke = self.stroke.or(options.stroke);
         options.noise_ratio = self.noise_ratio.or(options.noise_ratio);
         if let Some(given) = &self.content_layers {
@@ -953,6 +961,7 @@ mod tests {
                 format!("[default: {}, never]", options.tolerance),
                 format!("[default: {}]", options.history),
                 format!("[default: {}={}]", options.content_layers[0].name, options.content_layers[0].weight),
+                format!("[default: {}]", named(&ColorMode::ALL, options.color)),
                 format!("[default: {}, each {}]", layers.join(", "), options.style_layers[0].weight),
                 format!("[default: {}]", options.seed),
             ]
@@ -996,7 +1005,7 @@ mod tests {
 
     #[test]
     fn words_choose_what_they_name() {
-        let given = "impasto a.png b.png c.png -o d.png --preset course --optimiser pyramid-adam --fade 0.3 \
+        let given = "impasto a.png b.png c.png -o d.png --preset course --colour match --optimiser pyramid-adam --fade 0.3 \
                      --averaging 0 --content-cost energy --style-statistic wasserstein --pools max --borders replicate \
                      --coarsest 40 --stroke 2 --strength 0.7 --gamma 3";
         let paint = Arguments::try_parse_from(given.split_whitespace()).unwrap().paint.arguments;
@@ -1004,6 +1013,7 @@ mod tests {
             options.optimiser = OptimiserKind::PyramidAdam;
             (options.fade, options.averaging) = (0.3, 0.0);
             options.content_cost = ContentCost::Energy;
+            options.color = ColorMode::Match;
             options.style_statistic = StyleStatistic::Wasserstein;
             options.pools = Some(PoolKind::Max);
             options.borders = Borders::Replicate;

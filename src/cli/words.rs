@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 38] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 39] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -32,6 +32,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 38] = [
     (OptionName::History, Some("--history")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
+    (OptionName::Color, Some("--color")),
     (OptionName::Pools, Some("--pools")),
     (OptionName::Borders, Some("--borders")),
     (OptionName::Seamless, Some("--seamless")),

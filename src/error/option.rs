@@ -75,6 +75,8 @@ options! {
     ContentCost = "content_cost",
     /// [`Options::style_statistic`](crate::transfer::Options::style_statistic).
     StyleStatistic = "style_statistic",
+    /// [`Options::color`](crate::transfer::Options::color).
+    Color = "color",
     /// [`Options::pools`](crate::transfer::Options::pools).
     Pools = "pools",
     /// [`Options::borders`](crate::transfer::Options::borders).

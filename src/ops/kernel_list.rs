@@ -1,8 +1,8 @@
 //! The list of all kernels.
 
 use super::{
-    adam, add, centre, conv, covariance_cost, energy, gram, guide, l_bfgs, match_cost, matrix,
-    mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
+    adam, add, centre, colour, conv, covariance_cost, energy, gram, guide, histogram, l_bfgs, match_cost,
+    matrix, mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
     squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
@@ -12,6 +12,8 @@ const DECLARED: &[&[&Kernel]] = &[
     preprocess::kernels::ALL,
     texels::kernels::ALL,
     resample::kernels::ALL,
+    colour::kernels::ALL,
+    histogram::kernels::ALL,
     start::kernels::ALL,
     store::kernels::ALL,
     conv::tiling::kernels::ALL,

@@ -11,11 +11,13 @@
 mod adam;
 mod add;
 mod centre;
+mod colour;
 mod conv;
 mod covariance_cost;
 mod energy;
 mod gram;
 mod guide;
+mod histogram;
 mod l_bfgs;
 mod match_cost;
 mod matrix;
@@ -42,6 +44,7 @@ mod weighted_sum;
 pub use adam::{adam, adam_advance};
 pub use add::{accumulate, add, mix};
 pub use centre::centre;
+pub use colour::{colour_grey, colour_replace, colour_transform, colour_transport};
 pub use conv::{conv_backward, conv_forward};
 pub use covariance_cost::{covariance_cost_backward, covariance_cost_forward};
 pub use energy::{energy, share};
@@ -50,6 +53,7 @@ pub use gram::{
     moments_guided_backward,
 };
 pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use histogram::{histogram_apply, histogram_match};
 pub use l_bfgs::{LBfgsDirection, l_bfgs_direction, l_bfgs_products, l_bfgs_step};
 pub use match_cost::{match_cost_backward, match_cost_forward};
 pub use matrix::{

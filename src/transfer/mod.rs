@@ -57,6 +57,7 @@
 mod agenda;
 mod bound_program;
 mod checkpoint;
+mod colours;
 mod costs;
 mod device_weights;
 mod diagnosis;
@@ -91,7 +92,7 @@ pub use noise::uniform_noise;
 pub use objective::Objective;
 pub use option_table::{OPTIONS, OptionEntry};
 pub use options::{
-    Borders, ContentCost, Init, OptimiserKind, Options, Preset, Seamless, StyleLayer, StyleStatistic,
+    Borders, ColorMode, ContentCost, Init, OptimiserKind, Options, Preset, Seamless, StyleStatistic,
     WeightedLayer,
 };
 pub use pace::Budget;

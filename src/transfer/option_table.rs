@@ -55,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 25] = [
+pub static OPTIONS: [OptionEntry; 26] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -132,6 +132,7 @@ pub static OPTIONS: [OptionEntry; 25] = [
         |_, _| Ok(()),
         |options| word(&options.style_statistic)
     ),
+    option!(Color, color, live: false, recorded: true, |_, _| Ok(()), |options| word(&options.color)),
     option!(
         Pools,
         pools,

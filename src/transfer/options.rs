@@ -52,9 +52,6 @@ pub struct WeightedLayer {
     pub weight: f32,
 }
 
-/// A layer that is compared with a style's.
-pub type StyleLayer = WeightedLayer;
-
 /// What the optimisation starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -113,6 +110,46 @@ impl StyleStatistic {
     ];
     /// Other words for some of them.
     pub const ALIASES: [(&'static str, Self); 1] = [("w2", Self::Wasserstein)];
+}
+
+/// Whose colours a painting has.
+///
+/// Luminance is 0.299·red + 0.587·green + 0.114·blue of the 8-bit levels, and chroma what the three differ from it by: the Y and
+/// the scaled Cb and Cr of YCbCr (BT.601). Statistics are those of whole pictures, also under masks, at the sizes at which they
+/// are used, and follow the content where that changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ColorMode {
+    /// Those of the styles.
+    Style,
+    /// Those of the content: it is painted as with [`ColorMode::Style`], to the bit, and what is shown is the luminance of that
+    /// with the chroma of the content. Where a channel would leave 0..255, the chroma becomes as much smaller as it has to in all
+    /// of them, so that luminance and hue stay.
+    Keep,
+    /// Those of the styles, after the colours of each style have been moved to those of the content: by the linear map that gives
+    /// them the mean and the covariance of the content's and moves them the least, cut to 0..255. L. A. Gatys et al.,
+    /// "Preserving Color in Neural Artistic Style Transfer" (arXiv 1606.05897).
+    Match,
+    /// Those of the content: all pictures are replaced by their luminance, and that of each style gets the mean and the standard
+    /// deviation of the content's. What is shown is the luminance of the painting with the chroma of the content, as with
+    /// [`ColorMode::Keep`]. After the same paper.
+    Luminance,
+    /// Those of the styles, after each channel of each style has been given the histogram of the content's: the levels of both are
+    /// ranked, and those of one rank are one. It is closer than [`ColorMode::Match`] in each channel, and knows nothing of how
+    /// channels go together.
+    Histogram,
+}
+
+impl ColorMode {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("style", Self::Style),
+        ("keep", Self::Keep),
+        ("match", Self::Match),
+        ("luminance", Self::Luminance),
+        ("histogram", Self::Histogram),
+    ];
 }
 
 /// What convolutions see beyond the borders of a picture.
@@ -215,6 +252,8 @@ pub struct Options {
     pub style_statistic: StyleStatistic,
     /// The layers that are compared with the style's.
     pub style_layers: Vec<WeightedLayer>,
+    /// Whose colours the painting has.
+    pub color: ColorMode,
     /// How the network pools; `None`: as its file says.
     pub pools: Option<PoolKind>,
     /// What convolutions see beyond the borders.
@@ -275,6 +314,7 @@ impl Options {
                 content_layers,
                 style_statistic: StyleStatistic::Wasserstein,
                 style_layers,
+                color: ColorMode::Style,
                 pools: Some(PoolKind::Max),
                 borders: Borders::Replicate,
                 seamless: Seamless::None,
@@ -302,6 +342,7 @@ impl Options {
                 content_layers,
                 style_statistic: StyleStatistic::Gram,
                 style_layers,
+                color: ColorMode::Style,
                 pools: None,
                 borders: Borders::Zero,
                 seamless: Seamless::None,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::colours::{PICTURE_LAYER, colours_name};
 use super::history::History;
 use super::look_up::record_look_up;
 use super::objective::Objective;
@@ -18,7 +19,7 @@ use crate::graph::{
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::add::Mix;
-use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE, Postprocess, Preprocess};
+use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE, Postprocess};
 use crate::ops::resample::Resample;
 use crate::ops::resize::{Filter, Resize};
 use crate::ops::start::{LEVELS_SHAPE, Start};
@@ -31,8 +32,6 @@ pub(super) const SEED: &str = "cost.seed";
 pub(super) const START_LEVELS: &str = "start.levels";
 /// Share of the pixels in what is looked up in a style; the rest is the content.
 const QUERY_SHARE: f32 = 0.5;
-/// What is recorded for the pixels belongs to this layer.
-const PICTURE_LAYER: &str = "picture";
 
 /// Name of a source's 8-bit picture (1, H, W).
 pub(super) fn picture_name(source: SourceId) -> String {
@@ -400,16 +399,23 @@ impl<'a> Planner<'a> {
         Ok(programs.into_iter().map(|(kind, planned)| (kind.at(scale), planned)).collect())
     }
 
-    /// Records a source's picture of `fitted` (width, height) as pixels (3, H, W) minus the network's mean.
-    fn record_picture(
+    /// Records where a source's 8-bit picture of this size (width, height) lies.
+    fn record_picture(&self, tape: &mut Tape, source: SourceId, (width, height): (u32, u32)) -> TensorId {
+        tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace)
+    }
+
+    /// Records the picture of a style of `fitted` (width, height) as pixels (3, H, W) minus the network's `mean`, with the
+    /// colours that it has beside the content's picture.
+    fn record_style(
         &self,
         tape: &mut Tape,
-        source: SourceId,
-        (width, height): (u32, u32),
+        style: SourceId,
+        fitted: (u32, u32),
+        content: TensorId,
+        mean: TensorId,
     ) -> Result<TensorId> {
-        let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
-        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-        tape.record(Preprocess, &[picture, mean], PICTURE_LAYER)
+        let style = self.record_picture(tape, style, fitted);
+        self.options.color.record_style(tape, style, content, mean)
     }
 
     /// Makes what the costs read of a picture of `fitted` (width, height): their targets, or a mask's guidance.
@@ -421,14 +427,30 @@ impl<'a> Planner<'a> {
         limits: &Limits,
     ) -> Result<PlannedProgram> {
         let mut tape = Tape::new();
-        let results = if let SourceId::StyleMask(_) = source {
-            let (width, height) = fitted;
-            let picture = tape.external(picture_name(source), Shape::new(1, height, width), Role::Workspace);
-            self.objective.record_guidance(&self.network, &mut tape, picture, source)?
-        } else {
-            let pixels = self.record_picture(&mut tape, source, fitted)?;
-            let painting = self.pixels_shape(scale);
-            self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?
+        let painting = self.pixels_shape(scale);
+        let results = match source {
+            SourceId::StyleMask(_) => {
+                let picture = self.record_picture(&mut tape, source, fitted);
+                self.objective.record_guidance(&self.network, &mut tape, picture, source)?
+            }
+            SourceId::Style(_) => {
+                let content = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale));
+                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let pixels = self.record_style(&mut tape, source, fitted, content, mean)?;
+                self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?
+            }
+            SourceId::Content | SourceId::Initial => {
+                let picture = self.record_picture(&mut tape, source, fitted);
+                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let pixels = self.options.color.record_pixels(&mut tape, picture, mean)?;
+                let mut results =
+                    self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?;
+                if source == SourceId::Content && self.options.color.recolours() {
+                    tape.keep(picture);
+                    results.push(colours_name(painting));
+                }
+                results
+            }
         };
         Ok(PlannedProgram { program: plan(&fuse(&tape), limits)?, results })
     }
@@ -443,12 +465,14 @@ impl<'a> Planner<'a> {
         limits: &Limits,
     ) -> Result<PlannedProgram> {
         let mut tape = Tape::new();
-        let mut query = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale))?;
+        let content = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale));
+        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let mut query = self.options.color.record_pixels(&mut tape, content, mean)?;
         if scale > 0 {
             let pixels = tape.external(PIXELS, self.pixels_shape(scale), Role::Optimiser);
             query = tape.record(Mix { share: QUERY_SHARE }, &[pixels, query], PICTURE_LAYER)?;
         }
-        let pixels = self.record_picture(&mut tape, style, fitted)?;
+        let pixels = self.record_style(&mut tape, style, fitted, content, mean)?;
         let results = self.objective.record_look_up(&self.network, &mut tape, query, pixels, style)?;
         Ok(PlannedProgram { program: plan(&fuse(&tape), limits)?, results })
     }
@@ -485,18 +509,22 @@ impl<'a> Planner<'a> {
     fn start(&self) -> Result<PlannedProgram> {
         let shape = self.pixels_shape(0);
         let mut tape = Tape::new();
-        let ratio = self.options.noise_ratio();
+        let (ratio, color) = (self.options.noise_ratio(), self.options.color);
         // The noise lies where the start will: nothing is allocated for it.
         let noise = |tape: &mut Tape| tape.external(PIXELS, shape, Role::Optimiser);
         let start = match self.start_source() {
             Some(source) if ratio > 0.0 => {
-                let picture = picture_name(source);
-                let picture = tape.external(picture, Shape { c: 1, ..shape }, Role::Workspace);
+                let picture = self.record_picture(&mut tape, source, self.scales.get(0));
+                let picture = color.record_seen(&mut tape, picture)?;
                 let noise = noise(&mut tape);
                 let levels = tape.external(START_LEVELS, LEVELS_SHAPE, Role::Workspace);
                 tape.record(Start { ratio }, &[noise, picture, levels], PIXELS)?
             }
-            Some(source) => self.record_picture(&mut tape, source, self.scales.get(0))?,
+            Some(source) => {
+                let picture = self.record_picture(&mut tape, source, self.scales.get(0));
+                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                color.record_pixels(&mut tape, picture, mean)?
+            }
             None => {
                 let noise = noise(&mut tape);
                 let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
@@ -545,7 +573,8 @@ impl<'a> Planner<'a> {
         let optimiser = Optimiser::of(self.options);
         let shown = tape.external(optimiser.shown(), self.pixels_shape(scale), Role::Optimiser);
         let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
-        let mut seen = self.objective.record_cover(&mut tape, shown)?;
+        let seen = self.objective.record_cover(&mut tape, shown)?;
+        let mut seen = self.options.color.record_shown(&mut tape, seen, mean)?;
         let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
         if scale < self.scales.last() {
             let wrap = self.options.seamless.wrap();

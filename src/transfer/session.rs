@@ -289,23 +289,37 @@ impl Transfer {
         // Every look-up reads the content, too, and the targets read what was looked up.
         let is_looked_up =
             |style: &SourceId| self.objective.looks_up(*style) && (id == *style || id == SourceId::Content);
-        let styles: Vec<SourceId> = self.layouts.ids().filter(is_looked_up).collect();
-        for style in &styles {
-            self.agenda.run(ProgramKind::LookUp(*style));
+        for style in self.layouts.ids().filter(is_looked_up) {
+            self.agenda.run(ProgramKind::LookUp(style));
         }
+        let adapts = id == SourceId::Content && self.options.color.adapts_styles();
+        let is_adapted =
+            |style: &SourceId| adapts && matches!(style, SourceId::Style(_)) && self.objective.reads(*style);
+        let remade = |other: &SourceId| *other != id && (is_looked_up(other) || is_adapted(other));
         // What is matched weighs the content's cells by masks.
         let weighed = self.objective.weighs_content(id).then_some(SourceId::Content);
-        let others = styles.into_iter().filter(|style| *style != id).chain(weighed);
+        let others: Vec<SourceId> = self.layouts.ids().filter(remade).chain(weighed).collect();
         for source in std::iter::once(id).filter(|id| self.objective.reads(*id)).chain(others) {
             self.agenda.run(ProgramKind::Target(source));
         }
         if self.agenda.has(ProgramKind::Enlarge) {
-            // From then on, this size is shown, over the content and under the masks of this size.
-            let covering = self.objective.covering_sources().into_iter().map(ProgramKind::Target);
-            let first: Vec<ProgramKind> = covering.chain([ProgramKind::Enlarge]).collect();
+            // From then on, this size is shown, over the content, under the masks and in the colours of this size.
+            let first = self.shown_sources().into_iter().map(ProgramKind::Target);
+            let first: Vec<ProgramKind> = first.chain([ProgramKind::Enlarge]).collect();
             self.agenda.run_first(&first);
         }
         (self.refresh_is_due, self.sources_are_new) = (true, true);
+    }
+
+    /// The sources that decide what is seen of the pixels, in the order in which something is made of them.
+    fn shown_sources(&self) -> Vec<SourceId> {
+        let covering = self.objective.covering_sources();
+        if !covering.is_empty() || !self.options.color.recolours() {
+            return covering;
+        }
+        // What else is made of the content may be weighed by masks, though they do not cover it.
+        let masks = self.layouts.ids().filter(|id| matches!(id, SourceId::StyleMask(_)));
+        masks.filter(|mask| self.objective.reads(*mask)).chain([SourceId::Content]).collect()
     }
 
     /// Goes on to the next size, where this one has had its steps.

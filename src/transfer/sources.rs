@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::options::{Init, Options};
+use super::options::{ColorMode, Init, Options};
 use super::scales::{Scales, scaled};
 use super::source::{Source, SourceLayout};
 use crate::error::{Error, OptionName, Result};
@@ -358,6 +358,13 @@ impl SourceLayouts {
         if self.content.is_none() && options.init == Init::Noise && options.noise_ratio() < 1.0 {
             let reason = "there is no content to mix the noise with";
             return missing(OptionName::NoiseRatio, reason, "give 1, or a picture to start from");
+        }
+        if self.content.is_none() && options.color != ColorMode::Style {
+            return missing(
+                OptionName::Color,
+                "there is no content that has colours",
+                "leave those of the style",
+            );
         }
         if options.init == Init::Picture && self.initial.is_none() {
             return missing(OptionName::Initial, "there is none to start from", "give it among the sources");

@@ -18,7 +18,7 @@ use bevy::render::RenderPlugin;
 use bevy::render::settings::{RenderCreation, WgpuSettings};
 use bevy::window::WindowResolution;
 use impasto::picture::{Picture, Size};
-use impasto::transfer::{Budget, Engine, Init, Options, Preset, StyleLayer};
+use impasto::transfer::{Budget, Engine, Init, Options, Preset, WeightedLayer};
 use impasto::wgpu;
 use painting::{PaintingPlugin, Progress};
 
@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         options.init = Init::Content;
         options.learning_rate = 4.0;
         options.content_layers[0].name = "conv3_2".into();
-        options.style_layers = layers.map(|(name, weight)| StyleLayer { name: name.into(), weight }).to_vec();
+        options.style_layers = layers.map(|(name, weight)| WeightedLayer { name: name.into(), weight }).to_vec();
     });
     let progress = Progress::default();
 

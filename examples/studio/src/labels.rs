@@ -38,6 +38,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::History, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
+    (OptionName::Color, Place::Nowhere),
     (OptionName::Pools, Place::Nowhere),
     (OptionName::Borders, Place::Nowhere),
     (OptionName::Seamless, Place::Nowhere),
