@@ -114,7 +114,7 @@ fn another_content_changes_the_styles_too() {
         // The pixels as they are then, with everything made from the other content.
         let checkpoint = block_on(changed.checkpoint()).unwrap();
         let mut others = sources();
-        others.content = picture(SIZE, 7).into();
+        others.content = Some(picture(SIZE, 7).into());
         let begun = block_on(Transfer::resume(&engine, others, &options, &checkpoint)).unwrap();
         assert_eq!(finished(changed), finished(begun), "{name}");
         // And a style after the content.

@@ -12,8 +12,8 @@ use common::interpret::{Values, interpret};
 use common::random::Random;
 use impasto::gpu::Access;
 use impasto::graph::{
-    Bytes, Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse, plan,
-    rematerialise,
+    Arenas, Bytes, Kind, Limits, Phase, Place, Program, Resource, Role, Tape, TensorId, differentiate, fuse,
+    plan, rematerialise,
 };
 use impasto::nn::{PoolKind, vgg19};
 use impasto::ops::adam::{Adam, AdamAdvance, HYPER, STATE};
@@ -1036,6 +1036,26 @@ fn plans_of_a_transfer_hold() {
         }
         assert!(own[1] < own[0], "fusion saves memory: {own:?}");
         assert!(own[2] < own[1], "and so does repeating: {own:?}");
+    }
+}
+
+/// Programs that run at other times lie in the arenas of a step as far as they fit, and in what they leave of each arena.
+#[test]
+fn a_program_lies_in_the_arenas_of_another() {
+    let program_of = |size, limits: &Limits| plan(&rematerialise(&fuse(&transfer(size))), limits).unwrap();
+    let limits = limits(128 << 20, 1 << 32, MethodRequest::Auto);
+    let step = program_of((301, 399), &limits);
+    let arenas = Arenas::planned_bytes([&step]);
+    for (size, fits) in [((75, 97), true), ((301, 399), true), ((399, 301), true), ((320, 420), false)] {
+        let limits = Limits { arenas: arenas.clone(), ..limits.clone() };
+        let program = program_of(size, &limits);
+        check_plan(&format!("{size:?} in {arenas:?}"), &program, &limits);
+        assert!(program.arenas.iter().all(|bytes| *bytes > 0), "{:?}", program.arenas);
+        let shared = Arenas::planned_bytes([&step, &program]);
+        assert_eq!(shared == arenas, fits, "{size:?}: {shared:?} for {arenas:?}");
+        let grown = shared.iter().sum::<u64>() - arenas.iter().sum::<u64>();
+        let larger = program.arenas.iter().sum::<u64>().saturating_sub(arenas.iter().sum());
+        assert!(grown < larger + (larger >> 3) + 1, "{size:?}: {grown} bytes more for {larger}");
     }
 }
 

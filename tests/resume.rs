@@ -264,6 +264,24 @@ fn a_checkpoint_of_another_version_is_refused_with_what_to_do() {
     }
 }
 
+/// While there was one content layer, its name was recorded alone.
+#[test]
+fn a_checkpoint_with_the_name_of_one_content_layer_is_read() {
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "out.png", "--steps", "2", "--checkpoint", "c", "-q"]).success();
+    let about = about(&folder.read("c"));
+    let before = about.replace(
+        "\"content_layers\":[{\"name\":\"conv1_2\",\"weight\":1.0}]",
+        "\"content_layer\":\"conv1_2\"",
+    );
+    assert_ne!(before, about);
+    rewritten(&folder, "c", "before", &before, |_, _| ());
+    for (from, to) in [("c", "out.png"), ("before", "same.png")] {
+        folder.paint(&["-o", to, "--steps", "4", "--resume", from, "-q"]).success();
+    }
+    assert_eq!(folder.read("same.png"), folder.read("out.png"));
+}
+
 /// A run goes on from a checkpoint that another machine wrote, with a warning that says what differs.
 #[test]
 fn another_adapter_is_warned_of() {

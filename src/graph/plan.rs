@@ -25,6 +25,9 @@ pub struct Limits {
     pub slice_work: u64,
     /// Whether the device has timestamps. Reading them takes some memory.
     pub timestamps: bool,
+    /// Bytes of the arenas that are there already, for programs that run at other times, the largest first: what lies
+    /// within them takes no memory.
+    pub arenas: Vec<u64>,
 }
 
 impl Limits {
@@ -39,6 +42,7 @@ impl Limits {
             uniform_alignment: 256,
             slice_work: u64::MAX,
             timestamps: false,
+            arenas: Vec::new(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Limits {
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             slice_work,
             timestamps: gpu.has_timestamps(),
+            arenas: Vec::new(),
         }
     }
 }
@@ -255,11 +260,10 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Places every resource twice, and keeps the placement that takes less memory. The first avoids the conflicts of each
-/// dispatch. The second also keeps the inputs of an op apart from its outputs, even if no dispatch binds both: an op
-/// that packs large tensors into one arena leaves no room there for those of the next op.
+/// Places every resource twice, and keeps the placement that takes less memory beside the arenas that are there. The first
+/// avoids the conflicts of each dispatch. The second also keeps the inputs of an op apart from its outputs, even if no
+/// dispatch binds both: an op that packs large tensors into one arena leaves no room there for those of the next op.
 fn place(program: &mut Program, limits: &Limits) -> Result<()> {
-    let bytes = |program: &Program| program.arenas.iter().sum::<u64>();
     let mut apart = program.clone();
     let ops = program.dispatches.chunk_by(|a, b| (a.op, &a.layer) == (b.op, &b.layer));
     let conflicts = find_conflicts(program, program.dispatches.chunks(1));
@@ -269,22 +273,24 @@ fn place(program: &mut Program, limits: &Limits) -> Result<()> {
     {
         wider_conflicts[index].extend(others.iter().filter(|other| tensor(other)));
     }
-    let placed_apart = place_apart(&mut apart, &wider_conflicts, limits);
-    place_apart(program, &conflicts, limits)?;
-    if placed_apart.is_ok() && bytes(&apart) < bytes(program) {
+    let growth_apart = place_apart(&mut apart, &wider_conflicts, limits);
+    let growth = place_apart(program, &conflicts, limits)?;
+    if growth_apart.is_ok_and(|growth_apart| growth_apart < growth) {
         *program = apart;
     }
     Ok(())
 }
 
 /// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the arena that
-/// grows least. A dispatch may not bind one buffer both to read and to write, so resources in conflict lie in different
-/// arenas.
-fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits) -> Result<()> {
+/// grows least beyond [`Limits::arenas`], and of those the one of which the program then takes the least more. A dispatch may not bind one buffer both to read and to write, so resources in
+/// conflict lie in different arenas. Returns the bytes beyond the arenas that are there, and those of all.
+fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits) -> Result<(u64, u64)> {
     let mut order: Vec<usize> =
         (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
     order.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
-    let mut arenas: Vec<Vec<usize>> = Vec::new();
+    let there = |arena: usize| limits.arenas.get(arena).copied().unwrap_or(0);
+    let mut arenas: Vec<Vec<usize>> = vec![Vec::new(); limits.arenas.len()];
+    program.arenas = vec![0; arenas.len()];
     for index in order {
         let resource = &program.resources[index];
         if resource.bytes > limits.max_buffer_bytes {
@@ -301,11 +307,13 @@ fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits)
             }
             let offset = lowest_offset(program, members, index, limits.alignment);
             let size = (offset + resource.bytes).max(program.arenas[arena]);
-            (size <= limits.max_buffer_bytes).then_some((size - program.arenas[arena], arena, offset))
+            let growth = size - program.arenas[arena];
+            let growth_beyond = size.saturating_sub(program.arenas[arena].max(there(arena)));
+            (size <= limits.max_buffer_bytes).then_some((growth_beyond, growth, arena, offset))
         });
         // A new arena costs the whole resource; it is taken where no other does.
         let (arena, offset) = match candidates.min() {
-            Some((_, arena, offset)) => (arena, offset),
+            Some((.., arena, offset)) => (arena, offset),
             None => {
                 arenas.push(Vec::new());
                 program.arenas.push(0);
@@ -317,7 +325,30 @@ fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits)
         program.arenas[arena] = program.arenas[arena].max(end.min(limits.max_buffer_bytes));
         program.resources[index].place = Place::Arena { arena, offset };
     }
-    Ok(())
+    let growth = (0..).zip(&program.arenas).map(|(arena, bytes)| bytes.saturating_sub(there(arena))).sum();
+    let bytes = program.arenas.iter().sum();
+    drop_empty_arenas(program);
+    Ok((growth, bytes))
+}
+
+/// Arenas that were there and in which nothing lies are none of the program's.
+fn drop_empty_arenas(program: &mut Program) {
+    let is_used = |bytes: &u64| *bytes > 0;
+    let mut number = 0;
+    let numbers: Vec<usize> = program
+        .arenas
+        .iter()
+        .map(|bytes| {
+            number += usize::from(is_used(bytes));
+            number.saturating_sub(1)
+        })
+        .collect();
+    program.arenas.retain(is_used);
+    for resource in &mut program.resources {
+        if let Place::Arena { arena, .. } = &mut resource.place {
+            *arena = numbers[*arena];
+        }
+    }
 }
 
 /// For each resource those that may not share its buffer, because a group of dispatches reads one and writes the other.

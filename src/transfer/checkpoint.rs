@@ -33,7 +33,7 @@ use serde_json::Value;
 use super::engine::Engine;
 use super::optimiser::{Optimiser, PIXELS};
 use super::option_table::OPTIONS;
-use super::options::{Options, Preset};
+use super::options::{Options, Preset, WeightedLayer};
 use super::source::Source;
 use super::sources::{SourceId, SourceLayouts, Sources};
 use crate::error::{Error, OptionName, Remedy, Result, Words};
@@ -43,6 +43,8 @@ use crate::tensors::{digest, read_header, shortened};
 
 /// Version of the format that is written, and the only one that is read.
 const VERSION: u32 = 2;
+/// What was recorded in place of [`Options::content_layers`] while there was one: its name.
+const CONTENT_LAYER: &str = "content_layer";
 /// The key of the metadata.
 const KEY: &str = "impasto";
 /// What messages call a checkpoint that is no file yet.
@@ -301,6 +303,9 @@ impl Recipe {
     /// [`Error::Option`] for values of the wrong kind.
     fn options(&self) -> Result<Options> {
         let mut options = Options::preset(Preset::Course);
+        if let Some(name) = self.options.get(CONTENT_LAYER).and_then(Value::as_str) {
+            options.content_layers = vec![WeightedLayer { name: name.to_owned(), weight: 1.0 }];
+        }
         for entry in OPTIONS.iter().filter(|entry| entry.recorded) {
             if let Some(value) = self.options.get(entry.name.name()) {
                 entry.set(&mut options, value.clone())?;
@@ -329,7 +334,9 @@ impl Recipe {
 
     /// Fails where this was made by a program with options, or kinds of pictures, that this one does not have.
     fn check_known(&self) -> Result<(), String> {
-        let is_known = |name: &&String| OPTIONS.iter().any(|entry| entry.name.name() == **name);
+        let is_known = |name: &&String| {
+            OPTIONS.iter().any(|entry| entry.name.name() == **name) || *name == CONTENT_LAYER
+        };
         if let Some(name) = self.options.keys().find(|name| !is_known(name)) {
             return Err(format!(
                 "made with the option {}, which this version does not have",

@@ -302,8 +302,8 @@ impl<'a> Planner<'a> {
                 others.extend(self.source(source, scale, &limits)?);
             }
             match scale {
-                0 => others.insert(ProgramKind::Start.at(scale), self.start()?),
-                _ => others.insert(ProgramKind::Enlarge.at(scale), self.enlarge(scale)?),
+                0 => others.insert(ProgramKind::Start.at(scale), self.start(&limits)?),
+                _ => others.insert(ProgramKind::Enlarge.at(scale), self.enlarge(scale, &limits)?),
             };
         }
         let bytes = self.bytes(&program, &others);
@@ -394,7 +394,10 @@ impl<'a> Planner<'a> {
             programs.push((ProgramKind::LookUp(source), self.look_up(source, scale, fitted, limits)?));
         }
         if let Some(texels) = layout.texels {
-            programs.push((ProgramKind::Intake(source), self.intake(source, layout.size, texels, fitted)?));
+            programs.push((
+                ProgramKind::Intake(source),
+                self.intake(source, layout.size, texels, fitted, limits)?,
+            ));
         }
         Ok(programs.into_iter().map(|(kind, planned)| (kind.at(scale), planned)).collect())
     }
@@ -485,6 +488,7 @@ impl<'a> Planner<'a> {
         (width, height): (u32, u32),
         (format, pitch): (TexelFormat, u32),
         fitted: (u32, u32),
+        limits: &Limits,
     ) -> Result<PlannedProgram> {
         let mut tape = Tape::new();
         let texels = tape.external(texels_name(source), Shape::new(1, height, pitch), Role::Workspace);
@@ -494,7 +498,7 @@ impl<'a> Planner<'a> {
             picture = tape.record(Resample { height, width }, &[picture], PICTURE_LAYER)?;
         }
         tape.keep(picture);
-        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results: vec![picture_name(source)] })
+        Ok(PlannedProgram { program: plan(&tape, limits)?, results: vec![picture_name(source)] })
     }
 
     /// The picture that the pixels start from, where there is one.
@@ -506,7 +510,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Makes the pixels of the start: R·noise + (1 − R)·(picture − mean), or the noise where there is no picture.
-    fn start(&self) -> Result<PlannedProgram> {
+    fn start(&self, limits: &Limits) -> Result<PlannedProgram> {
         let shape = self.pixels_shape(0);
         let mut tape = Tape::new();
         let (ratio, color) = (self.options.noise_ratio(), self.options.color);
@@ -534,15 +538,15 @@ impl<'a> Planner<'a> {
         let results = Optimiser::of(self.options).pictures();
         results.iter().for_each(|_| tape.keep(start));
         let results = results.iter().map(|name| (*name).to_owned()).collect();
-        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results })
+        Ok(PlannedProgram { program: plan(&tape, limits)?, results })
     }
 
     /// Brings pixels and the optimiser's state of the size before to this one.
-    fn enlarge(&self, scale: usize) -> Result<PlannedProgram> {
+    fn enlarge(&self, scale: usize, limits: &Limits) -> Result<PlannedProgram> {
         let mut tape = Tape::new();
         let [from, to] = [scale - 1, scale].map(|scale| self.pixels_shape(scale));
         let results = Optimiser::of(self.options).record_enlarged(&mut tape, from, to)?;
-        Ok(PlannedProgram { program: plan(&tape, self.limits)?, results })
+        Ok(PlannedProgram { program: plan(&tape, limits)?, results })
     }
 
     /// Makes an 8-bit picture of the painting's size from the pixels of any.
@@ -589,7 +593,7 @@ impl<'a> Planner<'a> {
 
 /// `limits` with the methods of a step, for programs that run beside it: of the step's planes those nearest in size count,
 /// so that the others need no arrangement of the weights that the step does not need, and the same step always has the
-/// same targets.
+/// same targets. They lie in its arenas as far as they can.
 pub(super) fn like_step(limits: &Limits, step: &Program) -> Limits {
     let mut methods = step.methods();
     let of_step: BTreeSet<&str> = methods.0.keys().map(|problem| problem.op).collect();
@@ -598,6 +602,7 @@ pub(super) fn like_step(limits: &Limits, step: &Program) -> Limits {
     methods.0.extend(others.into_iter().map(|(problem, method)| (*problem, *method)));
     let mut limits = limits.clone();
     limits.capabilities.methods = Arc::new(methods);
+    limits.arenas = Arenas::planned_bytes([step]);
     limits
 }
 

@@ -42,12 +42,17 @@ pub struct Padding {
     pub mode: PaddingMode,
     /// Axes along which the elements from the other end stand there instead: the input is one period. The gradient is
     /// exact.
-    #[serde(default)]
+    // Written only where there is one, so that what was written before there were any has the same checksum.
+    #[serde(default, skip_serializing_if = "is_unwrapped")]
     pub wrapped: [bool; 3],
     /// Elements before the first one.
     pub before: [u32; 3],
     /// Elements after the last one.
     pub after: [u32; 3],
+}
+
+fn is_unwrapped(axes: &[bool; 3]) -> bool {
+    *axes == [false; 3]
 }
 
 impl Padding {
