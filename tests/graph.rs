@@ -1046,7 +1046,7 @@ fn a_program_lies_in_the_arenas_of_another() {
     let limits = limits(128 << 20, 1 << 32, MethodRequest::Auto);
     let step = program_of((301, 399), &limits);
     let arenas = Arenas::planned_bytes([&step]);
-    for (size, fits) in [((75, 97), true), ((301, 399), true), ((399, 301), true), ((320, 420), false)] {
+    for (size, fits) in [((75, 97), true), ((301, 399), true), ((399, 301), true), ((420, 560), false)] {
         let limits = Limits { arenas: arenas.clone(), ..limits.clone() };
         let program = program_of(size, &limits);
         check_plan(&format!("{size:?} in {arenas:?}"), &program, &limits);
@@ -1055,7 +1055,7 @@ fn a_program_lies_in_the_arenas_of_another() {
         assert_eq!(shared == arenas, fits, "{size:?}: {shared:?} for {arenas:?}");
         let grown = shared.iter().sum::<u64>() - arenas.iter().sum::<u64>();
         let larger = program.arenas.iter().sum::<u64>().saturating_sub(arenas.iter().sum());
-        assert!(grown < larger + (larger >> 3) + 1, "{size:?}: {grown} bytes more for {larger}");
+        assert!(grown <= larger + (larger >> 3), "{size:?}: {grown} bytes more for {larger}");
     }
 }
 

@@ -260,11 +260,14 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Places every resource twice, and keeps the placement that takes less memory beside the arenas that are there. The first
-/// avoids the conflicts of each dispatch. The second also keeps the inputs of an op apart from its outputs, even if no
-/// dispatch binds both: an op that packs large tensors into one arena leaves no room there for those of the next op.
+/// Times that a placement is tried anew, with what had no room before those that it had none beside.
+const ATTEMPTS: usize = 8;
+
+/// Places every resource in several ways, and keeps the placement that takes the least memory beside the arenas that are
+/// there. One way avoids the conflicts of each dispatch. Another also keeps the inputs of an op apart from its outputs, even
+/// if no dispatch binds both: an op that packs large tensors into one arena leaves no room there for those of the next op.
+/// What has no room in the arenas that are there is placed first in the next attempt.
 fn place(program: &mut Program, limits: &Limits) -> Result<()> {
-    let mut apart = program.clone();
     let ops = program.dispatches.chunk_by(|a, b| (a.op, &a.layer) == (b.op, &b.layer));
     let conflicts = find_conflicts(program, program.dispatches.chunks(1));
     let mut wider_conflicts = conflicts.clone();
@@ -273,25 +276,53 @@ fn place(program: &mut Program, limits: &Limits) -> Result<()> {
     {
         wider_conflicts[index].extend(others.iter().filter(|other| tensor(other)));
     }
-    let growth_apart = place_apart(&mut apart, &wider_conflicts, limits);
-    let growth = place_apart(program, &conflicts, limits)?;
-    if growth_apart.is_ok_and(|growth_apart| growth_apart < growth) {
-        *program = apart;
+    // The largest first, as those that are there: programs share them so.
+    let growth = |program: &Program| {
+        let mut arenas = program.arenas.clone();
+        arenas.sort_unstable_by_key(|bytes| std::cmp::Reverse(*bytes));
+        let there = limits.arenas.iter().copied().chain(std::iter::repeat(0));
+        let beyond: u64 = arenas.iter().zip(there).map(|(bytes, there)| bytes.saturating_sub(there)).sum();
+        (beyond, arenas.iter().sum::<u64>())
+    };
+    let mut by_size: Vec<usize> =
+        (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
+    by_size.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
+    let mut placements = Vec::new();
+    for conflicts in [conflicts, wider_conflicts] {
+        let mut order = by_size.clone();
+        for _ in 0..ATTEMPTS {
+            let (placed, without_room) = match place_apart(program, &conflicts, &order, limits) {
+                Ok(placement) => placement,
+                Err(error) if placements.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            placements.push(placed);
+            if limits.arenas.is_empty() || without_room.is_empty() {
+                break;
+            }
+            order.sort_by_key(|index| !without_room.contains(index));
+        }
+    }
+    if let Some(least) = placements.into_iter().min_by_key(growth) {
+        *program = least;
     }
     Ok(())
 }
 
-/// Gives every computed resource an arena and an offset: the largest first, each at the lowest offset of the arena that
-/// grows least beyond [`Limits::arenas`], and of those the one of which the program then takes the least more. A dispatch may not bind one buffer both to read and to write, so resources in
-/// conflict lie in different arenas. Returns the bytes beyond the arenas that are there, and those of all.
-fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits) -> Result<(u64, u64)> {
-    let mut order: Vec<usize> =
-        (0..program.resources.len()).filter(|index| program.resources[*index].kind.is_some()).collect();
-    order.sort_by_key(|index| (std::cmp::Reverse(program.resources[*index].bytes), *index));
-    let there = |arena: usize| limits.arenas.get(arena).copied().unwrap_or(0);
+/// `program` with an arena and an offset for every computed resource, in this order: each at the lowest offset of the arena
+/// that grows least beyond the bytes that are there, and of those the one of which the program then takes the least more. A
+/// dispatch may not bind one buffer both to read and to write, so resources in conflict lie in different arenas. Returned with
+/// those that had no room.
+fn place_apart(
+    program: &Program,
+    conflicts: &[Vec<usize>],
+    order: &[usize],
+    limits: &Limits,
+) -> Result<(Program, BTreeSet<usize>)> {
+    let mut program = Program { arenas: vec![0; limits.arenas.len()], ..program.clone() };
     let mut arenas: Vec<Vec<usize>> = vec![Vec::new(); limits.arenas.len()];
-    program.arenas = vec![0; arenas.len()];
-    for index in order {
+    let mut without_room = BTreeSet::new();
+    for index in order.iter().copied() {
         let resource = &program.resources[index];
         if resource.bytes > limits.max_buffer_bytes {
             return Err(Error::Memory {
@@ -305,50 +336,41 @@ fn place_apart(program: &mut Program, conflicts: &[Vec<usize>], limits: &Limits)
             if members.iter().any(|member| conflicts[index].contains(member)) {
                 return None;
             }
-            let offset = lowest_offset(program, members, index, limits.alignment);
+            let offset = lowest_offset(&program, members, index, limits.alignment);
             let size = (offset + resource.bytes).max(program.arenas[arena]);
             let growth = size - program.arenas[arena];
-            let growth_beyond = size.saturating_sub(program.arenas[arena].max(there(arena)));
+            let there = limits.arenas.get(arena).copied().unwrap_or(0);
+            let growth_beyond = size.saturating_sub(program.arenas[arena].max(there));
             (size <= limits.max_buffer_bytes).then_some((growth_beyond, growth, arena, offset))
         });
         // A new arena costs the whole resource; it is taken where no other does.
-        let (arena, offset) = match candidates.min() {
-            Some((.., arena, offset)) => (arena, offset),
+        let (growth_beyond, arena, offset) = match candidates.min() {
+            Some((growth_beyond, _, arena, offset)) => (growth_beyond, arena, offset),
             None => {
                 arenas.push(Vec::new());
                 program.arenas.push(0);
-                (arenas.len() - 1, 0)
+                (resource.bytes, arenas.len() - 1, 0)
             }
         };
+        if growth_beyond > 0 {
+            without_room.insert(index);
+        }
         arenas[arena].push(index);
         let end = (offset + program.resources[index].bytes).next_multiple_of(limits.alignment);
         program.arenas[arena] = program.arenas[arena].max(end.min(limits.max_buffer_bytes));
         program.resources[index].place = Place::Arena { arena, offset };
     }
-    let growth = (0..).zip(&program.arenas).map(|(arena, bytes)| bytes.saturating_sub(there(arena))).sum();
-    let bytes = program.arenas.iter().sum();
-    drop_empty_arenas(program);
-    Ok((growth, bytes))
-}
-
-/// Arenas that were there and in which nothing lies are none of the program's.
-fn drop_empty_arenas(program: &mut Program) {
-    let is_used = |bytes: &u64| *bytes > 0;
-    let mut number = 0;
-    let numbers: Vec<usize> = program
-        .arenas
-        .iter()
-        .map(|bytes| {
-            number += usize::from(is_used(bytes));
-            number.saturating_sub(1)
-        })
-        .collect();
-    program.arenas.retain(is_used);
-    for resource in &mut program.resources {
-        if let Place::Arena { arena, .. } = &mut resource.place {
-            *arena = numbers[*arena];
+    // Arenas that were there and in which nothing lies are none of the program's.
+    let used: Vec<usize> = (0..arenas.len()).filter(|arena| !arenas[*arena].is_empty()).collect();
+    program.arenas = used.iter().map(|arena| program.arenas[*arena]).collect();
+    for (number, arena) in used.into_iter().enumerate() {
+        for index in &arenas[arena] {
+            if let Place::Arena { arena, .. } = &mut program.resources[*index].place {
+                *arena = number;
+            }
         }
     }
+    Ok((program, without_room))
 }
 
 /// For each resource those that may not share its buffer, because a group of dispatches reads one and writes the other.
