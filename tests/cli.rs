@@ -561,6 +561,15 @@ fn a_style_is_painted_where_the_mask_is_bright() {
     );
     folder.refuses(1, &["-o", "o.png", "--content-mask", "none.png"], "the path given with --content-mask");
     folder.refuses(1, &["-o", "mask.png", "--content-mask", "mask.png"], "names the same file as");
+
+    // Black counts as a tenth in a map of the strength, so the content weighs a hundred times as much.
+    paint(&["-o", "weak.png", "--trace", "weak", "--strength-map", "black.png"]);
+    let weak = folder.json_lines("weak").swap_remove(0);
+    let factor = weak["content"].as_f64().unwrap() / everywhere["content"].as_f64().unwrap();
+    assert!((factor - 100.0).abs() < 0.01, "{factor}");
+    assert_eq!(weak["style"], everywhere["style"]);
+    folder.refuses(1, &["-o", "o.png", "--strength-map", "none.png"], "the path given with --strength-map");
+    folder.refuses(1, &["-o", "mask.png", "--strength-map", "mask.png"], "names the same file as");
 }
 
 #[test]

@@ -616,3 +616,96 @@ fn a_mask_of_the_content_is_one_for_all_styles() {
         }
     }
 }
+
+/// By how many levels a picture differs from another, on average, in these columns.
+fn distance(a: &Picture, b: &Picture, columns: std::ops::Range<u32>) -> f64 {
+    let row = 3 * SIZE.0 as usize;
+    let of_row = 3 * columns.start as usize..3 * columns.end as usize;
+    let rows = a.rgb().chunks(row).zip(b.rgb().chunks(row));
+    let levels = rows.flat_map(|(a, b)| a[of_row.clone()].iter().zip(&b[of_row.clone()]));
+    let differences: Vec<f64> = levels.map(|(a, b)| f64::from(a.abs_diff(*b))).collect();
+    differences.iter().sum::<f64>() / differences.len() as f64
+}
+
+/// The odds of the strength are multiplied by the map: with a quarter of the brightness a difference costs 16 times as much,
+/// white changes nothing, and black counts as a tenth.
+#[test]
+fn a_map_of_the_strength_weighs_the_content_cost() {
+    let engine = engine();
+    let start = picture(SIZE.0, SIZE.1, 9);
+    for options in [options(&["conv1_1"]), fine(&["conv1_1"]).with(|options| options.coarsest = None)] {
+        let options = options.with(|options| options.init = Init::Picture);
+        let content_cost = |map: Option<u8>| {
+            let sources = sources().with_initial(&start);
+            let sources = match map {
+                Some(level) => sources.with_strength_map(grey(|_, _| level)),
+                None => sources,
+            };
+            f64::from(cost(&engine, sources, &options).content)
+        };
+        let without = content_cost(None);
+        assert!(without > 0.0);
+        for (level, factor) in [(255, 1.0), (51, 25.0), (102, 6.25), (0, 100.0)] {
+            let with = content_cost(Some(level));
+            let name = format!("{:?} {level}: {with} for {factor}·{without}", options.content_cost);
+            assert!((with / without / factor - 1.0).abs() < 1e-5, "{name}");
+        }
+    }
+}
+
+/// What is dark in the map stays nearer to the photograph, at all sizes; a map that comes later is as if it had been there, in
+/// either order with the content; and a checkpoint knows it.
+#[test]
+fn a_map_of_the_strength_says_where_the_content_is_held() {
+    let engine = engine();
+    let options = fine(&["conv1_1", "conv2_1"]);
+    let content = picture(SIZE.0, SIZE.1, 1);
+    let even = finished(prepare(&engine, sources(), &options));
+    let white = sources().with_strength_map(grey(|_, _| 255));
+    assert_eq!(finished(prepare(&engine, white.clone(), &options)), even);
+    let left = sources().with_strength_map(left_of(20));
+    let painted = finished(prepare(&engine, left.clone(), &options));
+    let [dark, bright] = [&painted, &even].map(|picture| distance(picture, &content, 22..SIZE.0));
+    assert!(dark < 0.8 * bright, "{dark} {bright}");
+
+    let other = picture(SIZE.0, SIZE.1, 7);
+    let expected =
+        finished(prepare(&engine, Sources { content: Some((&other).into()), ..left.clone() }, &options));
+    for content_first in [false, true] {
+        let mut transfer = prepare(&engine, white.clone(), &options);
+        let bytes = transfer.allocated_bytes();
+        for is_content in [content_first, !content_first] {
+            if is_content {
+                block_on(transfer.set_content(&other)).unwrap();
+            } else {
+                block_on(transfer.set_source(SourceId::StrengthMap, left_of(20))).unwrap();
+            }
+        }
+        assert_eq!(transfer.allocated_bytes(), bytes);
+        assert_eq!(finished(transfer), expected, "{content_first}");
+    }
+
+    let mut transfer = prepare(&engine, left.clone(), &options);
+    for _ in 0..4 {
+        block_on(transfer.step()).unwrap();
+    }
+    let bytes = block_on(transfer.checkpoint()).unwrap().to_bytes().unwrap();
+    let checkpoint = Checkpoint::from_bytes(&bytes, "a checkpoint").unwrap();
+    let resumed = block_on(Transfer::resume(&engine, left, &options, &checkpoint)).unwrap();
+    assert_eq!(finished(resumed), painted);
+    for sources in [white, sources()] {
+        match block_on(Transfer::resume(&engine, sources, &options, &checkpoint)) {
+            Err(Error::Option { option: OptionName::StrengthMap, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_map_of_the_strength_needs_a_content() {
+    let texture = Sources::texture(picture(23, 19, 3)).with_strength_map(left_of(20));
+    match block_on(Transfer::prepare(&engine(), texture, &Options::preset(Preset::Texture))) {
+        Err(Error::Option { option: OptionName::StrengthMap, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}

@@ -45,6 +45,7 @@ pub static FAMILIES: &[&Family] = &[
     &mean_variance_cost::BACKWARD,
     &guide::BRIGHTNESS,
     &guide::SCALE,
+    &guide::STRENGTH,
     &guide::UNION,
     &guide::BLEND,
     &guide::FORWARD,

@@ -8,7 +8,7 @@ use super::input::{Fill, Input, input, signed};
 use super::tolerance::Tolerance;
 use super::twin::{Twin, bytes, finish, plane, size};
 use crate::ops::Shape;
-use crate::ops::guide::{Blend, Brightness, Guide, GuideBackward, Scale, Union};
+use crate::ops::guide::{Blend, Brightness, Guide, GuideBackward, Scale, Strength, Union};
 use crate::reference;
 
 pub(super) static BRIGHTNESS: Family = Family {
@@ -36,6 +36,24 @@ pub(super) static UNION: Family = Family {
     of: |op, shapes| {
         op.downcast::<Union>()?;
         Some(OwnCase::new(vec![unit(shapes[0]), unit(shapes[1])], blend_tolerance()))
+    },
+    elements: |_| Elements::Floats,
+    dimensions: Dimensions::of_largest,
+};
+
+pub(super) static STRENGTH: Family = Family {
+    name: "guide_strength",
+    list: strength,
+    twin: |op, inputs, _| {
+        let weights = match op.downcast::<Strength>()?.even {
+            Some(even) => vec![even.into(); inputs[0].len()],
+            None => inputs[1].to_vec(),
+        };
+        Some(Twin::new(reference::guide_strength(inputs[0], &weights)))
+    },
+    of: |op, shapes| {
+        op.downcast::<Strength>()?;
+        Some(OwnCase::new(shapes.iter().map(|shape| unit(*shape)).collect(), strength_tolerance()))
     },
     elements: |_| Elements::Floats,
     dimensions: Dimensions::of_largest,
@@ -118,6 +136,11 @@ fn scale_tolerance() -> Tolerance {
     Tolerance::few(4, 0.0)
 }
 
+fn strength_tolerance() -> Tolerance {
+    // A square and a division, and a tenth that is rounded.
+    Tolerance::few(6, 0.0)
+}
+
 fn blend_tolerance() -> Tolerance {
     // Two products within ±1 that may cancel.
     Tolerance::few(2, 2.0)
@@ -138,6 +161,21 @@ fn brightness() -> Vec<Case> {
 fn union() -> Vec<Case> {
     let planes = SIZES.into_iter().chain([MANY]).map(guidance);
     planes.map(|x| UNION.case(x.to_string(), Union, vec![unit(x), unit(x)], blend_tolerance())).collect()
+}
+
+fn strength() -> Vec<Case> {
+    let planes = SIZES.into_iter().chain([MANY]).map(guidance);
+    let cases = planes.flat_map(|x| {
+        let own = STRENGTH.case(
+            x.to_string(),
+            Strength { even: None },
+            vec![unit(x), unit(x)],
+            strength_tolerance(),
+        );
+        let even = Strength { even: Some(0.25) };
+        [own, STRENGTH.case(format!("{x}, even"), even, vec![unit(x)], strength_tolerance())]
+    });
+    cases.collect()
 }
 
 fn blend() -> Vec<Case> {

@@ -216,6 +216,10 @@ pub(super) struct PaintArguments {
     /// count. It is stretched to the size of the painting.
     #[arg(long, value_name = "FILE", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
+    /// Paint less strongly where this picture is dark: white has --strength, grey as much less as it is dark, and black is
+    /// nearly the photograph. It is stretched to the size of the painting.
+    #[arg(long, value_name = "FILE", help_heading = "Painting")]
+    pub(super) strength_map: Option<PathBuf>,
     /// Whose colours the painting has. style: those of STYLE. keep: those of CONTENT, over the light and dark of what is painted.
     /// match: those of STYLE, moved as a whole to those of CONTENT before. luminance: those of CONTENT, and nothing else than
     /// light and dark is painted. histogram: those of STYLE, after each channel got the levels of CONTENT. [default: style]
@@ -710,6 +714,7 @@ impl Order for PaintArguments {
         Ok(SourceFiles {
             content: self.content.clone(),
             content_mask: self.content_mask.clone(),
+            strength_map: self.strength_map.clone(),
             initial: init_file(self.init.as_ref()).cloned(),
             ..SourceFiles::of_styles(self.style.files(&self.run)?)
         })

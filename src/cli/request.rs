@@ -57,13 +57,14 @@ impl<'a> PaintRequest<'a> {
         fn named<'a>(name: &'static str, path: Option<&'a Path>) -> Option<Named<'a>> {
             path.map(|path| (name, path))
         }
-        let SourceFiles { content, styles, content_mask, initial, .. } = &self.files;
+        let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
         let styles = styles.iter().flat_map(|style| {
             [(OptionName::Style, Some(&*style.path)), (OptionName::StyleMask, style.mask.as_deref())]
         });
         let others = [
             (OptionName::Content, content.as_deref()),
             (OptionName::ContentMask, content_mask.as_deref()),
+            (OptionName::StrengthMap, strength_map.as_deref()),
             (OptionName::Init, initial.as_deref()),
             (OptionName::Weights, weights.as_deref()),
         ];
@@ -144,7 +145,7 @@ impl<'a> PaintRequest<'a> {
             let (width, height) = size.fit(picture.width(), picture.height());
             Ok(picture.into_size(width, height))
         };
-        let SourceFiles { content, styles, content_mask, initial, .. } = &self.files;
+        let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
         let content = content.as_deref().map(|path| fitted(path, "check the path of CONTENT")).transpose()?;
         let own = |content: &Picture| size.fit(content.width(), content.height());
         let (width, height) = content.as_ref().map_or(size.sides(), own);
@@ -160,6 +161,9 @@ impl<'a> PaintRequest<'a> {
         }
         if let Some(path) = content_mask {
             sources = sources.with_content_mask(mask(path, "check the path given with --content-mask")?)?;
+        }
+        if let Some(path) = strength_map {
+            sources = sources.with_strength_map(mask(path, "check the path given with --strength-map")?);
         }
         match initial {
             Some(path) => {

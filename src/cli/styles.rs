@@ -32,6 +32,7 @@ pub(super) struct SourceFiles {
     pub(super) content: Option<PathBuf>,
     pub(super) styles: Vec<StyleFile>,
     pub(super) content_mask: Option<PathBuf>,
+    pub(super) strength_map: Option<PathBuf>,
     pub(super) initial: Option<PathBuf>,
     /// Whether what is made without a content is as large as the style.
     pub(super) has_size_of_style: bool,

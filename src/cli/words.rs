@@ -7,12 +7,13 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 39] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 40] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
     (OptionName::StyleMask, Some("--style-mask")),
     (OptionName::ContentMask, Some("--content-mask")),
+    (OptionName::StrengthMap, Some("--strength-map")),
     (OptionName::Initial, Some("--init")),
     (OptionName::Weights, Some("--weights")),
     (OptionName::Init, Some("--init")),

@@ -37,6 +37,8 @@ options! {
     StyleMask = "style_mask",
     /// The picture that says where anything is painted.
     ContentMask = "content_mask",
+    /// The picture that says how strongly each place is painted.
+    StrengthMap = "strength_map",
     /// The picture that the pixels start from.
     Initial = "initial",
     /// The network's weights.
@@ -128,6 +130,7 @@ mod tests {
             OptionName::StyleWeights,
             OptionName::StyleMask,
             OptionName::ContentMask,
+            OptionName::StrengthMap,
             OptionName::Initial,
             OptionName::Weights,
             OptionName::Device,

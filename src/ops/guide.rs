@@ -15,6 +15,10 @@ params! {
     PlaneParams { count: u32 }
 }
 params! {
+    /// Uniforms of the weights that a map of the strength makes: `even`, or where that is 0 those of every cell.
+    StrengthParams { count: u32, even: f32 }
+}
+params! {
     /// Uniforms of the kernels that look at every channel: channels of `plane` elements.
     GuideParams { count: u32, plane: u32 }
 }
@@ -27,6 +31,7 @@ super::kernels! {
     folder: "guide";
     guide_brightness(PlaneParams) { workgroup: 64, bindings: [read x, write y] }
     guide_scale(PlaneParams) { workgroup: 64, bindings: [read x, read mean_square, write y] }
+    guide_strength(StrengthParams) { workgroup: 64, bindings: [read x, read weights, write y] }
     guide_union(PlaneParams) { workgroup: 64, bindings: [read a, read b, write y] }
     guide_blend(GuideParams) { workgroup: 64, bindings: [read x, read base, read guidance, write y] }
     guide_forward(GuideParams) { workgroup: 64, bindings: [read x, read guidance, write y] }
@@ -113,6 +118,40 @@ impl Op for Scale {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         Ok(lower_planes(&kernels::guide_scale, io, 2))
+    }
+}
+
+/// y = w/max(m, [`LEAST_BRIGHTNESS`])²: what the cells of a content cost weigh where the strength is not the same everywhere. Its
+/// weight has the factor ((1 − s)/s)² for the strength s, so the odds s/(1 − s) are multiplied by the brightness m. Inputs m
+/// (1, H, W) and the weights w (1, H, W), unless they are `even`; output (1, H, W).
+#[derive(Clone, Copy, Debug)]
+pub struct Strength {
+    /// The weight of every cell, where all have the same.
+    pub even: Option<f32>,
+}
+
+/// What black counts as in a map of the strength: the weight of the content is finite everywhere.
+pub const LEAST_BRIGHTNESS: f32 = 0.1;
+
+impl Op for Strength {
+    fn name(&self) -> &'static str {
+        "guide_strength"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let planes = if self.even.is_some() { 1 } else { 2 };
+        let fits = inputs.len() == planes && is_plane(inputs[0]) && inputs.iter().all(|it| *it == inputs[0]);
+        expect_shapes(self.name(), fits, "a plane 1×H×W, and one of weights unless they are even", inputs)?;
+        Ok(inputs[0])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let even = self.even.unwrap_or(0.0);
+        let params = |piece| StrengthParams { count: io.output().piece_elements(piece), even };
+        let weights = if self.even.is_some() { Operand::Unused } else { Operand::input(1, 0) };
+        let operands = |piece| vec![Operand::input(0, 0), weights, Operand::output(piece)];
+        let dispatches = elementwise(&kernels::guide_strength, io.output(), 3, params, operands);
+        Ok(Lowered { dispatches, ..Lowered::default() })
     }
 }
 

@@ -115,6 +115,11 @@ impl SquaredError {
     }
 }
 
+/// What the content cost multiplies the square of each difference by, for activations of a shape (C, H, W).
+pub(crate) fn content_cost_weight(shape: Shape) -> f32 {
+    (0.25 / shape.elements() as f64) as f32
+}
+
 impl Op for SquaredError {
     fn name(&self) -> &'static str {
         self.name
@@ -134,7 +139,7 @@ impl Op for SquaredError {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let x = &io.inputs[0];
-        let scale = (0.25 / x.shape.elements() as f64) as f32;
+        let scale = content_cost_weight(x.shape);
         let params = |count, threads, first| SquaredErrorParams { count, threads, first };
         let inputs = |piece| vec![Operand::input(0, piece), Operand::input(1, piece)];
         Ok(sum(&kernels::squared_error_forward, x, scale, 3, params, inputs))

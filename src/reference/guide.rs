@@ -20,6 +20,14 @@ pub fn guide_union<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
     a.iter().zip(b).map(|(a, b)| *a + (T::one() - *a) * *b).collect()
 }
 
+/// The weights of a content cost's cells (1, H, W) over the squared brightness (1, H, W) of a map of the strength, of which black
+/// counts as a tenth of white. Returns y (1, H, W).
+pub fn guide_strength<T: Real>(brightness: &[T], weights: &[T]) -> Vec<T> {
+    expect_len("weights", weights, brightness.len());
+    let least = T::one() / count(10);
+    brightness.iter().zip(weights).map(|(m, w)| *w / (m.max(least) * m.max(least))).collect()
+}
+
 /// x over `base` (C, H, W), as far as the guidance (1, H, W) says in every channel: t·x + (1 − t)·base. Returns y (C, H, W).
 pub fn guide_blend<T: Real>(x: &[T], base: &[T], guidance: &[T], size: (usize, usize, usize)) -> Vec<T> {
     let (channels, height, width) = size;

@@ -52,7 +52,9 @@ pub use gram::{
     channel_mean, gram_backward, gram_forward, moments, moments_backward, moments_guided,
     moments_guided_backward,
 };
-pub use guide::{guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_union};
+pub use guide::{
+    guide_backward, guide_blend, guide_brightness, guide_forward, guide_scale, guide_strength, guide_union,
+};
 pub use histogram::{histogram_apply, histogram_match};
 pub use l_bfgs::{LBfgsDirection, l_bfgs_direction, l_bfgs_products, l_bfgs_step};
 pub use match_cost::{match_cost_backward, match_cost_forward};

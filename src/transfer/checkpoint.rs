@@ -362,7 +362,7 @@ impl Recipe {
             other(option, "not the same as when the checkpoint was made".into(), "give the same".into())
         };
         let styles = SourceId::of_styles(self.sources.len().max(now.sources.len()));
-        for id in [SourceId::Content, SourceId::Initial].into_iter().chain(styles) {
+        for id in [SourceId::Content, SourceId::StrengthMap, SourceId::Initial].into_iter().chain(styles) {
             let [was, is] = [self, now].map(|recipe| recipe.sources.get(&id.to_string()));
             if was.map(|it| &it.digest) != is.map(|it| &it.digest) {
                 return not_the_same(id.option());

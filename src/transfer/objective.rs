@@ -73,7 +73,7 @@ impl Objective {
             layer: Some(layer.name.clone()),
             weight: layer.weight,
             target: Some(SourceId::Content),
-            mask: None,
+            mask: sources.strength_map.map(|_| SourceId::StrengthMap),
         });
         let statistic = match options.style_statistic {
             StyleStatistic::Gram => TermKind::Gram,
@@ -206,20 +206,23 @@ impl Objective {
         self.terms.iter().any(|term| term.reads(source))
     }
 
-    /// Whether the content's targets are made by this mask: it is in the shares of what is matched.
+    /// Whether the content's targets are made by this mask: it is in the shares of what is matched, or in the weights of the
+    /// content's cells.
     pub(super) fn weighs_content(&self, mask: SourceId) -> bool {
-        self.matches().any(|term| term.mask == Some(mask))
+        self.terms.iter().any(|term| term.mask == Some(mask) && term.guiding_mask().is_none())
     }
 
     fn matches(&self) -> impl Iterator<Item = &Term> {
         self.terms.iter().filter(|term| term.kind == TermKind::Match)
     }
 
-    /// The layers for which a mask's guidance is read: those of the terms that it guides, and that of the content's energy
-    /// where it is in the shares of what is matched.
+    /// The layers for which a mask's guidance is read: those of the terms that it guides or whose cells it weighs, and that of
+    /// the content's energy where it is in the shares of what is matched.
     fn guided_layers(&self, mask: SourceId) -> Vec<&str> {
-        let guided = self.terms.iter().filter(|term| term.guiding_mask() == Some(mask));
-        let energy = self.weighs_content(mask).then_some(ENERGY_LAYER);
+        let is_match = |term: &&Term| term.kind == TermKind::Match;
+        let of_mask = || self.terms.iter().filter(|term| term.mask == Some(mask));
+        let guided = of_mask().filter(|term| !is_match(term));
+        let energy = of_mask().any(|term| is_match(&term)).then_some(ENERGY_LAYER);
         guided.filter_map(|term| term.layer.as_deref()).chain(energy).collect()
     }
 
@@ -454,7 +457,10 @@ impl Objective {
         let layers = self.guided_layers(source);
         let deepest = layers.iter().filter_map(|layer| network.index_of(layer)).max().unwrap_or(0);
         network.record_plane(tape, brightness, deepest, |tape, layer, brightness| {
-            if layers.contains(&layer) {
+            if layers.contains(&layer) && source == SourceId::StrengthMap {
+                tape.keep(brightness);
+                names.push(guidance_name(source, layer));
+            } else if layers.contains(&layer) {
                 // One channel: the matrix is the mean of the squares.
                 let mean_square = tape.record(Gram, &[brightness], layer)?;
                 let guidance = tape.record(Scale, &[brightness, mean_square], layer)?;

@@ -432,7 +432,7 @@ impl<'a> Planner<'a> {
         let mut tape = Tape::new();
         let painting = self.pixels_shape(scale);
         let results = match source {
-            SourceId::StyleMask(_) => {
+            SourceId::StyleMask(_) | SourceId::StrengthMap => {
                 let picture = self.record_picture(&mut tape, source, fitted);
                 self.objective.record_guidance(&self.network, &mut tape, picture, source)?
             }

@@ -296,7 +296,7 @@ impl Transfer {
         let is_adapted =
             |style: &SourceId| adapts && matches!(style, SourceId::Style(_)) && self.objective.reads(*style);
         let remade = |other: &SourceId| *other != id && (is_looked_up(other) || is_adapted(other));
-        // What is matched weighs the content's cells by masks.
+        // What is matched weighs the content's cells by masks, and a content by a map of the strength.
         let weighed = self.objective.weighs_content(id).then_some(SourceId::Content);
         let others: Vec<SourceId> = self.layouts.ids().filter(remade).chain(weighed).collect();
         for source in std::iter::once(id).filter(|id| self.objective.reads(*id)).chain(others) {
@@ -318,7 +318,8 @@ impl Transfer {
             return covering;
         }
         // What else is made of the content may be weighed by masks, though they do not cover it.
-        let masks = self.layouts.ids().filter(|id| matches!(id, SourceId::StyleMask(_)));
+        let masks =
+            self.layouts.ids().filter(|id| matches!(id, SourceId::StyleMask(_) | SourceId::StrengthMap));
         masks.filter(|mask| self.objective.reads(*mask)).chain([SourceId::Content]).collect()
     }
 

@@ -20,6 +20,8 @@ pub enum SourceId {
     Style(usize),
     /// Where it is painted so: the mask of the style of this number.
     StyleMask(usize),
+    /// How strongly it is painted at each place.
+    StrengthMap,
     /// What the pixels start from.
     Initial,
 }
@@ -31,6 +33,7 @@ impl SourceId {
             Self::Content => OptionName::Content,
             Self::Style(_) => OptionName::Style,
             Self::StyleMask(_) => OptionName::StyleMask,
+            Self::StrengthMap => OptionName::StrengthMap,
             Self::Initial => OptionName::Initial,
         }
     }
@@ -43,12 +46,12 @@ impl SourceId {
     /// All that a transfer of this many styles can have, the styles first: they need the most memory while they are
     /// prepared.
     pub(super) fn all(styles: usize) -> impl Iterator<Item = Self> {
-        Self::of_styles(styles).chain([Self::Content, Self::Initial])
+        Self::of_styles(styles).chain([Self::StrengthMap, Self::Content, Self::Initial])
     }
 }
 
 impl fmt::Display for SourceId {
-    /// `content`, `style`, `style2` and so on, `style_mask`, `style_mask2` and so on, `initial`.
+    /// `content`, `style`, `style2` and so on, `style_mask`, `style_mask2` and so on, `strength_map`, `initial`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Content => formatter.write_str("content"),
@@ -56,6 +59,7 @@ impl fmt::Display for SourceId {
             Self::Style(index) => write!(formatter, "style{}", index + 1),
             Self::StyleMask(0) => formatter.write_str("style_mask"),
             Self::StyleMask(index) => write!(formatter, "style_mask{}", index + 1),
+            Self::StrengthMap => formatter.write_str("strength_map"),
             Self::Initial => formatter.write_str("initial"),
         }
     }
@@ -85,6 +89,10 @@ pub struct Sources {
     pub content: Option<Source>,
     /// How it is painted: one at least where there is no content.
     pub styles: Vec<StyleSource>,
+    /// How strongly it is painted at each place: [`super::Options::strength`] s counts in full where this picture is white, and
+    /// elsewhere its odds s/(1 − s) are multiplied by the brightness, black counting as a tenth. It is stretched to the size of
+    /// the painting.
+    pub strength_map: Option<Source>,
     /// What the pixels start from with [`super::Init::Picture`], stretched to the size of the painting.
     pub initial: Option<Source>,
 }
@@ -98,12 +106,12 @@ impl Sources {
     /// A style alone, of which a texture is made.
     pub fn texture(style: impl Into<Source>) -> Self {
         let styles = vec![StyleSource { source: style.into(), weight: 1.0, mask: None }];
-        Self { content: None, styles, initial: None }
+        Self { content: None, styles, strength_map: None, initial: None }
     }
 
     /// A content, or none, to which styles are added by [`Sources::with_style`].
     pub fn from_content(content: Option<impl Into<Source>>) -> Self {
-        Self { content: content.map(Into::into), styles: Vec::new(), initial: None }
+        Self { content: content.map(Into::into), styles: Vec::new(), strength_map: None, initial: None }
     }
 
     /// A content alone, which is made again from what a layer of the network says of it.
@@ -174,6 +182,13 @@ impl Sources {
         Ok(self)
     }
 
+    /// With a map of the strength: see [`Sources::strength_map`].
+    #[must_use]
+    pub fn with_strength_map(mut self, map: impl Into<Source>) -> Self {
+        self.strength_map = Some(map.into());
+        self
+    }
+
     /// With a picture to start from, for [`super::Init::Picture`].
     #[must_use]
     pub fn with_initial(mut self, initial: impl Into<Source>) -> Self {
@@ -191,6 +206,7 @@ impl Sources {
         Ok(SourceLayouts {
             content: self.content.as_ref().map(SourceLayout::try_from).transpose()?,
             styles: self.styles.iter().map(StyleLayout::try_from).collect::<Result<_>>()?,
+            strength_map: self.strength_map.as_ref().map(SourceLayout::try_from).transpose()?,
             initial: self.initial.as_ref().map(SourceLayout::try_from).transpose()?,
         })
     }
@@ -200,6 +216,7 @@ impl Sources {
             SourceId::Content => self.content.as_ref(),
             SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
             SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
+            SourceId::StrengthMap => self.strength_map.as_ref(),
             SourceId::Initial => self.initial.as_ref(),
         }
     }
@@ -294,6 +311,8 @@ pub struct SourceLayouts {
     pub content: Option<SourceLayout>,
     /// Of the styles.
     pub styles: Vec<StyleLayout>,
+    /// Of the map of the strength.
+    pub strength_map: Option<SourceLayout>,
     /// Of the picture to start from.
     pub initial: Option<SourceLayout>,
 }
@@ -301,12 +320,12 @@ pub struct SourceLayouts {
 impl SourceLayouts {
     /// A style alone: see [`Sources::texture`].
     pub fn texture(style: impl Into<SourceLayout>) -> Self {
-        Self { content: None, styles: vec![style.into().into()], initial: None }
+        Self { content: None, styles: vec![style.into().into()], strength_map: None, initial: None }
     }
 
     /// A content alone: see [`Sources::reconstruction`].
     pub fn reconstruction(content: impl Into<SourceLayout>) -> Self {
-        Self { content: Some(content.into()), styles: Vec::new(), initial: None }
+        Self { content: Some(content.into()), styles: Vec::new(), strength_map: None, initial: None }
     }
 
     /// Width and height of the painting, and of each size on the way to it. The painting has the content's size, fitted;
@@ -359,6 +378,10 @@ impl SourceLayouts {
             let reason = "there is no content to mix the noise with";
             return missing(OptionName::NoiseRatio, reason, "give 1, or a picture to start from");
         }
+        if self.content.is_none() && self.strength_map.is_some() {
+            let reason = "there is no content whose strength it could say";
+            return missing(OptionName::StrengthMap, reason, "give masks to the styles, or a content");
+        }
         if self.content.is_none() && options.color != ColorMode::Style {
             return missing(
                 OptionName::Color,
@@ -378,6 +401,7 @@ impl SourceLayouts {
             SourceId::Content => self.content.as_ref(),
             SourceId::Style(index) => self.styles.get(index).map(|style| &style.source),
             SourceId::StyleMask(index) => self.styles.get(index)?.mask.as_ref(),
+            SourceId::StrengthMap => self.strength_map.as_ref(),
             SourceId::Initial => self.initial.as_ref(),
         }
     }
@@ -387,6 +411,7 @@ impl SourceLayouts {
             SourceId::Content => self.content.as_mut(),
             SourceId::Style(index) => self.styles.get_mut(index).map(|style| &mut style.source),
             SourceId::StyleMask(index) => self.styles.get_mut(index)?.mask.as_mut(),
+            SourceId::StrengthMap => self.strength_map.as_mut(),
             SourceId::Initial => self.initial.as_mut(),
         }
     }
@@ -395,7 +420,7 @@ impl SourceLayouts {
     pub(super) fn weight(&self, id: SourceId) -> Option<f32> {
         match id {
             SourceId::Style(index) => self.styles.get(index).map(|style| style.weight),
-            SourceId::Content | SourceId::StyleMask(_) | SourceId::Initial => None,
+            SourceId::Content | SourceId::StyleMask(_) | SourceId::StrengthMap | SourceId::Initial => None,
         }
     }
 

@@ -11,11 +11,11 @@ use crate::ops::Shape;
 use crate::ops::centre::Centre;
 use crate::ops::covariance_cost::CovarianceCost;
 use crate::ops::gram::{ChannelMean, Gram, Moments};
-use crate::ops::guide::Guide;
+use crate::ops::guide::{Guide, Strength};
 use crate::ops::match_cost::MatchCost;
 use crate::ops::matrix::{Covariance, FrobeniusNorm};
 use crate::ops::mean_variance_cost::MeanVarianceCost;
-use crate::ops::squared_error::SquaredError;
+use crate::ops::squared_error::{SquaredError, content_cost_weight};
 use crate::ops::store::Store;
 use crate::ops::total_variation::TotalVariation;
 use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
@@ -98,8 +98,8 @@ pub struct Term {
     pub weight: f32,
     /// The picture that it is compared with, where it is.
     pub target: Option<SourceId>,
-    /// The mask that says how much each place of the layer counts, beside what the kind says of it; `None` where all count
-    /// alike. It is that of the painting: the target's places all count alike.
+    /// The mask, or the map of the strength, that says how much each place of the layer counts, beside what the kind says of it;
+    /// `None` where all count alike. It is that of the painting: the target's places all count alike.
     pub mask: Option<SourceId>,
 }
 
@@ -131,9 +131,15 @@ impl Term {
         weighs || [self.target, self.mask].contains(&Some(source))
     }
 
-    /// The mask by which its activations are guided. A match has its mask in the shares of the cells.
+    /// The mask by which its activations are guided. A match has its mask in the shares of the cells, and a content in their
+    /// weights.
     pub(super) fn guiding_mask(&self) -> Option<SourceId> {
-        self.mask.filter(|_| self.kind != TermKind::Match)
+        self.mask.filter(|_| self.kind != TermKind::Match && !self.compares_cells())
+    }
+
+    /// Whether each cell is compared with the source's at the same place.
+    fn compares_cells(&self) -> bool {
+        matches!(self.kind, TermKind::Activations | TermKind::WeightedActivations)
     }
 
     /// Whether some steps make anew what its cost goes on with.
@@ -193,11 +199,11 @@ impl Term {
             inputs.push(tape.external(name, shape, Role::Workspace));
         };
         match self.kind {
-            TermKind::Activations => {
+            TermKind::Activations if self.mask.is_none() => {
                 external(tape, self.target_name(), shape);
                 tape.record(SquaredError::content_cost(), &inputs, layer)
             }
-            TermKind::WeightedActivations => {
+            TermKind::Activations | TermKind::WeightedActivations => {
                 external(tape, self.target_name(), shape);
                 external(tape, self.tensor_name("weights"), plane);
                 tape.record(WeightedError, &inputs, layer)
@@ -273,11 +279,23 @@ impl Term {
         }
         let target = self.kind.record_statistic(tape, activations, None, layer)?;
         let mut results = vec![(self.target_name(), target)];
+        let map = self.mask.filter(|_| self.compares_cells());
+        let map = map.map(|map| record_guidance(tape, map, activations, layer));
         match self.kind {
             TermKind::WeightedActivations => {
                 let mean = tape.record(ChannelMean, &[activations], layer)?;
-                let weights = tape.record(CellWeights, &[activations, mean], layer)?;
+                let mut weights = tape.record(CellWeights, &[activations, mean], layer)?;
+                if let Some(map) = map {
+                    weights = tape.record(Strength { even: None }, &[map, weights], layer)?;
+                }
                 results.push((self.tensor_name("weights"), weights));
+            }
+            TermKind::Activations => {
+                if let Some(map) = map {
+                    let even = Some(content_cost_weight(tape.shape(activations)));
+                    let weights = tape.record(Strength { even }, &[map], layer)?;
+                    results.push((self.tensor_name("weights"), weights));
+                }
             }
             TermKind::Wasserstein => {
                 // Its root is iterated until it has converged, which a difference of products would not bear.
@@ -286,8 +304,7 @@ impl Term {
                 results
                     .extend([(self.tensor_name("covariance"), covariance), (self.tensor_name("root"), root)]);
             }
-            TermKind::Activations
-            | TermKind::Gram
+            TermKind::Gram
             | TermKind::Covariance
             | TermKind::MeanVariance
             | TermKind::Match

@@ -19,6 +19,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::StyleWeights, Place::Nowhere),
     (OptionName::StyleMask, Place::Nowhere),
     (OptionName::ContentMask, Place::Nowhere),
+    (OptionName::StrengthMap, Place::Nowhere),
     (OptionName::Initial, Place::Open("Start from")),
     (OptionName::Weights, Place::Nowhere),
     (OptionName::Init, Place::Open("Start from")),
