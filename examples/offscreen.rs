@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A host opens its device as it always does, with what impasto wants besides.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
-    let size = options.size.fit(content.width(), content.height());
+    let size = options.fit_content((content.width(), content.height()));
     let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         required_features: Engine::wanted_features(adapter.features()),
         required_limits: wgpu::Limits::default().or_better_values_from(&Engine::required_limits(size)),

@@ -529,6 +529,24 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
     assert_eq!(folder.files(), before);
 }
 
+/// As large as is asked for, with masks of the same size, also from a file of options.
+#[test]
+fn a_small_photograph_is_painted_larger_where_that_is_asked_for() {
+    let folder = TestFolder::new();
+    folder.picture("mask.png", 9, 14, 7);
+    fs::write(folder.path("options.toml"), "enlarge = true\nsize = \"40x80\"\n").unwrap();
+    for (name, arguments, size) in [
+        ("own.png", &["--size", "64"][..], (32, 24)),
+        ("large.png", &["--size", "64", "--enlarge", "--content-mask", "mask.png"], (64, 48)),
+        ("file.png", &["--options", "options.toml"], (40, 30)),
+        ("small.png", &["--size", "16", "--enlarge"], (16, 12)),
+    ] {
+        folder.paint(&[&["-o", name, "--steps", "1", "-q"], arguments].concat()).success();
+        let picture = folder.decoded(name);
+        assert_eq!((picture.width(), picture.height()), size, "{name}");
+    }
+}
+
 /// The costs differ from those of a painting without a mask, and a mask that makes no sense is named.
 #[test]
 fn a_style_is_painted_where_the_mask_is_bright() {

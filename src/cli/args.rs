@@ -197,10 +197,13 @@ pub(super) struct PaintArguments {
     /// enlarged. [default: 1; course: STYLE follows --size on its own sides]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
     stroke: Option<f32>,
-    /// The longer side in pixels, or a box to fit into, such as 640x480. CONTENT is never enlarged.
+    /// The longer side in pixels, or a box to fit into, such as 640x480. CONTENT is not enlarged unless --enlarge is given.
     /// [default: 512; course: 400]
     #[arg(long, value_name = "N|WxH", allow_negative_numbers = true, help_heading = "Painting")]
     size: Option<String>,
+    /// Paint a CONTENT that is smaller than --size as large as that, with strokes as fine as elsewhere.
+    #[arg(long, help_heading = "Painting")]
+    enlarge: bool,
     /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
     #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
     alpha: Option<f32>,
@@ -723,6 +726,7 @@ impl Order for PaintArguments {
     fn options(&self) -> Result<Options> {
         let mut options = self.options_of_file()?;
         set_size(&mut options, self.size.as_ref())?;
+        options.enlarge |= self.enlarge;
         set_numbers([
             (&mut options.alpha, self.alpha),
             (&mut options.beta, self.beta),

@@ -136,19 +136,19 @@ impl<'a> PaintRequest<'a> {
     /// copy is kept; else each size has a copy of its own.
     fn read_sources(&self) -> Result<Sources> {
         let Options { size, coarsest, stroke, seamless, .. } = self.options;
-        let fitted = |path, hint: &str| -> Result<_> {
-            let picture = read_picture(path, hint)?;
-            // Where it wraps, it is rounded to other sides.
-            if coarsest.is_some() || stroke.is_some() || seamless != Seamless::None {
-                return Ok(picture);
-            }
-            let (width, height) = size.fit(picture.width(), picture.height());
-            Ok(picture.into_size(width, height))
+        // Where it wraps, it is rounded to other sides.
+        let has_copies = coarsest.is_some() || stroke.is_some() || seamless != Seamless::None;
+        let fitted = |picture: Picture, (width, height): (u32, u32)| {
+            if has_copies { picture } else { picture.into_size(width, height) }
         };
+        let own = |picture: &Picture| (picture.width(), picture.height());
         let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
-        let content = content.as_deref().map(|path| fitted(path, "check the path of CONTENT")).transpose()?;
-        let own = |content: &Picture| size.fit(content.width(), content.height());
-        let (width, height) = content.as_ref().map_or(size.sides(), own);
+        let content =
+            content.as_deref().map(|path| read_picture(path, "check the path of CONTENT")).transpose()?;
+        let painting =
+            content.as_ref().map_or(size.sides(), |content| self.options.fit_content(own(content)));
+        let content = content.map(|content| fitted(content, painting));
+        let (width, height) = painting;
         let mask = |path: &Path, hint| Ok::<_, Failure>(read_picture(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
             Some(path) => Ok(sources.with_style_mask(mask(path, "check the path given with --style-mask")?)),
@@ -156,7 +156,9 @@ impl<'a> PaintRequest<'a> {
         };
         let mut sources = Sources::from_content(content);
         for style in styles {
-            let picture = fitted(&style.path, "check the path of STYLE")?;
+            let picture = read_picture(&style.path, "check the path of STYLE")?;
+            let (width, height) = own(&picture);
+            let picture = fitted(picture, size.fit(width, height));
             sources = masked(sources.with_style(picture, style.weight), style)?;
         }
         if let Some(path) = content_mask {

@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 40] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -18,6 +18,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 40] = [
     (OptionName::Weights, Some("--weights")),
     (OptionName::Init, Some("--init")),
     (OptionName::Size, Some("--size")),
+    (OptionName::Enlarge, Some("--enlarge")),
     (OptionName::Coarsest, Some("--coarsest")),
     (OptionName::Stroke, Some("--stroke")),
     (OptionName::Steps, Some("--steps")),

@@ -47,6 +47,8 @@ options! {
     Init = "init",
     /// [`Options::size`](crate::transfer::Options::size).
     Size = "size",
+    /// [`Options::enlarge`](crate::transfer::Options::enlarge).
+    Enlarge = "enlarge",
     /// [`Options::coarsest`](crate::transfer::Options::coarsest).
     Coarsest = "coarsest",
     /// [`Options::stroke`](crate::transfer::Options::stroke).

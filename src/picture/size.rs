@@ -56,18 +56,27 @@ impl Size {
     /// The size that a picture of `width` × `height` takes: the side that binds becomes its bound or stays as
     /// it is, the other rounds to nearest, and is at least 1.
     pub fn fit(self, width: u32, height: u32) -> (u32, u32) {
+        self.fit_at_most(width, height, (width.max(1), height.max(1)))
+    }
+
+    /// The same for a picture that may become larger than it is: the side that binds becomes its bound.
+    pub fn fill(self, width: u32, height: u32) -> (u32, u32) {
+        self.fit_at_most(width, height, (u32::MAX, u32::MAX))
+    }
+
+    fn fit_at_most(self, width: u32, height: u32, most: (u32, u32)) -> (u32, u32) {
         let (own_width, own_height) = (u64::from(width.max(1)), u64::from(height.max(1)));
         let (max_width, max_height) = self.sides();
         let (max_width, max_height) = (u64::from(max_width), u64::from(max_height));
-        // Which bound shrinks more: max_width / own_width or max_height / own_height?
+        // Which bound is the nearer one: max_width / own_width or max_height / own_height?
         let (fitted_width, fitted_height) = if max_width * own_height <= max_height * own_width {
-            let fitted = own_width.min(max_width);
+            let fitted = u64::from(most.0).min(max_width);
             (fitted, scaled(own_height, fitted, own_width))
         } else {
-            let fitted = own_height.min(max_height);
+            let fitted = u64::from(most.1).min(max_height);
             (scaled(own_width, fitted, own_height), fitted)
         };
-        // Neither is larger than its own side, which was a u32.
+        // Neither is larger than its own side or its bound, which were u32.
         (fitted_width as u32, fitted_height as u32)
     }
 }
@@ -209,6 +218,15 @@ mod tests {
             (longer(u32::MAX - 1), (u32::MAX, u32::MAX), (u32::MAX - 1, u32::MAX - 1)),
         ] {
             assert_eq!(size.fit(own.0, own.1), fitted, "{size} of {own:?}");
+        }
+        for (size, own, filled) in [
+            (longer(400), (640, 480), (400, 300)),
+            (longer(400), (97, 75), (400, 309)),
+            (within(640, 480), (10, 10), (480, 480)),
+            (within(640, 480), (64, 3), (640, 30)),
+            (longer(u32::MAX), (2, 3), (2_863_311_530, u32::MAX)),
+        ] {
+            assert_eq!(size.fill(own.0, own.1), filled, "{size} of {own:?}");
         }
     }
 

@@ -55,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 26] = [
+pub static OPTIONS: [OptionEntry; 27] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -170,6 +170,7 @@ pub static OPTIONS: [OptionEntry; 26] = [
     option!(Seed, seed, live: false, recorded: true, |_, _| Ok(())),
     // A checkpoint holds the sizes that it led to.
     option!(Size, size, live: false, recorded: false, |_, _| Ok(())),
+    option!(Enlarge, enlarge, live: false, recorded: false, |_, _| Ok(())),
     option!(
         Coarsest,
         coarsest,

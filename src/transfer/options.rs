@@ -270,6 +270,8 @@ pub struct Options {
     pub seed: u32,
     /// Size of the painting: the content's, fitted. Without a content it is this size: the box, or a square.
     pub size: Size,
+    /// Whether a content that is smaller than `size` is painted as large as that.
+    pub enlarge: bool,
     /// Pixels of the longer side that the painting begins with at least: it is painted coarse to fine, each size √2 times
     /// larger than the one before. `None`: at its own size alone.
     pub coarsest: Option<u32>,
@@ -322,6 +324,7 @@ impl Options {
                 noise_ratio: None,
                 seed: 3,
                 size: Size::LongerSide(512),
+                enlarge: false,
                 coarsest: Some(90),
                 stroke: Some(1.0),
                 steps: 30,
@@ -350,6 +353,7 @@ impl Options {
                 noise_ratio: None,
                 seed: 3,
                 size: Size::LongerSide(400),
+                enlarge: false,
                 coarsest: None,
                 stroke: None,
                 steps: 200,
@@ -410,6 +414,11 @@ impl Options {
     /// The sizes on the way to a painting of `size` (width, height), which is rounded where it wraps.
     pub fn scales(&self, size: (u32, u32)) -> Scales {
         Scales::of(size, self.coarsest).wrapping(self.seamless.wrap())
+    }
+
+    /// Width and height of the painting of a content of this size (width, height).
+    pub fn fit_content(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        if self.enlarge { self.size.fill(width, height) } else { self.size.fit(width, height) }
     }
 
     /// R, as given or as the start says.

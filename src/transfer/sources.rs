@@ -332,7 +332,7 @@ impl SourceLayouts {
     /// without a content it is as large as [`Options::size`] says.
     pub fn scales(&self, options: &Options) -> Scales {
         let size = match self.content {
-            Some(SourceLayout { size: (width, height), .. }) => options.size.fit(width, height),
+            Some(SourceLayout { size, .. }) => options.fit_content(size),
             None => options.size.sides(),
         };
         options.scales(size)

@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 36] = [
+const LABELS: [(OptionName, Place); 38] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -24,6 +24,7 @@ const LABELS: [(OptionName, Place); 36] = [
     (OptionName::Weights, Place::Nowhere),
     (OptionName::Init, Place::Open("Start from")),
     (OptionName::Size, Place::Open("Size")),
+    (OptionName::Enlarge, Place::Nowhere),
     (OptionName::Coarsest, Place::Nowhere),
     (OptionName::Stroke, Place::Open("Stroke")),
     (OptionName::Steps, Place::Open("Steps")),
