@@ -580,6 +580,18 @@ fn a_style_is_painted_where_the_mask_is_bright() {
     folder.refuses(1, &["-o", "o.png", "--content-mask", "none.png"], "the path given with --content-mask");
     folder.refuses(1, &["-o", "mask.png", "--content-mask", "mask.png"], "names the same file as");
 
+    // Opaque on the left, so that the right stays, over white.
+    let rgba = |x, y| image::Rgba([9 * x as u8, 7 * y as u8, 99, if x < 16 { 255 } else { 0 }]);
+    image::RgbaImage::from_fn(32, 24, rgba).save(folder.path("cut-out.png")).unwrap();
+    let cut =
+        |name| ["cut-out.png", "style.jpg", "-o", name, "--steps", "2", "-q", "--content-mask", "alpha"];
+    folder.run(&[&cut("cut.png")[..], &SHALLOW].concat()).success();
+    let cut_out = folder.decoded("cut.png");
+    let pixels = || cut_out.rgb().chunks(3).enumerate();
+    assert!(pixels().filter(|(place, _)| place % 32 >= 17).all(|(_, pixel)| pixel == [255; 3]));
+    assert!(pixels().filter(|(place, _)| place % 32 < 15).any(|(_, pixel)| pixel != [255; 3]));
+    folder.refuses(2, &["-o", "o.png", "--content-mask", "alpha"], "content.png is opaque everywhere");
+
     // Black counts as a tenth in a map of the strength, so the content weighs a hundred times as much.
     let from_noise = |more: &[&str]| {
         folder.paint(&[&["--steps", "0", "-q", "-o", "o.png", "--trace", "noise"], more].concat()).success();

@@ -120,7 +120,9 @@ fn a_portable_device_has_no_features_and_does_the_same() {
     let reason = variants["not_usable"]["gram_backward_subgroup"].as_str().unwrap();
     assert!(reason.contains("for subgroups of 8 lanes"), "{reason}");
     let rows = report["kernels"].as_array().unwrap();
-    let names: Vec<&str> = rows.iter().map(|row| row["variant"].as_str().unwrap()).collect();
+    let names = rows.iter().map(|row| row["variant"].as_str().unwrap());
+    // The filter finds histograms, too.
+    let names: Vec<&str> = names.filter(|name| !name.starts_with("histogram_")).collect();
     // What only prepares for a subgroup kernel is not run without it.
     assert!(variants["not_usable"]["gram_backward_weights"].as_str().unwrap().contains("not usable"));
     assert_eq!(

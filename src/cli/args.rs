@@ -14,7 +14,7 @@ use impasto::transfer::{
 };
 
 use super::options_file::OptionsFile;
-use super::styles::{SourceFiles, StyleFile, style_files};
+use super::styles::{ContentMask, SourceFiles, StyleFile, style_files};
 use super::words::{AUTO, argument};
 use super::{Failure, Result};
 
@@ -216,8 +216,8 @@ pub(super) struct PaintArguments {
     gamma: Option<f32>,
     /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
     /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
-    /// count. It is stretched to the size of the painting.
-    #[arg(long, value_name = "FILE", help_heading = "Painting")]
+    /// count. It is stretched to the size of the painting. "alpha": only where CONTENT is opaque.
+    #[arg(long, value_name = "FILE|alpha", help_heading = "Painting")]
     pub(super) content_mask: Option<PathBuf>,
     /// Paint less strongly where this picture is dark: white has --strength, grey as much less as it is dark, and black is
     /// nearly the photograph. It is stretched to the size of the painting.
@@ -716,7 +716,7 @@ impl Order for PaintArguments {
     fn sources(&self) -> Result<SourceFiles> {
         Ok(SourceFiles {
             content: self.content.clone(),
-            content_mask: self.content_mask.clone(),
+            content_mask: self.content_mask.as_deref().map(ContentMask::of),
             strength_map: self.strength_map.clone(),
             initial: init_file(self.init.as_ref()).cloned(),
             ..SourceFiles::of_styles(self.style.files(&self.run)?)

@@ -43,6 +43,12 @@ pub(super) fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
     Ok(Picture::decode(&bytes, &path.display().to_string())?)
 }
 
+/// The opacity of a picture in a file, as a mask; `hint` says what to do where there is none.
+pub(super) fn read_opacity(path: &Path, hint: &str) -> Result<Picture> {
+    let bytes = files::read(path, MEMORY_LIMIT, hint)?;
+    Ok(Picture::decode_opacity(&bytes, &path.display().to_string())?)
+}
+
 /// The checkpoint in a file.
 pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let hint = "give --resume a file that --checkpoint or Ctrl-C wrote";

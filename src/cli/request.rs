@@ -16,11 +16,11 @@ use impasto::{Error, OptionName};
 use super::args::{Order, RunArguments};
 use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
-use super::inputs::{engine_with, read_checkpoint, read_picture, read_weights};
+use super::inputs::{engine_with, read_checkpoint, read_opacity, read_picture, read_weights};
 use super::job::{Job, MethodSource, warn_of_shortage};
 use super::output::{self, Output};
 use super::remembered::Remembered;
-use super::styles::{SourceFiles, StyleFile};
+use super::styles::{ContentMask, SourceFiles, StyleFile};
 use super::words::{CommandLine, argument};
 use super::{Failure, Result, say};
 
@@ -63,7 +63,7 @@ impl<'a> PaintRequest<'a> {
         });
         let others = [
             (OptionName::Content, content.as_deref()),
-            (OptionName::ContentMask, content_mask.as_deref()),
+            (OptionName::ContentMask, content_mask.as_ref().and_then(ContentMask::path)),
             (OptionName::StrengthMap, strength_map.as_deref()),
             (OptionName::Init, initial.as_deref()),
             (OptionName::Weights, weights.as_deref()),
@@ -161,8 +161,12 @@ impl<'a> PaintRequest<'a> {
             let picture = fitted(picture, size.fit(width, height));
             sources = masked(sources.with_style(picture, style.weight), style)?;
         }
-        if let Some(path) = content_mask {
-            sources = sources.with_content_mask(mask(path, "check the path given with --content-mask")?)?;
+        if let Some(mask_of) = content_mask {
+            let mask = match mask_of {
+                ContentMask::File(path) => mask(path, "check the path given with --content-mask")?,
+                ContentMask::Alpha => self.opacity()?.into_size(width, height),
+            };
+            sources = sources.with_content_mask(mask)?;
         }
         if let Some(path) = strength_map {
             sources = sources.with_strength_map(mask(path, "check the path given with --strength-map")?);
@@ -174,6 +178,20 @@ impl<'a> PaintRequest<'a> {
             }
             None => Ok(sources),
         }
+    }
+
+    /// Where the content is opaque.
+    fn opacity(&self) -> Result<Picture> {
+        let path = self.files.content.as_deref().unwrap_or(Path::new(""));
+        let opacity = read_opacity(path, "check the path of CONTENT")?;
+        if opacity.rgb().iter().all(|level| *level == 255) {
+            let option = argument(OptionName::ContentMask);
+            return Err(Failure::Usage(format!(
+                "{option}: {} is opaque everywhere; give a PNG with an alpha channel, or a mask's file",
+                path.display()
+            )));
+        }
+        Ok(opacity)
     }
 
     /// Opens the device, with the methods that are remembered of it.

@@ -26,12 +26,35 @@ impl From<PathBuf> for StyleFile {
     }
 }
 
+/// Where anything is painted.
+#[derive(Debug)]
+pub(super) enum ContentMask {
+    /// Where this picture is bright.
+    File(PathBuf),
+    /// Where the content is opaque.
+    Alpha,
+}
+
+impl ContentMask {
+    /// `alpha`, or a path.
+    pub(super) fn of(argument: &Path) -> Self {
+        if argument.as_os_str() == "alpha" { Self::Alpha } else { Self::File(argument.to_owned()) }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Alpha => None,
+        }
+    }
+}
+
 /// The files of a run's pictures.
 #[derive(Debug, Default)]
 pub(super) struct SourceFiles {
     pub(super) content: Option<PathBuf>,
     pub(super) styles: Vec<StyleFile>,
-    pub(super) content_mask: Option<PathBuf>,
+    pub(super) content_mask: Option<ContentMask>,
     pub(super) strength_map: Option<PathBuf>,
     pub(super) initial: Option<PathBuf>,
     /// Whether what is made without a content is as large as the style.

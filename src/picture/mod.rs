@@ -72,6 +72,14 @@ impl PictureFormat {
     }
 }
 
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Width, height and pixels.
+fn taken_apart(picture: image::RgbImage) -> (u32, u32, Vec<u8>) {
+    let (width, height) = picture.dimensions();
+    (width, height, picture.into_raw())
+}
+
 impl Picture {
     /// A picture from interleaved RGB of `width` × `height` × 3 bytes.
     ///
@@ -110,7 +118,7 @@ impl Picture {
     /// those of 12 bits, and those whose colours come one after the other.
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
         let file = File { bytes, name };
-        let picture = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        let picture = if bytes.starts_with(PNG_SIGNATURE) {
             png::decode(&file)?
         } else if bytes.starts_with(b"\xff\xd8\xff") {
             jpeg::decode(&file)?
@@ -123,8 +131,23 @@ impl Picture {
             };
             return Err(file.error(reason, READABLE));
         };
-        let (width, height) = picture.dimensions();
-        Self::from_rgb(width, height, picture.into_raw())
+        let (width, height, rgb) = taken_apart(picture);
+        Self::from_rgb(width, height, rgb)
+    }
+
+    /// Reads how opaque the pixels of a PNG or a JPEG are, as a grey picture that can be a mask: white is opaque, black
+    /// transparent. Without alpha, as in every JPEG, it is white.
+    ///
+    /// # Errors
+    /// As [`Picture::decode`].
+    pub fn decode_opacity(bytes: &[u8], name: &str) -> Result<Self> {
+        let file = File { bytes, name };
+        if bytes.starts_with(PNG_SIGNATURE) {
+            let (width, height, grey) = taken_apart(png::decode_opacity(&file)?);
+            return Self::from_rgb(width, height, grey);
+        }
+        let picture = Self::decode(bytes, name)?;
+        Ok(Self::of_pixels(picture.width, picture.height, vec![255; picture.rgb.len()]))
     }
 
     /// The bytes of a file in `format`.

@@ -26,6 +26,15 @@ type ToRgb = fn(&[u8], &mut [u8]);
 /// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
 /// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
 pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
+    decode_by(file, to_rgb)
+}
+
+/// The opacity of every pixel as grey: white where it is opaque.
+pub(super) fn decode_opacity(file: &File<'_>) -> Result<RgbImage> {
+    decode_by(file, to_opacity)
+}
+
+fn decode_by(file: &File<'_>, converter: fn(ColorType, BitDepth) -> Option<ToRgb>) -> Result<RgbImage> {
     let fail = |error: DecodingError| explained(file, &error);
     let limits = Limits { bytes: DECODER_BYTES };
     let mut decoder = Decoder::new_with_limits(Cursor::new(file.bytes), limits);
@@ -47,7 +56,7 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
     }
     let mut reader = decoder.read_info().map_err(fail)?;
     let (colours, depth) = reader.output_color_type();
-    let to_rgb = to_rgb(colours, depth)
+    let to_rgb = converter(colours, depth)
         .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
 
     let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
@@ -111,6 +120,22 @@ fn to_rgb(colours: ColorType, depth: BitDepth) -> Option<ToRgb> {
                 [red, green, blue].map(|value| narrow(value, alpha))
             });
         },
+        _ => return None,
+    })
+}
+
+/// How rows of these samples become the opacity of their pixels, as grey. `None` for samples that the decoder does not give.
+fn to_opacity(colours: ColorType, depth: BitDepth) -> Option<ToRgb> {
+    Some(match (colours, depth) {
+        (ColorType::GrayscaleAlpha, BitDepth::Eight) => |row, rgb| each(row, rgb, |[_, alpha]| [alpha; 3]),
+        (ColorType::Rgba, BitDepth::Eight) => |row, rgb| each(row, rgb, |[_, _, _, alpha]| [alpha; 3]),
+        (ColorType::GrayscaleAlpha, BitDepth::Sixteen) => {
+            |row, rgb| each_wide::<4, 2>(row, rgb, |[_, alpha]| [narrow(alpha, u16::MAX); 3])
+        }
+        (ColorType::Rgba, BitDepth::Sixteen) => {
+            |row, rgb| each_wide::<8, 4>(row, rgb, |[_, _, _, alpha]| [narrow(alpha, u16::MAX); 3])
+        }
+        (ColorType::Grayscale | ColorType::Rgb, _) => |_, rgb| rgb.fill(255),
         _ => return None,
     })
 }
@@ -217,6 +242,24 @@ mod tests {
         assert_eq!(picture.rgb(), [0, 0, 1, 1, 117, 255, 255, 254, 0]);
         let grey = ImageBuffer::from_fn(2, 1, |x, _| Luma([[40_000_u16, 700][x as usize]]));
         assert_eq!(Picture::decode(&png_of(grey), "").unwrap().rgb(), [156, 156, 156, 3, 3, 3]);
+    }
+
+    #[test]
+    fn opacity_is_a_grey_picture() {
+        let opacity = |bytes: &[u8]| Picture::decode_opacity(bytes, "").unwrap().rgb().to_vec();
+        let rgba =
+            ImageBuffer::from_fn(2, 1, |x, _| Rgba([[10_u8, 200, 0, 255], [10, 200, 0, 7]][x as usize]));
+        assert_eq!(opacity(&png_of(rgba)), [255, 255, 255, 7, 7, 7]);
+        assert_eq!(opacity(&png_of(GrayAlphaImage::from_pixel(1, 1, LumaA([100, 51])))), [51; 3]);
+        let wide = ImageBuffer::from_pixel(1, 1, Rgba([65_535_u16, 0, 32_768, 13_107]));
+        assert_eq!(opacity(&png_of(wide)), [51; 3]);
+        let wide = ImageBuffer::from_pixel(1, 1, LumaA([65_535_u16, 257]));
+        assert_eq!(opacity(&png_of(wide)), [1; 3]);
+        assert_eq!(opacity(&png_of(ImageBuffer::from_pixel(1, 1, Rgb([1_u8, 2, 3])))), [255; 3]);
+        assert_eq!(opacity(&png_of(ImageBuffer::from_pixel(1, 1, Luma([40_000_u16])))), [255; 3]);
+        let picture = Picture::from_rgb(2, 1, vec![0; 6]).unwrap();
+        assert_eq!(opacity(&picture.encode(super::super::PictureFormat::Jpeg).unwrap()), [255; 6]);
+        assert!(Picture::decode_opacity(b"no picture", "x").is_err());
     }
 
     #[test]
