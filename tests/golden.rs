@@ -28,7 +28,7 @@ fn engine() -> Engine {
 }
 
 fn engine_with(options: EngineOptions) -> Engine {
-    Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
+    common::engine::engine().reconfigured(|own| *own = options)
 }
 
 fn forced(kernels: MethodRequest) -> Engine {

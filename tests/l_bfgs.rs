@@ -2,6 +2,9 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::engine::engine;
 use impasto::graph::Program;
 use impasto::nn::Weights;
 use impasto::picture::{Picture, Size};
@@ -16,10 +19,6 @@ use safetensors::SafeTensors;
 const GOLDEN: &str = include_str!("fixtures/golden-l-bfgs-97x75.json");
 const CONTENT: &[u8] = include_bytes!("fixtures/content-97x75.png");
 const STYLE: &[u8] = include_bytes!("fixtures/style-90x64.png");
-
-fn engine() -> Engine {
-    block_on(Engine::open(None, Weights::embedded().unwrap())).unwrap()
-}
 
 fn golden_pictures() -> (Picture, Picture) {
     (Picture::decode(CONTENT, "content").unwrap(), Picture::decode(STYLE, "style").unwrap())

@@ -2,6 +2,8 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,7 +36,7 @@ fn small() -> Options {
 }
 
 fn engine(options: EngineOptions) -> Engine {
-    Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
+    common::engine::engine().reconfigured(|own| *own = options)
 }
 
 #[test]

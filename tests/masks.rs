@@ -3,8 +3,11 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::collections::HashMap;
 
+use common::engine::engine;
 use impasto::error::OptionName;
 use impasto::gpu::Gpu;
 use impasto::ops::Wrap;
@@ -20,10 +23,6 @@ use pollster::block_on;
 use safetensors::SafeTensors;
 
 const SIZE: (u32, u32) = (41, 30);
-
-fn engine() -> Engine {
-    Engine::builder(block_on(Gpu::open(None)).unwrap()).build().unwrap()
-}
 
 fn picture(width: u32, height: u32, seed: u32) -> Picture {
     let rgb = (0..width * height * 3).map(|i| ((i * 37 * seed + i / 7 * 11) % 256) as u8).collect();

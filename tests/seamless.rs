@@ -2,6 +2,8 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use impasto::gpu::Gpu;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Picture, Size};
@@ -45,12 +47,12 @@ fn options(seamless: Seamless) -> Options {
     })
 }
 
-async fn engine(methods: MethodRequest, precision: Precision) -> Engine {
+fn engine(methods: MethodRequest, precision: Precision) -> Engine {
     let options = EngineOptions::default().with(|options| {
         options.methods = methods;
         options.precision = precision;
     });
-    Engine::builder(Gpu::open(None).await.unwrap()).options(options).build().unwrap()
+    common::engine::engine().reconfigured(|own| *own = options)
 }
 
 /// What becomes of a start.
@@ -76,7 +78,7 @@ fn a_rolled_start_gives_the_rolled_result() {
     pollster::block_on(async {
         let start = noise(SIDES.0, SIDES.1, 3);
         for algorithm in [Algorithm::Winograd, Algorithm::Gemm] {
-            let engine = engine(MethodRequest::Algorithm(algorithm), Precision::F32).await;
+            let engine = engine(MethodRequest::Algorithm(algorithm), Precision::F32);
             for (seamless, by) in [(Seamless::Both, (16, 16)), (Seamless::X, (32, 0)), (Seamless::Y, (0, 16))]
             {
                 let options = options(seamless);
@@ -88,7 +90,7 @@ fn a_rolled_start_gives_the_rolled_result() {
             }
         }
         // Without it the borders are others.
-        let engine = engine(MethodRequest::Auto, Precision::F32).await;
+        let engine = engine(MethodRequest::Auto, Precision::F32);
         let options = options(Seamless::None);
         let wanted = rolled(&made(&engine, &start, &options).await, (16, 16));
         assert!(apart(&wanted, &made(&engine, &rolled(&start, (16, 16)), &options).await) > 0.02);
@@ -110,7 +112,7 @@ fn across(picture: &Picture, left: u32) -> f64 {
 #[test]
 fn the_seam_is_no_larger_than_what_is_inside() {
     pollster::block_on(async {
-        let engine = engine(MethodRequest::Auto, Precision::F32).await;
+        let engine = engine(MethodRequest::Auto, Precision::F32);
         let mut seams = Vec::new();
         for (seamless, optimiser) in
             [(Seamless::X, OptimiserKind::PyramidAdam), (Seamless::None, OptimiserKind::PyramidAdam)]
@@ -145,7 +147,7 @@ fn the_seam_is_no_larger_than_what_is_inside() {
 #[test]
 fn sides_are_rounded_where_they_wrap() {
     pollster::block_on(async {
-        let engine = engine(MethodRequest::Auto, Precision::F32).await;
+        let engine = engine(MethodRequest::Auto, Precision::F32);
         let (content, style) = (noise(90, 70, 1), noise(30, 30, 2));
         for (seamless, size) in [
             (Seamless::Both, (96, 64)),

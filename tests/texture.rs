@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::engine::engine;
 use common::test_folder::TestFolder;
 use impasto::OptionName;
 use impasto::error::Error;
@@ -165,10 +166,6 @@ fn a_reconstruction_is_of_one_kind_and_of_a_layer_that_there_is() {
 
 // ---- the library ----
 
-async fn engine() -> Engine {
-    Engine::builder(Gpu::open(None).await.unwrap()).build().unwrap()
-}
-
 fn options() -> Options {
     Options::preset(Preset::Texture).with(|options| {
         options.size = Size::Within { width: 40, height: 24 };
@@ -201,7 +198,7 @@ fn a_host_makes_a_texture_with_the_same_bits() {
     pollster::block_on(async {
         let folder = TestFolder::new();
         let style = folder.decoded("style.jpg");
-        let engine = engine().await;
+        let engine = engine();
         let mut waited = Transfer::prepare(&engine, Sources::texture(&style), &options()).await.unwrap();
         assert_eq!((waited.size(), waited.allocated_bytes()), ((40, 24), waited.bytes().total));
         assert!(waited.objective().weights.iter().all(|(group, _)| *group == Group::Style));

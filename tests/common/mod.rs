@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod compare;
+#[cfg(feature = "embedded-weights")]
+pub(crate) mod engine;
 #[cfg(target_os = "linux")]
 pub(crate) mod fault;
 pub(crate) mod gpu;
