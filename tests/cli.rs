@@ -581,7 +581,7 @@ fn a_style_is_painted_where_the_mask_is_bright() {
     folder.refuses(1, &["-o", "mask.png", "--content-mask", "mask.png"], "names the same file as");
 
     // Opaque on the left, so that the right stays, over white.
-    let rgba = |x, y| image::Rgba([9 * x as u8, 7 * y as u8, 99, if x < 16 { 255 } else { 0 }]);
+    let rgba = |x, y| image::Rgba([(7 * x) as u8, (9 * y) as u8, 99, if x < 16 { 255 } else { 0 }]);
     image::RgbaImage::from_fn(32, 24, rgba).save(folder.path("cut-out.png")).unwrap();
     let cut =
         |name| ["cut-out.png", "style.jpg", "-o", name, "--steps", "2", "-q", "--content-mask", "alpha"];

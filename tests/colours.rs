@@ -3,9 +3,6 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::engine::engine;
 use impasto::gpu::Gpu;
 use impasto::picture::Picture;
 use impasto::transfer::{
@@ -14,6 +11,10 @@ use impasto::transfer::{
 use pollster::block_on;
 
 const SIZE: (u32, u32) = (41, 30);
+
+fn engine() -> Engine {
+    Engine::builder(block_on(Gpu::open(None)).unwrap()).build().unwrap()
+}
 
 fn picture((width, height): (u32, u32), seed: u32) -> Picture {
     let rgb =

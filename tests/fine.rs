@@ -2,9 +2,6 @@
 #![cfg(feature = "embedded-weights")]
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::engine::engine;
 use impasto::nn::Weights;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Checkpoint, Costs, Engine, Options, Preset, SourceLayouts, Transfer};
@@ -59,6 +56,10 @@ fn options() -> Options {
         options.coarsest = Some(60);
         options.steps = STEPS;
     })
+}
+
+fn engine() -> Engine {
+    block_on(Engine::open(None, Weights::embedded().unwrap())).unwrap()
 }
 
 /// A row of costs in the golden order.

@@ -28,7 +28,7 @@ fn engine() -> Engine {
 }
 
 fn engine_with(options: EngineOptions) -> Engine {
-    common::engine::engine().reconfigured(|own| *own = options)
+    Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
 }
 
 fn forced(kernels: MethodRequest) -> Engine {

@@ -6,7 +6,6 @@ mod common;
 
 use common::engine::engine;
 use impasto::graph::Program;
-use impasto::nn::Weights;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
     Budget, Checkpoint, Costs, Engine, Init, OptimiserKind, Options, Preset, SourceId, Sources, Transfer,

@@ -4,7 +4,6 @@
 
 mod common;
 
-use impasto::gpu::Gpu;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{

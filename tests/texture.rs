@@ -8,10 +8,9 @@ use common::engine::engine;
 use common::test_folder::TestFolder;
 use impasto::OptionName;
 use impasto::error::Error;
-use impasto::gpu::Gpu;
 use impasto::picture::Size;
 use impasto::transfer::{
-    Budget, Checkpoint, Engine, Group, Init, Options, Preset, SourceId, SourceLayouts, Sources, Transfer,
+    Budget, Checkpoint, Group, Init, Options, Preset, SourceId, SourceLayouts, Sources, Transfer,
     TransferPhase, WeightedLayer, uniform_noise,
 };
 use predicates::prelude::*;

@@ -15,8 +15,8 @@ params! {
     PlaneParams { count: u32 }
 }
 params! {
-    /// Uniforms of the weights that a map of the strength makes: `even`, or where that is 0 those of every cell.
-    StrengthParams { count: u32, even: f32 }
+    /// Uniforms of the weights that a map of the strength makes: all cells have the weight `scale`, or where that is 0 their own.
+    StrengthParams { count: u32, scale: f32 }
 }
 params! {
     /// Uniforms of the kernels that look at every channel: channels of `plane` elements.
@@ -146,8 +146,8 @@ impl Op for Strength {
     }
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
-        let even = self.even.unwrap_or(0.0);
-        let params = |piece| StrengthParams { count: io.output().piece_elements(piece), even };
+        let scale = self.even.unwrap_or(0.0);
+        let params = |piece| StrengthParams { count: io.output().piece_elements(piece), scale };
         let weights = if self.even.is_some() { Operand::Unused } else { Operand::input(1, 0) };
         let operands = |piece| vec![Operand::input(0, 0), weights, Operand::output(piece)];
         let dispatches = elementwise(&kernels::guide_strength, io.output(), 3, params, operands);

@@ -1,4 +1,4 @@
-// y = w/max(m, 0.1)²: the weights w (1, H, W) of a content cost's cells, or one `even` weight of all where that is not 0, over
+// y = w/max(m, 0.1)²: the weights w (1, H, W) of a content cost's cells, or the weight `scale` of all where that is not 0, over
 // the squared brightness m (1, H, W) of a map of the strength; black counts as 0.1, so that the weight is finite.
 // Threads: one a pixel, workgroups in one line. Bandwidth bound: no tile.
 
@@ -18,7 +18,7 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 // Must agree with LEAST_BRIGHTNESS in src/ops/guide.rs.
 const LEAST_BRIGHTNESS = 0.1;
 
-struct Params { count: u32, even: f32 }
+struct Params { count: u32, scale: f32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (group >= slice.end || i >= params.count) {
         return;
     }
-    var weight = params.even;
+    var weight = params.scale;
     if (weight == 0.0) {
         weight = weights[i];
     }
