@@ -74,5 +74,14 @@ stage clippy cargo clippy --all-targets --features slow-tests --locked -- -D war
 stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-features --features cli --locked -- -D warnings
 stage "clippy without default features" cargo clippy --all-targets --no-default-features --locked -- -D warnings
 stage tests cargo test --locked ${features[@]+"${features[@]}"}
+if [ ${#features[@]} -gt 0 ]; then
+  # Needs a package that only Debian and Ubuntu have. Without it, tests/gpu_stats.rs has still seen that the figures in docs/
+  # are those of the kernels.
+  if scripts/ensure-vulkan.sh --drm-shim; then
+    stage "statistics of AMD's compiler" scripts/gpu-stats.sh --check
+  else
+    echo "test: no drm-shim here: the kernels were not compiled for AMD's GPUs"
+  fi
+fi
 stage documentation env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
 stage dependencies scripts/deny.sh

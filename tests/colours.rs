@@ -22,9 +22,14 @@ fn picture((width, height): (u32, u32), seed: u32) -> Picture {
     Picture::from_rgb(width, height, rgb).unwrap()
 }
 
-/// Two sizes, 29×21 and that of the painting, two steps at each.
+/// Two sizes, 29×21 and that of the painting, two steps at each. Cells are matched in one mode, which changes the styles:
+/// what is looked up has to follow. The deep layers that this needs take most of the time.
 fn options(color: ColorMode) -> Options {
     Options::preset(Preset::Fine).with(|options| {
+        if color != ColorMode::Match {
+            options.gamma = 0.0;
+            options.content_layers[0].name = "conv2_1".into();
+        }
         options.style_layers =
             ["conv1_1", "conv2_1"].map(|name| WeightedLayer { name: name.into(), weight: 1.0 }).into();
         options.coarsest = Some(25);

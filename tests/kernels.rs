@@ -68,11 +68,10 @@ fn check_family(family: &Family) {
             };
             let whole = run(&options);
             check(&name, &whole);
-            assert!(run(&options) == whole, "{name}: two runs differ");
-            // Without guards, so that places in the arenas are those of the plan.
+            // A second run, and in slices. Without guards, so that places in the arenas are those of the plan.
             let sliced = run(&RunOptions { slices: true, guards: false, ..options });
             assert!(sliced.overruns.is_empty(), "{name}, in slices: {}", sliced.overruns.join("; "));
-            assert!(sliced == whole, "{name}: slices make a difference");
+            assert!(sliced == whole, "{name}: slices, or a second run, make a difference");
             if let Some(limit) = case.binding_limit() {
                 let options = RunOptions { max_binding_bytes: Some(limit), ..options };
                 let name = format!("{name}, in pieces");

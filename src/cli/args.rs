@@ -186,7 +186,8 @@ pub(super) struct PaintArguments {
     pub(super) content: Option<PathBuf>,
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
-    /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". [default: fine]
+    /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". johnson: Justin Johnson's neural-style, 1000
+    /// steps of L-BFGS. [default: fine]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(Preset::PAINTING))]
     preset: Option<String>,

@@ -22,6 +22,10 @@ pub enum Preset {
     /// deeplearning.ai, course 4, week 4, "Art Generation with Neural Style Transfer": VGG-19 with average
     /// pooling, content conv4_2, five style layers of weight 0.2, α = 10, β = 40, Adam with rate 2.
     Course,
+    /// Justin Johnson's neural-style, and neural-style-pt after it, in their own conventions: content weight 5, style weight 100,
+    /// each layer in full, max pools, 1000 steps of L-BFGS from noise at 512 pixels. Without their total variation, whose
+    /// weight depends on the size there; a pool of an odd size has one cell more here.
+    Johnson,
     /// A texture of the styles alone, without a content: the style cost of [`Preset::Fine`], coarse to fine from noise, the
     /// styles at their own resolution.
     Texture,
@@ -35,12 +39,14 @@ impl Preset {
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("fine", Self::Fine),
         ("course", Self::Course),
+        ("johnson", Self::Johnson),
         ("texture", Self::Texture),
         ("reconstruction", Self::Reconstruction),
     ];
 
     /// Those that paint a content in a style.
-    pub const PAINTING: &'static [(&'static str, Self)] = &[("fine", Self::Fine), ("course", Self::Course)];
+    pub const PAINTING: &'static [(&'static str, Self)] =
+        &[("fine", Self::Fine), ("course", Self::Course), ("johnson", Self::Johnson)];
 }
 
 /// A layer in which the painting is compared, and the weight of its cost.
@@ -359,6 +365,29 @@ impl Options {
                 steps: 200,
                 tolerance: 0.0,
             },
+            Preset::Johnson => {
+                // There a Gram matrix is divided by the channels, too, a mean of squares is not halved twice, and a layer has
+                // the whole weight: 100·4/C².
+                let layers =
+                    [("conv1_1", 64), ("conv2_1", 128), ("conv3_1", 256), ("conv4_1", 512), ("conv5_1", 512)];
+                let style_layers = layers.map(|(name, channels): (&str, u32)| WeightedLayer {
+                    name: name.into(),
+                    weight: 400.0 / (channels * channels) as f32,
+                });
+                Self {
+                    alpha: 4.0 * 5.0,
+                    beta: 1.0,
+                    style_layers: style_layers.into(),
+                    optimiser: OptimiserKind::LBfgs,
+                    learning_rate: 1.0,
+                    history: 100,
+                    pools: Some(PoolKind::Max),
+                    noise_ratio: Some(1.0),
+                    size: Size::LongerSide(512),
+                    steps: 1000,
+                    ..Self::preset(Preset::Course)
+                }
+            }
             Preset::Texture => {
                 Self { gamma: 0.0, init: Init::Noise, noise_ratio: Some(1.0), ..Self::preset(Preset::Fine) }
             }

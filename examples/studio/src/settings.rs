@@ -101,7 +101,7 @@ pub struct Recipe {
 }
 
 /// The recipes, the first one being what the program starts with.
-pub const RECIPES: [Recipe; 4] = [
+pub const RECIPES: [Recipe; 5] = [
     Recipe {
         name: "Fine",
         what: "Painted coarse to fine from the photograph, with real strokes. The steps are those at each size.",
@@ -116,6 +116,11 @@ pub const RECIPES: [Recipe; 4] = [
         name: "Free",
         what: "Grows out of noise, with more strokes and less of the photograph. Takes more steps.",
         options: free,
+    },
+    Recipe {
+        name: "Johnson",
+        what: "As Justin Johnson's neural-style has it: a thousand steps of L-BFGS from noise, with much memory.",
+        options: || Options::preset(Preset::Johnson),
     },
     Recipe {
         name: "Course",
