@@ -446,6 +446,17 @@ fn a_max_pool_is_not_merged_as_a_mean() {
     }
 }
 
+/// The moments of x (C, H, W), under a guidance where the layer is `b`.
+fn moments(net: &mut Network, x: TensorId, layer: &str) -> TensorId {
+    if layer != "b" {
+        return net.tape.record(Moments, &[x], layer).unwrap();
+    }
+    let plane = Shape { c: 1, ..net.tape.shape(x) };
+    let guidance = net.external("guidance", plane, Role::Workspace);
+    let guided = net.tape.record(Guide, &[x, guidance], layer).unwrap();
+    net.tape.record(Moments, &[guided, guidance], layer).unwrap()
+}
+
 /// The distance as a cost, with G and the rest from outside, the deeper one under a guidance.
 #[test]
 fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
@@ -455,14 +466,7 @@ fn the_gradient_of_a_wasserstein_cost_is_that_of_finite_differences() {
         let a = net.conv(pixels, 4, "a");
         let wasserstein = |net: &mut Network, x: TensorId, layer: &str| {
             let channels = net.tape.shape(x).c;
-            let plane = Shape { c: 1, ..net.tape.shape(x) };
-            let moments = if layer == "b" {
-                let guidance = net.external("guidance", plane, Role::Workspace);
-                let guided = net.tape.record(Guide, &[x, guidance], layer).unwrap();
-                net.tape.record(Moments, &[guided, guidance], layer).unwrap()
-            } else {
-                net.tape.record(Moments, &[x], layer).unwrap()
-            };
+            let moments = moments(net, x, layer);
             let shape = net.tape.shape(moments);
             let target = net.external(&format!("{layer}.target"), shape, Role::Workspace);
             // Not symmetric: the gradient is right for any G.
@@ -495,14 +499,7 @@ fn the_gradients_of_covariance_and_mean_variance_costs_are_those_of_finite_diffe
         let a = net.conv(pixels, 4, "a");
         let cost = |net: &mut Network, x: TensorId, layer: &str| {
             let channels = net.tape.shape(x).c;
-            let plane = Shape { c: 1, ..net.tape.shape(x) };
-            let moments = if layer == "b" {
-                let guidance = net.external("guidance", plane, Role::Workspace);
-                let guided = net.tape.record(Guide, &[x, guidance], layer).unwrap();
-                net.tape.record(Moments, &[guided, guidance], layer).unwrap()
-            } else {
-                net.tape.record(Moments, &[x], layer).unwrap()
-            };
+            let moments = moments(net, x, layer);
             if of_covariance {
                 let square = Shape::new(1, channels, channels);
                 let target = net.external(&format!("{layer}.target"), square, Role::Workspace);

@@ -204,7 +204,7 @@ impl Optimiser {
             tape.record(resize, &[tensor], "pixels")
         };
         let larger = resized(tape, self.shown(), from, to, Filter::Bicubic)?;
-        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let mean = record_mean(tape);
         let pixels = tape.record(ClampPixels, &[larger, mean], "pixels")?;
         let mut results: Vec<(String, TensorId)> =
             self.pictures().into_iter().map(|name| (name.to_owned(), pixels)).collect();
@@ -291,12 +291,17 @@ fn record_l_bfgs(tape: &mut Tape, pixels: TensorId, gradient: TensorId, pairs: u
     Ok(())
 }
 
+/// Records where the network's mean (1, 1, 3) lies.
+pub(super) fn record_mean(tape: &mut Tape) -> TensorId {
+    tape.external(MEAN, MEAN_SHAPE, Role::Workspace)
+}
+
 /// One update by [`Optimiser::PyramidAdam`].
 fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId, wrap: Wrap) -> Result<()> {
     let shape = tape.shape(pixels);
     let hyper = tape.external(ADAM_HYPER, Shape::row(HYPER), Role::Workspace);
     let schedule = tape.external(SCHEDULE_HYPER, Shape::row(SCHEDULE), Role::Workspace);
-    let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+    let mean = record_mean(tape);
     let mut own = |tensor: StateTensor| tape.external(tensor.name, tensor.shape, tensor.role);
     let moments: Vec<[TensorId; 2]> = moments(shape).into_iter().map(|level| level.map(&mut own)).collect();
     let [state, step, average] = descent_state(shape).map(own);

@@ -7,7 +7,7 @@ use super::colours::{PICTURE_LAYER, colours_name};
 use super::history::History;
 use super::look_up::record_look_up;
 use super::objective::Objective;
-use super::optimiser::{MEAN, Optimiser, PIXELS};
+use super::optimiser::{Optimiser, PIXELS, record_mean};
 use super::options::{Init, Options};
 use super::scales::Scales;
 use super::sources::{SourceId, SourceLayouts};
@@ -19,7 +19,7 @@ use crate::graph::{
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::add::Mix;
-use crate::ops::preprocess::{ClampPixels, MEAN_SHAPE, Postprocess};
+use crate::ops::preprocess::{ClampPixels, Postprocess};
 use crate::ops::resample::Resample;
 use crate::ops::resize::{Filter, Resize};
 use crate::ops::start::{LEVELS_SHAPE, Start};
@@ -438,13 +438,13 @@ impl<'a> Planner<'a> {
             }
             SourceId::Style(_) => {
                 let content = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale));
-                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let mean = record_mean(&mut tape);
                 let pixels = self.record_style(&mut tape, source, fitted, content, mean)?;
                 self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?
             }
             SourceId::Content | SourceId::Initial => {
                 let picture = self.record_picture(&mut tape, source, fitted);
-                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let mean = record_mean(&mut tape);
                 let pixels = self.options.color.record_pixels(&mut tape, picture, mean)?;
                 let mut results =
                     self.objective.record_targets(&self.network, &mut tape, pixels, source, painting)?;
@@ -469,7 +469,7 @@ impl<'a> Planner<'a> {
     ) -> Result<PlannedProgram> {
         let mut tape = Tape::new();
         let content = self.record_picture(&mut tape, SourceId::Content, self.scales.get(scale));
-        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let mean = record_mean(&mut tape);
         let mut query = self.options.color.record_pixels(&mut tape, content, mean)?;
         if scale > 0 {
             let pixels = tape.external(PIXELS, self.pixels_shape(scale), Role::Optimiser);
@@ -526,12 +526,12 @@ impl<'a> Planner<'a> {
             }
             Some(source) => {
                 let picture = self.record_picture(&mut tape, source, self.scales.get(0));
-                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let mean = record_mean(&mut tape);
                 color.record_pixels(&mut tape, picture, mean)?
             }
             None => {
                 let noise = noise(&mut tape);
-                let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+                let mean = record_mean(&mut tape);
                 tape.record(ClampPixels, &[noise, mean], PIXELS)?
             }
         };
@@ -576,7 +576,7 @@ impl<'a> Planner<'a> {
         let mut tape = Tape::new();
         let optimiser = Optimiser::of(self.options);
         let shown = tape.external(optimiser.shown(), self.pixels_shape(scale), Role::Optimiser);
-        let mean = tape.external(MEAN, MEAN_SHAPE, Role::Workspace);
+        let mean = record_mean(&mut tape);
         let seen = self.objective.record_cover(&mut tape, shown)?;
         let mut seen = self.options.color.record_shown(&mut tape, seen, mean)?;
         let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
