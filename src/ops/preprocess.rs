@@ -1,7 +1,10 @@
 //! 8-bit pictures to planar floats and back. The network's mean is an input of both, so that a program does not
 //! depend on its values.
 
-use super::{Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes};
+use super::resize::Resize;
+use super::{
+    Capabilities, Dispatch, Io, Lowered, Op, Operand, Shape, elementwise, expect_shapes, unfit_shapes,
+};
 use crate::error::Result;
 use crate::gpu::params;
 
@@ -62,6 +65,17 @@ pub struct Postprocess {
     pub rounded: bool,
 }
 
+impl Postprocess {
+    /// Adds `channels`, planes of `x` with so many pixels, to the words of the main output. Those of channel 0 come first.
+    fn dispatch(self, x: Operand, plane: u64, channels: &std::ops::Range<u32>) -> Dispatch {
+        let PreprocessParams { plane: count, channel, channels } = block(plane, channels);
+        let params = PostprocessParams { plane: count, channel, channels, rounded: self.rounded.into() };
+        let operands = vec![x, Operand::input(1, 0), Operand::output(0)];
+        let groups = (plane as u32).div_ceil(kernels::postprocess.workgroup);
+        Dispatch::new(&kernels::postprocess, params, operands, groups, 3 * plane)
+    }
+}
+
 impl Op for Postprocess {
     fn name(&self) -> &'static str {
         "postprocess"
@@ -75,21 +89,45 @@ impl Op for Postprocess {
 
     fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
         let plane = io.output().shape.plane();
-        let x = &io.inputs[0];
-        let dispatches = x
-            .pieces
-            .iter()
-            .enumerate()
-            .map(|(piece, channels)| {
-                let PreprocessParams { plane: count, channel, channels } = block(plane, channels);
-                let rounded = self.rounded.into();
-                let params = PostprocessParams { plane: count, channel, channels, rounded };
-                let operands = vec![Operand::input(0, piece), Operand::input(1, 0), Operand::output(0)];
-                let groups = (plane as u32).div_ceil(kernels::postprocess.workgroup);
-                Dispatch::new(&kernels::postprocess, params, operands, groups, 3 * plane)
-            })
+        let pieces = io.inputs[0].pieces.iter().enumerate();
+        let dispatches = pieces
+            .map(|(piece, channels)| self.dispatch(Operand::input(0, piece), plane, channels))
             .collect();
         Ok(Lowered { dispatches, ..Lowered::default() })
+    }
+}
+
+/// A picture at another size: [`Resize`], then [`Postprocess`], a channel after the other, so that one plane of floats is all that
+/// lies between the two. Inputs (3, H, W) and the mean (1, 1, 3), output (1, height, width) words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResizePostprocess {
+    /// How the planes get their size.
+    pub resize: Resize,
+    /// How they become bytes.
+    pub postprocess: Postprocess,
+}
+
+impl Op for ResizePostprocess {
+    fn name(&self) -> &'static str {
+        "resize_postprocess"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let [x, mean] = inputs else {
+            return Err(unfit_shapes(self.name(), "a picture 3×H×W and the mean 1×1×3", inputs));
+        };
+        self.postprocess.output_shape(&[self.resize.output_shape(&[*x])?, *mean])
+    }
+
+    fn lower(&self, io: &Io<'_>, _capabilities: &Capabilities) -> Result<Lowered> {
+        let between = Shape::new(1, self.resize.height, self.resize.width);
+        let plane = Operand::Scratch { index: 0 };
+        let of_channel = |channel| {
+            let bytes = self.postprocess.dispatch(plane, between.plane(), &(channel..channel + 1));
+            [self.resize.channel(0, channel, io, plane), Some(bytes)]
+        };
+        let dispatches = (0..io.inputs[0].shape.c).flat_map(of_channel).flatten().collect();
+        Ok(Lowered { scratch: vec![between.elements()], dispatches, ..Lowered::default() })
     }
 }
 

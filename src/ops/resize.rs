@@ -70,25 +70,37 @@ fn is_countable(shape: Shape) -> bool {
     shape.d == 1 && [shape.h, shape.w].into_iter().all(|side| (1..=LONGEST_SIDE).contains(&side))
 }
 
+/// Makes `y`, channels of planes (H, W) as in `to`, of those that input `x` has in common with it.
+fn dispatch(
+    filter: Filter,
+    (x, from): (usize, Shape),
+    (y, to): (Operand, Shape),
+    common: &Common,
+    flags: u32,
+) -> Dispatch {
+    let kernel = filter.kernel();
+    let params = ResizeParams {
+        channels: common.channels,
+        x_h: from.h,
+        x_w: from.w,
+        h: to.h,
+        w: to.w,
+        x_first: common.first,
+        y_first: common.other_first,
+        flags,
+    };
+    let elements = u64::from(params.channels) * to.plane();
+    let groups = elements.div_ceil(kernel.workgroup.into()) as u32;
+    let operands = vec![Operand::input(x, common.piece), y];
+    Dispatch::new(kernel, params, operands, groups, filter.flops() * elements)
+}
+
 /// Makes the main output of input `x` by `filter`, or with [`Epilogue::ACCUMULATE`] adds to it.
 fn lower(filter: Filter, x: usize, io: &Io<'_>, flags: u32) -> Lowered {
     let (from, to) = (&io.inputs[x], io.output());
-    let kernel = filter.kernel();
     let dispatch = |common: Common| {
-        let params = ResizeParams {
-            channels: common.channels,
-            x_h: from.shape.h,
-            x_w: from.shape.w,
-            h: to.shape.h,
-            w: to.shape.w,
-            x_first: common.first,
-            y_first: common.other_first,
-            flags,
-        };
-        let elements = u64::from(params.channels) * to.shape.plane();
-        let operands = vec![Operand::input(x, common.piece), Operand::output(common.other)];
-        let groups = elements.div_ceil(kernel.workgroup.into()) as u32;
-        Dispatch::new(kernel, params, operands, groups, filter.flops() * elements)
+        let y = (Operand::output(common.other), to.shape);
+        dispatch(filter, (x, from.shape), y, &common, flags)
     };
     Lowered { dispatches: from.common(to, 0).map(dispatch).collect(), ..Lowered::default() }
 }
@@ -106,6 +118,18 @@ pub struct Resize {
     pub filter: Filter,
     /// Where beyond the border is the other end instead.
     pub wrap: Wrap,
+}
+
+impl Resize {
+    /// Makes the plane (height, width) `y` of a channel of input `x`.
+    pub(super) fn channel(&self, x: usize, channel: u32, io: &Io<'_>, y: Operand) -> Option<Dispatch> {
+        let layout = &io.inputs[x];
+        let piece = layout.pieces.iter().position(|channels| channels.contains(&channel))?;
+        let first = channel - layout.pieces[piece].start;
+        let common = Common { piece, other: 0, channels: 1, channel, first, other_first: 0 };
+        let to = Shape::new(1, self.height, self.width);
+        Some(dispatch(self.filter, (x, layout.shape), (y, to), &common, self.wrap.flags()))
+    }
 }
 
 impl Op for Resize {

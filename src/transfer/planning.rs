@@ -19,7 +19,7 @@ use crate::graph::{
 use crate::nn::Network;
 use crate::ops::Shape;
 use crate::ops::add::Mix;
-use crate::ops::preprocess::{ClampPixels, Postprocess};
+use crate::ops::preprocess::{ClampPixels, Postprocess, ResizePostprocess};
 use crate::ops::resample::Resample;
 use crate::ops::resize::{Filter, Resize};
 use crate::ops::start::{LEVELS_SHAPE, Start};
@@ -578,15 +578,16 @@ impl<'a> Planner<'a> {
         let shown = tape.external(optimiser.shown(), self.pixels_shape(scale), Role::Optimiser);
         let mean = record_mean(&mut tape);
         let seen = self.objective.record_cover(&mut tape, shown)?;
-        let mut seen = self.options.color.record_shown(&mut tape, seen, mean)?;
-        let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
-        if scale < self.scales.last() {
+        let seen = self.options.color.record_shown(&mut tape, seen, mean)?;
+        let postprocess = Postprocess { rounded: optimiser.rounds() };
+        let picture = if scale < self.scales.last() {
+            let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
             let wrap = self.options.seamless.wrap();
             let resize = Resize { height, width, filter: Filter::Bicubic, wrap };
-            seen = tape.record(resize, &[seen], PICTURE_LAYER)?;
-        }
-        let picture =
-            tape.record(Postprocess { rounded: optimiser.rounds() }, &[seen, mean], PICTURE_LAYER)?;
+            tape.record(ResizePostprocess { resize, postprocess }, &[seen, mean], PICTURE_LAYER)?
+        } else {
+            tape.record(postprocess, &[seen, mean], PICTURE_LAYER)?
+        };
         Ok((tape, picture))
     }
 }
