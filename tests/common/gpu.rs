@@ -42,8 +42,9 @@ pub(crate) fn run_on(case: &Case, values: &[Vec<u32>], options: &RunOptions) -> 
     // One at a time: a dispatch keeps the whole device busy anyway, and wgpu 30 panics now and then where one
     // thread waits while another submits (its pull request 9958).
     static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let planned = planned(case, options);
     let Shared { gpu, pipelines } = shared_gpu();
-    let ran = run::run(gpu, pipelines, case, values, planned(case, options));
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let ran = run::run(gpu, pipelines, case, values, planned);
     pollster::block_on(ran).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
