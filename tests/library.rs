@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use impasto::error::{LowMemoryFit, OptionName};
 use impasto::ops::conv::ConvGeometry;
 use impasto::ops::conv::methods::{GEMM_TILE, NAIVE};
-use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem};
+use impasto::ops::{Algorithm, Direction, MethodRequest, MethodTable, Problem, Wrap};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
     Budget, Checkpoint, Engine, EngineOptions, Init, OptimiserKind, Options, Preset, Sources, Transfer,
@@ -341,7 +341,7 @@ fn total_variation_is_a_term_of_its_own() {
     let engine = engine(EngineOptions::default());
     let variation = |pixels: &[f32]| {
         let wide: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
-        impasto::reference::total_variation_forward(&wide, (3, 30, 40))[0]
+        impasto::reference::total_variation_forward(&wide, (3, 30, 40), Wrap::NONE)[0]
     };
     let mut ends = Vec::new();
     for weight in [0.0, 2e7] {

@@ -38,6 +38,7 @@ fn options(seamless: Seamless) -> Options {
         options.size = Size::Within { width: SIDES.0, height: SIDES.1 };
         options.coarsest = None;
         options.seamless = seamless;
+        options.total_variation = 1e-4;
         options.init = Init::Picture;
         options.noise_ratio = None;
         options.style_layers =

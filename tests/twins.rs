@@ -294,10 +294,19 @@ fn cost_backwards_are_the_gradients_of_their_forwards() {
 #[test]
 fn total_variation_backward_is_the_gradient_of_its_forward() {
     let mut random = Random::new(7);
-    for size in [(1, 1, 1), (2, 1, 5), (3, 4, 1), (2, 5, 7)] {
+    let sizes = [(1, 1, 1), (2, 1, 5), (3, 4, 1), (2, 5, 7)].into_iter().flat_map(|size| {
+        [Wrap::NONE, Wrap { y: true, x: false }, Wrap { y: false, x: true }].map(|wrap| (size, wrap))
+    });
+    for (size, wrap) in sizes {
         let (x, dy) = (random.vec_f64(size.0 * size.1 * size.2), random.vec_f64(1));
-        let dx = total_variation_backward(&dy, &x, size);
-        check_gradient(&format!("{size:?}"), &x, &dy, |x| total_variation_forward(x, size), &dx);
+        let dx = total_variation_backward(&dy, &x, size, wrap);
+        check_gradient(
+            &format!("{size:?}, {wrap:?}"),
+            &x,
+            &dy,
+            |x| total_variation_forward(x, size, wrap),
+            &dx,
+        );
     }
 }
 
@@ -420,10 +429,15 @@ fn guidance_gives_hand_computed_numbers() {
 #[test]
 fn total_variation_gives_hand_computed_numbers() {
     // 1 2 / 4 8 in one plane: 1² + 4² to the right, 3² + 6² below.
-    assert_eq!(total_variation_forward(&[1.0, 2.0, 4.0, 8.0], (1, 2, 2)), [62.0 / 4.0]);
+    let x = [1.0, 2.0, 4.0, 8.0];
+    assert_eq!(total_variation_forward(&x, (1, 2, 2), Wrap::NONE), [62.0 / 4.0]);
+    // Where rows wrap, 3² and 6² count twice.
+    assert_eq!(total_variation_forward(&x, (1, 2, 2), Wrap { y: true, x: false }), [107.0 / 4.0]);
+    // 1, 2 and 4 in a row that wraps: 1² + 2² + 3².
+    assert_eq!(total_variation_forward(&x[..3], (1, 1, 3), Wrap::BOTH), [14.0 / 3.0]);
     // Planes are no neighbours.
-    assert_eq!(total_variation_forward(&[1.0, 5.0], (2, 1, 1)), [0.0]);
-    assert_eq!(total_variation_backward(&[2.0], &[1.0, 2.0, 4.0, 8.0], (1, 2, 2)), [-4.0, -5.0, -1.0, 10.0]);
+    assert_eq!(total_variation_forward(&[1.0, 5.0], (2, 1, 1), Wrap::BOTH), [0.0]);
+    assert_eq!(total_variation_backward(&[2.0], &x, (1, 2, 2), Wrap::NONE), [-4.0, -5.0, -1.0, 10.0]);
 }
 
 #[test]

@@ -1,22 +1,22 @@
 //! Cases of total variation.
 
 use super::case::Case;
-use super::common::{ACCUMULATE, BOTH, GATE, MANY, NONE, SIZES};
+use super::common::{ACCUMULATE, BOTH, GATE, MANY, NONE, SIZES, WRAPS};
 use super::elements::Elements;
 use super::family::{Dimensions, Family, OwnCase};
 use super::input::signed;
 use super::tolerance::Tolerance;
 use super::twin::{Twin, finish, size};
-use crate::ops::Shape;
 use crate::ops::total_variation::{TotalVariation, TotalVariationBackward};
+use crate::ops::{Shape, Wrap};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
     name: "total_variation_forward",
     list: forward,
     twin: |op, inputs, shapes| {
-        op.downcast::<TotalVariation>()?;
-        Some(Twin::new(reference::total_variation_forward(inputs[0], size(shapes[0]))))
+        let TotalVariation { wrap } = *op.downcast()?;
+        Some(Twin::new(reference::total_variation_forward(inputs[0], size(shapes[0]), wrap)))
     },
     of: |op, shapes| {
         op.downcast::<TotalVariation>()?;
@@ -31,7 +31,7 @@ pub(super) static BACKWARD: Family = Family {
     list: backward,
     twin: |op, inputs, shapes| {
         let cost = op.downcast::<TotalVariationBackward>()?;
-        let dx = reference::total_variation_backward(inputs[0], inputs[1], size(shapes[1]));
+        let dx = reference::total_variation_backward(inputs[0], inputs[1], size(shapes[1]), cost.wrap);
         Some(finish(dx, cost.epilogue, &inputs[2..], shapes[1]))
     },
     of: |op, shapes| {
@@ -53,19 +53,33 @@ fn backward_tolerance(x: Shape) -> Tolerance {
     Tolerance::sum(8, 2.0 / x.elements() as f64)
 }
 
+fn wrapped() -> impl Iterator<Item = (Shape, Wrap)> {
+    WRAPS.into_iter().map(|(c, h, w, wrap)| (Shape::new(c, h, w), wrap))
+}
+
+fn described(x: Shape, wrap: Wrap) -> String {
+    if wrap == Wrap::NONE { x.to_string() } else { format!("{x}, {wrap:?}") }
+}
+
 fn forward() -> Vec<Case> {
     let cases = SIZES.into_iter().chain([MANY]).filter(|x| x.plane() > 1);
+    let cases = cases.map(|x| (x, Wrap::NONE)).chain(wrapped().filter(|(x, _)| x.plane() > 1));
     cases
-        .map(|x| FORWARD.case(x.to_string(), TotalVariation, vec![signed(x)], forward_tolerance(x)))
+        .map(|(x, wrap)| {
+            let what = described(x, wrap);
+            FORWARD.case(what, TotalVariation { wrap }, vec![signed(x)], forward_tolerance(x))
+        })
         .collect()
 }
 
 fn backward() -> Vec<Case> {
     let epilogues = [NONE, ACCUMULATE, BOTH, GATE, BOTH, ACCUMULATE, NONE];
-    let cases = SIZES.into_iter().chain([MANY]).zip(epilogues).map(|(x, epilogue)| {
+    let cases = SIZES.into_iter().chain([MANY]).map(|x| (x, Wrap::NONE)).zip(epilogues);
+    let cases = cases.chain(wrapped().zip(epilogues.into_iter().cycle()));
+    let cases = cases.map(|((x, wrap), epilogue)| {
         let inputs = vec![signed(Shape::SCALAR), signed(x)];
-        let op = TotalVariationBackward { epilogue };
-        BACKWARD.backward(x.to_string(), op, epilogue, inputs, x, backward_tolerance(x))
+        let op = TotalVariationBackward { wrap, epilogue };
+        BACKWARD.backward(described(x, wrap), op, epilogue, inputs, x, backward_tolerance(x))
     });
     cases.collect()
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::squared_error::sum;
 use super::{
-    Capabilities, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, elementwise, expect_shapes,
+    Capabilities, Epilogue, Io, Lowered, Op, Operand, Rule, Shape, Wire, Wrap, elementwise, expect_shapes,
 };
 use crate::error::Result;
 use crate::gpu::params;
 
 params! {
     /// Uniforms of the first pass: `threads` threads each leave one partial sum, from `first` on.
-    TotalVariationParams { count: u32, h: u32, w: u32, threads: u32, first: u32 }
+    TotalVariationParams { count: u32, h: u32, w: u32, threads: u32, first: u32, flags: u32 }
 }
 params! {
     /// Uniforms of the backward kernel: the piece begins at channel `out_first`; scale = 2/(C·H·W).
@@ -33,8 +33,11 @@ const RULE: &str = "one tensor C×H×W of planes";
 
 /// Σ ((right − x)² + (below − x)²)/(C·H·W) over the elements of x, where a difference across the border is 0. Input x
 /// (C, H, W), output a scalar.
-#[derive(Clone, Copy, Debug)]
-pub struct TotalVariation;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TotalVariation {
+    /// Where the other end is the neighbour of the border.
+    pub wrap: Wrap,
+}
 
 impl Op for TotalVariation {
     fn name(&self) -> &'static str {
@@ -47,7 +50,7 @@ impl Op for TotalVariation {
     }
 
     fn backward(&self, _input: usize, _shapes: &[Shape]) -> Option<Rule> {
-        let op = TotalVariationBackward { epilogue: Epilogue::default() };
+        let op = TotalVariationBackward { wrap: self.wrap, epilogue: Epilogue::default() };
         Some(Rule::new(op, [Wire::Upstream, Wire::Input(0)]))
     }
 
@@ -55,7 +58,14 @@ impl Op for TotalVariation {
         let x = &io.inputs[0];
         let Shape { h, w, .. } = x.shape;
         let scale = (1.0 / x.shape.elements() as f64) as f32;
-        let params = |count, threads, first| TotalVariationParams { count, h, w, threads, first };
+        let params = |count, threads, first| TotalVariationParams {
+            count,
+            h,
+            w,
+            threads,
+            first,
+            flags: self.wrap.flags(),
+        };
         let inputs = |piece| vec![Operand::input(0, piece)];
         Ok(sum(&kernels::total_variation_forward, x, scale, 6, params, inputs))
     }
@@ -64,6 +74,8 @@ impl Op for TotalVariation {
 /// dx = dy·2/(C·H·W)·Σ (x − neighbour). Inputs dy (scalar) and x (C, H, W), output (C, H, W).
 #[derive(Clone, Copy, Debug)]
 pub struct TotalVariationBackward {
+    /// Where the other end is the neighbour of the border.
+    pub wrap: Wrap,
     /// Merged work.
     pub epilogue: Epilogue,
 }
@@ -80,7 +92,7 @@ impl Op for TotalVariationBackward {
     }
 
     fn fuse(&self, next: &dyn Op, slot: usize) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)? }))
+        Some(Arc::new(Self { epilogue: self.epilogue.absorb(next, slot)?, ..*self }))
     }
 
     fn in_place(&self) -> Option<usize> {
@@ -96,7 +108,7 @@ impl Op for TotalVariationBackward {
             w: dx.shape.w,
             out_first: dx.pieces[piece].start,
             scale: (2.0 / dx.shape.elements() as f64) as f32,
-            flags: self.epilogue.flags(0, 1),
+            flags: self.epilogue.flags(0, 1) | self.wrap.flags(),
         };
         let operands =
             |piece| vec![Operand::input(0, 0), Operand::input(1, piece), gate, Operand::output(piece)];

@@ -106,7 +106,7 @@ impl Objective {
         let variation = (options.total_variation > 0.0).then(|| Term {
             name: Group::TotalVariation.to_string(),
             group: Group::TotalVariation,
-            kind: TermKind::TotalVariation,
+            kind: TermKind::TotalVariation(options.seamless.wrap()),
             layer: None,
             weight: 1.0,
             target: None,

@@ -7,7 +7,6 @@ use super::sources::SourceId;
 use crate::error::Result;
 use crate::graph::{Role, Tape, TensorId};
 use crate::nn::Network;
-use crate::ops::Shape;
 use crate::ops::centre::Centre;
 use crate::ops::covariance_cost::CovarianceCost;
 use crate::ops::gram::{ChannelMean, Gram, Moments};
@@ -20,6 +19,7 @@ use crate::ops::store::Store;
 use crate::ops::total_variation::TotalVariation;
 use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
 use crate::ops::weighted_error::{CellWeights, WeightedError};
+use crate::ops::{Shape, Wrap};
 
 /// What plans call the layer of terms that look at the pixels.
 pub(super) const PIXELS_LAYER: &str = "pixels";
@@ -78,8 +78,8 @@ pub enum TermKind {
     /// The direction of each cell's activations with that of the source's cell that was looked up for it:
     /// [`crate::ops::match_cost`].
     Match,
-    /// How much neighbours differ: [`crate::ops::total_variation`].
-    TotalVariation,
+    /// How much neighbours differ, also across the borders that wrap: [`crate::ops::total_variation`].
+    TotalVariation(Wrap),
 }
 
 /// One cost.
@@ -235,7 +235,7 @@ impl Term {
                 }
                 tape.record(WassersteinCost, &[inputs[0], inputs[1], map, rest], layer)
             }
-            TermKind::TotalVariation => tape.record(TotalVariation, &inputs, layer),
+            TermKind::TotalVariation(wrap) => tape.record(TotalVariation { wrap }, &inputs, layer),
         }
     }
 
@@ -308,7 +308,7 @@ impl Term {
             | TermKind::Covariance
             | TermKind::MeanVariance
             | TermKind::Match
-            | TermKind::TotalVariation => {}
+            | TermKind::TotalVariation(_) => {}
         }
         Ok(results)
     }
@@ -344,7 +344,7 @@ impl TermKind {
         layer: &str,
     ) -> Result<TensorId> {
         match self {
-            Self::Activations | Self::WeightedActivations | Self::Match | Self::TotalVariation => {
+            Self::Activations | Self::WeightedActivations | Self::Match | Self::TotalVariation(_) => {
                 Ok(activations)
             }
             Self::Gram => tape.record(Gram, &[activations], layer),

@@ -1,4 +1,5 @@
-// dx = dy·scale·Σ (x − neighbour) over the up to four neighbours of x in its plane, scale = 2/(C·H·W); flags: dx += and
+// dx = dy·scale·Σ (x − neighbour) over the up to four neighbours of x in its plane, which with WRAP_Y and WRAP_X goes on at the
+// other end; scale = 2/(C·H·W); flags: dx += and
 // zero where the bit of the ReLU's mask `gate` is not set. dy (1), x, dx (C, H, W), gate (C, ⌈H/4⌉, ⌈W/8⌉) words as
 // relu_mask makes them; x and dx are pieces: the channels from out_first on.
 // Threads: one an element, workgroups in one line. Bandwidth bound: no tile, a cache serves the neighbours.
@@ -27,6 +28,8 @@ struct Params { count: u32, h: u32, w: u32, out_first: u32, scale: f32, flags: u
 // The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
 
 fn store(at: u32, gradient: f32, open: bool) {
     var value = gradient;
@@ -59,20 +62,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     let col = i % params.w;
     let row = i / params.w % params.h;
+    // From a border to the other one, which is the way back: what is subtracted for the one is added for the other. Without
+    // wrapping a border is its own neighbour, from which it does not differ.
+    let across = select(0u, params.w - 1u, (params.flags & WRAP_X) != 0u);
+    let down = select(0u, (params.h - 1u) * params.w, (params.flags & WRAP_Y) != 0u);
     let own = x[i];
-    var sum = 0.0;
-    if (col > 0u) {
-        sum += own - x[i - 1u];
-    }
-    if (col + 1u < params.w) {
-        sum += own - x[i + 1u];
-    }
-    if (row > 0u) {
-        sum += own - x[i - params.w];
-    }
-    if (row + 1u < params.h) {
-        sum += own - x[i + params.w];
-    }
+    var sum = own - x[i - select(0u - across, 1u, col > 0u)];
+    sum += own - x[i + select(0u - across, 1u, col + 1u < params.w)];
+    sum += own - x[i - select(0u - down, params.w, row > 0u)];
+    sum += own - x[i + select(0u - down, params.w, row + 1u < params.h)];
     let word = gate_word(i / (params.w * params.h), row / 4u * ((params.w + 7u) / 8u) + col / 8u);
     store(i, dy[0] * (params.scale * sum), ((word >> (row % 4u * 8u + col % 8u)) & 1u) != 0u);
 }
