@@ -11,6 +11,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::colour::{ColourSpace, PixelKind};
 use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
 use crate::error::Result;
 
@@ -61,8 +62,15 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
     let mut bytes = Vec::with_capacity(outline.picture_bytes);
     bytes.extend(START);
     // Before the frame: the decoder takes one after the frame for a change of the colours it has started with.
-    bytes.extend(outline.adobe.filter(|_| frame.needs_adobe()).map_or(&[][..], |adobe| adobe.bytes));
-    bytes.extend(segments(file.bytes).filter(Segment::is_of_the_picture).flat_map(|segment| segment.bytes));
+    let transform = outline.transform(&frame);
+    bytes.extend(transform.map(adobe_segment).iter().flatten());
+    for segment in segments(file.bytes).filter(Segment::is_of_the_picture) {
+        let start = bytes.len();
+        bytes.extend(segment.bytes);
+        if transform == Some(1) && frame.is_named_rgb() {
+            number_components(segment.marker, &mut bytes[start..]);
+        }
+    }
     bytes.extend(END);
     let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
@@ -73,9 +81,55 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
     })?;
     drop(decoder);
     drop(bytes);
+    to_srgb(&mut rgb, width as usize, &outline, &frame)
+        .map_err(|reason| file.error(reason, "save it anew from an image editor, as sRGB"))?;
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
     Ok(turned(picture, orientation))
+}
+
+/// Brings RGB to sRGB from what the file says of its colours, a row at a time.
+fn to_srgb(
+    rgb: &mut [u8],
+    width: usize,
+    outline: &Outline<'_>,
+    frame: &Frame<'_>,
+) -> Result<(), &'static str> {
+    let Some(space) = outline.colour_space() else { return Ok(()) };
+    let is_grey = frame.components.len() == 1;
+    let kind = if is_grey { PixelKind::Grey { alpha: false } } else { PixelKind::Rgb { alpha: false } };
+    let Some(transform) = space.to_srgb_8(kind) else { return Ok(()) };
+    let mut before = Vec::new();
+    for row in rgb.chunks_exact_mut(3 * width) {
+        before.clear();
+        // The decoder has made three equal samples of a grey one.
+        before.extend(row.iter().step_by(if is_grey { 3 } else { 1 }));
+        transform.transform(&before, row).map_err(|_| "its colours cannot be converted to sRGB")?;
+    }
+    Ok(())
+}
+
+/// Numbers the components in a start of frame or of scan, which are called R, G and B: the decoder takes these names for the
+/// colours, whatever else is said.
+fn number_components(marker: u8, segment: &mut [u8]) {
+    let names = match marker {
+        0xc0..=0xc2 => segment.get_mut(10..).unwrap_or_default().chunks_mut(3).take(3),
+        0xda => segment.get_mut(5..).unwrap_or_default().chunks_mut(2).take(3),
+        _ => return,
+    };
+    for name in names.filter_map(<[u8]>::first_mut) {
+        *name = b"RGB".iter().position(|own| own == name).map_or(*name, |place| place as u8 + 1);
+    }
+}
+
+/// Bytes of a segment of Adobe's.
+const ADOBE_BYTES: usize = 16;
+
+/// A segment of Adobe's that says how colours are stored: 0 as they are, 1 as YCbCr, 2 as YCCK.
+fn adobe_segment(transform: u8) -> [u8; ADOBE_BYTES] {
+    let mut segment = *b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
+    segment[ADOBE_BYTES - 1] = transform;
+    segment
 }
 
 const START: [u8; 2] = [0xff, 0xd8];
@@ -91,7 +145,7 @@ struct Segment<'file> {
     bytes: &'file [u8],
 }
 
-impl Segment<'_> {
+impl<'file> Segment<'file> {
     /// Whether the decoder needs it: frame, tables, restart interval and scans. What says how colours are stored is
     /// given to it apart.
     fn is_of_the_picture(&self) -> bool {
@@ -101,6 +155,13 @@ impl Segment<'_> {
             0xe0 => self.payload.starts_with(b"AVI1\0"),
             _ => false,
         }
+    }
+
+    /// A part of a colour profile, with its number from 1 and how many there are.
+    fn profile_part(&self) -> Option<(u8, u8, &'file [u8])> {
+        let part = self.payload.strip_prefix(b"ICC_PROFILE\0").filter(|_| self.marker == 0xe2)?;
+        let (&[number, parts], bytes) = part.split_first_chunk()?;
+        Some((number, parts, bytes))
     }
 
     /// How Adobe's segment says that colours are stored: 0 as they are, 1 as YCbCr, 2 as YCCK.
@@ -169,10 +230,32 @@ struct Outline<'file> {
     scans: usize,
     /// The TIFF block of the first EXIF segment.
     exif: Option<&'file [u8]>,
-    /// The first segment of Adobe's that says how colours are stored.
-    adobe: Option<Segment<'file>>,
+    /// The parts of a colour profile, in the order in which they stand.
+    profile: Vec<(u8, u8, &'file [u8])>,
+    /// There is a segment of JFIF, which stores three components as YCbCr.
+    is_jfif: bool,
+    /// What the first segment of Adobe's says of how colours are stored.
+    adobe: Option<u8>,
     /// The length of what the decoder is given.
     picture_bytes: usize,
+}
+
+/// Whether EXIF says that the colours are those of Adobe RGB: cameras of DCF 2.0 call the colour space uncalibrated then, and
+/// the rule of interoperability R03; others give it the number 2.
+fn is_adobe_rgb(tiff: &[u8]) -> bool {
+    let Ok(exif) = exif::Reader::new().read_raw(tiff.to_vec()) else { return false };
+    let number =
+        exif.get_field(exif::Tag::ColorSpace, exif::In::PRIMARY).and_then(|field| field.value.get_uint(0));
+    let rule = exif.get_field(exif::Tag::InteroperabilityIndex, exif::In::PRIMARY);
+    let is_r03 = rule.is_some_and(|rule| match &rule.value {
+        exif::Value::Ascii(texts) => texts.iter().any(|text| text.starts_with(b"R03")),
+        _ => false,
+    });
+    match number {
+        Some(2) => true,
+        Some(0xffff) => is_r03,
+        _ => false,
+    }
 }
 
 /// What the start of a frame says.
@@ -199,9 +282,8 @@ impl<'file> Frame<'file> {
         self.marker == 0xc2
     }
 
-    /// Whether there is more than one way to store its colours.
-    fn needs_adobe(&self) -> bool {
-        self.components.len() > 1
+    fn is_named_rgb(&self) -> bool {
+        self.components.iter().map(|&[name, ..]| name).eq(*b"RGB")
     }
 
     /// The 16-bit coefficients that the decoder keeps of the whole picture, if it is complete only with the last
@@ -217,7 +299,8 @@ impl<'file> Frame<'file> {
 
 impl<'file> Outline<'file> {
     fn of(file: &'file [u8]) -> Self {
-        let mut outline = Self { picture_bytes: START.len() + END.len(), ..Self::default() };
+        let around = START.len() + ADOBE_BYTES + END.len();
+        let mut outline = Self { picture_bytes: around, ..Self::default() };
         for segment in segments(file) {
             match segment.marker {
                 0xd9 => outline.complete = true,
@@ -228,10 +311,9 @@ impl<'file> Outline<'file> {
                     outline.scans += 1;
                 }
                 0xe1 if outline.exif.is_none() => outline.exif = segment.payload.strip_prefix(b"Exif\0\0"),
-                0xee if outline.adobe.is_none() && segment.adobe_transform().is_some() => {
-                    outline.adobe = Some(segment);
-                    outline.picture_bytes += segment.bytes.len();
-                }
+                0xe2 => outline.profile.extend(segment.profile_part()),
+                0xe0 => outline.is_jfif |= segment.payload.starts_with(b"JFIF\0"),
+                0xee if outline.adobe.is_none() => outline.adobe = segment.adobe_transform(),
                 // Huffman tables, a reserved code and arithmetic conditioning lie among the frames' codes.
                 0xc4 | 0xc8 | 0xcc => {}
                 // A second frame is the decoder's to refuse.
@@ -243,6 +325,31 @@ impl<'file> Outline<'file> {
             }
         }
         outline
+    }
+
+    /// What the file says of its colours: by a profile, or else by EXIF; `None` where these are sRGB.
+    fn colour_space(&self) -> Option<ColourSpace> {
+        let profile = self.profile().and_then(|profile| ColourSpace::of_icc(&profile));
+        profile.or_else(|| self.exif.filter(|exif| is_adobe_rgb(exif)).map(|_| ColourSpace::adobe_rgb()))
+    }
+
+    /// The colour profile, put together; `None` without one, and where parts are missing.
+    fn profile(&self) -> Option<Vec<u8>> {
+        let parts = self.profile.first()?.1;
+        let part = |number| self.profile.iter().find(|(own, of, _)| (*own, *of) == (number, parts));
+        let parts: Vec<&[u8]> = (1..=parts).map(|number| Some(part(number)?.2)).collect::<Option<_>>()?;
+        Some(parts.concat())
+    }
+
+    /// How the colours are stored, in Adobe's numbers, as libjpeg finds it out: JFIF comes before Adobe's segment, and that
+    /// before the components' names. `None` for grey, and for inks where the file does not say it.
+    fn transform(&self, frame: &Frame<'_>) -> Option<u8> {
+        match frame.components.len() {
+            3 if self.is_jfif => Some(1),
+            3 => Some(self.adobe.unwrap_or(if frame.is_named_rgb() { 0 } else { 1 })),
+            4 => self.adobe,
+            _ => None,
+        }
     }
 
     /// What sets a file apart that is a JPEG and is not read, or which the decoder would read wrongly.
@@ -260,8 +367,7 @@ impl<'file> Outline<'file> {
             return Some(format!("it has {components} components, of which 1, 3 or 4 are read"));
         }
         // The decoder believes it before the frame, and panics (zune-jpeg 0.5.15) where it has more components.
-        let transform = self.adobe.filter(|_| frame.needs_adobe()).and_then(|adobe| adobe.adobe_transform());
-        if let Some(transform) = transform
+        if let Some(transform) = self.transform(frame)
             // All decoders take 2 of three components, which cannot be YCCK, for YCbCr.
             && !matches!((components, transform), (3, 0..=2) | (4, 0 | 2))
         {
@@ -404,6 +510,38 @@ mod tests {
             let file = flat_jpeg((8, 8), 2, &[&[1, 2]], &adobe(transform));
             assert!(refusal(&file).0.contains("2 components"), "{transform}");
         }
+    }
+
+    /// JFIF, Adobe's segment and the components' names may contradict each other: libjpeg asks them in this order.
+    #[test]
+    fn colours_are_stored_as_libjpeg_finds_out() {
+        let [jpeg, expected] = ["jfif-and-adobe.jpg", "jfif-and-adobe.expected.png"]
+            .map(|name| Picture::decode(&fixture(name), name).unwrap());
+        let worst = jpeg.rgb().iter().zip(expected.rgb()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(worst <= 3, "{worst} levels");
+
+        let top_left = |file: &[u8]| pixel(&Picture::decode(file, "").unwrap(), 4, 4);
+        let near = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= 3);
+        let coded = fixture("rgb-coded.jpg");
+        let adobe = coded.windows(2).position(|marker| marker == b"\xff\xee").unwrap();
+        let named = [&coded[..adobe], &coded[adobe + ADOBE_BYTES..]].concat();
+        assert!(near(top_left(&named), QUARTERS[0]), "named R, G and B");
+        let jfif = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
+        // Y, Cb and Cr of 200, 40 and 40.
+        for file in [&coded, &named] {
+            let jfif = [&file[..2], jfif, &file[2..]].concat();
+            assert!(near(top_left(&jfif), [77, 255, 44]), "{:?}", top_left(&jfif));
+        }
+        let mut unnamed = named.clone();
+        for (name, number) in [(b"R\x11", 1), (b"G\x11", 2), (b"B\x11", 3)] {
+            let at = unnamed.windows(2).position(|two| two == name).unwrap();
+            unnamed[at] = number;
+        }
+        let scan = unnamed.windows(2).position(|marker| marker == b"\xff\xda").unwrap();
+        for (component, number) in [(0, 1), (1, 2), (2, 3)] {
+            unnamed[scan + 5 + 2 * component] = number;
+        }
+        assert!(near(top_left(&unnamed), [77, 255, 44]), "{:?}", top_left(&unnamed));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! lie. Planar f32 (3, H, W) with the mean subtracted is made from [`Picture::to_rgba`] on the GPU, which
 //! also makes the RGBA that [`Picture::from_rgba`] takes.
 
+mod colour;
 mod file;
 mod jpeg;
 mod png;
@@ -109,8 +110,9 @@ impl Picture {
 
     /// Reads a PNG or a JPEG, distinguished by their content; `name` is what messages call it.
     ///
-    /// The EXIF orientation is carried out. Alpha is composited over white. Grey, palette, 16-bit and CMYK
-    /// pictures become 8-bit RGB; colour profiles are ignored. Of an animated PNG the default image is read.
+    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them: an ICC profile of grey
+    /// or RGB, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit and CMYK
+    /// pictures become 8-bit RGB; profiles of CMYK are ignored. Of an animated PNG the default image is read.
     ///
     /// # Errors
     /// [`Error::Picture`] for any other format, for a damaged or truncated file, for a picture larger than
@@ -150,7 +152,7 @@ impl Picture {
         Ok(Self::of_pixels(picture.width, picture.height, vec![255; picture.rgb.len()]))
     }
 
-    /// The bytes of a file in `format`.
+    /// The bytes of a file in `format`, which says that its colours are sRGB: by a chunk in PNG, by a profile in JPEG.
     ///
     /// # Errors
     /// [`Error::Picture`] if the format cannot hold the picture: a JPEG has at most 65535 pixels a side.
@@ -162,14 +164,21 @@ impl Picture {
                 PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive)
                     .write_image(&self.rgb, width, height, kind)
             }
-            PictureFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-                .write_image(&self.rgb, width, height, kind),
+            PictureFormat::Jpeg => {
+                let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+                // A profile that this encoder could not take would be left out.
+                let _ = colour::srgb_profile().map(|profile| encoder.set_icc_profile(profile));
+                encoder.write_image(&self.rgb, width, height, kind)
+            }
         }
         .map_err(|error| Error::Picture {
             name: format!("a picture of {width}x{height}"),
             reason: format!("cannot be written: {}", one_line(&error.to_string())),
             remedy: Remedy::Any(vec![Remedy::SmallerSize(None), "take the other of PNG and JPEG".into()]),
         })?;
+        if format == PictureFormat::Png {
+            png::mark_as_srgb(&mut bytes);
+        }
         Ok(bytes)
     }
 

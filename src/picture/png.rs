@@ -1,16 +1,20 @@
 //! PNG to a picture, a row at a time: beside the picture itself a file takes little, whatever its depth and
 //! whatever else is in it.
 
-use std::io::{Cursor, ErrorKind};
+use std::io::{Cursor, ErrorKind, Read};
+use std::sync::Arc;
 
+use flate2::read::ZlibDecoder;
 use image::RgbImage;
 use image::metadata::Orientation;
+use moxcms::{Transform8BitExecutor, Transform16BitExecutor};
 // The room has the crate's name.
 use ::png::{
-    BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Limits, Transformations,
+    BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Transformations,
     expand_interlaced_row,
 };
 
+use super::colour::{ColourSpace, PixelKind};
 use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
 use crate::error::{Error, Result};
 
@@ -25,16 +29,30 @@ type ToRgb = fn(&[u8], &mut [u8]);
 
 /// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
 /// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
+///
+/// The pixels are brought to sRGB from what the file says of its colours, in the order of PNG's third edition: code points,
+/// a profile, "this is sRGB", an exponent with the colours of its lights.
 pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
-    decode_by(file, to_rgb)
+    decode_by(file, to_rgb, ToSrgb::of)
+}
+
+/// Puts the chunk that says "sRGB, perceptual" behind the header of a file.
+pub(super) fn mark_as_srgb(file: &mut Vec<u8>) {
+    const BEHIND_HEADER: usize = 8 + 25;
+    const CHUNK: &[u8] = b"\0\0\0\x01sRGB\0\xae\xce\x1c\xe9";
+    file.splice(BEHIND_HEADER..BEHIND_HEADER, CHUNK.iter().copied());
 }
 
 /// The opacity of every pixel as grey: white where it is opaque.
 pub(super) fn decode_opacity(file: &File<'_>) -> Result<RgbImage> {
-    decode_by(file, to_opacity)
+    decode_by(file, to_opacity, |_, _, _, _| None)
 }
 
-fn decode_by(file: &File<'_>, converter: fn(ColorType, BitDepth) -> Option<ToRgb>) -> Result<RgbImage> {
+fn decode_by(
+    file: &File<'_>,
+    converter: fn(ColorType, BitDepth) -> Option<ToRgb>,
+    to_srgb: fn(&Outline<'_>, &Info<'_>, ColorType, BitDepth) -> Option<ToSrgb>,
+) -> Result<RgbImage> {
     let fail = |error: DecodingError| explained(file, &error);
     let limits = Limits { bytes: DECODER_BYTES };
     let mut decoder = Decoder::new_with_limits(Cursor::new(file.bytes), limits);
@@ -42,9 +60,16 @@ fn decode_by(file: &File<'_>, converter: fn(ColorType, BitDepth) -> Option<ToRgb
     decoder.set_ignore_iccp_chunk(true);
     // Palettes become RGB, grey of less than 8 bits one of 8, and a transparent colour an alpha channel.
     decoder.set_transformations(Transformations::EXPAND);
+    let outline = Outline::of(file.bytes);
+    if outline.is_apples {
+        let reason = "this is the kind of PNG that apps for iPhones are made of (CgBI), which other programs do not read";
+        return Err(file.error(
+            reason,
+            "open it on a Mac or with an image editor that reads it, and save it anew as PNG",
+        ));
+    }
     let header = decoder.read_header_info().map_err(fail)?;
     let ((width, height), bits) = (header.size(), header.bits_per_pixel() as u64);
-    let outline = Outline::of(file.bytes);
     let orientation = outline.orientation.unwrap_or(Orientation::NoTransforms);
     if outline.palette_is_cut {
         return Err(file.error("its palette ends within a colour", DAMAGED));
@@ -56,6 +81,8 @@ fn decode_by(file: &File<'_>, converter: fn(ColorType, BitDepth) -> Option<ToRgb
     }
     let mut reader = decoder.read_info().map_err(fail)?;
     let (colours, depth) = reader.output_color_type();
+    let mut to_srgb = to_srgb(&outline, reader.info(), colours, depth);
+    let colours = to_srgb.as_ref().map_or(colours, ToSrgb::colours);
     let to_rgb = converter(colours, depth)
         .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
 
@@ -64,14 +91,23 @@ fn decode_by(file: &File<'_>, converter: fn(ColorType, BitDepth) -> Option<ToRgb
     let mut lines = 0..height as usize;
     let mut pass_row = Vec::new();
     while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
+        let samples = match &mut to_srgb {
+            Some(to_srgb) => to_srgb.row(row.data()).ok_or_else(|| {
+                file.error(
+                    "its colours cannot be converted to sRGB",
+                    "save it anew from an image editor, as sRGB",
+                )
+            })?,
+            None => row.data(),
+        };
         match row.interlace() {
             InterlaceInfo::Null(_) => {
                 let Some(line) = lines.next() else { break };
-                to_rgb(row.data(), &mut rgb[line * stride..][..stride]);
+                to_rgb(samples, &mut rgb[line * stride..][..stride]);
             }
             InterlaceInfo::Adam7(pass) => {
                 pass_row.resize(stride, 0);
-                to_rgb(row.data(), &mut pass_row);
+                to_rgb(samples, &mut pass_row);
                 expand_interlaced_row(&mut rgb, stride, &pass_row, pass, 24);
             }
         }
@@ -90,6 +126,98 @@ fn explained(file: &File<'_>, error: &DecodingError) -> Error {
         DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => file.ends_early(),
         other => file.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
     }
+}
+
+/// Brings rows of samples, in big-endian order, to sRGB.
+struct ToSrgb {
+    transform: Transform,
+    kind: PixelKind,
+    row: Vec<u8>,
+}
+
+enum Transform {
+    Eight(Arc<Transform8BitExecutor>),
+    Sixteen(Arc<Transform16BitExecutor>),
+}
+
+impl ToSrgb {
+    /// `None` where the colours are sRGB.
+    fn of(outline: &Outline<'_>, info: &Info<'_>, colours: ColorType, depth: BitDepth) -> Option<Self> {
+        let kind = match colours {
+            ColorType::Grayscale => PixelKind::Grey { alpha: false },
+            ColorType::GrayscaleAlpha => PixelKind::Grey { alpha: true },
+            ColorType::Rgb => PixelKind::Rgb { alpha: false },
+            ColorType::Rgba => PixelKind::Rgb { alpha: true },
+            ColorType::Indexed => return None,
+        };
+        let space = colour_space(outline, info)?;
+        let transform = match depth {
+            BitDepth::Eight => Transform::Eight(space.to_srgb_8(kind)?),
+            BitDepth::Sixteen => Transform::Sixteen(space.to_srgb_16(kind)?),
+            _ => return None,
+        };
+        Some(Self { transform, kind, row: Vec::new() })
+    }
+
+    /// What the samples are afterwards.
+    fn colours(&self) -> ColorType {
+        match self.kind {
+            PixelKind::Grey { alpha: false } | PixelKind::Rgb { alpha: false } => ColorType::Rgb,
+            PixelKind::Grey { alpha: true } | PixelKind::Rgb { alpha: true } => ColorType::Rgba,
+        }
+    }
+
+    /// The same row in sRGB.
+    fn row(&mut self, samples: &[u8]) -> Option<&[u8]> {
+        let made = self.colours().samples();
+        match &self.transform {
+            Transform::Eight(transform) => {
+                self.row.resize(samples.len() / self.kind.samples() * made, 0);
+                transform.transform(samples, &mut self.row).ok()?;
+            }
+            Transform::Sixteen(transform) => {
+                let wide: Vec<u16> =
+                    samples.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes)).collect();
+                let mut seen = vec![0; wide.len() / self.kind.samples() * made];
+                transform.transform(&wide, &mut seen).ok()?;
+                self.row.clear();
+                self.row.extend(seen.into_iter().flat_map(u16::to_be_bytes));
+            }
+        }
+        Some(&self.row)
+    }
+}
+
+/// What a file says of its colours; `None` where these are sRGB.
+fn colour_space(outline: &Outline<'_>, info: &Info<'_>) -> Option<ColourSpace> {
+    if let Some(points) = &info.coding_independent_code_points
+        && points.is_video_full_range_image
+        && let Some(space) = ColourSpace::of_code_points(points.color_primaries, points.transfer_function)
+    {
+        return Some(space);
+    }
+    if let Some(space) = outline.profile.and_then(unpacked).as_deref().and_then(ColourSpace::of_icc) {
+        return Some(space);
+    }
+    if info.srgb.is_some() {
+        return None;
+    }
+    let lights = info.chrm_chunk.map(|lights| {
+        [lights.white, lights.red, lights.green, lights.blue].map(|(x, y)| (x.into_value(), y.into_value()))
+    });
+    ColourSpace::of_exponent(info.gama_chunk?.into_value(), lights)
+}
+
+/// The profile in an iCCP chunk, behind its name and the method, of which there is one.
+fn unpacked(chunk: &[u8]) -> Option<Vec<u8>> {
+    let name = chunk.iter().position(|&byte| byte == 0)?;
+    let (0, packed) = chunk.get(name + 1..)?.split_first().map(|(method, packed)| (*method, packed))? else {
+        return None;
+    };
+    let mut profile = Vec::new();
+    let most = DECODER_BYTES as u64;
+    let length = ZlibDecoder::new(packed).take(most + 1).read_to_end(&mut profile).ok()?;
+    (length as u64 <= most).then_some(profile)
 }
 
 /// How rows of these samples become RGB; alpha, which is not premultiplied in PNG, is composited over white.
@@ -176,18 +304,22 @@ fn narrow(value: u16, alpha: u16) -> u8 {
 
 /// What a file's chunks say before it is decoded.
 #[derive(Debug, Default)]
-struct Outline {
+struct Outline<'file> {
+    /// The first iCCP chunk: the decoder refuses a file that has it twice.
+    profile: Option<&'file [u8]>,
     /// From the eXIf chunk, wherever it stands: the decoder knows only one before the pixels, and the format
     /// allows it after them.
     orientation: Option<Orientation>,
     /// Bytes of compressed pixels.
     compressed: u64,
+    /// A chunk of Apple's stands before the header: colours are in another order, and the stream is without its header.
+    is_apples: bool,
     /// A palette has a part of a colour, on which the decoder's version 0.18.1 panics (image-png's issue 694).
     palette_is_cut: bool,
 }
 
-impl Outline {
-    fn of(bytes: &[u8]) -> Self {
+impl<'file> Outline<'file> {
+    fn of(bytes: &'file [u8]) -> Self {
         const SIGNATURE: usize = 8;
         let mut outline = Self::default();
         let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
@@ -196,6 +328,8 @@ impl Outline {
             let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
             match kind {
                 b"IDAT" => outline.compressed += after.len().min(length) as u64,
+                b"CgBI" => outline.is_apples = true,
+                b"iCCP" if outline.profile.is_none() => outline.profile = after.get(..length),
                 b"PLTE" => outline.palette_is_cut |= !length.is_multiple_of(3),
                 b"eXIf" if outline.orientation.is_none() => {
                     outline.orientation = after.get(..length).and_then(Orientation::from_exif_chunk);
@@ -242,6 +376,13 @@ mod tests {
         assert_eq!(picture.rgb(), [0, 0, 1, 1, 117, 255, 255, 254, 0]);
         let grey = ImageBuffer::from_fn(2, 1, |x, _| Luma([[40_000_u16, 700][x as usize]]));
         assert_eq!(Picture::decode(&png_of(grey), "").unwrap().rgb(), [156, 156, 156, 3, 3, 3]);
+    }
+
+    #[test]
+    fn a_png_of_an_iphones_app_is_called_so() {
+        let (reason, remedy) = refusal(&fixture("cgbi.png"));
+        assert!(reason.contains("iPhone") && reason.contains("CgBI"), "{reason}");
+        assert!(remedy.contains("save it anew"), "{remedy}");
     }
 
     #[test]

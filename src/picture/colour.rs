@@ -1,0 +1,257 @@
+//! What a file says of its colours, and the way from there to sRGB.
+//!
+//! A profile that cannot be read, or that belongs to pixels of another kind, is passed over, as libpng, libjpeg's users and
+//! browsers do: the pixels are then taken as sRGB.
+
+use std::sync::Arc;
+
+use moxcms::{
+    Chromaticity, CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
+    MatrixCoefficients, ToneReprCurve, TransferCharacteristics, Transform8BitExecutor,
+    Transform16BitExecutor, TransformOptions, curve_from_gamma,
+};
+
+/// The exponent of sRGB's gAMA chunk, 1/2.2, and how far from it a file may be that means the same.
+const SRGB_EXPONENT: f32 = 0.454_55;
+const EXPONENT_TOLERANCE: f32 = 0.005;
+/// How far the chromaticities of sRGB may be off: what programs round them by.
+const CHROMATICITY_TOLERANCE: f32 = 0.003;
+/// x and y of white, red, green and blue in sRGB: IEC 61966-2-1, Rec. ITU-R BT.709.
+const SRGB_CHROMATICITIES: Chromaticities =
+    [(0.3127, 0.3290), (0.6400, 0.3300), (0.3000, 0.6000), (0.1500, 0.0600)];
+
+/// x and y of white, red, green and blue (CIE 1931).
+pub(super) type Chromaticities = [(f32, f32); 4];
+
+/// A colour space that is not sRGB.
+pub(super) struct ColourSpace(ColorProfile);
+
+impl ColourSpace {
+    /// That of an ICC profile; `None` for one that cannot be read.
+    pub(super) fn of_icc(profile: &[u8]) -> Option<Self> {
+        ColorProfile::new_from_slice(profile).ok().map(Self)
+    }
+
+    /// That of code points of ITU-T H.273, for RGB of full range; `None` for those without a meaning here.
+    pub(super) fn of_code_points(primaries: u8, transfer: u8) -> Option<Self> {
+        let color_primaries = CicpColorPrimaries::try_from(primaries).ok()?;
+        let transfer_characteristics = TransferCharacteristics::try_from(transfer).ok()?;
+        // Those without a meaning would leave an empty profile.
+        ColorPrimaries::try_from(color_primaries).ok()?;
+        ToneReprCurve::try_from(transfer_characteristics).ok()?;
+        Some(Self(ColorProfile::new_from_cicp(CicpProfile {
+            color_primaries,
+            transfer_characteristics,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        })))
+    }
+
+    /// That of samples that are light to the power of `exponent`, about 0.45, with these colours of its lights, or sRGB's;
+    /// `None` where that is what sRGB is usually described by.
+    pub(super) fn of_exponent(exponent: f32, lights: Option<Chromaticities>) -> Option<Self> {
+        let near = |a: f32, b: f32, tolerance| (a - b).abs() <= tolerance;
+        let is_srgb = lights.is_none_or(|lights| {
+            lights.iter().zip(SRGB_CHROMATICITIES).all(|(&(x, y), (own_x, own_y))| {
+                near(x, own_x, CHROMATICITY_TOLERANCE) && near(y, own_y, CHROMATICITY_TOLERANCE)
+            })
+        });
+        let is_usual = is_srgb && near(exponent, SRGB_EXPONENT, EXPONENT_TOLERANCE);
+        // Beyond these a curve means nothing, and the profile's numbers cannot hold it.
+        if is_usual || !(0.1..=10.0).contains(&exponent) {
+            return None;
+        }
+        let mut profile = ColorProfile::new_srgb();
+        if let Some([white, red, green, blue]) = lights {
+            if !span_a_triangle([red, green, blue]) || white.1 <= 0.0 {
+                return None;
+            }
+            let at = |(x, y)| Chromaticity::new(x, y);
+            let primaries = ColorPrimaries { red: at(red), green: at(green), blue: at(blue) };
+            profile.update_rgb_colorimetry(at(white).to_xyyb(), primaries);
+        }
+        let curve = curve_from_gamma(1.0 / exponent);
+        profile.red_trc = Some(curve.clone());
+        profile.green_trc = Some(curve.clone());
+        profile.blue_trc = Some(curve);
+        profile.cicp = None;
+        Some(Self(profile))
+    }
+
+    /// Adobe RGB (1998), which cameras name in EXIF instead of giving a profile.
+    pub(super) fn adobe_rgb() -> Self {
+        Self(ColorProfile::new_adobe_rgb())
+    }
+
+    /// The way to sRGB of 8-bit pixels of this kind; `None` for pixels that the space is not of, and where it would change
+    /// nothing.
+    pub(super) fn to_srgb_8(&self, kind: PixelKind) -> Option<Arc<Transform8BitExecutor>> {
+        let (from, to) = self.layouts(kind)?;
+        let options = exact();
+        let transform = self.0.create_transform_8bit(from, &ColorProfile::new_srgb(), to, options).ok()?;
+        (!changes_nothing(&*transform, kind)).then_some(transform)
+    }
+
+    /// The same of 16 bits.
+    pub(super) fn to_srgb_16(&self, kind: PixelKind) -> Option<Arc<Transform16BitExecutor>> {
+        self.to_srgb_8(kind)?;
+        let (from, to) = self.layouts(kind)?;
+        self.0.create_transform_16bit(from, &ColorProfile::new_srgb(), to, exact()).ok()
+    }
+
+    fn layouts(&self, kind: PixelKind) -> Option<(Layout, Layout)> {
+        let (space, from, to) = match kind {
+            PixelKind::Grey { alpha: false } => (DataColorSpace::Gray, Layout::Gray, Layout::Rgb),
+            PixelKind::Grey { alpha: true } => (DataColorSpace::Gray, Layout::GrayAlpha, Layout::Rgba),
+            PixelKind::Rgb { alpha: false } => (DataColorSpace::Rgb, Layout::Rgb, Layout::Rgb),
+            PixelKind::Rgb { alpha: true } => (DataColorSpace::Rgb, Layout::Rgba, Layout::Rgba),
+        };
+        (self.0.color_space == space).then_some((from, to))
+    }
+}
+
+/// An ICC profile of sRGB, of some 500 bytes.
+pub(super) fn srgb_profile() -> Option<Vec<u8>> {
+    ColorProfile::new_srgb().encode().ok()
+}
+
+/// Arithmetic in floats: in whole numbers the dark is off by a level more.
+fn exact() -> TransformOptions {
+    TransformOptions { prefer_fixed_point: false, ..TransformOptions::default() }
+}
+
+/// Whether three colours are light, and others can be mixed of them.
+fn span_a_triangle(lights: [(f32, f32); 3]) -> bool {
+    let is_light = |(x, y): (f32, f32)| x >= 0.0 && y > 0.0 && x + y <= 1.0;
+    let [red, green, blue] = lights;
+    let area = (green.0 - red.0) * (blue.1 - red.1) - (blue.0 - red.0) * (green.1 - red.1);
+    lights.into_iter().all(is_light) && area.abs() > 1e-3
+}
+
+/// What the samples of a pixel are. Those of sRGB are red, green and blue, with alpha where these have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PixelKind {
+    Grey { alpha: bool },
+    Rgb { alpha: bool },
+}
+
+impl PixelKind {
+    /// Samples of a pixel.
+    pub(super) fn samples(self) -> usize {
+        match self {
+            Self::Grey { alpha: false } => 1,
+            Self::Grey { alpha: true } => 2,
+            Self::Rgb { alpha: false } => 3,
+            Self::Rgb { alpha: true } => 4,
+        }
+    }
+}
+
+/// Whether no colour changes by more than a level: a profile of sRGB, whose rounding must not reach the pixels.
+fn changes_nothing(transform: &Transform8BitExecutor, kind: PixelKind) -> bool {
+    let steps = || (0..=255).step_by(15).map(|level: u16| level as u8);
+    let (samples, same): (Vec<u8>, Vec<u8>) = match kind {
+        PixelKind::Grey { alpha: false } => (steps().collect(), steps().flat_map(|grey| [grey; 3]).collect()),
+        PixelKind::Grey { alpha: true } => (
+            steps().flat_map(|grey| [grey, 255]).collect(),
+            steps().flat_map(|grey| [grey, grey, grey, 255]).collect(),
+        ),
+        PixelKind::Rgb { alpha } => {
+            let colours = steps().flat_map(|red| {
+                steps().flat_map(move |green| steps().map(move |blue| [red, green, blue, 255]))
+            });
+            let samples: Vec<u8> =
+                colours.flat_map(|colour| colour.into_iter().take(if alpha { 4 } else { 3 })).collect();
+            (samples.clone(), samples)
+        }
+    };
+    let mut seen = vec![0; same.len()];
+    transform.transform(&samples, &mut seen).is_ok()
+        && seen.iter().zip(&same).all(|(a, b)| a.abs_diff(*b) <= 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::testing::*;
+    use super::super::{Picture, PictureFormat};
+    use super::*;
+
+    /// Levels that a picture may be off: JPEG's decoders differ by one, which a steep curve makes two of in the dark.
+    const LEVELS: u8 = 3;
+
+    #[test]
+    fn colours_become_srgb() {
+        let names = [
+            "colour-display-p3.png",
+            "colour-adobe-rgb.png",
+            "colour-prophoto-16.png",
+            "colour-grey-profile.png",
+            "colour-grey-profile-alpha.png",
+            "colour-palette.png",
+            "colour-gamma.png",
+            "colour-gamma-linear.png",
+            "colour-code-points.png",
+            "colour-display-p3-jpeg.jpg",
+            "colour-grey-jpeg.jpg",
+            "colour-exif-adobe-rgb.jpg",
+        ];
+        for name in names {
+            let (worst, mean) = apart(name);
+            println!("{name}: {worst} levels at most, {mean:.2} on the average");
+            assert!(worst <= LEVELS && mean < 0.6, "{name}: {worst} levels at most, {mean} on the average");
+        }
+    }
+
+    /// What is sRGB, or says nothing that counts, is not rounded once more.
+    #[test]
+    fn srgb_stays_as_it_is() {
+        let names = [
+            "colour-srgb-profile.png",
+            "colour-profile-of-grey.png",
+            "colour-gamma-usual.png",
+            "colour-srgb-chunk.png",
+        ];
+        for name in names {
+            assert_eq!(apart(name), (0, 0.0), "{name}");
+        }
+    }
+
+    /// How far a fixture is from its twin: the most, and the mean.
+    fn apart(name: &str) -> (u8, f64) {
+        let expected = format!("{}.expected.png", name.split_once('.').unwrap().0);
+        let [seen, expected] = [name, &expected].map(|name| Picture::decode(&fixture(name), name).unwrap());
+        assert_eq!((seen.width(), seen.height()), (expected.width(), expected.height()), "{name}");
+        let apart = || seen.rgb().iter().zip(expected.rgb()).map(|(a, b)| a.abs_diff(*b));
+        (apart().max().unwrap(), apart().map(f64::from).sum::<f64>() / seen.rgb().len() as f64)
+    }
+
+    /// What is written says so, always in the same bytes, and comes back as it was.
+    #[test]
+    fn files_carry_srgb() {
+        let picture = sample(16, 16);
+        let png = picture.encode(PictureFormat::Png).unwrap();
+        let reader = ::png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap();
+        assert_eq!(reader.info().srgb, Some(::png::SrgbRenderingIntent::Perceptual));
+        let jpeg = picture.encode(PictureFormat::Jpeg).unwrap();
+        let profile = srgb_profile().unwrap();
+        assert!(profile.len() < 1000, "{} bytes", profile.len());
+        assert!(jpeg.windows(profile.len()).any(|window| window == profile));
+        assert_eq!(profile, srgb_profile().unwrap());
+        let space = ColourSpace::of_icc(&profile).unwrap();
+        assert!(space.to_srgb_8(PixelKind::Rgb { alpha: false }).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_a_colour_space_is_passed_over() {
+        assert!(ColourSpace::of_icc(b"no profile").is_none());
+        assert!(ColourSpace::of_code_points(200, 13).is_none());
+        // Both have no meaning of their own.
+        assert!(ColourSpace::of_code_points(2, 2).is_none());
+        assert!(ColourSpace::of_exponent(0.0, None).is_none());
+        let impossible = [(0.3127, 0.329), (0.9, 0.9), (0.3, 0.6), (0.15, 0.06)];
+        assert!(ColourSpace::of_exponent(1.0, Some(impossible)).is_none());
+        let flat = [(0.3127, 0.329); 4];
+        assert!(ColourSpace::of_exponent(1.0, Some(flat)).is_none());
+    }
+}
