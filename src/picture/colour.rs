@@ -20,6 +20,11 @@ const CHROMATICITY_TOLERANCE: f32 = 0.003;
 const SRGB_CHROMATICITIES: Chromaticities =
     [(0.3127, 0.3290), (0.6400, 0.3300), (0.3000, 0.6000), (0.1500, 0.0600)];
 
+/// Bytes of the longest profile that is read: those of printers have one or two millions.
+const PROFILE_LIMIT: usize = 4 << 20;
+/// Bytes of a profile's header.
+pub(super) const PROFILE_HEADER: usize = 128;
+
 /// x and y of white, red, green and blue (CIE 1931).
 pub(super) type Chromaticities = [(f32, f32); 4];
 
@@ -29,6 +34,7 @@ pub(super) struct ColourSpace(ColorProfile);
 impl ColourSpace {
     /// That of an ICC profile; `None` for one that cannot be read.
     pub(super) fn of_icc(profile: &[u8]) -> Option<Self> {
+        profile_length(profile)?;
         ColorProfile::new_from_slice(profile).ok().map(Self)
     }
 
@@ -118,6 +124,13 @@ pub(super) fn srgb_profile() -> Option<Vec<u8>> {
 /// Arithmetic in floats: in whole numbers the dark is off by a level more.
 fn exact() -> TransformOptions {
     TransformOptions { prefer_fixed_point: false, ..TransformOptions::default() }
+}
+
+/// How long a profile is by its header; `None` for what is no profile, and for one that is too long.
+pub(super) fn profile_length(profile: &[u8]) -> Option<usize> {
+    let length = u32::from_be_bytes(*profile.first_chunk()?) as usize;
+    let is_profile = profile.get(36..40) == Some(b"acsp");
+    (is_profile && (PROFILE_HEADER..=PROFILE_LIMIT).contains(&length)).then_some(length)
 }
 
 /// Whether three colours are light, and others can be mixed of them.

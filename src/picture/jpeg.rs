@@ -18,6 +18,9 @@ use crate::error::Result;
 /// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
 const MAX_SCANS: usize = 100;
 
+/// Their numbers are bytes.
+const MOST_PROFILE_PARTS: usize = 255;
+
 /// What the decoder takes for a column of the picture: the rows of a unit of blocks, in every component and at
 /// every stage.
 const ROW_BYTES: u64 = 1024;
@@ -311,7 +314,9 @@ impl<'file> Outline<'file> {
                     outline.scans += 1;
                 }
                 0xe1 if outline.exif.is_none() => outline.exif = segment.payload.strip_prefix(b"Exif\0\0"),
-                0xe2 => outline.profile.extend(segment.profile_part()),
+                0xe2 if outline.profile.len() < MOST_PROFILE_PARTS => {
+                    outline.profile.extend(segment.profile_part());
+                }
                 0xe0 => outline.is_jfif |= segment.payload.starts_with(b"JFIF\0"),
                 0xee if outline.adobe.is_none() => outline.adobe = segment.adobe_transform(),
                 // Huffman tables, a reserved code and arithmetic conditioning lie among the frames' codes.

@@ -14,7 +14,7 @@ use ::png::{
     expand_interlaced_row,
 };
 
-use super::colour::{ColourSpace, PixelKind};
+use super::colour::{ColourSpace, PROFILE_HEADER, PixelKind, profile_length};
 use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
 use crate::error::{Error, Result};
 
@@ -208,16 +208,19 @@ fn colour_space(outline: &Outline<'_>, info: &Info<'_>) -> Option<ColourSpace> {
     ColourSpace::of_exponent(info.gama_chunk?.into_value(), lights)
 }
 
-/// The profile in an iCCP chunk, behind its name and the method, of which there is one.
+/// The profile in an iCCP chunk, behind its name and the method, of which there is one. No more is unpacked than its own header
+/// asks for.
 fn unpacked(chunk: &[u8]) -> Option<Vec<u8>> {
     let name = chunk.iter().position(|&byte| byte == 0)?;
     let (0, packed) = chunk.get(name + 1..)?.split_first().map(|(method, packed)| (*method, packed))? else {
         return None;
     };
-    let mut profile = Vec::new();
-    let most = DECODER_BYTES as u64;
-    let length = ZlibDecoder::new(packed).take(most + 1).read_to_end(&mut profile).ok()?;
-    (length as u64 <= most).then_some(profile)
+    let mut stream = ZlibDecoder::new(packed);
+    let mut profile = vec![0; PROFILE_HEADER];
+    stream.read_exact(&mut profile).ok()?;
+    profile.resize(profile_length(&profile)?, 0);
+    stream.read_exact(&mut profile[PROFILE_HEADER..]).ok()?;
+    Some(profile)
 }
 
 /// How rows of these samples become RGB; alpha, which is not premultiplied in PNG, is composited over white.
