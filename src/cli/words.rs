@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 42] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -22,6 +22,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
     (OptionName::Coarsest, Some("--coarsest")),
     (OptionName::Stroke, Some("--stroke")),
     (OptionName::Steps, Some("--steps")),
+    (OptionName::FirstSteps, Some("--first-steps")),
     (OptionName::Tolerance, Some("--tolerance")),
     (OptionName::Alpha, Some("--alpha")),
     (OptionName::Beta, Some("--beta")),

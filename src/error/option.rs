@@ -55,6 +55,8 @@ options! {
     Stroke = "stroke",
     /// [`Options::steps`](crate::transfer::Options::steps).
     Steps = "steps",
+    /// [`Options::first_steps`](crate::transfer::Options::first_steps).
+    FirstSteps = "first_steps",
     /// [`Options::tolerance`](crate::transfer::Options::tolerance).
     Tolerance = "tolerance",
     /// [`Options::alpha`](crate::transfer::Options::alpha).
