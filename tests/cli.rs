@@ -1305,3 +1305,30 @@ fn presets_of_published_programs_are_known_by_name() {
     assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (32, 24));
     folder.run(&["--show-options", "--preset", "gaty"]).code(2).stderr(contains("gatys"));
 }
+
+/// Costs are counted as without, and the first step goes another way.
+#[test]
+fn gradients_can_be_normalised() {
+    let folder = TestFolder::new();
+    let lines = |more: &[&str]| {
+        let paint = ["-o", "out.png", "--steps", "2", "--init", "content", "--trace", "t", "-q"];
+        folder.paint(&[&paint[..], more].concat()).success();
+        folder.json_lines("t").iter().map(|line| line["total"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let (without, with, other) =
+        (lines(&[]), lines(&["--normalise-gradients"]), lines(&["--normalize-gradients"]));
+    assert_eq!(with, other);
+    assert_eq!(without[0], with[0]);
+    assert_ne!(without[1..], with[1..]);
+    let checkpoint = ["-o", "out.png", "--steps", "1", "--checkpoint", "c", "--normalise-gradients", "-q"];
+    folder.paint(&checkpoint).success();
+    let refused = folder.paint(&["-o", "out.png", "--steps", "2", "--resume", "c"]).code(2);
+    refused.stderr(contains("--normalise-gradients: "));
+    let shown = folder.run(&["--show-options", "--normalise-gradients"]).success();
+    shown.stdout(contains("\nnormalise_gradients = true\n"));
+    fs::write(folder.path("mine.toml"), "normalise_gradients = 1").unwrap();
+    let wrong = folder.run(&["--show-options", "--options", "mine.toml"]).code(1);
+    wrong.stderr(
+        contains("line 1: normalise_gradients: invalid type").and(contains("give a value like false")),
+    );
+}

@@ -376,6 +376,10 @@ struct DescentArguments {
     /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     history: Option<u32>,
+    /// Divide the gradient of each cost by its norm at the layer that it looks at, and weigh it after that: the weights then say
+    /// how much each cost has to say, whatever its size.
+    #[arg(long, visible_alias = "normalize-gradients", help_heading = "Painting")]
+    normalise_gradients: bool,
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. With --optimiser l-bfgs the
     /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
@@ -640,6 +644,7 @@ impl DescentArguments {
             options.learning_rate = self.learning_rate.unwrap_or(1.0);
         }
         options.history = self.history.unwrap_or(options.history);
+        options.normalise_gradients |= self.normalise_gradients;
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         set_named(&mut options.seamless, &Seamless::ALL, self.seamless.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));

@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 42] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 43] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -33,6 +33,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 42] = [
     (OptionName::Fade, Some("--fade")),
     (OptionName::Averaging, Some("--averaging")),
     (OptionName::History, Some("--history")),
+    (OptionName::NormaliseGradients, Some("--normalise-gradients")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Color, Some("--color")),

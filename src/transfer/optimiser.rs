@@ -236,7 +236,7 @@ impl Optimiser {
         }
     }
 
-    /// The values that it reads at a size of so many `steps`, and that can change from step to step, by the names of their
+    /// The values that it reads at a size of this many `steps`, and that can change from step to step, by the names of their
     /// tensors.
     pub(super) fn settings(self, steps: u32) -> Vec<(&'static str, Vec<f32>)> {
         match self {

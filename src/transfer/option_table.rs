@@ -55,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 28] = [
+pub static OPTIONS: [OptionEntry; 29] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -90,6 +90,7 @@ pub static OPTIONS: [OptionEntry; 28] = [
             (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
         })
     }),
+    option!(NormaliseGradients, normalise_gradients, live: false, recorded: true, |_, _| Ok(())),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {

@@ -256,6 +256,9 @@ pub struct Options {
     pub averaging: f32,
     /// Steps that L-BFGS remembers at most, 1 to 100.
     pub history: u32,
+    /// Whether the gradient of each term that looks at a layer is divided by its L1 norm there, before it has its weights: then
+    /// these say how much each term has to say, whatever the size of its cost. Costs are counted as without.
+    pub normalise_gradients: bool,
     /// What the content cost is.
     pub content_cost: ContentCost,
     /// The layers whose activations are compared with the content's.
@@ -334,6 +337,7 @@ impl Options {
                 fade: 0.8,
                 averaging: 0.9,
                 history: 10,
+                normalise_gradients: false,
                 content_cost: ContentCost::Energy,
                 content_layers,
                 style_statistic: StyleStatistic::Wasserstein,
@@ -364,6 +368,7 @@ impl Options {
                 fade: 0.0,
                 averaging: 0.0,
                 history: 10,
+                normalise_gradients: false,
                 content_cost: ContentCost::Uniform,
                 content_layers,
                 style_statistic: StyleStatistic::Gram,

@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 42] = [
+const LABELS: [(OptionName, Place); 43] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -39,6 +39,7 @@ const LABELS: [(OptionName, Place); 42] = [
     (OptionName::Fade, Place::Nowhere),
     (OptionName::Averaging, Place::Nowhere),
     (OptionName::History, Place::Nowhere),
+    (OptionName::NormaliseGradients, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Color, Place::Nowhere),
