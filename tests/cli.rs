@@ -1264,3 +1264,71 @@ fn l_bfgs_paints_from_the_command() {
     paint(&["-o", "c.png", "--steps", "20", "--resume", "c"]);
     assert_eq!(folder.read("c.png"), folder.read("b.png"));
 }
+
+/// As many steps at the first size as it is given, or as all have.
+#[test]
+fn the_first_size_has_steps_of_its_own() {
+    let folder = larger_pictures();
+    let first = ["--first-steps", "2", "--steps", "1"];
+    let explain = [&["explain", "content.png", "style.png"], &TWO_SIZES[..], &first].concat();
+    folder.run(&explain).success().stdout(contains("45x34, 64x48, 2 steps at the first, 1 at each other\n"));
+    let paint = ["content.png", "style.png", "-o", "out.png", "--style-layers", FEW_LAYERS, "--gamma", "0"];
+    let assert = folder.run(&[&paint[..], &TWO_SIZES, &first].concat()).success();
+    assert.stderr(contains("64x48, 3 steps, "));
+    let shown = |arguments: &[&str]| {
+        let shown = folder.run(&[&["--show-options"], arguments].concat()).success();
+        String::from_utf8(shown.get_output().stdout.clone()).unwrap()
+    };
+    assert!(shown(&[]).contains("\nfirst_steps = \"none\"\n"));
+    fs::write(folder.path("mine.toml"), "first_steps = 9").unwrap();
+    assert!(shown(&["--options", "mine.toml"]).contains("\nfirst_steps = 9\n"));
+    assert!(shown(&["--options", "mine.toml", "--steps", "4"]).contains("\nfirst_steps = \"none\"\n"));
+    for (given, said) in [
+        ("0", "--first-steps: 0 steps are none; give 1 or more"),
+        ("-1", "invalid value '-1' for '--first-steps <N>'"),
+    ] {
+        let wrong = ["--show-options", "--first-steps", given];
+        folder.run(&wrong).code(2).stderr(contains(said));
+    }
+}
+
+#[test]
+fn presets_of_published_programs_are_known_by_name() {
+    let folder = TestFolder::new();
+    for (preset, expected) in
+        [("johnson", "steps = 1000\n"), ("gatys", "alpha = 4.0\n"), ("gatys", "steps = 500\n")]
+    {
+        folder.run(&["--show-options", "--preset", preset]).success().stdout(contains(expected));
+    }
+    let paint = ["-o", "out.png", "--preset", "gatys", "--steps", "1", "--history", "2", "-q"];
+    folder.command(&["content.png", "style.jpg"]).args(paint).assert().success();
+    assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (32, 24));
+    folder.run(&["--show-options", "--preset", "gaty"]).code(2).stderr(contains("gatys"));
+}
+
+/// Costs are counted as without, and the first step goes another way.
+#[test]
+fn gradients_can_be_normalised() {
+    let folder = TestFolder::new();
+    let lines = |more: &[&str]| {
+        let paint = ["-o", "out.png", "--steps", "2", "--init", "content", "--trace", "t", "-q"];
+        folder.paint(&[&paint[..], more].concat()).success();
+        folder.json_lines("t").iter().map(|line| line["total"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let (without, with, other) =
+        (lines(&[]), lines(&["--normalise-gradients"]), lines(&["--normalize-gradients"]));
+    assert_eq!(with, other);
+    assert_eq!(without[0], with[0]);
+    assert_ne!(without[1..], with[1..]);
+    let checkpoint = ["-o", "out.png", "--steps", "1", "--checkpoint", "c", "--normalise-gradients", "-q"];
+    folder.paint(&checkpoint).success();
+    let refused = folder.paint(&["-o", "out.png", "--steps", "2", "--resume", "c"]).code(2);
+    refused.stderr(contains("--normalise-gradients: "));
+    let shown = folder.run(&["--show-options", "--normalise-gradients"]).success();
+    shown.stdout(contains("\nnormalise_gradients = true\n"));
+    fs::write(folder.path("mine.toml"), "normalise_gradients = 1").unwrap();
+    let wrong = folder.run(&["--show-options", "--options", "mine.toml"]).code(1);
+    wrong.stderr(
+        contains("line 1: normalise_gradients: invalid type").and(contains("give a value like false")),
+    );
+}

@@ -26,6 +26,7 @@ use impasto::ops::guide::{Blend, Guide};
 use impasto::ops::match_cost::MatchCost;
 use impasto::ops::mean_variance_cost::MeanVarianceCost;
 use impasto::ops::nearest::Nearest;
+use impasto::ops::normalise_gradient::{Normalised, WeightIndices};
 use impasto::ops::pool::Pool;
 use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
@@ -417,6 +418,90 @@ fn the_gradients_of_weighted_cells_are_those_of_finite_differences() {
     let fused = fuse(&net.tape);
     for name in ["accumulate", "relu_backward"] {
         assert!(!names(&fused).contains(&name), "{name} is merged: {:?}", names(&fused));
+    }
+}
+
+/// Two costs of one layer, and what of the total each has; `normalised` says whether their gradients are made alike. Returns the
+/// network, the layer and the two costs.
+fn two_costs(normalised: bool) -> (Network, TensorId, [TensorId; 2]) {
+    let mut net = Network::empty(23, Shape::new(3, 7, 9));
+    let a = net.conv(net.pixels, 4, "a");
+    let b = net.conv(a, 5, "b");
+    let weights = net.external("weights", Shape::row(4), Role::Workspace);
+    // Those of the terms, then those of the groups.
+    net.values.insert(weights, vec![0.3, 20.0, 5.0, 0.01]);
+    let seen = |net: &mut Network, term: u32| match normalised {
+        true => {
+            let weight = WeightIndices { term, group: 2 + term };
+            net.tape.record(Normalised(weight), &[b, weights], "b").unwrap()
+        }
+        false => b,
+    };
+    let (first, second) = (seen(&mut net, 0), seen(&mut net, 1));
+    let target = net.external("b.content", net.tape.shape(b), Role::Workspace);
+    let content = net.tape.record(SquaredError::content_cost(), &[first, target], "b").unwrap();
+    let style = net.style(second, "b");
+    let groups = [content, style]
+        .into_iter()
+        .zip(0..)
+        .map(|(cost, first)| net.tape.record(WeightedSum { first }, &[weights, cost], "group").unwrap());
+    let groups: Vec<TensorId> = [weights].into_iter().chain(groups).collect();
+    net.total = net.tape.record(WeightedSum { first: 2 }, &groups, "total").unwrap();
+    net.values.insert(net.seed, vec![1.0]);
+    if normalised {
+        net.tape.keep(second);
+    }
+    net.tape.keep(net.total);
+    (net, b, [content, style])
+}
+
+/// Each term's gradient at its layer is divided by its norm, and weighted after that; the forward pass is as without, and so is
+/// what it keeps.
+#[test]
+fn a_normalised_gradient_has_the_norm_of_its_weight() {
+    // Each cost's own gradient, without a weight.
+    let own = [0, 1].map(|cost| {
+        let (mut net, b, costs) = two_costs(false);
+        let gradient = differentiate(&mut net.tape, costs[cost], &[b], net.seed).unwrap()[0];
+        interpret(&net.tape, &net.values)[&gradient].clone()
+    });
+    let norms = own.each_ref().map(|gradient| gradient.iter().map(|g| g.abs()).sum::<f64>());
+    assert!(norms[0] > 1e-3 && norms[1] > 1e-3, "{norms:?}");
+    let weights = [0.3 * 5.0, 20.0 * 0.01];
+    let part = |cost: usize, at: usize| weights[cost] * own[cost][at] / (norms[cost] + 1e-8);
+    let expected: Vec<f64> = (0..own[0].len()).map(|at| part(0, at) + part(1, at)).collect();
+
+    let (plain, ..) = two_costs(false);
+    let (mut net, b, _) = two_costs(true);
+    let recorded = net.tape.nodes().len();
+    let gradients = differentiate(&mut net.tape, net.total, &[b, net.pixels], net.seed).unwrap();
+    gradients.iter().for_each(|gradient| net.tape.keep(*gradient));
+    assert_eq!(recorded, plain.tape.nodes().len() + 2);
+    assert_eq!(names(&net.tape)[..recorded - 2], names(&plain.tape)[..], "the forward pass is as without");
+    let separate = interpret(&net.tape, &net.values);
+    assert_close("normalised gradients", &separate[&gradients[0]], &expected, 1e-15, 1e-12);
+    assert_canary("normalised gradients", &separate[&gradients[0]], &expected, 1e-15, 1e-12);
+    // Merged with its neighbours it is the same, and so are its plans: whole, in pieces, in slices.
+    let fused = fuse(&net.tape);
+    for tape in [&net.tape, &fused, &rematerialise(&fused)] {
+        let made = interpret(tape, &net.values);
+        for gradient in &gradients {
+            assert_eq!(made[gradient], separate[gradient], "{:?}", names(tape));
+        }
+        for (bytes, slice_work) in [(1 << 20, u64::MAX), (4 * 7 * 9 * 5, 1000)] {
+            let limits = limits(bytes, slice_work, MethodRequest::Auto);
+            if let Ok(program) = plan(tape, &limits) {
+                check_plan("normalised gradients", &program, &limits);
+            }
+        }
+    }
+    assert_eq!(names(&fused).iter().filter(|name| **name == "normalise_gradient").count(), 2);
+    // One is added to the other where that is made, and gated.
+    let (mut whole, ..) = two_costs(true);
+    differentiate(&mut whole.tape, whole.total, &[whole.pixels], whole.seed).unwrap();
+    let fused = fuse(&whole.tape);
+    for name in ["accumulate", "relu_backward", "normalised"] {
+        assert!(!names(&fused).contains(&name), "{name}: {:?}", names(&fused));
     }
 }
 

@@ -8,8 +8,9 @@ use super::family::{Dimensions, Family, OwnCase, merged};
 use super::twin::Twin;
 use super::{
     adam, add, centre, colour, conv, covariance_cost, energy, gram, guide, histogram, l_bfgs, match_cost,
-    matrix, mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
-    squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
+    matrix, mean_variance_cost, nearest, normalise_gradient, pool, preprocess, probe, pyramid, relu,
+    resample, resize, smooth, squared_error, start, store, texels, total_variation, unit, wasserstein,
+    weighted_error, weighted_sum,
 };
 use crate::error::Result;
 use crate::ops::{Op, Shape};
@@ -69,6 +70,7 @@ pub static FAMILIES: &[&Family] = &[
     &weighted_error::CELL_WEIGHTS,
     &weighted_sum::FORWARD,
     &weighted_sum::BACKWARD,
+    &normalise_gradient::NORMALISE,
     &adam::ADVANCE,
     &adam::STEP,
     &l_bfgs::PRODUCTS,

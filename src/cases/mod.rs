@@ -35,6 +35,7 @@ mod match_cost;
 mod matrix;
 mod mean_variance_cost;
 mod nearest;
+mod normalise_gradient;
 mod pool;
 mod preprocess;
 mod probe;

@@ -187,7 +187,7 @@ pub(super) struct PaintArguments {
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
     /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". johnson: Justin Johnson's neural-style, 1000
-    /// steps of L-BFGS. [default: fine]
+    /// steps of L-BFGS. gatys: "Controlling Perceptual Factors" by Gatys et al., 500 steps of L-BFGS. [default: fine]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(Preset::PAINTING))]
     preset: Option<String>,
@@ -347,6 +347,9 @@ struct DescentArguments {
     /// Steps at each size. With 0, the start is written and its costs are shown. [default: 30; course: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     steps: Option<u32>,
+    /// Steps at the first size, the coarsest, in place of --steps. [default: as at the others]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
+    first_steps: Option<u32>,
     /// End a size before its steps are done when the total cost changes by less than this share: the mean of the last 10
     /// steps against that of the 10 before. 0 to below 1; 0.001 is a first value to try. [default: 0, never]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
@@ -373,6 +376,10 @@ struct DescentArguments {
     /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
     history: Option<u32>,
+    /// Divide the gradient of each cost by its norm at the layer that it looks at, and weigh it after that: the weights then say
+    /// how much each cost has to say, whatever its size.
+    #[arg(long, visible_alias = "normalize-gradients", help_heading = "Painting")]
+    normalise_gradients: bool,
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. With --optimiser l-bfgs the
     /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
@@ -637,6 +644,7 @@ impl DescentArguments {
             options.learning_rate = self.learning_rate.unwrap_or(1.0);
         }
         options.history = self.history.unwrap_or(options.history);
+        options.normalise_gradients |= self.normalise_gradients;
         set_named(&mut options.borders, &Borders::ALL, self.borders.as_ref());
         set_named(&mut options.seamless, &Seamless::ALL, self.seamless.as_ref());
         let pools = PoolKind::ALL.map(|(name, kind)| (name, Some(kind)));
@@ -650,7 +658,11 @@ impl DescentArguments {
                 })?),
             };
         }
-        options.steps = self.steps.unwrap_or(options.steps);
+        if let Some(steps) = self.steps {
+            // What is asked for of all sizes is asked for of the first one, too.
+            (options.steps, options.first_steps) = (steps, None);
+        }
+        options.first_steps = self.first_steps.or(options.first_steps);
         options.seed = self.seed.unwrap_or(options.seed);
         Ok(())
     }

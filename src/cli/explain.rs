@@ -88,7 +88,11 @@ fn sizes(job: &Job) -> String {
         return String::new();
     }
     let sizes: Vec<String> = job.plan.scales.iter().map(|(_, (w, h))| format!("{w}x{h}")).collect();
-    format!("Sizes      {}, {} steps each\n", sizes.join(", "), job.options.steps)
+    let steps = match job.options.first_steps {
+        Some(first) => format!("{first} steps at the first, {} at each other", job.options.steps),
+        None => format!("{} steps each", job.options.steps),
+    };
+    format!("Sizes      {}, {steps}\n", sizes.join(", "))
 }
 
 /// A dispatch in the columns of the table.

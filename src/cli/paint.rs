@@ -294,9 +294,8 @@ impl Reporter {
 /// Times the steps.
 struct Clock {
     last: Instant,
-    /// Work of a step at each size, and how many steps each has.
-    each: Vec<f64>,
-    steps: usize,
+    /// Work of a step at each size, and how many steps the size has.
+    each: Vec<(f64, usize)>,
     /// Steps that are left, and those that this run has taken.
     remaining: usize,
     taken: usize,
@@ -311,11 +310,13 @@ struct Clock {
 impl Clock {
     /// For a run of which this many steps are left.
     fn start(job: &Job, remaining: u32) -> Self {
-        let each = job.plan.steps().map(|step| step.flops() as f64).collect();
-        let (steps, remaining) = (job.options.steps as usize, remaining as usize);
+        let steps = |scale| job.options.steps_at(scale) as usize;
+        let works = job.plan.steps().map(|step| step.flops() as f64).enumerate();
+        let each = works.map(|(scale, work)| (work, steps(scale))).collect();
+        let remaining = remaining as usize;
         let none = [0.0; 2];
         let last = Instant::now();
-        Self { last, each, steps, remaining, taken: 0, lap: 0.0, own: 0.0, first: none, others: none }
+        Self { last, each, remaining, taken: 0, lap: 0.0, own: 0.0, first: none, others: none }
     }
 
     /// A step is done, and this many are left.
@@ -332,10 +333,10 @@ impl Clock {
 
     /// Work of the last `steps` steps of a run that takes all of them.
     fn work(&self, mut steps: usize) -> f64 {
-        let of_size = |each: &f64| {
-            let here = steps.min(self.steps);
+        let of_size = |(work, of_size): &(f64, usize)| {
+            let here = steps.min(*of_size);
             steps -= here;
-            each * here as f64
+            work * here as f64
         };
         self.each.iter().rev().map(of_size).sum()
     }

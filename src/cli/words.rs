@@ -7,7 +7,7 @@ use impasto::error::{OptionName, Remedy, Words};
 pub(super) const AUTO: &str = "auto";
 
 /// What the command line calls the library's options and inputs; `None` for what it cannot choose.
-const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
+const ARGUMENTS: [(OptionName, Option<&str>); 43] = [
     (OptionName::Content, Some("CONTENT")),
     (OptionName::Style, Some("STYLE")),
     (OptionName::StyleWeights, Some("--style-weights")),
@@ -22,6 +22,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
     (OptionName::Coarsest, Some("--coarsest")),
     (OptionName::Stroke, Some("--stroke")),
     (OptionName::Steps, Some("--steps")),
+    (OptionName::FirstSteps, Some("--first-steps")),
     (OptionName::Tolerance, Some("--tolerance")),
     (OptionName::Alpha, Some("--alpha")),
     (OptionName::Beta, Some("--beta")),
@@ -32,6 +33,7 @@ const ARGUMENTS: [(OptionName, Option<&str>); 41] = [
     (OptionName::Fade, Some("--fade")),
     (OptionName::Averaging, Some("--averaging")),
     (OptionName::History, Some("--history")),
+    (OptionName::NormaliseGradients, Some("--normalise-gradients")),
     (OptionName::ContentCost, Some("--content-cost")),
     (OptionName::StyleStatistic, Some("--style-statistic")),
     (OptionName::Color, Some("--color")),

@@ -55,6 +55,8 @@ options! {
     Stroke = "stroke",
     /// [`Options::steps`](crate::transfer::Options::steps).
     Steps = "steps",
+    /// [`Options::first_steps`](crate::transfer::Options::first_steps).
+    FirstSteps = "first_steps",
     /// [`Options::tolerance`](crate::transfer::Options::tolerance).
     Tolerance = "tolerance",
     /// [`Options::alpha`](crate::transfer::Options::alpha).
@@ -75,6 +77,8 @@ options! {
     Averaging = "averaging",
     /// [`Options::history`](crate::transfer::Options::history).
     History = "history",
+    /// [`Options::normalise_gradients`](crate::transfer::Options::normalise_gradients).
+    NormaliseGradients = "normalise_gradients",
     /// [`Options::content_cost`](crate::transfer::Options::content_cost).
     ContentCost = "content_cost",
     /// [`Options::style_statistic`](crate::transfer::Options::style_statistic).

@@ -77,6 +77,7 @@ pub fn differentiate(
             });
         }
     }
+    take_out(tape, forward.len());
     let gradient = |(index, tensor): (usize, &TensorId)| {
         gradients[tensor.0].map(|gradient| gradient.tensor).ok_or_else(|| {
             let found = format!("one that does not depend on {}", tensor_name(tape, *tensor, index));
@@ -84,6 +85,19 @@ pub fn differentiate(
         })
     };
     wrt.iter().enumerate().map(gradient).collect()
+}
+
+/// Takes out of the first `forward` nodes those that are for the backward pass alone, which has been appended: who reads or keeps
+/// what such a node makes has the input that it passes through.
+fn take_out(tape: &mut Tape, forward: usize) {
+    for index in (0..forward).rev() {
+        let node = &tape.nodes[index];
+        let Some(input) = node.op.passes_through() else { continue };
+        let (output, input) = (node.output(), node.inputs[input]);
+        tape.nodes.remove(index);
+        let read = tape.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+        read.chain(&mut tape.kept).filter(|tensor| **tensor == output).for_each(|tensor| *tensor = input);
+    }
 }
 
 /// The sum of two gradients with respect to one tensor: in place of one that no other node reads, if there is one.

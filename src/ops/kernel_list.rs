@@ -2,8 +2,9 @@
 
 use super::{
     adam, add, centre, colour, conv, covariance_cost, energy, gram, guide, histogram, l_bfgs, match_cost,
-    matrix, mean_variance_cost, nearest, pool, preprocess, probe, pyramid, relu, resample, resize, smooth,
-    squared_error, start, store, texels, total_variation, unit, wasserstein, weighted_error, weighted_sum,
+    matrix, mean_variance_cost, nearest, normalise_gradient, pool, preprocess, probe, pyramid, relu,
+    resample, resize, smooth, squared_error, start, store, texels, total_variation, unit, wasserstein,
+    weighted_error, weighted_sum,
 };
 use crate::gpu::Kernel;
 
@@ -37,6 +38,7 @@ const DECLARED: &[&[&Kernel]] = &[
     match_cost::kernels::ALL,
     weighted_error::kernels::ALL,
     weighted_sum::kernels::ALL,
+    normalise_gradient::kernels::ALL,
     adam::kernels::ALL,
     l_bfgs::kernels::ALL,
     smooth::kernels::ALL,

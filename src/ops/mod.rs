@@ -29,6 +29,7 @@ pub mod matrix;
 pub mod mean_variance_cost;
 mod method;
 pub mod nearest;
+pub mod normalise_gradient;
 mod op;
 pub mod pool;
 pub mod preprocess;

@@ -104,6 +104,12 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         None
     }
 
+    /// The input that the main output is, where the op is for the backward pass alone: what it has to say is its backward
+    /// rule, and differentiation takes it out of the tape.
+    fn passes_through(&self) -> Option<usize> {
+        None
+    }
+
     /// The input whose memory the main output takes over.
     fn in_place(&self) -> Option<usize> {
         None

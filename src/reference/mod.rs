@@ -23,6 +23,7 @@ mod match_cost;
 mod matrix;
 mod mean_variance_cost;
 mod nearest;
+mod normalise_gradient;
 mod pool;
 mod preprocess;
 mod probe;
@@ -64,6 +65,7 @@ pub use matrix::{
 };
 pub use mean_variance_cost::{mean_variance_cost_backward, mean_variance_cost_forward};
 pub use nearest::{expand_blocks, gather, nearest};
+pub use normalise_gradient::normalise_gradient;
 pub use pool::{max_pool_backward, max_pool_forward, pool_backward, pool_forward};
 pub use preprocess::{clamp_pixels, postprocess, preprocess};
 pub use probe::{copy, peak};

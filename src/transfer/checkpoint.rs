@@ -484,11 +484,13 @@ impl Checkpoint {
     /// [`Error::Option`] that names the first difference.
     pub fn check(&self, sources: &Sources, options: &Options, weights: &Weights) -> Result<()> {
         self.about.recipe.refuse_other(&Recipe::of(sources, options, weights)?)?;
-        let had = self.state.position.steps;
-        if options.steps < had {
+        let Position { scale, steps: had, .. } = self.state.position;
+        let asked = options.steps_at(scale);
+        if asked < had {
+            let is_first = scale == 0 && options.first_steps.is_some();
             return Err(Error::Option {
-                option: OptionName::Steps,
-                reason: format!("the checkpoint has had {had} already, and {} are asked for", options.steps),
+                option: if is_first { OptionName::FirstSteps } else { OptionName::Steps },
+                reason: format!("the checkpoint has had {had} already, and {asked} are asked for"),
                 remedy: "give more".into(),
             });
         }

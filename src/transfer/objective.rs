@@ -13,6 +13,7 @@ use crate::nn::{Network, Weights};
 use crate::ops::Shape;
 use crate::ops::gram::Gram;
 use crate::ops::guide::{Blend, Brightness, Scale, Union};
+use crate::ops::normalise_gradient::{Normalised, WeightIndices};
 use crate::ops::weighted_sum::WeightedSum;
 
 /// Name of the row of weights among a program's externals.
@@ -44,6 +45,8 @@ pub struct Objective {
     pub terms: Vec<Term>,
     /// The weight of each group.
     pub weights: Vec<(Group, f32)>,
+    /// Whether the gradient of each term that looks at a layer is divided by its L1 norm there, before it has its weights.
+    pub normalises_gradients: bool,
 }
 
 /// A value that a step's program keeps.
@@ -121,7 +124,7 @@ impl Objective {
         ];
         let has_terms = |group: Group| terms.iter().any(|term| term.group == group);
         let weights = weights.into_iter().filter(|(group, _)| has_terms(*group)).collect();
-        Self { terms, weights }
+        Self { terms, weights, normalises_gradients: options.normalise_gradients }
     }
 
     /// The same, after it has seen that the options make sense, and that a weights file holds every layer that the terms
@@ -145,7 +148,9 @@ impl Objective {
             (&a.name, a.group, a.kind, &a.layer, a.target, a.mask)
                 == (&b.name, b.group, b.kind, &b.layer, b.target, b.mask)
         };
-        self.terms.len() == other.terms.len() && self.terms.iter().zip(&other.terms).all(|(a, b)| alike(a, b))
+        self.normalises_gradients == other.normalises_gradients
+            && self.terms.len() == other.terms.len()
+            && self.terms.iter().zip(&other.terms).all(|(a, b)| alike(a, b))
     }
 
     fn members(&self, group: Group) -> Vec<usize> {
@@ -157,6 +162,18 @@ impl Objective {
         let summed = self.weights.iter().filter(|(group, _)| group.is_summed());
         let terms = summed.flat_map(|(group, _)| self.members(*group)).map(|term| self.terms[term].weight);
         terms.chain(self.weights.iter().map(|(_, weight)| *weight)).collect()
+    }
+
+    /// Where the row of weights has those of the term of this number.
+    fn weight_indices(&self, term: usize) -> WeightIndices {
+        let group = self.terms[term].group;
+        let summed = || self.weights.iter().filter(|(group, _)| group.is_summed());
+        let terms = || summed().flat_map(|(group, _)| self.members(*group));
+        let place = self.weights.iter().position(|(known, _)| *known == group).unwrap_or(0);
+        WeightIndices {
+            term: terms().position(|known| known == term).unwrap_or(0) as u32,
+            group: (terms().count() + place) as u32,
+        }
     }
 
     /// What a step's program keeps, in order.
@@ -303,12 +320,12 @@ impl Objective {
         refreshes: bool,
     ) -> Result<TensorId> {
         let mut costs: Vec<Option<TensorId>> = vec![None; self.terms.len()];
-        self.record_layer(tape, None, pixels, refreshes, &mut costs)?;
-        network.record(tape, pixels, self.deepest(network, None), true, |tape, layer, activations| {
-            self.record_layer(tape, Some(layer), activations, refreshes, &mut costs)
-        })?;
         let row = Shape::row(self.cost_weights().len() as u32);
         let weights = tape.external(COST_WEIGHTS, row, Role::Workspace);
+        self.record_layer(tape, None, pixels, weights, refreshes, &mut costs)?;
+        network.record(tape, pixels, self.deepest(network, None), true, |tape, layer, activations| {
+            self.record_layer(tape, Some(layer), activations, weights, refreshes, &mut costs)
+        })?;
         let mut first = 0;
         let mut sums: Vec<TensorId> = Vec::new();
         for (group, _) in &self.weights {
@@ -343,20 +360,29 @@ impl Objective {
         tape: &mut Tape,
         layer: Option<&str>,
         activations: TensorId,
+        weights: TensorId,
         refreshes: bool,
         costs: &mut [Option<TensorId>],
     ) -> Result<()> {
-        // Styles share the statistic of a layer, where they have no masks.
+        let normalises = self.normalises_gradients && layer.is_some();
+        // Styles share the statistic of a layer, where they have no masks, and their gradients may be added up.
         let mut statistics: Vec<((TermKind, Option<SourceId>), TensorId)> = Vec::new();
         let label = layer.unwrap_or(PIXELS_LAYER);
-        let terms = self.terms.iter().zip(costs).filter(|(term, _)| term.layer.as_deref() == layer);
-        for (term, cost) in terms {
+        let terms = self.terms.iter().zip(costs).enumerate();
+        for (index, (term, cost)) in terms.filter(|(_, (term, _))| term.layer.as_deref() == layer) {
             let key = (term.kind, term.guiding_mask());
-            let known = statistics.iter().find(|(known, _)| *known == key).map(|(_, statistic)| *statistic);
+            let known = statistics.iter().find(|(known, _)| *known == key && !normalises);
             let statistic = match known {
-                Some(statistic) => statistic,
+                Some((_, statistic)) => *statistic,
                 None => {
-                    let statistic = term.record_statistic(tape, activations, label)?;
+                    let seen = match normalises {
+                        true => {
+                            let normalised = Normalised(self.weight_indices(index));
+                            tape.record(normalised, &[activations, weights], label)?
+                        }
+                        false => activations,
+                    };
+                    let statistic = term.record_statistic(tape, seen, label)?;
                     statistics.push((key, statistic));
                     statistic
                 }

@@ -114,9 +114,9 @@ pub(super) enum Optimiser {
     /// Kingma and Ba, arXiv 1412.6980, with this learning rate in 8-bit levels.
     Adam { learning_rate: f32, wrap: Wrap },
     /// Adam on every level of a pyramid of the smoothed gradient, which is taken per pixel: see
-    /// [`crate::ops::pyramid`]. Step i of `steps` has the rate rate·(1 − fade·i/steps) in 8-bit levels; pixels stay
+    /// [`crate::ops::pyramid`]. Step i of the n at a size has the rate rate·(1 − fade·i/n) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
-    PyramidAdam { rate: f32, fade: f32, steps: u32, decay: f32, wrap: Wrap },
+    PyramidAdam { rate: f32, fade: f32, decay: f32, wrap: Wrap },
     /// L-BFGS from at most this many pairs, without a line search: see [`crate::ops::l_bfgs`]. Its first step changes pixels by
     /// `rate` 8-bit levels on the average, the others are `rate` times what it finds.
     LBfgs { rate: f32, pairs: u32, wrap: Wrap },
@@ -125,12 +125,12 @@ pub(super) enum Optimiser {
 impl Optimiser {
     /// The one that `options` ask for.
     pub(super) fn of(options: &Options) -> Self {
-        let Options { learning_rate, fade, averaging, history, steps, .. } = *options;
+        let Options { learning_rate, fade, averaging, history, .. } = *options;
         match options.optimiser {
             OptimiserKind::Adam => Self::Adam { learning_rate, wrap: options.seamless.wrap() },
             OptimiserKind::PyramidAdam => {
                 let wrap = options.seamless.wrap();
-                Self::PyramidAdam { rate: learning_rate, fade, steps: steps.max(1), decay: averaging, wrap }
+                Self::PyramidAdam { rate: learning_rate, fade, decay: averaging, wrap }
             }
             OptimiserKind::LBfgs => {
                 Self::LBfgs { rate: learning_rate, pairs: history, wrap: options.seamless.wrap() }
@@ -236,13 +236,14 @@ impl Optimiser {
         }
     }
 
-    /// The values that it reads and that can change from step to step, by the names of their tensors.
-    pub(super) fn settings(self) -> Vec<(&'static str, Vec<f32>)> {
+    /// The values that it reads at a size of this many `steps`, and that can change from step to step, by the names of their
+    /// tensors.
+    pub(super) fn settings(self, steps: u32) -> Vec<(&'static str, Vec<f32>)> {
         match self {
             Self::Adam { learning_rate, .. } => vec![(ADAM_HYPER, hyper(learning_rate, ADAM).to_vec())],
-            Self::PyramidAdam { rate, fade, steps, decay, .. } => vec![
+            Self::PyramidAdam { rate, fade, decay, .. } => vec![
                 (ADAM_HYPER, hyper(rate, PYRAMID_ADAM).to_vec()),
-                (SCHEDULE_HYPER, schedule(rate, fade, steps, decay).to_vec()),
+                (SCHEDULE_HYPER, schedule(rate, fade, steps.max(1), decay).to_vec()),
             ],
             Self::LBfgs { rate, .. } => vec![(L_BFGS_RATE, vec![rate])],
         }
@@ -339,8 +340,9 @@ mod tests {
     use crate::ops::resize::Filter;
     use crate::reference;
 
-    const PYRAMID: Optimiser =
-        Optimiser::PyramidAdam { rate: 3.0, fade: 0.8, steps: 4, decay: 0.9, wrap: Wrap::NONE };
+    const PYRAMID: Optimiser = Optimiser::PyramidAdam { rate: 3.0, fade: 0.8, decay: 0.9, wrap: Wrap::NONE };
+    /// Steps of a size.
+    const STEPS: u32 = 4;
 
     fn sides(pixels: Shape) -> Vec<(u32, u32)> {
         moments(pixels).iter().map(|[m, _]| (m.shape.h, m.shape.w)).collect()
@@ -370,7 +372,7 @@ mod tests {
             let mut wanted: Vec<(&str, Shape)> =
                 state.iter().map(|tensor| (tensor.name, tensor.shape)).collect();
             let row = |numbers: usize| Shape::row(numbers as u32);
-            wanted.extend(PYRAMID.settings().iter().map(|(name, values)| (*name, row(values.len()))));
+            wanted.extend(PYRAMID.settings(STEPS).iter().map(|(name, values)| (*name, row(values.len()))));
             wanted.extend([("pixels", shape), ("gradient", shape), ("mean", MEAN_SHAPE)]);
             for list in [&mut found, &mut wanted] {
                 list.sort_by_key(|(name, _)| *name);
@@ -422,7 +424,7 @@ mod tests {
         let (tape, pixels, gradient) = recorded(PYRAMID, shape);
         let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
         let node = |name: &str| tape.nodes().iter().find(|node| node.op.name() == name).unwrap();
-        let settings: HashMap<&str, Vec<f32>> = PYRAMID.settings().into_iter().collect();
+        let settings: HashMap<&str, Vec<f32>> = PYRAMID.settings(STEPS).into_iter().collect();
         let mean = [123.68, 116.779, 103.939];
         let mut random = Random::new(11);
         let mut x: Vec<f64> = random.vec_f64(3 * 37 * 29).iter().map(|x| 125.0 * x).collect();

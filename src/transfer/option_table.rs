@@ -55,7 +55,7 @@ macro_rules! option {
 }
 
 /// Every option, in the order in which they are checked.
-pub static OPTIONS: [OptionEntry; 27] = [
+pub static OPTIONS: [OptionEntry; 29] = [
     option!(Alpha, alpha, live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
     option!(Beta, beta, live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
     option!(Gamma, gamma, live: true, recorded: true, |options, network| {
@@ -90,6 +90,7 @@ pub static OPTIONS: [OptionEntry; 27] = [
             (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
         })
     }),
+    option!(NormaliseGradients, normalise_gradients, live: false, recorded: true, |_, _| Ok(())),
     option!(LearningRate, learning_rate, live: true, recorded: true, |options, _| {
         let rate = options.learning_rate;
         require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
@@ -201,6 +202,18 @@ pub static OPTIONS: [OptionEntry; 27] = [
         |options| options.stroke.map_or_else(|| "none".to_owned(), |stroke| stroke.to_string())
     ),
     option!(Steps, steps, live: true, recorded: false, |_, _| Ok(())),
+    option!(
+        FirstSteps,
+        first_steps,
+        live: true,
+        recorded: false,
+        |options, _| {
+            require(options.first_steps != Some(0), OptionName::FirstSteps, || {
+                ("0 steps are none".into(), "give 1 or more, or none for as many as at the other sizes".into())
+            })
+        },
+        |options| options.first_steps.map_or_else(|| "none".to_owned(), |steps| steps.to_string())
+    ),
     option!(Tolerance, tolerance, live: true, recorded: true, |options, _| {
         require((0.0..1.0).contains(&options.tolerance), OptionName::Tolerance, || {
             let remedy = "give a number from 0, which is off, to below 1; 0.001 is a first value to try";

@@ -26,6 +26,11 @@ pub enum Preset {
     /// each layer in full, max pools, 1000 steps of L-BFGS from noise at 512 pixels. Without their total variation, whose
     /// weight depends on the size there; a pool of an odd size has one cell more here.
     Johnson,
+    /// Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer" (arXiv 1611.07865), in the conventions of the
+    /// authors' program NeuralImageSynthesis: content weight 1, style weight 1000/C² for a layer of C channels, max pools, 500
+    /// steps of L-BFGS from the content at 512 pixels, which are the longer side here and the root of the area there. Their
+    /// second size is twice the first, and is left out.
+    Gatys,
     /// A texture of the styles alone, without a content: the style cost of [`Preset::Fine`], coarse to fine from noise, the
     /// styles at their own resolution.
     Texture,
@@ -40,13 +45,14 @@ impl Preset {
         ("fine", Self::Fine),
         ("course", Self::Course),
         ("johnson", Self::Johnson),
+        ("gatys", Self::Gatys),
         ("texture", Self::Texture),
         ("reconstruction", Self::Reconstruction),
     ];
 
     /// Those that paint a content in a style.
     pub const PAINTING: &'static [(&'static str, Self)] =
-        &[("fine", Self::Fine), ("course", Self::Course), ("johnson", Self::Johnson)];
+        &[("fine", Self::Fine), ("course", Self::Course), ("johnson", Self::Johnson), ("gatys", Self::Gatys)];
 }
 
 /// A layer in which the painting is compared, and the weight of its cost.
@@ -250,6 +256,9 @@ pub struct Options {
     pub averaging: f32,
     /// Steps that L-BFGS remembers at most, 1 to 100.
     pub history: u32,
+    /// Whether the gradient of each term that looks at a layer is divided by its L1 norm there, before it has its weights: then
+    /// these say how much each term has to say, whatever the size of its cost. Costs are counted as without.
+    pub normalise_gradients: bool,
     /// What the content cost is.
     pub content_cost: ContentCost,
     /// The layers whose activations are compared with the content's.
@@ -285,8 +294,10 @@ pub struct Options {
     /// small strokes. Without a content, the side of a style over its own. A style is never enlarged. `None`: each style is
     /// fitted into `size` on its own sides.
     pub stroke: Option<f32>,
-    /// Steps at each size.
+    /// Steps at each size, the first excepted where `first_steps` says so.
     pub steps: u32,
+    /// Steps at the first size, which is the coarsest, or the only one. `None`: as at the others.
+    pub first_steps: Option<u32>,
     /// A size ends before its steps are done when the total cost changes by less than this share: the mean of the last 10
     /// steps against that of the 10 before. 0: never. For [`super::Transfer::step`] alone, which waits for the costs.
     pub tolerance: f32,
@@ -306,6 +317,14 @@ impl Options {
             .map(|name| WeightedLayer { name: name.into(), weight: 0.2 })
             .to_vec();
         let content_layers = vec![WeightedLayer { name: "conv4_2".into(), weight: 1.0 }];
+        // The layers of VGG-19 with weights that depend on their channels.
+        let with_channels = |weight: fn(f32) -> f32| {
+            let channels = [64.0, 128.0, 256.0, 512.0, 512.0];
+            let layers = style_layers.iter().zip(channels);
+            layers
+                .map(|(layer, channels)| WeightedLayer { weight: weight(channels), ..layer.clone() })
+                .collect()
+        };
         match preset {
             Preset::Fine => Self {
                 alpha: 0.05,
@@ -318,6 +337,7 @@ impl Options {
                 fade: 0.8,
                 averaging: 0.9,
                 history: 10,
+                normalise_gradients: false,
                 content_cost: ContentCost::Energy,
                 content_layers,
                 style_statistic: StyleStatistic::Wasserstein,
@@ -334,6 +354,7 @@ impl Options {
                 coarsest: Some(90),
                 stroke: Some(1.0),
                 steps: 30,
+                first_steps: None,
                 tolerance: 0.0,
             },
             Preset::Course => Self {
@@ -347,6 +368,7 @@ impl Options {
                 fade: 0.0,
                 averaging: 0.0,
                 history: 10,
+                normalise_gradients: false,
                 content_cost: ContentCost::Uniform,
                 content_layers,
                 style_statistic: StyleStatistic::Gram,
@@ -363,21 +385,17 @@ impl Options {
                 coarsest: None,
                 stroke: None,
                 steps: 200,
+                first_steps: None,
                 tolerance: 0.0,
             },
             Preset::Johnson => {
                 // There a Gram matrix is divided by the channels, too, a mean of squares is not halved twice, and a layer has
-                // the whole weight: 100·4/C².
-                let layers =
-                    [("conv1_1", 64), ("conv2_1", 128), ("conv3_1", 256), ("conv4_1", 512), ("conv5_1", 512)];
-                let style_layers = layers.map(|(name, channels): (&str, u32)| WeightedLayer {
-                    name: name.into(),
-                    weight: 400.0 / (channels * channels) as f32,
-                });
+                // the whole weight.
+                let style_layers = with_channels(|channels| 4.0 * 100.0 / (channels * channels));
                 Self {
                     alpha: 4.0 * 5.0,
                     beta: 1.0,
-                    style_layers: style_layers.into(),
+                    style_layers,
                     optimiser: OptimiserKind::LBfgs,
                     learning_rate: 1.0,
                     history: 100,
@@ -388,6 +406,15 @@ impl Options {
                     ..Self::preset(Preset::Course)
                 }
             }
+            Preset::Gatys => Self {
+                // A mean of squares is not halved twice there.
+                alpha: 4.0,
+                style_layers: with_channels(|channels| 4.0 * 1000.0 / (channels * channels)),
+                init: Init::Content,
+                noise_ratio: None,
+                steps: 500,
+                ..Self::preset(Preset::Johnson)
+            },
             Preset::Texture => {
                 Self { gamma: 0.0, init: Init::Noise, noise_ratio: Some(1.0), ..Self::preset(Preset::Fine) }
             }
@@ -414,7 +441,13 @@ impl Options {
 
     /// Steps of a whole run: at most so many, whatever the size of the content.
     pub fn most_steps(&self) -> u32 {
-        self.steps.saturating_mul(if self.coarsest.is_some() { MOST_SCALES } else { 1 })
+        let later = if self.coarsest.is_some() { MOST_SCALES - 1 } else { 0 };
+        self.steps_at(0).saturating_add(self.steps.saturating_mul(later))
+    }
+
+    /// Steps at the size of this number, from 0 for the coarsest.
+    pub fn steps_at(&self, scale: usize) -> u32 {
+        self.first_steps.filter(|_| scale == 0).unwrap_or(self.steps)
     }
 
     /// The weight of the content cost: α·((1 − s)/s)².

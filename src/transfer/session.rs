@@ -326,9 +326,9 @@ impl Transfer {
     /// Goes on to the next size, where this one has had its steps.
     fn advance(&mut self) {
         while self.scale < self.scales.last()
-            && (self.scale_steps >= self.options.steps.max(1) || self.has_settled())
+            && (self.scale_steps >= self.steps_here().max(1) || self.has_settled())
         {
-            self.ended = (self.scale_steps.min(self.options.steps.max(1)), std::mem::take(&mut self.trend));
+            self.ended = (self.scale_steps.min(self.steps_here().max(1)), std::mem::take(&mut self.trend));
             self.scale += 1;
             self.scale_steps = 0;
             self.history.clear();
@@ -336,12 +336,18 @@ impl Transfer {
             for (name, values) in Optimiser::of(&self.options).begin_scale() {
                 self.agenda.write(name, &values);
             }
+            self.take_optimiser_settings();
             self.agenda.run(ProgramKind::Enlarge);
             let sources: Vec<SourceId> = self.arrivals[self.scale].keys().copied().collect();
             for id in sources {
                 self.arrive(id);
             }
         }
+    }
+
+    /// Steps of the size that is painted.
+    fn steps_here(&self) -> u32 {
+        self.options.steps_at(self.scale)
     }
 
     /// Whether the costs of this size have settled, so that it ends here.
@@ -417,10 +423,15 @@ impl Transfer {
 
     /// Puts the cost weights and the optimiser's constants, as the options have them now, on the agenda.
     fn take_settings(&mut self) {
-        for (name, values) in Optimiser::of(&self.options).settings() {
+        self.take_optimiser_settings();
+        self.agenda.write(COST_WEIGHTS, &self.objective.cost_weights());
+    }
+
+    /// Puts the optimiser's constants for this size on the agenda.
+    fn take_optimiser_settings(&mut self) {
+        for (name, values) in Optimiser::of(&self.options).settings(self.steps_here()) {
             self.agenda.write(name, &values);
         }
-        self.agenda.write(COST_WEIGHTS, &self.objective.cost_weights());
     }
 
     /// Puts on the agenda that the optimiser forgets what it knows of a cost that is no more.
@@ -784,10 +795,11 @@ impl Transfer {
         self.steps
     }
 
-    /// Steps that are left: [`Options::steps`] at each size, and fewer where [`Options::tolerance`] ends one. More may be taken at the last one.
+    /// Steps that are left: [`Options::steps_at`] each size, and fewer where [`Options::tolerance`] ends one. More may be taken at
+    /// the last one.
     pub fn remaining_steps(&self) -> u32 {
         let later = (self.scales.last() - self.scale) as u32;
-        let here = if self.has_settled() { 0 } else { self.options.steps.saturating_sub(self.scale_steps) };
+        let here = if self.has_settled() { 0 } else { self.steps_here().saturating_sub(self.scale_steps) };
         here.saturating_add(self.options.steps.saturating_mul(later))
     }
 

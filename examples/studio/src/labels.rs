@@ -13,7 +13,7 @@ enum Place {
     Nowhere,
 }
 
-const LABELS: [(OptionName, Place); 41] = [
+const LABELS: [(OptionName, Place); 43] = [
     (OptionName::Content, Place::Open("Photograph")),
     (OptionName::Style, Place::Open("Style")),
     (OptionName::StyleWeights, Place::Nowhere),
@@ -28,6 +28,7 @@ const LABELS: [(OptionName, Place); 41] = [
     (OptionName::Coarsest, Place::Nowhere),
     (OptionName::Stroke, Place::Open("Stroke")),
     (OptionName::Steps, Place::Open("Steps")),
+    (OptionName::FirstSteps, Place::Nowhere),
     (OptionName::Tolerance, Place::Nowhere),
     (OptionName::Alpha, Place::Open("Content weight")),
     (OptionName::Beta, Place::Open("Style weight")),
@@ -38,6 +39,7 @@ const LABELS: [(OptionName, Place); 41] = [
     (OptionName::Fade, Place::Nowhere),
     (OptionName::Averaging, Place::Nowhere),
     (OptionName::History, Place::Nowhere),
+    (OptionName::NormaliseGradients, Place::Nowhere),
     (OptionName::ContentCost, Place::Nowhere),
     (OptionName::StyleStatistic, Place::Nowhere),
     (OptionName::Color, Place::Nowhere),
