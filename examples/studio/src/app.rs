@@ -6,6 +6,7 @@ use std::time::Duration;
 use eframe::egui::{
     CentralPanel, Context, Frame, Key, Margin, Modifiers, Panel, Rect, RichText, Ui, ViewportCommand,
 };
+use impasto::transfer::Init;
 
 use crate::files::{self, Answer as Asked, Dialog, Purpose};
 use crate::messages::{self, Answer, Save};
@@ -13,7 +14,7 @@ use crate::notice::Notice;
 use crate::options_panel::{self, Facts};
 use crate::painting::{Event, Order, Painting, Question, Status};
 use crate::pictures::{Pictures, Role};
-use crate::settings::{Settings, Start};
+use crate::settings::Settings;
 use crate::{canvas, cards, cost_plot, theme, transport};
 
 /// What somebody asked for.
@@ -64,8 +65,7 @@ impl Studio {
         for (file, role) in files.iter().zip([Role::Content, Role::Style]) {
             pictures.load(context, role, file.clone());
         }
-        let mut settings = Settings::default();
-        settings.frame_budget = painting.usual_budget();
+        let settings = Settings { frame_budget: painting.usual_budget(), ..Settings::default() };
         Some(Self {
             settings,
             pictures,
@@ -82,7 +82,7 @@ impl Studio {
 
     /// Whether everything is there that a painting is made of.
     fn ready(&self) -> bool {
-        let start = self.settings.start != Start::Picture || self.pictures.get(Role::Start).is_some();
+        let start = self.settings.options.init != Init::Picture || self.pictures.get(Role::Start).is_some();
         start && self.pictures.get(Role::Content).is_some() && self.pictures.get(Role::Style).is_some()
     }
 
@@ -137,7 +137,7 @@ impl Studio {
                 }
             }
             Role::Style => self.painting.set_style(picture),
-            Role::Start => self.settings.start = Start::Picture,
+            Role::Start => self.settings.options.init = Init::Picture,
         }
     }
 
@@ -223,7 +223,7 @@ impl Studio {
         if let (Some(content), Some(style)) = (picture(Role::Content), picture(Role::Style)) {
             self.notice = None;
             self.saved = None;
-            let start = picture(Role::Start).filter(|_| self.settings.start == Start::Picture);
+            let start = picture(Role::Start).filter(|_| self.settings.options.init == Init::Picture);
             self.painting.start(Order { content, style, start, settings: self.settings.clone() });
         }
     }
@@ -303,7 +303,8 @@ impl Studio {
         self.cards = cards::show(ui, &self.pictures, actions);
         ui.add_space(6.0);
         let facts = Facts {
-            started: self.painting.started(),
+            running: self.painting.options(),
+            waiting: self.painting.waiting(&self.settings),
             adapter: self.painting.adapter(),
             frame_times: self.painting.frame_times.summary(),
         };

@@ -14,6 +14,7 @@ mod files;
 mod labels;
 mod messages;
 mod notice;
+mod option_row;
 mod options_panel;
 mod painting;
 mod pictures;

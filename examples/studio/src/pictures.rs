@@ -28,11 +28,11 @@ impl Role {
     pub const ALL: [Self; 3] = [Self::Content, Self::Style, Self::Start];
 
     /// What the window calls it.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
             Self::Content => label(OptionName::Content),
             Self::Style => label(OptionName::Style),
-            Self::Start => "Start",
+            Self::Start => label(OptionName::Initial),
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn show(ui: &mut Ui, painting: &Painting, settings: &Settings, ready: bool, 
 
 fn start(ui: &mut Ui, painting: &Painting, status: &Status, ready: bool, actions: &mut Vec<Action>) {
     let refused = matches!(painting.estimate.answer(), Some(Err(_)));
-    let again = painting.started().is_some();
+    let again = painting.options().is_some();
     let text = if again { "Start again" } else { "Start painting" };
     let button = if again && *status != Status::Done { Button::new(text) } else { main_button(text) };
     let what = if again {
@@ -83,7 +83,7 @@ fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Stat
     };
     let cost = painting.curve.newest().map(|cost| format!("   ·   cost {cost:.3e}")).unwrap_or_default();
     let text = format!("{text}{cost}");
-    let waiting = painting.started().map(|started| settings.waiting(started)).unwrap_or_default();
+    let waiting = painting.waiting(settings);
     if waiting.is_empty() {
         ui.label(text);
     } else {

@@ -41,7 +41,7 @@ impl Estimate {
     pub fn ask(&mut self, mut question: Question) {
         // Neither matters, and a budget or a number of steps that is dragged would ask without end.
         question.settings.frame_budget = 0.0;
-        question.settings.steps = 0;
+        question.settings.options.steps = 0;
         if let Some((asked, mut work)) = self.under_way.take() {
             match work.poll() {
                 Progress::UnderWay => {
@@ -70,11 +70,14 @@ impl Estimate {
 
 fn needs(engines: &Engines, question: &Question) -> Needs {
     let Question { settings, content, style } = question;
-    let options = settings.options();
+    let options = &settings.options;
     let mut sources = SourceLayouts::from((*content, *style));
     // What the pixels start from is stretched to the content's size before: its own sides do not matter.
     sources.initial = (options.init == Init::Picture).then(|| (*content).into());
-    let planned = engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, sources, &options));
+    let planned = engines.get(&settings.engine).and_then(|engine| {
+        options.validate_for_frames()?;
+        Transfer::plan(&engine, sources, options)
+    });
     match planned {
         Ok(plan) => Ok((plan.step.size, plan.bytes.total)),
         Err(error) => Err(Notice::of("It cannot start like this", &error)),

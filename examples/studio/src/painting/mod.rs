@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
 use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Options, Sources, StepCosts, Transfer, TransferPhase};
+use impasto::transfer::{Budget, Options, SourceLayouts, Sources, StepCosts, Transfer, TransferPhase};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
 
 use crate::background::{Background, Progress};
 use crate::notice::Notice;
-use crate::settings::Settings;
+use crate::settings::{EngineSettings, Settings, carry_over};
 use canvas_texture::CanvasTexture;
 use engines::Engines;
 use errand::{Errand, Outcome, Returned};
@@ -69,7 +69,8 @@ pub enum Event {
 
 /// A painting that was started.
 struct Run {
-    started: Settings,
+    engine: EngineSettings,
+    layouts: SourceLayouts,
     /// What the transfer has, or is to have when it is back.
     options: Options,
     /// The content's size as it was fitted: another content must fit to the same.
@@ -159,12 +160,13 @@ impl Painting {
         self.hand = Hand::Empty;
         self.waiting.clear();
         self.curve.clear();
-        let options = order.settings.options();
-        let size = order.settings.size().fit(order.content.width(), order.content.height());
+        let options = order.settings.options.clone();
+        let content = (order.content.width(), order.content.height());
         self.run = Some(Run {
-            started: order.settings.clone(),
+            engine: order.settings.engine,
+            layouts: (content, (order.style.width(), order.style.height())).into(),
+            size: options.fit_content(content),
             options: options.clone(),
-            size,
             steps: 0,
             remaining: 0,
             phase: TransferPhase::Weights,
@@ -204,7 +206,7 @@ impl Painting {
     /// Gives a running painting another content. `false`: it has another size, and needs a new start.
     pub fn set_content(&mut self, content: Arc<Picture>) -> bool {
         let Some(run) = &self.run else { return true };
-        if run.options.size.fit(content.width(), content.height()) != run.size {
+        if run.options.fit_content((content.width(), content.height())) != run.size {
             return false;
         }
         self.waiting.retain(|errand| !matches!(errand, Errand::Content(_)));
@@ -217,9 +219,15 @@ impl Painting {
         self.waiting.push(Errand::Save(path, format));
     }
 
-    /// What the running painting was started with.
-    pub fn started(&self) -> Option<&Settings> {
-        self.run.as_ref().map(|run| &run.started)
+    /// What the running painting has.
+    pub fn options(&self) -> Option<&Options> {
+        self.run.as_ref().map(|run| &run.options)
+    }
+
+    /// The labels of what only a new start can bring into the running painting.
+    pub fn waiting(&self, settings: &Settings) -> Vec<String> {
+        let waiting = |run: &Run| settings.waiting(&run.options, &run.engine, &run.layouts);
+        self.run.as_ref().map(waiting).unwrap_or_default()
     }
 
     /// Whether there is a picture, to be shown or saved.
@@ -364,8 +372,7 @@ impl Painting {
     /// Carries live changes over to the transfer.
     fn apply(&mut self, settings: &Settings) -> Option<Notice> {
         let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
-        let mut options = run.options.clone();
-        settings.apply_live(&mut options);
+        let options = carry_over(&run.options, &settings.options, &run.layouts);
         if options == run.options {
             return None;
         }
