@@ -16,7 +16,7 @@ use crate::labels::{ADVANCED, BALANCE, LAYERS, MORE, PAINTING, label, more};
 use crate::option_row::{self, layer_rows, layers_objection, name};
 use crate::pictures::{Pictures, Role};
 use crate::settings::{SMALLEST_PIECE, Settings, recipes};
-use crate::theme;
+use crate::{sources_panel, theme};
 
 /// Facts that are shown beside the options.
 pub struct Facts<'a> {
@@ -33,12 +33,15 @@ pub struct Facts<'a> {
 pub fn show(
     ui: &mut Ui,
     settings: &mut Settings,
-    pictures: &Pictures,
+    pictures: &mut Pictures,
     facts: &Facts<'_>,
     actions: &mut Vec<Action>,
 ) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         recipe(ui, settings);
+        section(ui, "Styles and masks", false, |ui| {
+            sources_panel::show(ui, pictures, &facts.waiting, actions);
+        });
         section(ui, "Painting", true, |ui| painting(ui, settings, pictures, &facts.waiting, actions));
         section(ui, "Balance", true, |ui| {
             let entries = BALANCE.iter().filter_map(|name| OptionEntry::of(*name));
