@@ -20,8 +20,8 @@
 //! ```
 //!
 //! [`OPTIONS`] is one table of all of them: how each is read, set and checked, whether it can change while a transfer runs,
-//! and whether it decides which picture comes out. A program with a form of its own can follow it, as
-//! `examples/studio` does. [`EngineOptions`] are what is chosen once for a device: methods, precision, memory.
+//! whether it decides which picture comes out, what values it takes and what it does. A program with a form of its own can be
+//! made of it, as `examples/studio` is. [`EngineOptions`] are what is chosen once for a device: methods, precision, memory.
 //!
 //! # Objective and terms
 //! An [`Objective`] is what is minimised, as sources and options lead to it: a list of terms. A [`Term`] compares one layer
@@ -67,6 +67,7 @@ mod look_up;
 mod noise;
 mod objective;
 mod optimiser;
+mod option_kind;
 mod option_table;
 mod options;
 mod pace;
@@ -90,6 +91,7 @@ pub use diagnosis::Diagnosis;
 pub use engine::{Engine, EngineBuilder, EngineOptions};
 pub use noise::uniform_noise;
 pub use objective::Objective;
+pub use option_kind::OptionKind;
 pub use option_table::{OPTIONS, OptionEntry};
 pub use options::{
     Borders, ColorMode, ContentCost, Init, OptimiserKind, Options, Preset, Seamless, StyleStatistic,

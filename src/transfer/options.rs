@@ -53,6 +53,24 @@ impl Preset {
     /// Those that paint a content in a style.
     pub const PAINTING: &'static [(&'static str, Self)] =
         &[("fine", Self::Fine), ("course", Self::Course), ("johnson", Self::Johnson), ("gatys", Self::Gatys)];
+
+    /// What it makes, for people who paint.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Fine => {
+                "Painted coarse to fine from the photograph, with real strokes. The steps are those at each size."
+            }
+            Self::Course => "As deeplearning.ai's course on neural style transfer has it.",
+            Self::Johnson => {
+                "As Justin Johnson's neural-style has it: a thousand steps of L-BFGS from noise, with much memory."
+            }
+            Self::Gatys => {
+                "As Leon Gatys's program has it: five hundred steps of L-BFGS from the photograph, with much memory."
+            }
+            Self::Texture => "A texture of the styles alone, coarse to fine from noise.",
+            Self::Reconstruction => "One picture from what one layer of the network says of it, from noise.",
+        }
+    }
 }
 
 /// A layer in which the painting is compared, and the weight of its cost.
@@ -75,6 +93,12 @@ pub enum Init {
     Content,
     /// The initial picture among the [`super::Sources`], stretched to the content's size; R = 0 unless given.
     Picture,
+}
+
+impl Init {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("noise", Self::Noise), ("content", Self::Content), ("picture", Self::Picture)];
 }
 
 /// What the content cost is.

@@ -674,18 +674,12 @@ impl Transfer {
     /// included. One that is dropped instead ends the transfer.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped; [`Error::Option`] with a tolerance, for which costs
-    /// would have to be waited for. Nothing is recorded then, and the host's device has not been touched.
+    /// [`Error::Gpu`] where the device is lost, or an encoder was dropped; [`Error::Option`] as
+    /// [`Options::validate_for_frames`]. Nothing is recorded then, and the host's device has not been touched.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, budget: Budget) -> Result<Recorded> {
         self.engine.gpu().check_alive(IN_A_FRAME)?;
         self.check_submitted()?;
-        if self.options.tolerance > 0.0 {
-            return Err(Error::Option {
-                option: OptionName::Tolerance,
-                reason: "a host's frame does not wait for the costs that would end a size".into(),
-                remedy: "give 0, and look at the costs of Transfer::try_cost".into(),
-            });
-        }
+        self.options.validate_for_frames()?;
         self.learn();
         let before = self.steps;
         let mut allowance = Allowance::new(budget);
@@ -846,12 +840,8 @@ impl Transfer {
         let network = self.engine.weights().network();
         options.validate(network)?;
         let objective = Objective::of(network, options, &self.layouts);
-        for entry in OPTIONS.iter().filter(|entry| entry.get(options) != entry.get(&self.options)) {
-            // A live option may still ask for a term that there is no program for.
-            let mut alone = self.options.clone();
-            entry.set(&mut alone, entry.get(options))?;
-            let terms = Objective::of(network, &alone, &self.layouts);
-            if !entry.live || !terms.has_terms_of(&self.objective) {
+        for entry in &OPTIONS {
+            if entry.needs_new_transfer(&self.options, options, network, &self.layouts)? {
                 return Err(Error::Option {
                     option: entry.name,
                     reason: "it cannot change while a transfer runs".into(),

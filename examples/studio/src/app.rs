@@ -6,20 +6,25 @@ use std::time::Duration;
 use eframe::egui::{
     CentralPanel, Context, Frame, Key, Margin, Modifiers, Panel, Rect, RichText, Ui, ViewportCommand,
 };
+use impasto::transfer::Init;
 
 use crate::files::{self, Answer as Asked, Dialog, Purpose};
+use crate::mask_editor::MaskEditor;
 use crate::messages::{self, Answer, Save};
 use crate::notice::Notice;
 use crate::options_panel::{self, Facts};
-use crate::painting::{Event, Order, Painting, Question, Status};
-use crate::pictures::{Pictures, Role};
-use crate::settings::{Settings, Start};
+use crate::painting::{Event, Ingredients, Painting, Question, Status};
+use crate::pictures::{MaskRole, Pictures, Role};
+use crate::settings::Settings;
 use crate::{canvas, cards, cost_plot, theme, transport};
 
 /// What somebody asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Open(Role),
+    RemoveStyle(usize),
+    PaintMask(MaskRole),
+    RemoveMask(MaskRole),
     Swap,
     Start,
     Pause(bool),
@@ -39,6 +44,8 @@ pub struct Studio {
     saved: Option<PathBuf>,
     /// Dropped files whose role is asked for.
     dropped: Vec<PathBuf>,
+    /// The mask that is painted on the canvas.
+    editor: Option<MaskEditor>,
     /// Where the cards were in the last frame.
     cards: [(Role, Rect); 2],
     closing: Closing,
@@ -61,11 +68,10 @@ impl Studio {
         theme::set(context);
         let painting = Painting::new(context, creation.wgpu_render_state.as_ref()?);
         let mut pictures = Pictures::default();
-        for (file, role) in files.iter().zip([Role::Content, Role::Style]) {
+        for (file, role) in files.iter().zip([Role::Content, Role::Style(0)]) {
             pictures.load(context, role, file.clone());
         }
-        let mut settings = Settings::default();
-        settings.frame_budget = painting.usual_budget();
+        let settings = Settings { frame_budget: painting.usual_budget(), ..Settings::default() };
         Some(Self {
             settings,
             pictures,
@@ -75,25 +81,30 @@ impl Studio {
             save_as: None,
             saved: None,
             dropped: Vec::new(),
-            cards: [(Role::Content, Rect::NOTHING), (Role::Style, Rect::NOTHING)],
+            editor: None,
+            cards: [(Role::Content, Rect::NOTHING), (Role::Style(0), Rect::NOTHING)],
             closing: Closing::No,
         })
     }
 
     /// Whether everything is there that a painting is made of.
     fn ready(&self) -> bool {
-        let start = self.settings.start != Start::Picture || self.pictures.get(Role::Start).is_some();
-        start && self.pictures.get(Role::Content).is_some() && self.pictures.get(Role::Style).is_some()
+        self.ingredients().is_some()
+    }
+
+    fn ingredients(&self) -> Option<Ingredients> {
+        self.pictures.ingredients(self.settings.options.init == Init::Picture)
     }
 
     /// What was read, dropped, chosen and painted since the last frame.
     fn update(&mut self, context: &Context) {
         let (new, failure) = self.pictures.update(context);
         self.notice = failure.or(self.notice.take());
-        for role in new {
-            self.take_in(role);
+        if new.contains(&Role::Start) {
+            self.settings.options.init = Init::Picture;
         }
-        for event in self.painting.frame(&self.settings) {
+        let ingredients = self.ingredients();
+        for event in self.painting.frame(&self.settings, ingredients.as_ref()) {
             match event {
                 Event::Notice(notice) => {
                     self.notice = Some(notice);
@@ -112,32 +123,12 @@ impl Studio {
             }
         }
         self.watch_dialog(context);
-        let sides =
-            [Role::Content, Role::Style].map(|role| self.pictures.get(role).map(|loaded| loaded.sides()));
-        match sides {
-            [Some(content), Some(style)] => {
-                let settings = self.settings.clone();
-                self.painting.estimate.ask(Question { settings, content, style });
+        match ingredients {
+            Some(ingredients) => {
+                let (settings, pictures) = (self.settings.clone(), ingredients.layouts());
+                self.painting.estimate.ask(Question { settings, pictures });
             }
-            _ => self.painting.estimate.forget(),
-        }
-    }
-
-    /// A new picture goes into a running painting where it can.
-    fn take_in(&mut self, role: Role) {
-        let Some(loaded) = self.pictures.get(role) else { return };
-        let picture = std::sync::Arc::clone(&loaded.picture);
-        match role {
-            Role::Content => {
-                if !self.painting.set_content(picture) {
-                    self.notice = Some(Notice::done(
-                        "The new photograph has another shape",
-                        "“Start again” paints it.",
-                    ));
-                }
-            }
-            Role::Style => self.painting.set_style(picture),
-            Role::Start => self.settings.start = Start::Picture,
+            None => self.painting.estimate.forget(),
         }
     }
 
@@ -161,13 +152,13 @@ impl Studio {
         });
         if let [content, style, ..] = &files[..] {
             self.pictures.load(context, Role::Content, content.clone());
-            self.pictures.load(context, Role::Style, style.clone());
+            self.pictures.load(context, Role::Style(0), style.clone());
             return;
         }
         let Some(file) = files.into_iter().next() else { return };
         let card = self.cards.iter().find(|(_, card)| mouse.is_some_and(|mouse| card.contains(mouse)));
         let is_empty = |role: Role| self.pictures.get(role).is_none() && !self.pictures.is_loading(role);
-        let empty = [Role::Content, Role::Style].into_iter().find(|role| is_empty(*role));
+        let empty = [Role::Content, Role::Style(0)].into_iter().find(|role| is_empty(*role));
         match card.map(|(role, _)| *role).or(empty) {
             Some(role) => self.pictures.load(context, role, file),
             None => self.dropped.push(file),
@@ -204,11 +195,14 @@ impl Studio {
                 self.dialog = Some(Dialog::open(context, frame, role));
             }
             Action::Open(_) => {}
-            Action::Swap => {
-                self.pictures.swap();
-                self.take_in(Role::Content);
-                self.take_in(Role::Style);
+            Action::Swap => self.pictures.swap(),
+            Action::RemoveStyle(index) => {
+                // Numbers of styles change.
+                self.editor = None;
+                self.pictures.remove_style(index);
             }
+            Action::PaintMask(role) => self.editor = Some(MaskEditor::new(role)),
+            Action::RemoveMask(role) => self.pictures.remove_mask(role),
             Action::Start => self.start(),
             Action::Pause(paused) => self.painting.pause(paused),
             Action::Save => {
@@ -219,24 +213,21 @@ impl Studio {
     }
 
     fn start(&mut self) {
-        let picture = |role| self.pictures.get(role).map(|loaded| std::sync::Arc::clone(&loaded.picture));
-        if let (Some(content), Some(style)) = (picture(Role::Content), picture(Role::Style)) {
-            self.notice = None;
-            self.saved = None;
-            let start = picture(Role::Start).filter(|_| self.settings.start == Start::Picture);
-            self.painting.start(Order { content, style, start, settings: self.settings.clone() });
+        if let Some(ingredients) = self.ingredients() {
+            (self.notice, self.saved, self.editor) = (None, None, None);
+            self.painting.start(ingredients, &self.settings);
         }
     }
 
     fn proposal(&self) -> PathBuf {
         let path = |role| self.pictures.get(role).map(|loaded| loaded.path.as_path());
-        files::proposal(path(Role::Content), path(Role::Style))
+        files::proposal(path(Role::Content), path(Role::Style(0)))
     }
 
     /// Questions that lie over the window.
     fn questions(&mut self, context: &Context, frame: &eframe::Frame) {
         if let Some(file) = self.dropped.first() {
-            match messages::ask_role(context, file) {
+            match messages::ask_role(context, file, self.pictures.styles()) {
                 Some(Answer::Chosen(role)) => {
                     let file = self.dropped.remove(0);
                     self.pictures.load(context, role, file);
@@ -297,23 +288,29 @@ impl Studio {
         }
     }
 
+    /// The labels of what only a new start can bring into the painting.
+    fn waiting(&self) -> Vec<String> {
+        self.painting.waiting(&self.settings, self.ingredients().as_ref())
+    }
+
     fn left_column(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         ui.label(RichText::new("impasto studio").heading().strong());
         ui.add_space(4.0);
         self.cards = cards::show(ui, &self.pictures, actions);
         ui.add_space(6.0);
         let facts = Facts {
-            started: self.painting.started(),
+            running: self.painting.options(),
+            waiting: self.waiting(),
             adapter: self.painting.adapter(),
             frame_times: self.painting.frame_times.summary(),
         };
-        options_panel::show(ui, &mut self.settings, &self.pictures, &facts, actions);
+        options_panel::show(ui, &mut self.settings, &mut self.pictures, &facts, actions);
     }
 
     fn right_column(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(14, 10));
         Panel::bottom("transport").frame(frame).show(ui, |ui| {
-            transport::show(ui, &self.painting, &self.settings, self.ready(), actions);
+            transport::show(ui, &self.painting, &self.waiting(), self.ready(), actions);
         });
         let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(10, 6));
         Panel::bottom("costs").frame(frame).resizable(true).default_size(170.0).show(ui, |ui| {
@@ -334,6 +331,12 @@ impl Studio {
             });
         }
         CentralPanel::no_frame().show(ui, |ui| {
+            if let Some(editor) = &mut self.editor {
+                if editor.show(ui, &mut self.pictures) {
+                    self.editor = None;
+                }
+                return;
+            }
             let painting = self.painting.picture().filter(|_| self.painting.has_picture());
             canvas::show(ui, painting, &self.pictures, actions);
         });

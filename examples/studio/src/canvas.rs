@@ -61,6 +61,6 @@ fn invite(ui: &mut Ui, area: Rect, actions: &mut Vec<Action>) {
         actions.push(Action::Open(Role::Content));
     }
     if ui.put(right, main_button("Open a style…").min_size(size)).clicked() {
-        actions.push(Action::Open(Role::Style));
+        actions.push(Action::Open(Role::Style(0)));
     }
 }

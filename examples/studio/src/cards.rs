@@ -22,13 +22,13 @@ pub fn show(ui: &mut Ui, pictures: &Pictures, actions: &mut Vec<Action>) -> [(Ro
         if exchange(ui, middle).clicked() {
             actions.push(Action::Swap);
         }
-        let style = card(ui, pictures, Role::Style, width);
-        for (role, card) in [(Role::Content, &content), (Role::Style, &style)] {
+        let style = card(ui, pictures, Role::Style(0), width);
+        for (role, card) in [(Role::Content, &content), (Role::Style(0), &style)] {
             if card.clicked() {
                 actions.push(Action::Open(role));
             }
         }
-        [(Role::Content, content.rect), (Role::Style, style.rect)]
+        [(Role::Content, content.rect), (Role::Style(0), style.rect)]
     })
     .inner
 }
@@ -72,7 +72,7 @@ fn card(ui: &mut Ui, pictures: &Pictures, role: Role, width: f32) -> Response {
         }
         None => {
             let colours = [visuals.strong_text_color(), visuals.weak_text_color(), visuals.weak_text_color()];
-            let lines = [role.name(), what, "Click, or drop a picture"];
+            let lines = [&*role.name(pictures), what, "Click, or drop a picture"];
             for (line, (text, colour)) in lines.into_iter().zip(colours).enumerate() {
                 let place = rect.center() + vec2(0.0, 20.0 * (line as f32 - 1.0));
                 painter.text(place, Align2::CENTER_CENTER, text, FontId::proportional(12.5), colour);
@@ -81,7 +81,7 @@ fn card(ui: &mut Ui, pictures: &Pictures, role: Role, width: f32) -> Response {
         }
     };
     if pictures.get(role).is_some() {
-        label(ui, rect, role.name());
+        label(ui, rect, &role.name(pictures));
     }
     if pictures.is_loading(role) {
         ui.put(Rect::from_center_size(rect.center(), vec2(28.0, 28.0)), eframe::egui::Spinner::new());

@@ -41,8 +41,9 @@ impl Dialog {
     pub fn open(context: &egui::Context, frame: &eframe::Frame, role: Role) -> Self {
         let title = match role {
             Role::Content => "Open a photograph",
-            Role::Style => "Open a picture for the style",
+            Role::Style(_) => "Open a picture for the style",
             Role::Start => "Open a picture to start from",
+            Role::Mask(_) => "Open a picture as a mask",
         };
         let dialog = rfd::AsyncFileDialog::new()
             .set_parent(frame)

@@ -1,80 +1,75 @@
-//! What the window calls the library's options and inputs.
+//! What the window calls the library's options and inputs, and where it has them.
 
 use impasto::OptionName;
 use impasto::error::{Remedy, Words};
+use impasto::transfer::{OPTIONS, OptionEntry};
 
-/// Where the window has an option or input, and what it calls it there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Open(&'static str),
-    /// In the section that is folded away at first.
-    Advanced(&'static str),
-    /// Nowhere: it cannot be chosen in the window.
-    Nowhere,
-}
+/// The section with the options of the library's table that have no place in one of the others.
+pub const MORE: &str = "More options";
+/// The section with what is chosen for the engine and the window.
+pub const ADVANCED: &str = "Advanced";
 
-const LABELS: [(OptionName, Place); 43] = [
-    (OptionName::Content, Place::Open("Photograph")),
-    (OptionName::Style, Place::Open("Style")),
-    (OptionName::StyleWeights, Place::Nowhere),
-    (OptionName::StyleMask, Place::Nowhere),
-    (OptionName::ContentMask, Place::Nowhere),
-    (OptionName::StrengthMap, Place::Nowhere),
-    (OptionName::Initial, Place::Open("Start from")),
-    (OptionName::Weights, Place::Nowhere),
-    (OptionName::Init, Place::Open("Start from")),
-    (OptionName::Size, Place::Open("Size")),
-    (OptionName::Enlarge, Place::Nowhere),
-    (OptionName::Coarsest, Place::Nowhere),
-    (OptionName::Stroke, Place::Open("Stroke")),
-    (OptionName::Steps, Place::Open("Steps")),
-    (OptionName::FirstSteps, Place::Nowhere),
-    (OptionName::Tolerance, Place::Nowhere),
-    (OptionName::Alpha, Place::Open("Content weight")),
-    (OptionName::Beta, Place::Open("Style weight")),
-    (OptionName::Gamma, Place::Nowhere),
-    (OptionName::Strength, Place::Open("Strength")),
-    (OptionName::TotalVariation, Place::Nowhere),
-    (OptionName::Optimiser, Place::Nowhere),
-    (OptionName::Fade, Place::Nowhere),
-    (OptionName::Averaging, Place::Nowhere),
-    (OptionName::History, Place::Nowhere),
-    (OptionName::NormaliseGradients, Place::Nowhere),
-    (OptionName::ContentCost, Place::Nowhere),
-    (OptionName::StyleStatistic, Place::Nowhere),
-    (OptionName::Color, Place::Nowhere),
-    (OptionName::Pools, Place::Nowhere),
-    (OptionName::Borders, Place::Nowhere),
-    (OptionName::Seamless, Place::Nowhere),
-    (OptionName::LearningRate, Place::Open("Learning rate")),
-    (OptionName::ContentLayers, Place::Open("Content layer")),
-    (OptionName::StyleLayers, Place::Open("Style layers")),
-    (OptionName::NoiseRatio, Place::Open("Noise ratio")),
-    (OptionName::Seed, Place::Open("Seed")),
-    (OptionName::Methods, Place::Advanced("Convolutions")),
-    (OptionName::Precision, Place::Advanced("Precision")),
-    (OptionName::LowMemory, Place::Advanced("Low memory")),
-    (OptionName::MemoryBytes, Place::Advanced("Memory limit")),
-    (OptionName::Device, Place::Nowhere),
-    (OptionName::Checkpoint, Place::Nowhere),
+/// What a painter decides first.
+pub const PAINTING: &[OptionName] = &[
+    OptionName::Size,
+    OptionName::Steps,
+    OptionName::Init,
+    OptionName::NoiseRatio,
+    OptionName::Seed,
+    OptionName::Color,
 ];
 
-fn place(option: OptionName) -> Place {
-    let known = LABELS.iter().find(|(known, _)| *known == option);
-    known.map_or(Place::Nowhere, |(_, place)| *place)
+/// How strongly the parts of the cost pull.
+pub const BALANCE: &[OptionName] = &[
+    OptionName::Strength,
+    OptionName::Stroke,
+    OptionName::Alpha,
+    OptionName::Beta,
+    OptionName::Gamma,
+    OptionName::LearningRate,
+];
+
+/// Options with a section each.
+pub const LAYERS: &[OptionName] = &[OptionName::StyleLayers, OptionName::ContentLayers];
+
+/// What is chosen for the engine.
+const ENGINE: &[OptionName] =
+    &[OptionName::Methods, OptionName::Precision, OptionName::LowMemory, OptionName::MemoryBytes];
+
+/// What cannot be chosen in the window.
+const NOWHERE: &[OptionName] = &[OptionName::Weights, OptionName::Device, OptionName::Checkpoint];
+
+/// Every option of the library's table that has no place in another section.
+pub fn more() -> impl Iterator<Item = &'static OptionEntry> {
+    let elsewhere = |name: &OptionName| [PAINTING, BALANCE, LAYERS].iter().any(|names| names.contains(name));
+    OPTIONS.iter().filter(move |entry| !elsewhere(&entry.name))
 }
 
-/// Whether an option has a widget.
-pub fn is_shown(option: OptionName) -> bool {
-    place(option) != Place::Nowhere
+/// The label of an option or input: the library's name in plain writing, unless painters have another word for it.
+pub fn label(option: OptionName) -> String {
+    let own = match option {
+        OptionName::Content => "Photograph",
+        OptionName::Init | OptionName::Initial => "Start from",
+        OptionName::Alpha => "Content weight",
+        OptionName::Beta => "Style weight",
+        OptionName::Gamma => "Match weight",
+        OptionName::Color => "Colours",
+        OptionName::Methods => "Convolutions",
+        OptionName::MemoryBytes => "Memory limit",
+        _ => return capitalised(&option.name().replace('_', " ")),
+    };
+    own.to_owned()
 }
 
-/// The label of an option's widget; the library's name where there is none.
-pub fn label(option: OptionName) -> &'static str {
-    match place(option) {
-        Place::Open(label) | Place::Advanced(label) => label,
-        Place::Nowhere => option.name(),
-    }
+/// What the window calls a word that an option takes.
+pub fn word(word: &str) -> &str {
+    if word == "content" { "photograph" } else { word }
+}
+
+/// With a capital letter in front.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The window's words for what the library says.
@@ -82,10 +77,15 @@ pub struct Window;
 
 impl Words for Window {
     fn option(&self, option: OptionName) -> String {
-        match place(option) {
-            Place::Open(label) => format!("“{label}”"),
-            Place::Advanced(label) => format!("“{label}” (under Advanced)"),
-            Place::Nowhere => option.name().to_owned(),
+        let label = label(option);
+        if NOWHERE.contains(&option) {
+            option.name().to_owned()
+        } else if ENGINE.contains(&option) {
+            format!("“{label}” (under {ADVANCED})")
+        } else if more().any(|entry| entry.name == option) {
+            format!("“{label}” (under {MORE})")
+        } else {
+            format!("“{label}”")
         }
     }
 
@@ -104,20 +104,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_option_of_the_library_is_in_the_table_once() {
-        for option in OptionName::ALL {
-            let found = LABELS.iter().filter(|(known, _)| known == option).count();
-            assert_eq!(found, 1, "{option}");
+    fn every_option_of_the_table_has_one_place() {
+        for entry in &OPTIONS {
+            let named = [PAINTING, BALANCE, LAYERS].concat();
+            let places = named.into_iter().chain(more().map(|entry| entry.name));
+            assert_eq!(places.filter(|name| *name == entry.name).count(), 1, "{}", entry.name);
         }
-        assert_eq!(LABELS.len(), OptionName::ALL.len());
+        for name in [PAINTING, BALANCE, LAYERS].concat() {
+            assert!(OptionEntry::of(name).is_some(), "{name}");
+        }
     }
 
     #[test]
     fn options_are_called_by_their_labels() {
         assert_eq!(Window.option(OptionName::NoiseRatio), "“Noise ratio”");
+        assert_eq!(Window.option(OptionName::Alpha), "“Content weight”");
+        assert_eq!(Window.option(OptionName::StrengthMap), "“Strength map”");
+        assert_eq!(Window.option(OptionName::Fade), "“Fade” (under More options)");
         assert_eq!(Window.option(OptionName::LowMemory), "“Low memory” (under Advanced)");
+        assert_eq!(Window.option(OptionName::Checkpoint), "checkpoint");
         assert_eq!(label(OptionName::LowMemory), "Low memory");
-        assert_eq!(label(OptionName::Checkpoint), "checkpoint");
     }
 
     #[test]

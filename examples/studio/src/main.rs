@@ -12,12 +12,16 @@ mod cost_plot;
 mod device;
 mod files;
 mod labels;
+mod mask;
+mod mask_editor;
 mod messages;
 mod notice;
+mod option_row;
 mod options_panel;
 mod painting;
 mod pictures;
 mod settings;
+mod sources_panel;
 mod theme;
 mod transport;
 

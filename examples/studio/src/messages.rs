@@ -44,16 +44,17 @@ pub fn notice(ui: &mut Ui, notice: &Notice) -> bool {
 }
 
 /// Asks what a dropped picture is for.
-pub fn ask_role(context: &egui::Context, path: &Path) -> Option<Answer<Role>> {
+pub fn ask_role(context: &egui::Context, path: &Path, styles: usize) -> Option<Answer<Role>> {
     let modal = modal(context, "role").show(context, |ui| {
-        ui.set_width(400.0);
+        ui.set_width(480.0);
         ui.label(theme::section(&format!("What is “{}” for?", name_of(path))));
         ui.add_space(6.0);
         let mut chosen = None;
         ui.horizontal(|ui| {
             let choices = [
                 (Role::Content, "The photograph"),
-                (Role::Style, "The style"),
+                (Role::Style(0), "The style"),
+                (Role::Style(styles), "One more style"),
                 (Role::Start, "To start from"),
             ];
             for (role, text) in choices {

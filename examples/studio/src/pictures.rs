@@ -1,4 +1,4 @@
-//! The pictures that a painting is made of: read on a thread, shown as thumbnails.
+//! The pictures that a painting is made of: read on a thread, shown as thumbnails, and the masks over them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,30 +9,49 @@ use impasto::picture::{Picture, Size};
 
 use crate::background::{Background, Progress};
 use crate::labels::label;
+use crate::mask::Mask;
 use crate::notice::Notice;
+use crate::painting::{Ingredients, StyleIngredient};
 
 /// Longer side of the picture that is shown; whatever it is painted at, a window needs no more.
 const SHOWN_SIDE: u32 = 1600;
 const THUMBNAIL_SIDE: u32 = 360;
 
 /// What a picture is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     Content,
-    Style,
+    /// The style of this number, from 0.
+    Style(usize),
     /// What the pixels start from.
     Start,
+    Mask(MaskRole),
+}
+
+/// What a mask is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MaskRole {
+    /// Where anything is painted.
+    Content,
+    /// How strongly each place is painted.
+    Strength,
+    /// Where the style of this number is painted.
+    Style(usize),
 }
 
 impl Role {
-    pub const ALL: [Self; 3] = [Self::Content, Self::Style, Self::Start];
-
     /// What the window calls it.
-    pub fn name(self) -> &'static str {
+    pub fn name(self, pictures: &Pictures) -> String {
+        let numbered = |text: String, index: usize| {
+            if pictures.styles.len() > 1 { format!("{text} {}", index + 1) } else { text }
+        };
         match self {
             Self::Content => label(OptionName::Content),
-            Self::Style => label(OptionName::Style),
-            Self::Start => "Start",
+            Self::Style(index) => numbered(label(OptionName::Style), index),
+            Self::Start => label(OptionName::Initial),
+            Self::Mask(MaskRole::Content) => label(OptionName::ContentMask),
+            Self::Mask(MaskRole::Strength) => label(OptionName::StrengthMap),
+            Self::Mask(MaskRole::Style(index)) => numbered(label(OptionName::StyleMask), index),
         }
     }
 }
@@ -68,56 +87,193 @@ struct Read {
     thumbnail: Picture,
 }
 
-/// The pictures, each in its place or on its way there.
-#[derive(Default)]
-pub struct Pictures {
-    places: [Place; Role::ALL.len()],
+/// A file that is being read.
+struct Loading {
+    role: Role,
+    path: PathBuf,
+    work: Background<Result<Read, Notice>>,
 }
 
-#[derive(Default)]
-struct Place {
+/// A style: its picture, its share and its mask.
+pub struct Style {
     loaded: Option<Loaded>,
-    loading: Option<(PathBuf, Background<Result<Read, Notice>>)>,
+    pub weight: f32,
+    mask: Option<Mask>,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { loaded: None, weight: 1.0, mask: None }
+    }
+}
+
+/// The pictures that are there, and those on their way.
+pub struct Pictures {
+    content: Option<Loaded>,
+    /// One at least, which may have no picture yet.
+    styles: Vec<Style>,
+    start: Option<Loaded>,
+    content_mask: Option<Mask>,
+    strength_map: Option<Mask>,
+    loading: Vec<Loading>,
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self {
+            content: None,
+            styles: vec![Style::default()],
+            start: None,
+            content_mask: None,
+            strength_map: None,
+            loading: Vec::new(),
+        }
+    }
 }
 
 impl Pictures {
+    /// The picture of a role; masks are none.
     pub fn get(&self, role: Role) -> Option<&Loaded> {
-        self.places[role as usize].loaded.as_ref()
+        match role {
+            Role::Content => self.content.as_ref(),
+            Role::Style(index) => self.styles.get(index)?.loaded.as_ref(),
+            Role::Start => self.start.as_ref(),
+            Role::Mask(_) => None,
+        }
     }
 
     pub fn is_loading(&self, role: Role) -> bool {
-        self.places[role as usize].loading.is_some()
+        self.loading.iter().any(|loading| loading.role == role)
+    }
+
+    pub fn styles(&self) -> usize {
+        self.styles.len()
+    }
+
+    pub fn weight_mut(&mut self, style: usize) -> Option<&mut f32> {
+        self.styles.get_mut(style).map(|style| &mut style.weight)
+    }
+
+    pub fn mask(&self, role: MaskRole) -> Option<&Mask> {
+        match role {
+            MaskRole::Content => self.content_mask.as_ref(),
+            MaskRole::Strength => self.strength_map.as_ref(),
+            MaskRole::Style(index) => self.styles.get(index)?.mask.as_ref(),
+        }
+    }
+
+    fn mask_place(&mut self, role: MaskRole) -> Option<&mut Option<Mask>> {
+        match role {
+            MaskRole::Content => Some(&mut self.content_mask),
+            MaskRole::Strength => Some(&mut self.strength_map),
+            MaskRole::Style(index) => self.styles.get_mut(index).map(|style| &mut style.mask),
+        }
+    }
+
+    /// The mask of a role, for the photograph as it is now; an empty one where there was none.
+    pub fn mask_to_paint(&mut self, role: MaskRole) -> Option<&mut Mask> {
+        let sides = self.content.as_ref()?.sides();
+        let mask = self.mask_place(role)?.get_or_insert_with(|| Mask::new(sides));
+        mask.fit(sides);
+        Some(mask)
+    }
+
+    pub fn remove_mask(&mut self, role: MaskRole) {
+        if let Some(place) = self.mask_place(role) {
+            *place = None;
+        }
+    }
+
+    /// Takes a style away, the last one's picture at most.
+    pub fn remove_style(&mut self, style: usize) {
+        self.styles.remove(style);
+        if self.styles.is_empty() {
+            self.styles.push(Style::default());
+        }
+        // A file on its way to a later style goes to the place that this one has now.
+        let number = |role: Role| match role {
+            Role::Style(index) | Role::Mask(MaskRole::Style(index)) => Some(index),
+            _ => None,
+        };
+        self.loading.retain(|loading| number(loading.role) != Some(style));
+        for loading in &mut self.loading {
+            if let Role::Style(index) | Role::Mask(MaskRole::Style(index)) = &mut loading.role
+                && *index > style
+            {
+                *index -= 1;
+            }
+        }
     }
 
     /// Reads a file in the background. A file that was on its way to the same place is forgotten.
     pub fn load(&mut self, context: &egui::Context, role: Role, path: PathBuf) {
         let file = path.clone();
         let work = Background::start(context, "reader", move || read(&file));
-        self.places[role as usize].loading = Some((path, work));
+        self.loading.retain(|loading| loading.role != role);
+        self.loading.push(Loading { role, path, work });
     }
 
-    /// Photograph and style change places.
+    /// Photograph and first style change places.
     pub fn swap(&mut self) {
-        self.places.swap(Role::Content as usize, Role::Style as usize);
+        std::mem::swap(&mut self.content, &mut self.styles[0].loaded);
     }
 
-    /// Takes what has been read. Returns the places with new pictures, and tells the last failure.
+    /// Takes what has been read. Returns the roles with new pictures, and tells the last failure.
     pub fn update(&mut self, context: &egui::Context) -> (Vec<Role>, Option<Notice>) {
         let (mut new, mut notice) = (Vec::new(), None);
-        for role in Role::ALL {
-            let place = &mut self.places[role as usize];
-            let Some((path, mut work)) = place.loading.take() else { continue };
-            match work.poll() {
-                Progress::UnderWay => place.loading = Some((path, work)),
+        for mut loading in std::mem::take(&mut self.loading) {
+            let progress = loading.work.poll();
+            let Loading { role, path, .. } = &loading;
+            match progress {
+                Progress::UnderWay => self.loading.push(loading),
                 Progress::Done(Ok(read)) => {
-                    place.loaded = Some(show(context, path, read));
-                    new.push(role);
+                    self.place(context, *role, path.clone(), read);
+                    new.push(*role);
                 }
                 Progress::Done(Err(failure)) => notice = Some(failure),
-                Progress::Lost => notice = Some(Notice::lost(cannot_open(&path))),
+                Progress::Lost => notice = Some(Notice::lost(cannot_open(path))),
             }
         }
         (new, notice)
+    }
+
+    fn place(&mut self, context: &egui::Context, role: Role, path: PathBuf, read: Read) {
+        match role {
+            Role::Content => self.content = Some(show(context, path, read)),
+            Role::Start => self.start = Some(show(context, path, read)),
+            Role::Style(index) => {
+                // One more than there are adds a style.
+                if index >= self.styles.len() {
+                    self.styles.push(Style::default());
+                }
+                let last = self.styles.len() - 1;
+                self.styles[index.min(last)].loaded = Some(show(context, path, read));
+            }
+            Role::Mask(role) => {
+                let sides = self.content.as_ref().map_or((1024, 1024), Loaded::sides);
+                if let Some(place) = self.mask_place(role) {
+                    *place = Some(Mask::from_picture(read.picture, sides));
+                }
+            }
+        }
+    }
+
+    /// What a painting is made of, where everything is there that it needs.
+    pub fn ingredients(&self, with_start: bool) -> Option<Ingredients> {
+        let mask = |mask: &Option<Mask>| mask.as_ref().and_then(Mask::picture).cloned();
+        let picture = |loaded: &Loaded| Arc::clone(&loaded.picture);
+        let style = |style: &Style| {
+            let picture = style.loaded.as_ref().map(picture)?;
+            Some(StyleIngredient { picture, weight: style.weight, mask: mask(&style.mask) })
+        };
+        let start = if with_start { Some(self.start.as_ref().map(picture)?) } else { None };
+        Some(Ingredients {
+            content: self.content.as_ref().map(picture)?,
+            styles: self.styles.iter().map(style).collect::<Option<_>>()?,
+            content_mask: mask(&self.content_mask),
+            strength_map: mask(&self.strength_map),
+            start,
+        })
     }
 }
 

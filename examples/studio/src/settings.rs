@@ -1,45 +1,22 @@
-//! Everything that can be chosen, as the window holds it, and what becomes of it.
+//! Everything that can be chosen, as the window holds it, and what of it goes into a painting that runs.
 
 use std::sync::LazyLock;
 
-use impasto::OptionName;
-use impasto::nn::{Convolution, PoolKind, vgg19};
+use impasto::nn::{Network, PoolKind, vgg19};
 use impasto::ops::{MethodRequest, Precision};
 use impasto::picture::Size;
-use impasto::transfer::{EngineOptions, Init, OPTIONS, OptionEntry, Options, Preset, WeightedLayer};
+use impasto::transfer::{
+    EngineOptions, Init, OPTIONS, OptionEntry, OptionKind, Options, Preset, SourceLayouts, WeightedLayer,
+};
+use impasto::{Error, OptionName};
 
-use crate::labels::{is_shown, label};
+use crate::labels::{capitalised, label};
 
 /// What the window calls the smallest slice of work, which is no option of a message.
 pub const SMALLEST_PIECE: &str = "Smallest piece";
-/// What the window calls a set of options to begin with.
-pub const RECIPE: &str = "Recipe";
-const NEW_STYLE_LAYER: &str = "a new style layer";
 
-/// The weight that a style layer has when it is switched on for the first time.
-const USUAL_WEIGHT: f32 = 0.2;
-
-/// What the pixels start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    Content,
-    Noise,
-    Picture,
-}
-
-/// How the size is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SizeKind {
-    LongerSide,
-    Within,
-}
-
-/// A layer of VGG-19 as a style layer. It keeps its weight while it is off.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StyleChoice {
-    pub on: bool,
-    pub weight: f32,
-}
+/// The size of a painting unless another one is chosen: one that a small GPU paints within a minute.
+const USUAL_SIDE: u32 = 400;
 
 /// What is asked of the engine, which is made anew for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,78 +33,55 @@ pub struct EngineSettings {
 /// Everything that can be chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    pub size_kind: SizeKind,
-    pub longer_side: u32,
-    pub within: (u32, u32),
-    pub steps: u32,
-    pub alpha: f32,
-    pub beta: f32,
-    pub learning_rate: f32,
-    pub strength: f32,
-    /// `None`: the style follows the size on its own sides.
-    pub stroke: Option<f32>,
-    /// Index in [`layers`]: the window has one, of weight 1.
-    pub content_layer: usize,
-    /// One for each of [`layers`].
-    pub style_layers: Vec<StyleChoice>,
-    pub start: Start,
-    /// R; `None`: the usual one for the start.
-    pub noise_ratio: Option<f32>,
-    pub seed: u32,
-    /// What the recipe decides, and no widget shows.
-    rest: Options,
+    pub options: Options,
     pub engine: EngineSettings,
     /// Milliseconds of painting in a frame of the window.
     pub frame_budget: f64,
 }
 
-/// The layers that a cost may be of: those of the network that is built in.
-pub fn layers() -> &'static [Convolution] {
-    static LAYERS: LazyLock<Vec<Convolution>> =
-        LazyLock::new(|| vgg19(PoolKind::Mean).convolutions().cloned().collect());
-    &LAYERS
+/// The network that is built in.
+pub fn network() -> &'static Network {
+    static NETWORK: LazyLock<Network> = LazyLock::new(|| vgg19(PoolKind::Mean));
+    &NETWORK
 }
 
-/// The place in [`layers`] of the one that is called so.
-fn index_of(name: &str) -> Option<usize> {
-    layers().iter().position(|layer| layer.name == name)
-}
-
-/// A set of settings with a name, to begin with.
+/// A set of options with a name, to begin with.
 pub struct Recipe {
-    pub name: &'static str,
+    pub name: String,
     pub what: &'static str,
-    options: fn() -> Options,
+    options: Options,
 }
 
-/// The recipes, the first one being what the program starts with.
-pub const RECIPES: [Recipe; 5] = [
-    Recipe {
-        name: "Fine",
-        what: "Painted coarse to fine from the photograph, with real strokes. The steps are those at each size.",
-        options: || Options::preset(Preset::Fine),
-    },
-    Recipe {
-        name: "Brush strokes",
-        what: "Starts from the photograph: quick, and the subject stays clear.",
-        options: brush_strokes,
-    },
-    Recipe {
-        name: "Free",
-        what: "Grows out of noise, with more strokes and less of the photograph. Takes more steps.",
-        options: free,
-    },
-    Recipe {
-        name: "Johnson",
-        what: "As Justin Johnson's neural-style has it: a thousand steps of L-BFGS from noise, with much memory.",
-        options: || Options::preset(Preset::Johnson),
-    },
-    Recipe {
-        name: "Course",
-        what: "As deeplearning.ai's course on neural style transfer has it.",
-        options: || Options::preset(Preset::Course),
-    },
-];
+/// The recipes, the first one being what the program starts with: the library's presets for paintings, and two more.
+pub fn recipes() -> &'static [Recipe] {
+    static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| {
+        let presets = Preset::PAINTING.iter().map(|(name, preset)| Recipe {
+            name: capitalised(name),
+            what: preset.what(),
+            options: Options::preset(*preset),
+        });
+        presets.chain(own_recipes()).collect()
+    });
+    &RECIPES
+}
+
+fn own_recipes() -> [Recipe; 2] {
+    [
+        Recipe {
+            name: "Brush strokes".into(),
+            what: "Starts from the photograph: quick, and the subject stays clear.",
+            options: brush_strokes(),
+        },
+        Recipe {
+            name: "Free".into(),
+            what: "Grows out of noise, with more strokes and less of the photograph. Takes more steps.",
+            options: brush_strokes().with(|options| {
+                options.steps = 200;
+                options.init = Init::Noise;
+            }),
+        },
+    ]
+}
 
 /// The course's costs, from the photograph and with more of the strokes.
 fn brush_strokes() -> Options {
@@ -142,163 +96,148 @@ fn brush_strokes() -> Options {
     })
 }
 
-fn free() -> Options {
-    brush_strokes().with(|options| {
-        options.steps = 200;
-        options.init = Init::Noise;
-    })
-}
-
 impl Default for Settings {
     fn default() -> Self {
-        let mut settings = Self {
-            size_kind: SizeKind::LongerSide,
-            longer_side: 400,
-            within: (640, 480),
-            steps: 0,
-            alpha: 0.0,
-            beta: 0.0,
-            learning_rate: 0.0,
-            strength: 0.0,
-            stroke: None,
-            content_layer: 0,
-            style_layers: vec![StyleChoice { on: false, weight: USUAL_WEIGHT }; layers().len()],
-            start: Start::Content,
-            noise_ratio: None,
-            seed: 0,
-            rest: Options::default(),
+        let options = recipes()[0].options.clone();
+        Self {
+            options: options.with(|options| options.size = Size::LongerSide(USUAL_SIDE)),
             engine: EngineSettings::default(),
             frame_budget: 10.0,
-        };
-        settings.take(&RECIPES[0]);
-        settings
+        }
     }
 }
 
 impl Settings {
     /// Takes over what makes a painting look as it does. The size, the engine and the frame budget stay.
     pub fn take(&mut self, recipe: &Recipe) {
-        let options = (recipe.options)();
-        self.steps = options.steps;
-        self.alpha = options.alpha;
-        self.beta = options.beta;
-        self.learning_rate = options.learning_rate;
-        self.strength = options.strength;
-        self.stroke = options.stroke;
-        let content = options.content_layers.first().and_then(|layer| index_of(&layer.name));
-        self.content_layer = content.unwrap_or(0);
-        for (layer, choice) in layers().iter().zip(&mut self.style_layers) {
-            let weight = options.style_layers.iter().find(|style| style.name == layer.name);
-            choice.on = weight.is_some();
-            choice.weight = weight.map_or(USUAL_WEIGHT, |style| style.weight);
-        }
-        self.start = match options.init {
-            Init::Noise => Start::Noise,
-            // No recipe has a picture of its own.
-            _ => Start::Content,
-        };
-        self.noise_ratio = options.noise_ratio;
-        self.seed = options.seed;
-        self.rest = options;
+        self.options = self.with_size(&recipe.options);
     }
 
     /// The recipe that these are, unless something was changed.
     pub fn recipe(&self) -> Option<&'static Recipe> {
-        RECIPES.iter().find(|recipe| {
-            let mut same = self.clone();
-            same.take(recipe);
-            // A layer that is off may have any weight.
-            for (same, own) in same.style_layers.iter_mut().zip(&self.style_layers) {
-                if !same.on && !own.on {
-                    *same = *own;
-                }
-            }
-            same == *self
+        recipes().iter().find(|recipe| self.with_size(&recipe.options) == self.options)
+    }
+
+    fn with_size(&self, options: &Options) -> Options {
+        options.clone().with(|options| {
+            options.size = self.options.size;
+            options.enlarge = self.options.enlarge;
         })
     }
 
-    /// The size that is asked for.
-    pub fn size(&self) -> Size {
-        match self.size_kind {
-            SizeKind::LongerSide => Size::LongerSide(self.longer_side),
-            SizeKind::Within => Size::Within { width: self.within.0, height: self.within.1 },
-        }
-    }
-
-    /// The library's options.
-    pub fn options(&self) -> Options {
-        let style_layers = layers().iter().zip(&self.style_layers).filter(|(_, choice)| choice.on);
-        self.rest.clone().with(|options| {
-            options.alpha = self.alpha;
-            options.beta = self.beta;
-            options.learning_rate = self.learning_rate;
-            options.strength = self.strength;
-            options.stroke = self.stroke;
-            let name = layers()[self.content_layer].name.clone();
-            options.content_layers = vec![WeightedLayer { name, weight: 1.0 }];
-            options.style_layers = style_layers
-                .map(|(layer, choice)| WeightedLayer { name: layer.name.clone(), weight: choice.weight })
-                .collect();
-            options.init = match self.start {
-                Start::Noise => Init::Noise,
-                Start::Picture => Init::Picture,
-                Start::Content => Init::Content,
-            };
-            options.noise_ratio = self.noise_ratio;
-            options.seed = self.seed;
-            options.size = self.size();
-            options.steps = self.steps;
-        })
-    }
-
-    /// These settings' values of all that may change while a painting runs, in `running`'s options. A layer that was
-    /// switched off has weight 0. What only a recipe decides waits for a new start.
-    pub fn apply_live(&self, running: &mut Options) {
-        let wanted = self.options();
-        let is_set = |entry: &&OptionEntry| is_live(entry) && entry.name != OptionName::StyleLayers;
-        for entry in OPTIONS.iter().filter(is_set) {
-            // It has the right kind. What is no finite number is not set, and the option stays as it is.
-            let _ = entry.set(running, entry.get(&wanted));
-        }
-        for layer in &mut running.style_layers {
-            let choice = index_of(&layer.name).map(|index| self.style_layers[index]);
-            layer.weight = choice.filter(|choice| choice.on).map_or(0.0, |choice| choice.weight);
-        }
-    }
-
-    /// What is not as it was when the painting started and can only change with a new start, by its label in the window.
-    pub fn waiting(&self, started: &Self) -> Vec<&'static str> {
-        let new_layer =
-            self.style_layers.iter().zip(&started.style_layers).any(|(now, then)| now.on && !then.on);
-        let (now, then) = (self.options(), started.options());
-        let noise = now.noise_ratio() > 0.0 || then.noise_ratio() > 0.0;
+    /// What only a new start can bring into a painting that runs with `running` and `engine`, by its label in the window.
+    pub fn waiting(
+        &self,
+        running: &Options,
+        engine: &EngineSettings,
+        sources: &SourceLayouts,
+    ) -> Vec<String> {
+        let carried = carry_over(running, &self.options, sources);
+        let noise = running.noise_ratio() > 0.0 || self.options.noise_ratio() > 0.0;
         let options = OPTIONS.iter().map(|entry| {
-            let counts = !is_live(entry) && (noise || entry.name != OptionName::Seed);
-            let label = if is_shown(entry.name) { label(entry.name) } else { RECIPE };
-            (label, counts && entry.get(&now) != entry.get(&then))
+            let counts = noise || entry.name != OptionName::Seed;
+            (label(entry.name), counts && differs(entry, &carried, &self.options))
         });
-        let (now, then) = (self.engine, started.engine);
-        let others = [
-            (NEW_STYLE_LAYER, new_layer),
-            (label(OptionName::Methods), now.methods != then.methods),
-            (label(OptionName::Precision), now.precision != then.precision),
-            (label(OptionName::LowMemory), now.low_memory != then.low_memory),
-            (label(OptionName::MemoryBytes), now.memory_limit != then.memory_limit),
-            (SMALLEST_PIECE, now.slice_work != then.slice_work),
+        let engine = [
+            (label(OptionName::Methods), self.engine.methods != engine.methods),
+            (label(OptionName::Precision), self.engine.precision != engine.precision),
+            (label(OptionName::LowMemory), self.engine.low_memory != engine.low_memory),
+            (label(OptionName::MemoryBytes), self.engine.memory_limit != engine.memory_limit),
+            (SMALLEST_PIECE.to_owned(), self.engine.slice_work != engine.slice_work),
         ];
-        let mut waiting: Vec<_> =
-            options.chain(others).filter_map(|(label, waits)| waits.then_some(label)).collect();
-        // A recipe decides several.
-        let mut is_first = true;
-        waiting.retain(|label| *label != RECIPE || std::mem::take(&mut is_first));
-        waiting
+        options.chain(engine).filter_map(|(label, waits)| waits.then_some(label)).collect()
     }
 }
 
-/// Whether an option may change while a painting runs, by its own widget. Of the content's layers weights could, and the
-/// window has one layer without a weight.
-fn is_live(entry: &OptionEntry) -> bool {
-    entry.live && is_shown(entry.name) && entry.name != OptionName::ContentLayers
+/// What the library says against the value that an option has, where it refuses it.
+pub fn refusal(entry: &OptionEntry, options: &Options) -> Option<Error> {
+    let of_frames = || options.validate_for_frames().err();
+    let is_own = |error: &Error| matches!(error, Error::Option { option, .. } if *option == entry.name);
+    entry.check(options, network()).err().or_else(|| of_frames().filter(is_own))
+}
+
+/// The options of a painting that runs with `running`, after as much of `wanted` as it can take while it runs. What the
+/// library refuses, it does not get.
+pub fn carry_over(running: &Options, wanted: &Options, sources: &SourceLayouts) -> Options {
+    let mut carried = running.clone();
+    for entry in OPTIONS.iter().filter(|entry| entry.get(running) != entry.get(wanted)) {
+        let changed = changed(entry, &carried, wanted);
+        let is_taken = matches!(entry.needs_new_transfer(&carried, &changed, network(), sources), Ok(false));
+        if is_taken && refusal(entry, &changed).is_none() {
+            carried = changed;
+        }
+    }
+    carried
+}
+
+/// `running` with the value that one option has in `wanted`, as far as it can be set: a layer that was switched off stays,
+/// with weight 0, and a new one does not come.
+fn changed(entry: &OptionEntry, running: &Options, wanted: &Options) -> Options {
+    let mut changed = running.clone();
+    match layers(entry.name, wanted) {
+        Some(wanted) => {
+            for layer in layers_mut(entry.name, &mut changed).into_iter().flatten() {
+                layer.weight = weight_of(wanted, &layer.name).unwrap_or(0.0);
+            }
+        }
+        None => {
+            // It has the right kind. What is no finite number is not set, and the option stays as it is.
+            let _ = entry.set(&mut changed, entry.get(wanted));
+        }
+    }
+    changed
+}
+
+/// Whether an option is not yet as it is wanted.
+fn differs(entry: &OptionEntry, running: &Options, wanted: &Options) -> bool {
+    match (layers(entry.name, running), layers(entry.name, wanted)) {
+        (Some(running), Some(wanted)) => {
+            wanted.iter().any(|layer| weight_of(running, &layer.name) != Some(layer.weight))
+        }
+        _ => entry.get(running) != entry.get(wanted),
+    }
+}
+
+/// The layers that an option names, for one that names layers.
+pub fn layers(name: OptionName, options: &Options) -> Option<&Vec<WeightedLayer>> {
+    match name {
+        OptionName::ContentLayers => Some(&options.content_layers),
+        OptionName::StyleLayers => Some(&options.style_layers),
+        _ => None,
+    }
+}
+
+pub fn layers_mut(name: OptionName, options: &mut Options) -> Option<&mut Vec<WeightedLayer>> {
+    match name {
+        OptionName::ContentLayers => Some(&mut options.content_layers),
+        OptionName::StyleLayers => Some(&mut options.style_layers),
+        _ => None,
+    }
+}
+
+/// The weight of a layer, where it is on.
+pub fn weight_of(layers: &[WeightedLayer], name: &str) -> Option<f32> {
+    layers.iter().find(|layer| layer.name == name).map(|layer| layer.weight)
+}
+
+/// Switches a layer on with this weight, or off. Layers stay in the order of the network.
+pub fn set_layer(layers: &mut Vec<WeightedLayer>, name: &str, weight: Option<f32>) {
+    layers.retain(|layer| layer.name != name);
+    if let Some(weight) = weight {
+        let place = |name: &str| network().index_of(name);
+        let index = layers.partition_point(|layer| place(&layer.name) < place(name));
+        layers.insert(index, WeightedLayer { name: name.into(), weight });
+    }
+}
+
+/// A value for an option that had none: that of the first preset that gives one.
+pub fn usual(entry: &OptionEntry, kind: &OptionKind) -> serde_json::Value {
+    let of_presets = Preset::ALL.iter().map(|(_, preset)| entry.get(&Options::preset(*preset)));
+    of_presets.into_iter().find(|value| !value.is_null()).unwrap_or_else(|| match kind {
+        OptionKind::Word(words) => words.first().copied().into(),
+        OptionKind::Switch => true.into(),
+        _ => 1.into(),
+    })
 }
 
 impl EngineSettings {
@@ -318,55 +257,139 @@ impl EngineSettings {
 mod tests {
     use super::*;
 
+    fn pictures() -> SourceLayouts {
+        ((60, 40), (50, 50)).into()
+    }
+
+    fn waiting(settings: &Settings, started: &Settings) -> Vec<String> {
+        settings.waiting(&started.options, &started.engine, &pictures())
+    }
+
     #[test]
     fn every_recipe_is_found_again_and_valid() {
-        for recipe in &RECIPES {
+        for recipe in recipes() {
             let mut settings = Settings::default();
+            settings.options.size = Size::LongerSide(77);
             settings.take(recipe);
-            assert_eq!(settings.recipe().map(|found| found.name), Some(recipe.name));
-            // The size is the window's.
-            let expected = (recipe.options)().with(|options| options.size = settings.size());
-            assert_eq!(settings.options(), expected);
-            assert!(settings.options().validate(&vgg19(PoolKind::Mean)).is_ok());
+            assert_eq!(settings.recipe().map(|found| &found.name), Some(&recipe.name));
+            assert_eq!(settings.options.size, Size::LongerSide(77));
+            assert!(settings.options.validate(network()).is_ok());
+            assert!(!recipe.what.is_empty());
+        }
+        for (name, _) in Preset::PAINTING {
+            assert!(recipes().iter().any(|recipe| recipe.name == capitalised(name)), "{name}");
         }
     }
 
     #[test]
-    fn only_what_needs_a_new_start_waits_for_one() {
+    fn what_is_live_goes_over_and_the_rest_waits() {
         let started = Settings::default();
         let mut settings = started.clone();
-        settings.alpha = 1.0;
-        settings.beta = 2.0;
-        settings.learning_rate = 3.0;
-        settings.strength = 0.3;
-        settings.steps = 4;
         settings.frame_budget = 5.0;
-        // On at the start: another weight and off are both live.
-        settings.style_layers[0] = StyleChoice { on: false, weight: 6.0 };
-        assert_eq!(settings.waiting(&started), [""; 0]);
-        settings.style_layers[1].on = true;
-        settings.longer_side += 1;
-        assert_eq!(settings.waiting(&started), ["Size", "a new style layer"]);
-        settings = started.clone();
-        settings.stroke = Some(0.5);
-        assert_eq!(settings.waiting(&started), ["Stroke"]);
+        settings.options.alpha = 1.0;
+        settings.options.learning_rate = 2.5;
+        settings.options.fade = 0.1;
+        settings.options.gamma = 0.3;
+        settings.options.steps = 4;
+        let carried = carry_over(&started.options, &settings.options, &pictures());
+        assert_eq!(carried, settings.options);
+        assert_eq!(waiting(&settings, &started), [""; 0]);
+        settings.options.size = Size::LongerSide(401);
+        settings.options.stroke = Some(0.5);
+        settings.engine.low_memory = true;
+        assert_eq!(waiting(&settings, &started), ["Size", "Stroke", "Low memory"]);
+        assert_eq!(carry_over(&started.options, &settings.options, &pictures()), carried);
     }
 
-    /// Another recipe is another painting: only what has a widget goes over to the one that runs.
     #[test]
-    fn what_only_a_recipe_decides_waits_for_a_new_start() {
+    fn a_seed_without_noise_waits_for_nothing() {
         let started = Settings::default();
         let mut settings = started.clone();
-        settings.take(RECIPES.last().unwrap_or(&RECIPES[0]));
-        let waiting = settings.waiting(&started);
-        assert_eq!(waiting.iter().filter(|label| **label == RECIPE).count(), 1, "{waiting:?}");
-        let mut running = started.options();
-        settings.apply_live(&mut running);
-        let expected = started.options().with(|options| {
-            (options.alpha, options.beta, options.learning_rate) = (10.0, 40.0, 2.0);
-            options.steps = 200;
-        });
-        assert_eq!(running, expected);
+        settings.options.seed += 1;
+        assert_eq!(waiting(&settings, &started), [""; 0]);
+        settings.options.noise_ratio = Some(0.5);
+        assert_eq!(waiting(&settings, &started), ["Noise ratio", "Seed"]);
+    }
+
+    /// There is no program for a cost that was left out.
+    #[test]
+    fn a_cost_that_was_left_out_waits_for_a_new_start() {
+        let mut started = Settings::default();
+        started.options.gamma = 0.0;
+        let mut settings = started.clone();
+        settings.options.gamma = 0.5;
+        settings.options.total_variation = 10.0;
+        assert_eq!(waiting(&settings, &started), ["Match weight", "Total variation"]);
+        assert_eq!(carry_over(&started.options, &settings.options, &pictures()), started.options);
+    }
+
+    /// Whatever is in the table, its live options go over to a painting that runs and the others do not.
+    #[test]
+    fn every_option_goes_over_or_waits() {
+        let started = Settings::default();
+        for recipe in recipes() {
+            let mut settings = started.clone();
+            settings.take(recipe);
+            let carried = carry_over(&started.options, &settings.options, &pictures());
+            let waiting = waiting(&settings, &started);
+            for entry in &OPTIONS {
+                let is_there = !differs(entry, &carried, &settings.options);
+                assert_ne!(waiting.contains(&label(entry.name)), is_there, "{}: {}", recipe.name, entry.name);
+                assert!(entry.live || entry.get(&carried) == entry.get(&started.options), "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_refused_does_not_go_over_and_says_why() {
+        let started = Settings::default();
+        for (option, value) in [
+            (OptionName::Fade, 3.0),
+            (OptionName::Alpha, -1.0),
+            (OptionName::Averaging, 1.0),
+            (OptionName::Tolerance, 0.1),
+            (OptionName::Coarsest, 2.0),
+        ] {
+            let Some(entry) = OptionEntry::of(option) else { continue };
+            let mut wanted = started.options.clone();
+            let json = if option == OptionName::Coarsest { 2.into() } else { value.into() };
+            assert!(entry.set(&mut wanted, json).is_ok());
+            let error = refusal(entry, &wanted);
+            assert!(matches!(error, Some(Error::Option { option: named, .. }) if named == option));
+            assert_eq!(carry_over(&started.options, &wanted, &pictures()), started.options, "{option}");
+        }
+        let refused: Vec<_> =
+            OPTIONS.iter().filter(|entry| refusal(entry, &started.options).is_some()).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+
+    #[test]
+    fn a_layer_that_is_off_weighs_nothing_in_a_running_painting() {
+        let started = Settings::default();
+        let mut settings = started.clone();
+        set_layer(&mut settings.options.style_layers, "conv1_1", None);
+        set_layer(&mut settings.options.style_layers, "conv2_1", Some(6.0));
+        assert_eq!(waiting(&settings, &started), [""; 0]);
+        let running = carry_over(&started.options, &settings.options, &pictures());
+        let weights: Vec<f32> = running.style_layers.iter().map(|layer| layer.weight).collect();
+        assert_eq!(weights, [0.0, 6.0, 0.2, 0.2, 0.2]);
+        set_layer(&mut settings.options.style_layers, "conv1_2", Some(1.0));
+        assert_eq!(waiting(&settings, &started), ["Style layers"]);
+        set_layer(&mut settings.options.content_layers, "conv3_2", Some(1.0));
+        assert_eq!(waiting(&settings, &started), ["Content layers", "Style layers"]);
+        let names: Vec<&str> = settings.options.style_layers.iter().map(|layer| &*layer.name).collect();
+        assert_eq!(names, ["conv1_2", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]);
+    }
+
+    #[test]
+    fn an_option_that_is_switched_on_has_a_value_that_is_valid() {
+        for entry in &OPTIONS {
+            let OptionKind::Optional(kind) = &entry.kind else { continue };
+            let mut options = Options::default();
+            assert!(entry.set(&mut options, usual(entry, kind)).is_ok());
+            assert!(entry.check(&options, network()).is_ok(), "{}", entry.name);
+            assert!(!entry.get(&options).is_null());
+        }
     }
 
     /// Half precision must not make the pieces of a frame longer.
@@ -377,17 +400,5 @@ mod tests {
         assert_eq!((options.precision, options.slice_work), (Precision::F16, Some(7)));
         EngineSettings { slice_work: Some(2), ..EngineSettings::default() }.apply(&mut options);
         assert_eq!((options.precision, options.slice_work), (Precision::F32, Some(2_000_000)));
-    }
-
-    #[test]
-    fn a_layer_that_is_off_weighs_nothing_in_a_running_painting() {
-        let mut settings = Settings::default();
-        let mut running = settings.options();
-        settings.style_layers[0].on = false;
-        settings.alpha = 7.0;
-        settings.apply_live(&mut running);
-        assert_eq!(running.style_layers[0], WeightedLayer { name: "conv1_1".into(), weight: 0.0 });
-        assert_eq!(running.alpha, 7.0);
-        assert_eq!(running.style_layers.len(), 5);
     }
 }

@@ -12,6 +12,9 @@ pub const ACCENT: Color32 = Color32::from_rgb(0xC8, 0x5A, 0x32);
 pub const CURVES: [Color32; 3] =
     [ACCENT, Color32::from_rgb(0x4A, 0x90, 0xB8), Color32::from_rgb(0x7B, 0xA0, 0x5B)];
 
+/// What a mask counts, over a photograph: a colour that few photographs are full of.
+pub const MASK: Color32 = Color32::from_rgb(0x1E, 0xB4, 0xE6);
+
 pub const DONE: Color32 = Color32::from_rgb(0x5B, 0x8F, 0x4E);
 pub const FAILED: Color32 = Color32::from_rgb(0xC0, 0x3A, 0x3A);
 

@@ -11,14 +11,13 @@ use crate::labels::Window;
 use crate::messages::main_button;
 use crate::notice::mebibytes;
 use crate::painting::{Painting, Status};
-use crate::settings::Settings;
 use crate::theme;
 
 /// Every button is as wide, so that none moves when its text changes.
 const BUTTON: [f32; 2] = [132.0, 34.0];
 
 /// The row of buttons with the progress beside them.
-pub fn show(ui: &mut Ui, painting: &Painting, settings: &Settings, ready: bool, actions: &mut Vec<Action>) {
+pub fn show(ui: &mut Ui, painting: &Painting, waiting: &[String], ready: bool, actions: &mut Vec<Action>) {
     let status = painting.status();
     ui.horizontal(|ui| {
         start(ui, painting, &status, ready, actions);
@@ -29,13 +28,13 @@ pub fn show(ui: &mut Ui, painting: &Painting, settings: &Settings, ready: bool, 
             actions.push(Action::Save);
         }
         ui.add_space(8.0);
-        ui.with_layout(Layout::top_down(Align::LEFT), |ui| progress(ui, painting, settings, &status));
+        ui.with_layout(Layout::top_down(Align::LEFT), |ui| progress(ui, painting, waiting, &status));
     });
 }
 
 fn start(ui: &mut Ui, painting: &Painting, status: &Status, ready: bool, actions: &mut Vec<Action>) {
     let refused = matches!(painting.estimate.answer(), Some(Err(_)));
-    let again = painting.started().is_some();
+    let again = painting.options().is_some();
     let text = if again { "Start again" } else { "Start painting" };
     let button = if again && *status != Status::Done { Button::new(text) } else { main_button(text) };
     let what = if again {
@@ -61,7 +60,7 @@ fn pause(ui: &mut Ui, status: &Status, actions: &mut Vec<Action>) {
     }
 }
 
-fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Status) {
+fn progress(ui: &mut Ui, painting: &Painting, waiting: &[String], status: &Status) {
     let (steps, all) = painting.steps();
     let share = if all == 0 { 0.0 } else { steps.min(all) as f32 / all as f32 };
     let busy = matches!(status, Status::Preparing | Status::Measuring | Status::Changing | Status::Saving);
@@ -83,7 +82,6 @@ fn progress(ui: &mut Ui, painting: &Painting, settings: &Settings, status: &Stat
     };
     let cost = painting.curve.newest().map(|cost| format!("   ·   cost {cost:.3e}")).unwrap_or_default();
     let text = format!("{text}{cost}");
-    let waiting = painting.started().map(|started| settings.waiting(started)).unwrap_or_default();
     if waiting.is_empty() {
         ui.label(text);
     } else {

@@ -1,23 +1,26 @@
 //! What takes longer than a frame, done on a thread.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Options, Sources, Transfer};
+use impasto::picture::PictureFormat;
+use impasto::transfer::{Options, SourceId, Transfer};
 use pollster::block_on;
 
 use super::canvas_texture::CanvasTexture;
 use super::engines::Engines;
+use super::ingredients::{Ingredients, source};
 use crate::notice::Notice;
 use crate::settings::EngineSettings;
 
 /// A thing to do with a transfer.
 #[derive(Clone)]
 pub(super) enum Errand {
-    Create { sources: Box<Sources>, options: Box<Options> },
-    Style(Arc<Picture>),
-    Content(Arc<Picture>),
+    Create {
+        ingredients: Ingredients,
+        options: Box<Options>,
+    },
+    /// Takes in these of the ingredients.
+    Change(Vec<SourceId>, Ingredients),
     Save(PathBuf, PictureFormat),
 }
 
@@ -35,11 +38,12 @@ pub(super) struct Returned {
 }
 
 pub(super) fn create(engines: &Engines, settings: &EngineSettings, errand: Errand) -> Returned {
-    let Errand::Create { sources, options } = errand else {
+    let Errand::Create { ingredients, options } = errand else {
         return Returned { transfer: None, outcome: Err(Notice::lost("The painting cannot start")) };
     };
     let create = async {
-        let mut transfer = Transfer::create(&engines.get(settings)?, *sources, &options).await?;
+        let mut transfer =
+            Transfer::create(&engines.get(settings)?, ingredients.sources()?, &options).await?;
         // Otherwise the frame that shows the start would compile a kernel.
         transfer.prepare_output(CanvasTexture::FORMAT).await?;
         Ok(transfer)
@@ -54,16 +58,23 @@ pub(super) fn create(engines: &Engines, settings: &EngineSettings, errand: Erran
 
 pub(super) fn run(mut transfer: Box<Transfer>, errand: Errand) -> Returned {
     let outcome = match errand {
-        Errand::Style(style) => block_on(transfer.set_style(&*style))
+        Errand::Change(changed, ingredients) => change(&mut transfer, &changed, &ingredients)
             .map(|()| Outcome::Changed)
-            .map_err(|error| Notice::of("The style stays as it was", &error)),
-        Errand::Content(content) => block_on(transfer.set_content(&*content))
-            .map(|()| Outcome::Changed)
-            .map_err(|error| Notice::of("The photograph stays as it was", &error)),
+            .map_err(|error| Notice::of("The painting stays as it was", &error)),
         Errand::Save(path, format) => save(&mut transfer, path, format),
         Errand::Create { .. } => Err(Notice::lost("The painting cannot start")),
     };
     Returned { transfer: Some(transfer), outcome }
+}
+
+fn change(transfer: &mut Transfer, changed: &[SourceId], ingredients: &Ingredients) -> impasto::Result<()> {
+    let sources = ingredients.sources()?;
+    for id in changed {
+        if let Some(source) = source(&sources, *id) {
+            block_on(transfer.set_source(*id, source))?;
+        }
+    }
+    Ok(())
 }
 
 fn save(transfer: &mut Transfer, path: PathBuf, format: PictureFormat) -> Result<Outcome, Notice> {

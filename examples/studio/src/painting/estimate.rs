@@ -1,19 +1,18 @@
 //! What a painting would take, told before it starts.
 
 use eframe::egui;
-use impasto::transfer::{Init, SourceLayouts, Transfer};
+use impasto::transfer::{SourceLayouts, Transfer};
 
 use super::engines::Engines;
 use crate::background::{Background, Progress};
 use crate::notice::Notice;
 use crate::settings::Settings;
 
-/// What is asked: the settings, and the sides of both pictures.
+/// What is asked: the settings, and what is known of the pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     pub settings: Settings,
-    pub content: (u32, u32),
-    pub style: (u32, u32),
+    pub pictures: SourceLayouts,
 }
 
 /// The answer: the size of the painting and its memory in bytes.
@@ -41,7 +40,7 @@ impl Estimate {
     pub fn ask(&mut self, mut question: Question) {
         // Neither matters, and a budget or a number of steps that is dragged would ask without end.
         question.settings.frame_budget = 0.0;
-        question.settings.steps = 0;
+        question.settings.options.steps = 0;
         if let Some((asked, mut work)) = self.under_way.take() {
             match work.poll() {
                 Progress::UnderWay => {
@@ -69,12 +68,12 @@ impl Estimate {
 }
 
 fn needs(engines: &Engines, question: &Question) -> Needs {
-    let Question { settings, content, style } = question;
-    let options = settings.options();
-    let mut sources = SourceLayouts::from((*content, *style));
-    // What the pixels start from is stretched to the content's size before: its own sides do not matter.
-    sources.initial = (options.init == Init::Picture).then(|| (*content).into());
-    let planned = engines.get(&settings.engine).and_then(|engine| Transfer::plan(&engine, sources, &options));
+    let Question { settings, pictures } = question;
+    let options = &settings.options;
+    let planned = engines.get(&settings.engine).and_then(|engine| {
+        options.validate_for_frames()?;
+        Transfer::plan(&engine, pictures.clone(), options)
+    });
     match planned {
         Ok(plan) => Ok((plan.step.size, plan.bytes.total)),
         Err(error) => Err(Notice::of("It cannot start like this", &error)),

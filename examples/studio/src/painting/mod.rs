@@ -10,23 +10,25 @@ mod engines;
 mod errand;
 mod estimate;
 mod faults;
+mod ingredients;
 mod pace;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui_wgpu::RenderState;
 use eframe::{egui, wgpu};
-use impasto::picture::{Picture, PictureFormat};
-use impasto::transfer::{Budget, Options, Sources, StepCosts, Transfer, TransferPhase};
+use impasto::picture::PictureFormat;
+use impasto::transfer::{Budget, Options, StepCosts, Transfer, TransferPhase};
 
 pub use curve::Curve;
 pub use estimate::{Estimate, Question};
+pub use ingredients::{Ingredients, StyleIngredient};
 
 use crate::background::{Background, Progress};
+use crate::labels::label;
 use crate::notice::Notice;
-use crate::settings::Settings;
+use crate::settings::{EngineSettings, Settings, carry_over};
 use canvas_texture::CanvasTexture;
 use engines::Engines;
 use errand::{Errand, Outcome, Returned};
@@ -35,15 +37,6 @@ use pace::{FrameTimes, Queue};
 
 /// How long after the last step its costs are waited for.
 const COSTS_DUE: Duration = Duration::from_secs(2);
-
-/// What a painting is made of.
-pub struct Order {
-    pub content: Arc<Picture>,
-    pub style: Arc<Picture>,
-    /// What to start from, where the settings ask for a picture.
-    pub start: Option<Arc<Picture>>,
-    pub settings: Settings,
-}
 
 /// Where a painting stands, for the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +62,12 @@ pub enum Event {
 
 /// A painting that was started.
 struct Run {
-    started: Settings,
+    engine: EngineSettings,
+    /// The pictures that it has, or is to have when it is back.
+    ingredients: Ingredients,
     /// What the transfer has, or is to have when it is back.
     options: Options,
-    /// The content's size as it was fitted: another content must fit to the same.
+    /// The painting's size before its sides are rounded where it wraps.
     size: (u32, u32),
     /// Steps that are done, and those that are left at all sizes.
     steps: u32,
@@ -154,17 +149,18 @@ impl Painting {
     }
 
     /// Begins a painting; one that is there already is given up.
-    pub fn start(&mut self, order: Order) {
+    pub fn start(&mut self, ingredients: Ingredients, settings: &Settings) {
         // Its memory is free before the next one's is asked for.
         self.hand = Hand::Empty;
         self.waiting.clear();
         self.curve.clear();
-        let options = order.settings.options();
-        let size = order.settings.size().fit(order.content.width(), order.content.height());
+        let options = settings.options.clone();
+        let content = &ingredients.content;
         self.run = Some(Run {
-            started: order.settings.clone(),
+            engine: settings.engine,
+            size: options.fit_content((content.width(), content.height())),
+            ingredients: ingredients.clone(),
             options: options.clone(),
-            size,
             steps: 0,
             remaining: 0,
             phase: TransferPhase::Weights,
@@ -175,12 +171,8 @@ impl Painting {
             clock: Clock::default(),
             resting: None,
         });
-        let (engines, engine) = (self.engines.clone(), order.settings.engine);
-        let mut sources = Sources::new(&*order.content, &*order.style);
-        if let Some(start) = order.start.as_deref() {
-            sources = sources.with_initial(start);
-        }
-        let errand = Errand::Create { sources: Box::new(sources), options: Box::new(options) };
+        let (engines, engine) = (self.engines.clone(), settings.engine);
+        let errand = Errand::Create { ingredients, options: Box::new(options) };
         let work = errand.clone();
         let work = move || errand::create(&engines, &engine, work);
         self.hand = Hand::Away(errand, Background::start(&self.context, "start", work));
@@ -193,23 +185,15 @@ impl Painting {
         }
     }
 
-    /// Gives a running painting another style.
-    pub fn set_style(&mut self, style: Arc<Picture>) {
-        if self.run.is_some() {
-            self.waiting.retain(|errand| !matches!(errand, Errand::Style(_)));
-            self.waiting.push(Errand::Style(style));
+    /// Gives a running painting other pictures, as far as it can take them, when it is here.
+    fn take_in(&mut self, wanted: Option<&Ingredients>) {
+        let (Hand::Here(_), Some(run), Some(wanted)) = (&self.hand, &mut self.run, wanted) else { return };
+        let carried = run.ingredients.carry_over(wanted, &run.options);
+        if !carried.changed.is_empty() {
+            // Pictures that are refused would be refused in every frame: they count as taken.
+            run.ingredients = carried.ingredients.clone();
+            self.waiting.push(Errand::Change(carried.changed, carried.ingredients));
         }
-    }
-
-    /// Gives a running painting another content. `false`: it has another size, and needs a new start.
-    pub fn set_content(&mut self, content: Arc<Picture>) -> bool {
-        let Some(run) = &self.run else { return true };
-        if run.options.size.fit(content.width(), content.height()) != run.size {
-            return false;
-        }
-        self.waiting.retain(|errand| !matches!(errand, Errand::Content(_)));
-        self.waiting.push(Errand::Content(content));
-        true
     }
 
     /// Writes the picture as it is to a file.
@@ -217,9 +201,18 @@ impl Painting {
         self.waiting.push(Errand::Save(path, format));
     }
 
-    /// What the running painting was started with.
-    pub fn started(&self) -> Option<&Settings> {
-        self.run.as_ref().map(|run| &run.started)
+    /// What the running painting has.
+    pub fn options(&self) -> Option<&Options> {
+        self.run.as_ref().map(|run| &run.options)
+    }
+
+    /// The labels of what only a new start can bring into the running painting.
+    pub fn waiting(&self, settings: &Settings, wanted: Option<&Ingredients>) -> Vec<String> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let carried = wanted.map(|wanted| run.ingredients.carry_over(wanted, &run.options));
+        let pictures = carried.into_iter().flat_map(|carried| carried.waiting).map(label);
+        let options = settings.waiting(&run.options, &run.engine, &run.ingredients.layouts());
+        pictures.chain(options).collect()
     }
 
     /// Whether there is a picture, to be shown or saved.
@@ -253,7 +246,7 @@ impl Painting {
         match &self.hand {
             Hand::Empty => Status::Nothing,
             Hand::Away(Errand::Create { .. }, _) => Status::Preparing,
-            Hand::Away(Errand::Style(_) | Errand::Content(_), _) => Status::Changing,
+            Hand::Away(Errand::Change(..), _) => Status::Changing,
             Hand::Away(Errand::Save(..), _) => Status::Saving,
             Hand::Here(_) if run.paused => Status::Paused,
             Hand::Here(_) if !run.work_remains => Status::Done,
@@ -263,7 +256,7 @@ impl Painting {
     }
 
     /// What a frame of the window has time for.
-    pub fn frame(&mut self, settings: &Settings) -> Vec<Event> {
+    pub fn frame(&mut self, settings: &Settings, wanted: Option<&Ingredients>) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(notice) = self.faults.take() {
             self.pause(true);
@@ -275,6 +268,7 @@ impl Painting {
             events.push(Event::Notice(Notice::failed("The GPU does not answer", error.to_string(), remedy)));
         }
         events.extend(self.welcome());
+        self.take_in(wanted);
         self.send();
         events.extend(self.apply(settings).map(Event::Notice));
         events.extend(self.record(settings.frame_budget).map(Event::Notice));
@@ -364,8 +358,7 @@ impl Painting {
     /// Carries live changes over to the transfer.
     fn apply(&mut self, settings: &Settings) -> Option<Notice> {
         let (Hand::Here(transfer), Some(run)) = (&mut self.hand, &mut self.run) else { return None };
-        let mut options = run.options.clone();
-        settings.apply_live(&mut options);
+        let options = carry_over(&run.options, &settings.options, &run.ingredients.layouts());
         if options == run.options {
             return None;
         }
