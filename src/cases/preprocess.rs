@@ -83,7 +83,8 @@ fn clamp_tolerance() -> Tolerance {
 const RESIZED: Tolerance = Tolerance {
     atol: 0.5 + 1e-3,
     rtol: 0.0,
-    reason: "half a level is the rounding to 8 bits. A sum of up to 1.6 times 160 levels is off by less than 16 times 2⁻²³ of that, as              that of planes at another size is: a thousandth of a level",
+    reason: "half a level is the rounding to 8 bits. A sum of up to 1.6 times 160 levels is off by less than 16 times 2⁻²³ of that, as \
+             that of planes at another size is: a thousandth of a level",
 };
 
 /// What the bytes of planes are rounded from, pixel by pixel with their alpha: where they are truncated, half a level less, so that
