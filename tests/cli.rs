@@ -1295,14 +1295,23 @@ fn the_first_size_has_steps_of_its_own() {
 #[test]
 fn presets_of_published_programs_are_known_by_name() {
     let folder = TestFolder::new();
-    for (preset, expected) in
-        [("johnson", "steps = 1000\n"), ("gatys", "alpha = 4.0\n"), ("gatys", "steps = 500\n")]
-    {
+    for (preset, expected) in [
+        ("johnson", "steps = 1000\n"),
+        ("gatys", "alpha = 4.0\n"),
+        ("gatys", "steps = 500\n"),
+        ("crowsonkb", "first_steps = 1000\n"),
+    ] {
         folder.run(&["--show-options", "--preset", preset]).success().stdout(contains(expected));
     }
     let paint = ["-o", "out.png", "--preset", "gatys", "--steps", "1", "--history", "2", "-q"];
     folder.command(&["content.png", "style.jpg"]).args(paint).assert().success();
     assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (32, 24));
+    let few = ["--size", "64", "--first-steps", "2", "--steps", "1", "--style-layers", FEW_LAYERS];
+    let paint =
+        ["content.png", "style.jpg", "-o", "out.png", "--preset", "crowsonkb", "--content-layer", "conv2_1"];
+    folder.run(&[&paint[..], &few].concat()).success().stderr(contains("32x24, 2 steps, "));
+    folder.run(&["--show-options", "--borders", "mirror"]).code(2).stderr(contains("replicate-first"));
+    folder.run(&["--show-options", "--optimiser", "sgd"]).code(2).stderr(contains("averaged-adam"));
     folder.run(&["--show-options", "--preset", "gaty"]).code(2).stderr(contains("gatys"));
 }
 

@@ -824,7 +824,8 @@ fn wasserstein_costs_give_hand_computed_numbers() {
     let covariance = [0.25, -1.0, -1.0, 4.0];
     let (root, wanted) = ([1.0, 0.0, 0.0, 2.0], [2.0, 1.0, 1.0, 3.0]);
     // 4.25 + 5 − 6 + 5.75.
-    assert_eq!(wasserstein_rest(&covariance, &root, &g, &wanted, 2), [9.0, 5.0]);
+    assert_eq!(wasserstein_rest(&covariance, &root, &g, &wanted, 2, false), [9.0, 5.0]);
+    assert_eq!(wasserstein_rest(&covariance, &root, &g, &wanted, 2, true), [9.0, 2.0]);
     // A target without variance.
     for variance in [0.0, -1.0] {
         assert_eq!(wasserstein_forward(&moments, &target, &g, &[1.75, variance], 2), [0.0]);
@@ -1447,8 +1448,8 @@ fn matrices_and_wasserstein_costs_in_f32_differ_by_rounding_alone() {
     let got = wasserstein_backward(&[0.75], &made, &target, &a, &rest, n);
     let want = wasserstein_backward(&[0.75], &wide, &wide_target, &wide_a, &wide_rest, n);
     check_rounding("wasserstein_backward", &got, &want, n + 2, 1);
-    let got = wasserstein_rest(&a, &b, &a, &b, n);
-    let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n);
+    let got = wasserstein_rest(&a, &b, &a, &b, n, false);
+    let want = wasserstein_rest(&wide_a, &wide_b, &wide_a, &wide_b, n, false);
     check_rounding("wasserstein_rest", &got, &want, n * (n + 3), 1);
 
     let norm = [1.5];

@@ -7,7 +7,7 @@ use super::input::{Fill, Input, all_signed, input, signed};
 use super::tolerance::Tolerance;
 use super::twin::Twin;
 use crate::ops::Shape;
-use crate::ops::wasserstein::{WassersteinBackward, WassersteinCost, WassersteinRest};
+use crate::ops::wasserstein::{Divisor, WassersteinBackward, WassersteinCost, WassersteinRest};
 use crate::reference;
 
 pub(super) static FORWARD: Family = Family {
@@ -48,10 +48,11 @@ pub(super) static REST: Family = Family {
     name: "wasserstein_rest",
     list: rest,
     twin: |op, inputs, shapes| {
-        op.downcast::<WassersteinRest>()?;
+        let WassersteinRest { divisor } = *op.downcast()?;
+        let by_channels = divisor == Divisor::Channels;
         let [covariance, root, g, target] = inputs[..4].try_into().ok()?;
         let channels = shapes[0].w as usize;
-        Some(Twin::new(reference::wasserstein_rest(covariance, root, g, target, channels)))
+        Some(Twin::new(reference::wasserstein_rest(covariance, root, g, target, channels, by_channels)))
     },
     of: |op, shapes| {
         op.downcast::<WassersteinRest>()?;
@@ -122,10 +123,12 @@ fn backward() -> Vec<Case> {
 }
 
 fn rest() -> Vec<Case> {
-    CHANNELS
-        .map(|channels| {
-            let inputs = vec![signed(Shape::new(1, channels, channels)); 4];
-            REST.case(channels.to_string(), WassersteinRest, inputs, rest_tolerance(channels))
-        })
-        .into()
+    let case = |channels: u32, divisor, what: String| {
+        let inputs = vec![signed(Shape::new(1, channels, channels)); 4];
+        REST.case(what, WassersteinRest { divisor }, inputs, rest_tolerance(channels))
+    };
+    let of_variance = CHANNELS.map(|channels| case(channels, Divisor::Variance, channels.to_string()));
+    let of_channels =
+        CHANNELS.map(|channels| case(channels, Divisor::Channels, format!("{channels}, over the channels")));
+    of_variance.into_iter().chain(of_channels).collect()
 }

@@ -187,7 +187,8 @@ pub(super) struct PaintArguments {
 
     /// The set of options that the others change. fine: a painting with real strokes, coarse to fine. course:
     /// deeplearning.ai's assignment "Art Generation with Neural Style Transfer". johnson: Justin Johnson's neural-style, 1000
-    /// steps of L-BFGS. gatys: "Controlling Perceptual Factors" by Gatys et al., 500 steps of L-BFGS. [default: fine]
+    /// steps of L-BFGS. gatys: "Controlling Perceptual Factors" by Gatys et al., 500 steps of L-BFGS. crowsonkb: Katherine
+    /// Crowson's style-transfer-pytorch, coarse to fine, in 3000 steps. [default: fine]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(Preset::PAINTING))]
     preset: Option<String>,
@@ -334,7 +335,8 @@ pub(super) struct StyleArguments {
 #[derive(Debug, Args)]
 struct StatisticArguments {
     /// What of a layer is compared with STYLE: Gram matrices, covariances, mean and variance of each channel, or mean and
-    /// covariance by Wasserstein distances. All but gram are ratios, for weights as those of the preset fine.
+    /// covariance by Wasserstein distances, over the style's variance or as a mean over the channels. All but gram and
+    /// wasserstein-mean are ratios, for weights as those of the preset fine.
     /// [default: wasserstein; course: gram]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = statistic_names())]
@@ -362,15 +364,16 @@ struct DescentArguments {
     /// a first value to try. [default: 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
     total_variation: Option<f32>,
-    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS.
+    /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, Adam with pixels in their range and the
+    /// average of its steps, or L-BFGS.
     /// [default: pyramid-adam; course: adam]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&OptimiserKind::ALL))]
     optimiser: Option<String>,
-    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam. [default: 0.8]
+    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam and averaged-adam. [default: 0.8]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     fade: Option<f32>,
-    /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam. [default: 0.9]
+    /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam and averaged-adam. [default: 0.9]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     averaging: Option<f32>,
     /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
@@ -388,7 +391,7 @@ struct DescentArguments {
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&PoolKind::ALL))]
     pools: Option<String>,
-    /// What the network sees beyond the borders of a picture. [default: replicate; course: zero]
+    /// What the network sees beyond the borders of a picture; replicate-first: repeated for the first convolution alone. [default: replicate; course: zero]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
     #[arg(value_parser = names(&Borders::ALL))]
     borders: Option<String>,

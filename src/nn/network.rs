@@ -151,6 +151,19 @@ impl Network {
         self
     }
 
+    /// The same with something else beyond the edges of what the first convolution reads, where that is 3×3 of the same size.
+    #[must_use]
+    pub fn with_first_borders(mut self, borders: PaddingMode) -> Self {
+        let convolutions = self.layers.iter_mut().filter_map(|layer| match layer {
+            LayerSpec::Convolution(Convolution { geometry, .. }) => Some(geometry),
+            _ => None,
+        });
+        if let Some(geometry) = convolutions.into_iter().next().filter(|geometry| geometry.is_same_3x3()) {
+            *geometry = geometry.with_padding(borders);
+        }
+        self
+    }
+
     /// The same network for pictures that wrap: beyond the edges of what its 3×3 convolutions of the same size read lies what
     /// is at the other end. Pools do not read across an edge, so sides should be multiples of all their strides.
     #[must_use]
@@ -341,6 +354,9 @@ mod tests {
         let replicated = vgg19(PoolKind::Max).with_borders(PaddingMode::ReplicateForward);
         assert_eq!(geometries(&replicated), [ConvGeometry::REPLICATED_3X3; 16]);
         assert_eq!(replicated.with_borders(PaddingMode::Zero), vgg19(PoolKind::Max));
+        let first = geometries(&vgg19(PoolKind::Max).with_first_borders(PaddingMode::ReplicateForward));
+        assert_eq!(first[0], ConvGeometry::REPLICATED_3X3);
+        assert_eq!(first[1..], [ConvGeometry::SAME_3X3; 15]);
         // What is not 3×3 of the same size keeps its own.
         let strided = ConvGeometry { stride: [1, 2, 2], ..ConvGeometry::SAME_3X3 };
         let others = [ConvGeometry::POINTWISE, strided].map(|geometry| {
@@ -355,6 +371,7 @@ mod tests {
         });
         let network = Network::new("others", others.to_vec());
         assert_eq!(network.clone().with_borders(PaddingMode::Replicate), network);
+        assert_eq!(network.clone().with_first_borders(PaddingMode::Replicate), network);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The style cost by optimal transport: the squared Wasserstein-2 distance of two Gaussians, |μ − μ_t|² + tr(Σ + Σ_t −
 //! 2·(R·Σ·R)^½) with R = Σ_t^½ (D. C. Dowson and B. V. Landau, "The Fréchet Distance between Multivariate Normal Distributions",
-//! 1982), divided by the variance of the target, tr Σ_t, so that layers can be compared.
+//! 1982), divided by the variance of the target, tr Σ_t, so that layers can be compared, or by the number of channels.
 //!
 //! Its gradient with respect to Σ is G = I − R·(R·Σ·R)^−½·R, and I − G is the map that transports one Gaussian to the other. So
 //! between two computations of the root the distance is taken as linear in Σ: <G, Σ> and the rest, which was left over when G
@@ -19,6 +19,10 @@ params! {
 params! {
     /// Uniforms of the second passes.
     ReduceParams { partials: u32 }
+}
+params! {
+    /// Uniforms of the second pass of the rest: `channels` is what the distance is divided by, 0 for the target's variance.
+    RestReduceParams { partials: u32, channels: u32 }
 }
 params! {
     /// Uniforms of the backward kernel.
@@ -40,7 +44,7 @@ super::kernels! {
         workgroup: 64,
         bindings: [read covariance, read root, read g, read target_, write partials],
     }
-    wasserstein_rest_reduce(ReduceParams) { workgroup: 64, bindings: [read partials, write y] }
+    wasserstein_rest_reduce(RestReduceParams) { workgroup: 64, bindings: [read partials, write y] }
 }
 
 /// What [`WassersteinRest`] makes.
@@ -52,11 +56,23 @@ fn fit(inputs: &[Shape]) -> bool {
     inputs == [moments_shape(channels), moments_shape(channels), Shape::new(1, channels, channels), REST]
 }
 
-/// What of the distance does not depend on the moments until G is made anew, and the variance of the target:
-/// tr Σ + tr Σ_t − 2·tr S − <G, Σ>, and tr Σ_t. Inputs the covariance Σ, the root S of R·Σ·R, G, and the target's covariance Σ_t,
+/// What a distance is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Divisor {
+    /// The variance of the target, tr Σ_t: the distance of a picture without contrast is about 1, whatever the layer.
+    Variance,
+    /// The number of channels C: the mean over the channels, in squared units of the activations.
+    Channels,
+}
+
+/// What of the distance does not depend on the moments until G is made anew, and what the distance is divided by:
+/// tr Σ + tr Σ_t − 2·tr S − <G, Σ>, and tr Σ_t or C. Inputs the covariance Σ, the root S of R·Σ·R, G, and the target's covariance Σ_t,
 /// each (1, C, C); output (1, 1, 2).
 #[derive(Clone, Copy, Debug)]
-pub struct WassersteinRest;
+pub struct WassersteinRest {
+    /// What the distance is divided by.
+    pub divisor: Divisor,
+}
 
 impl Op for WassersteinRest {
     fn name(&self) -> &'static str {
@@ -77,13 +93,14 @@ impl Op for WassersteinRest {
         let (mut dispatches, partials) =
             partial_sums(&kernels::wasserstein_rest, &io.inputs[0], 2, params, inputs);
         let operands = vec![Operand::Scratch { index: 0 }, Operand::output(0)];
-        let (params, flops) = (ReduceParams { partials }, 2 * u64::from(partials));
+        let channels = if self.divisor == Divisor::Channels { channels } else { 0 };
+        let (params, flops) = (RestReduceParams { partials, channels }, 2 * u64::from(partials));
         dispatches.push(Dispatch::new(&kernels::wasserstein_rest_reduce, params, operands, 1, flops));
         Ok(Lowered { scratch: vec![2 * u64::from(partials)], dispatches, ..Lowered::default() })
     }
 }
 
-/// D = (|μ − μ_t|² + <G, E − μ·μᵀ> + rest)/tr Σ_t, and 0 where tr Σ_t is not above 0. Inputs the moments (1, C + 1, C), those of
+/// D = (|μ − μ_t|² + <G, E − μ·μᵀ> + rest)/tr Σ_t, or over C as the rest says, and 0 where tr Σ_t is not above 0. Inputs the moments (1, C + 1, C), those of
 /// the target, G (1, C, C), and what [`WassersteinRest`] makes (1, 1, 2); a gradient reaches the first alone. Output a scalar.
 #[derive(Clone, Copy, Debug)]
 pub struct WassersteinCost;

@@ -1,6 +1,6 @@
 //! The squared Wasserstein-2 distance of two Gaussians, linear in the covariance until its gradient G is made anew.
 
-use super::{Real, expect_len};
+use super::{Real, count, expect_len};
 
 /// (|μ − μ_t|² + <G, E − μ·μᵀ> + r)/t, and 0 where t is not above 0; r and t are `rest`. `moments` and `target` (C + 1, C), `g`
 /// (C, C), `rest` (2). Returns one element.
@@ -47,18 +47,21 @@ pub fn wasserstein_backward<T: Real>(
     g.iter().map(|g| factor * *g).chain(of_means).collect()
 }
 
-/// tr Σ + tr Σ_t − 2·tr S − <G, Σ>, and tr Σ_t. `covariance` Σ, `root` S, `g` and `target` Σ_t (C, C). Returns two elements.
+/// tr Σ + tr Σ_t − 2·tr S − <G, Σ>, and tr Σ_t, or C where it is `by_channels`. `covariance` Σ, `root` S, `g` and `target` Σ_t
+/// (C, C). Returns two elements.
 pub fn wasserstein_rest<T: Real>(
     covariance: &[T],
     root: &[T],
     g: &[T],
     target: &[T],
     channels: usize,
+    by_channels: bool,
 ) -> Vec<T> {
     for (name, matrix) in [("covariance", covariance), ("root", root), ("g", g), ("target", target)] {
         expect_len(name, matrix, channels * channels);
     }
     let trace = |a: &[T]| (0..channels).map(|i| a[i * channels + i]).sum::<T>();
     let product: T = g.iter().zip(covariance).map(|(g, c)| *g * *c).sum();
-    vec![trace(covariance) + trace(target) - trace(root) - trace(root) - product, trace(target)]
+    let divisor = if by_channels { count(channels) } else { trace(target) };
+    vec![trace(covariance) + trace(target) - trace(root) - trace(root) - product, divisor]
 }

@@ -14,6 +14,7 @@ use crate::ops::Shape;
 use crate::ops::gram::Gram;
 use crate::ops::guide::{Blend, Brightness, Scale, Union};
 use crate::ops::normalise_gradient::{Normalised, WeightIndices};
+use crate::ops::wasserstein::Divisor;
 use crate::ops::weighted_sum::WeightedSum;
 
 /// Name of the row of weights among a program's externals.
@@ -82,7 +83,8 @@ impl Objective {
             StyleStatistic::Gram => TermKind::Gram,
             StyleStatistic::Covariance => TermKind::Covariance,
             StyleStatistic::MeanVariance => TermKind::MeanVariance,
-            StyleStatistic::Wasserstein => TermKind::Wasserstein,
+            StyleStatistic::Wasserstein => TermKind::Wasserstein(Divisor::Variance),
+            StyleStatistic::WassersteinMean => TermKind::Wasserstein(Divisor::Channels),
         };
         let of_layer = |group: Group, kind: TermKind, layer: &str, weight: f32| {
             let terms = styles.iter().enumerate().map(move |(index, style)| {

@@ -70,8 +70,9 @@ fn adam_state(pixels: Shape) -> [StateTensor; 3] {
     ]
 }
 
-/// m and v of each level of a pyramid over the pixels. A level has half the sides of the one before, rounded up.
-fn moments(pixels: Shape) -> Vec<[StateTensor; 2]> {
+/// m and v of each level of a pyramid of at most `levels` over the pixels. A level has half the sides of the one before, rounded
+/// up.
+fn moments(pixels: Shape, levels: usize) -> Vec<[StateTensor; 2]> {
     let halved = |level: &Shape| {
         let is_last = level.h.min(level.w) < SHORTEST_SIDE;
         (!is_last).then(|| Shape::new(level.c, level.h.div_ceil(2), level.w.div_ceil(2)))
@@ -80,7 +81,7 @@ fn moments(pixels: Shape) -> Vec<[StateTensor; 2]> {
     let level = |(names, shape): ([&'static str; 2], Shape)| {
         names.map(|name| StateTensor { name, shape, role: Role::Optimiser })
     };
-    LEVELS.into_iter().zip(shapes).map(level).collect()
+    LEVELS.into_iter().take(levels).zip(shapes).map(level).collect()
 }
 
 /// What a descent on a pyramid keeps beside the moments: 1 − β₁ᵗ, 1 − β₂ᵗ and t, the schedule's state, and the
@@ -113,10 +114,10 @@ fn l_bfgs_state(pixels: Shape, pairs: u32) -> [StateTensor; 5] {
 pub(super) enum Optimiser {
     /// Kingma and Ba, arXiv 1412.6980, with this learning rate in 8-bit levels.
     Adam { learning_rate: f32, wrap: Wrap },
-    /// Adam on every level of a pyramid of the smoothed gradient, which is taken per pixel: see
-    /// [`crate::ops::pyramid`]. Step i of the n at a size has the rate rate·(1 − fade·i/n) in 8-bit levels; pixels stay
+    /// Adam on each of `levels` levels of a pyramid of the smoothed gradient, which is taken per pixel: see
+    /// [`crate::ops::pyramid`]. One level has the gradient as it is. Step i of the n at a size has the rate rate·(1 − fade·i/n) in 8-bit levels; pixels stay
     /// within what a picture can show, and are averaged with a weight that falls by `decay` a step.
-    PyramidAdam { rate: f32, fade: f32, decay: f32, wrap: Wrap },
+    Descent { rate: f32, fade: f32, decay: f32, levels: usize, wrap: Wrap },
     /// L-BFGS from at most this many pairs, without a line search: see [`crate::ops::l_bfgs`]. Its first step changes pixels by
     /// `rate` 8-bit levels on the average, the others are `rate` times what it finds.
     LBfgs { rate: f32, pairs: u32, wrap: Wrap },
@@ -125,23 +126,20 @@ pub(super) enum Optimiser {
 impl Optimiser {
     /// The one that `options` ask for.
     pub(super) fn of(options: &Options) -> Self {
-        let Options { learning_rate, fade, averaging, history, .. } = *options;
+        let Options { learning_rate: rate, fade, averaging: decay, history, .. } = *options;
+        let wrap = options.seamless.wrap();
         match options.optimiser {
-            OptimiserKind::Adam => Self::Adam { learning_rate, wrap: options.seamless.wrap() },
-            OptimiserKind::PyramidAdam => {
-                let wrap = options.seamless.wrap();
-                Self::PyramidAdam { rate: learning_rate, fade, decay: averaging, wrap }
-            }
-            OptimiserKind::LBfgs => {
-                Self::LBfgs { rate: learning_rate, pairs: history, wrap: options.seamless.wrap() }
-            }
+            OptimiserKind::Adam => Self::Adam { learning_rate: rate, wrap },
+            OptimiserKind::PyramidAdam => Self::Descent { rate, fade, decay, levels: LEVELS.len(), wrap },
+            OptimiserKind::AveragedAdam => Self::Descent { rate, fade, decay, levels: 1, wrap },
+            OptimiserKind::LBfgs => Self::LBfgs { rate, pairs: history, wrap },
         }
     }
 
     /// Where the pixels wrap.
     fn wrap(self) -> Wrap {
         match self {
-            Self::Adam { wrap, .. } | Self::PyramidAdam { wrap, .. } | Self::LBfgs { wrap, .. } => wrap,
+            Self::Adam { wrap, .. } | Self::Descent { wrap, .. } | Self::LBfgs { wrap, .. } => wrap,
         }
     }
 
@@ -149,7 +147,7 @@ impl Optimiser {
     pub(super) fn shown(self) -> &'static str {
         match self {
             Self::Adam { .. } | Self::LBfgs { .. } => PIXELS,
-            Self::PyramidAdam { .. } => AVERAGE,
+            Self::Descent { .. } => AVERAGE,
         }
     }
 
@@ -166,11 +164,11 @@ impl Optimiser {
     }
 
     /// From one step that makes anew what others go on with to the next, within a size. What compares gradients wants them all
-    /// of one cost.
+    /// of one cost, and so does what has a published program's steps.
     pub(super) fn refreshes_every(self) -> u32 {
         match self {
-            Self::Adam { .. } | Self::PyramidAdam { .. } => 2,
-            Self::LBfgs { .. } => 1,
+            Self::Descent { levels: 1, .. } | Self::LBfgs { .. } => 1,
+            Self::Adam { .. } | Self::Descent { .. } => 2,
         }
     }
 
@@ -178,7 +176,7 @@ impl Optimiser {
     /// with. A difference of gradients of two costs says nothing of either.
     pub(super) fn forgotten(self) -> Vec<(&'static str, Vec<f32>)> {
         match self {
-            Self::Adam { .. } | Self::PyramidAdam { .. } => Vec::new(),
+            Self::Adam { .. } | Self::Descent { .. } => Vec::new(),
             Self::LBfgs { .. } => vec![(L_BFGS_STATE, vec![0.0; l_bfgs::STATE as usize])],
         }
     }
@@ -187,7 +185,7 @@ impl Optimiser {
     pub(super) fn begin_scale(self) -> Vec<(&'static str, Vec<f32>)> {
         match self {
             Self::Adam { .. } => Vec::new(),
-            Self::PyramidAdam { .. } => vec![(SCHEDULE_STEP, vec![0.0; SCHEDULE_STATE as usize])],
+            Self::Descent { .. } => vec![(SCHEDULE_STEP, vec![0.0; SCHEDULE_STATE as usize])],
             Self::LBfgs { .. } => self.forgotten(),
         }
     }
@@ -209,8 +207,8 @@ impl Optimiser {
         let mut results: Vec<(String, TensorId)> =
             self.pictures().into_iter().map(|name| (name.to_owned(), pixels)).collect();
         let levels = |pixels: Shape| match self {
-            Self::Adam { .. } => moments(pixels).into_iter().take(1).collect(),
-            Self::PyramidAdam { .. } => moments(pixels),
+            Self::Adam { .. } => moments(pixels, 1),
+            Self::Descent { levels, .. } => moments(pixels, levels),
             Self::LBfgs { .. } => Vec::new(),
         };
         let (before, after) = (levels(from), levels(to));
@@ -229,8 +227,8 @@ impl Optimiser {
     pub(super) fn state(self, pixels: Shape) -> Vec<StateTensor> {
         match self {
             Self::Adam { .. } => adam_state(pixels).to_vec(),
-            Self::PyramidAdam { .. } => {
-                moments(pixels).into_iter().flatten().chain(descent_state(pixels)).collect()
+            Self::Descent { levels, .. } => {
+                moments(pixels, levels).into_iter().flatten().chain(descent_state(pixels)).collect()
             }
             Self::LBfgs { pairs, .. } => l_bfgs_state(pixels, pairs).to_vec(),
         }
@@ -241,7 +239,7 @@ impl Optimiser {
     pub(super) fn settings(self, steps: u32) -> Vec<(&'static str, Vec<f32>)> {
         match self {
             Self::Adam { learning_rate, .. } => vec![(ADAM_HYPER, hyper(learning_rate, ADAM).to_vec())],
-            Self::PyramidAdam { rate, fade, decay, .. } => vec![
+            Self::Descent { rate, fade, decay, .. } => vec![
                 (ADAM_HYPER, hyper(rate, PYRAMID_ADAM).to_vec()),
                 (SCHEDULE_HYPER, schedule(rate, fade, steps.max(1), decay).to_vec()),
             ],
@@ -263,7 +261,7 @@ impl Optimiser {
                 tape.record_update(Adam, &[hyper, state, gradient, pixels, m, v], "pixels")?;
                 Ok(())
             }
-            Self::PyramidAdam { wrap, .. } => record_pyramid(tape, pixels, gradient, wrap),
+            Self::Descent { levels, wrap, .. } => record_descent(tape, pixels, gradient, levels, wrap),
             Self::LBfgs { pairs, .. } => record_l_bfgs(tape, pixels, gradient, pairs),
         }
     }
@@ -271,7 +269,7 @@ impl Optimiser {
     /// How many steps a state has had, of whose tensors `tensor` gives the numbers by name.
     pub(super) fn steps<'a>(self, tensor: impl FnOnce(&str) -> Option<&'a [f32]>) -> Option<u32> {
         match self {
-            Self::Adam { .. } | Self::PyramidAdam { .. } => tensor(ADAM_STATE)?.get(2).map(|t| *t as u32),
+            Self::Adam { .. } | Self::Descent { .. } => tensor(ADAM_STATE)?.get(2).map(|t| *t as u32),
             Self::LBfgs { .. } => tensor(L_BFGS_STEPS)?.first().map(|steps| *steps as u32),
         }
     }
@@ -297,21 +295,33 @@ pub(super) fn record_mean(tape: &mut Tape) -> TensorId {
     tape.external(MEAN, MEAN_SHAPE, Role::Workspace)
 }
 
-/// One update by [`Optimiser::PyramidAdam`].
-fn record_pyramid(tape: &mut Tape, pixels: TensorId, gradient: TensorId, wrap: Wrap) -> Result<()> {
+/// One update by [`Optimiser::Descent`].
+fn record_descent(
+    tape: &mut Tape,
+    pixels: TensorId,
+    gradient: TensorId,
+    levels: usize,
+    wrap: Wrap,
+) -> Result<()> {
     let shape = tape.shape(pixels);
     let hyper = tape.external(ADAM_HYPER, Shape::row(HYPER), Role::Workspace);
     let schedule = tape.external(SCHEDULE_HYPER, Shape::row(SCHEDULE), Role::Workspace);
     let mean = record_mean(tape);
     let mut own = |tensor: StateTensor| tape.external(tensor.name, tensor.shape, tensor.role);
-    let moments: Vec<[TensorId; 2]> = moments(shape).into_iter().map(|level| level.map(&mut own)).collect();
+    let moments: Vec<[TensorId; 2]> =
+        moments(shape, levels).into_iter().map(|level| level.map(&mut own)).collect();
     let [state, step, average] = descent_state(shape).map(own);
     let state = tape.record_update(AdamAdvance, &[hyper, state], "pixels")?;
     let step = tape.record_update(ScheduleAdvance, &[schedule, step], "pixels")?;
-    // Costs are means over pixels: times their number, a gradient does not depend on the size, and moments go over
-    // from one size to another.
-    let smooth = Smooth { scale: shape.plane() as f32, wrap };
-    let mut gradients = vec![tape.record_update(smooth, &[gradient], "pixels")?];
+    let mut gradients = vec![match levels {
+        1 => gradient,
+        _ => {
+            // Costs are means over pixels: times their number, a gradient does not depend on the size, and moments go over
+            // from one size to another.
+            let smooth = Smooth { scale: shape.plane() as f32, wrap };
+            tape.record_update(smooth, &[gradient], "pixels")?
+        }
+    }];
     for level in 1..moments.len() {
         gradients.push(tape.record_update(Pool::MEAN, &[gradients[level - 1]], "pixels")?);
     }
@@ -340,12 +350,13 @@ mod tests {
     use crate::ops::resize::Filter;
     use crate::reference;
 
-    const PYRAMID: Optimiser = Optimiser::PyramidAdam { rate: 3.0, fade: 0.8, decay: 0.9, wrap: Wrap::NONE };
+    const PYRAMID: Optimiser =
+        Optimiser::Descent { rate: 3.0, fade: 0.8, decay: 0.9, levels: 5, wrap: Wrap::NONE };
     /// Steps of a size.
     const STEPS: u32 = 4;
 
     fn sides(pixels: Shape) -> Vec<(u32, u32)> {
-        moments(pixels).iter().map(|[m, _]| (m.shape.h, m.shape.w)).collect()
+        moments(pixels, LEVELS.len()).iter().map(|[m, _]| (m.shape.h, m.shape.w)).collect()
     }
 
     #[test]

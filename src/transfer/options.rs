@@ -31,6 +31,10 @@ pub enum Preset {
     /// steps of L-BFGS from the content at 512 pixels, which are the longer side here and the root of the area there. Their
     /// second size is twice the first, and is left out.
     Gatys,
+    /// Katherine Crowson's style-transfer-pytorch in its own conventions: Wasserstein distances as means over the channels, content
+    /// weight 0.015, total variation 2, Adam within the range of pixels and the average of its steps, 1000 steps at 128 pixels
+    /// and 500 at each size after that, up to 512. On these weights of VGG-19, where the program has another network's.
+    Crowsonkb,
     /// A texture of the styles alone, without a content: the style cost of [`Preset::Fine`], coarse to fine from noise, the
     /// styles at their own resolution.
     Texture,
@@ -46,13 +50,19 @@ impl Preset {
         ("course", Self::Course),
         ("johnson", Self::Johnson),
         ("gatys", Self::Gatys),
+        ("crowsonkb", Self::Crowsonkb),
         ("texture", Self::Texture),
         ("reconstruction", Self::Reconstruction),
     ];
 
     /// Those that paint a content in a style.
-    pub const PAINTING: &'static [(&'static str, Self)] =
-        &[("fine", Self::Fine), ("course", Self::Course), ("johnson", Self::Johnson), ("gatys", Self::Gatys)];
+    pub const PAINTING: &'static [(&'static str, Self)] = &[
+        ("fine", Self::Fine),
+        ("course", Self::Course),
+        ("johnson", Self::Johnson),
+        ("gatys", Self::Gatys),
+        ("crowsonkb", Self::Crowsonkb),
+    ];
 
     /// What it makes, for people who paint.
     pub fn what(self) -> &'static str {
@@ -66,6 +76,9 @@ impl Preset {
             }
             Self::Gatys => {
                 "As Leon Gatys's program has it: five hundred steps of L-BFGS from the photograph, with much memory."
+            }
+            Self::Crowsonkb => {
+                "As Katherine Crowson's style-transfer-pytorch has it: coarse to fine from the photograph, in many steps."
             }
             Self::Texture => "A texture of the styles alone, coarse to fine from noise.",
             Self::Reconstruction => "One picture from what one layer of the network says of it, from noise.",
@@ -134,15 +147,19 @@ pub enum StyleStatistic {
     /// Mean and covariance, by the Wasserstein distance of two normal distributions over the style's variance.
     #[serde(alias = "w2")]
     Wasserstein,
+    /// The same distance as a mean over the channels, in squared units of the activations: layers whose activations are larger
+    /// weigh more.
+    WassersteinMean,
 }
 
 impl StyleStatistic {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("gram", Self::Gram),
         ("covariance", Self::Covariance),
         ("mean-variance", Self::MeanVariance),
         ("wasserstein", Self::Wasserstein),
+        ("wasserstein-mean", Self::WassersteinMean),
     ];
     /// Other words for some of them.
     pub const ALIASES: [(&'static str, Self); 1] = [("w2", Self::Wasserstein)];
@@ -197,11 +214,14 @@ pub enum Borders {
     Zero,
     /// The pixels at the border once more, which leaves no dark fringe.
     Replicate,
+    /// The pixels at the border once more, for the first convolution; zeros for the others.
+    ReplicateFirst,
 }
 
 impl Borders {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 2] = [("zero", Self::Zero), ("replicate", Self::Replicate)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("zero", Self::Zero), ("replicate", Self::Replicate), ("replicate-first", Self::ReplicateFirst)];
 }
 
 /// Where the picture goes on at its other end, so that copies of it can be laid side by side without a seam.
@@ -240,6 +260,9 @@ pub enum OptimiserKind {
     /// Adam at every level of a pyramid of the smoothed gradient, the pixels kept within their range, and a moving average
     /// of them as the result. Large areas take colour within few steps, and there is no mesh of single pixels.
     PyramidAdam,
+    /// Adam, the pixels kept within their range, and a moving average of them as the result: what is left of
+    /// [`OptimiserKind::PyramidAdam`] without the pyramid and without smoothing.
+    AveragedAdam,
     /// L-BFGS from the last [`Options::history`] steps, without a line search: Nocedal, Mathematics of Computation 35 (1980).
     /// It reaches lower costs within the same number of steps, and keeps two copies of the pixels for each step that it
     /// remembers. Each size begins with nothing remembered, and so does what follows a change of the cost.
@@ -248,8 +271,12 @@ pub enum OptimiserKind {
 
 impl OptimiserKind {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("adam", Self::Adam), ("pyramid-adam", Self::PyramidAdam), ("l-bfgs", Self::LBfgs)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("adam", Self::Adam),
+        ("pyramid-adam", Self::PyramidAdam),
+        ("averaged-adam", Self::AveragedAdam),
+        ("l-bfgs", Self::LBfgs),
+    ];
 }
 
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
@@ -274,9 +301,10 @@ pub struct Options {
     pub optimiser: OptimiserKind,
     /// Adam's learning rate, in 8-bit levels. With L-BFGS the share of its own step that is taken, below 2; 1 is the usual one.
     pub learning_rate: f32,
-    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid Adam.
+    /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid and averaged Adam.
     pub fade: f32,
-    /// How much of the moving average each step keeps, 0 to below 1, with pyramid Adam. With 0 the result is the last step.
+    /// How much of the moving average each step keeps, 0 to below 1, with pyramid and averaged Adam. With 0 the result is the last
+    /// step.
     pub averaging: f32,
     /// Steps that L-BFGS remembers at most, 1 to 100.
     pub history: u32,
@@ -439,6 +467,32 @@ impl Options {
                 steps: 500,
                 ..Self::preset(Preset::Johnson)
             },
+            Preset::Crowsonkb => {
+                // There pixels are in 0..1 and features are those of a network that sees them divided by their deviation. The total
+                // is theirs times 255, so that a gradient per level is theirs per unit, and Adam's ε is as small beside it.
+                let (total, feature, pixel) = (255.0, 1.0 / (255.0 * 0.226), 1.0 / 255.0);
+                let shares = [256.0, 64.0, 16.0, 4.0, 1.0];
+                let layers = style_layers.into_iter().zip(shares);
+                let layers = layers.map(|(layer, share)| WeightedLayer { weight: share / 341.0, ..layer });
+                Self {
+                    alpha: total * feature * feature * 4.0 * 0.015,
+                    beta: total * feature * feature,
+                    total_variation: total * pixel * pixel * 2.0,
+                    style_statistic: StyleStatistic::WassersteinMean,
+                    style_layers: layers.collect(),
+                    optimiser: OptimiserKind::AveragedAdam,
+                    learning_rate: 255.0 * 0.02,
+                    averaging: 0.99,
+                    pools: Some(PoolKind::Max),
+                    borders: Borders::ReplicateFirst,
+                    init: Init::Content,
+                    size: Size::LongerSide(512),
+                    coarsest: Some(128),
+                    first_steps: Some(1000),
+                    steps: 500,
+                    ..Self::preset(Preset::Course)
+                }
+            }
             Preset::Texture => {
                 Self { gamma: 0.0, init: Init::Noise, noise_ratio: Some(1.0), ..Self::preset(Preset::Fine) }
             }
@@ -489,6 +543,7 @@ impl Options {
         match self.borders {
             Borders::Zero => network,
             Borders::Replicate => network.with_borders(PaddingMode::ReplicateForward),
+            Borders::ReplicateFirst => network.with_first_borders(PaddingMode::ReplicateForward),
         }
     }
 

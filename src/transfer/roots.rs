@@ -85,7 +85,7 @@ mod tests {
     use crate::graph::Role;
     use crate::ops::gram::Moments;
     use crate::ops::matrix::Covariance;
-    use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
+    use crate::ops::wasserstein::{Divisor, WassersteinCost, WassersteinRest};
     use crate::ops::{Algorithm, MethodRequest, Shape};
     use crate::reference::{
         matrix_affine, matrix_covariance, matrix_norm, matrix_product, matrix_symmetrise, moments,
@@ -160,7 +160,13 @@ mod tests {
             let [covariance, wanted] = inputs;
             let root = record_root_of_target(&mut tape, wanted, "layer").unwrap();
             let (g, middle) = record_map(&mut tape, covariance, root, "layer").unwrap();
-            let rest = tape.record(WassersteinRest, &[covariance, middle, g, wanted], "layer").unwrap();
+            let rest = tape
+                .record(
+                    WassersteinRest { divisor: Divisor::Variance },
+                    &[covariance, middle, g, wanted],
+                    "layer",
+                )
+                .unwrap();
             let cost = tape.record(WassersteinCost, &[of_x, of_target, g, rest], "layer").unwrap();
             let outputs = [root, g, middle, cost];
             outputs.iter().for_each(|output| tape.keep(*output));

@@ -17,7 +17,7 @@ use crate::ops::mean_variance_cost::MeanVarianceCost;
 use crate::ops::squared_error::{SquaredError, content_cost_weight};
 use crate::ops::store::Store;
 use crate::ops::total_variation::TotalVariation;
-use crate::ops::wasserstein::{WassersteinCost, WassersteinRest};
+use crate::ops::wasserstein::{Divisor, WassersteinCost, WassersteinRest};
 use crate::ops::weighted_error::{CellWeights, WeightedError};
 use crate::ops::{Shape, Wrap};
 
@@ -73,8 +73,8 @@ pub enum TermKind {
     /// [`crate::ops::mean_variance_cost`].
     MeanVariance,
     /// The activations as normal distributions: their squared Wasserstein distance to that of the source, over the
-    /// source's variance: [`crate::ops::wasserstein`].
-    Wasserstein,
+    /// source's variance or the number of channels: [`crate::ops::wasserstein`].
+    Wasserstein(Divisor),
     /// The direction of each cell's activations with that of the source's cell that was looked up for it:
     /// [`crate::ops::match_cost`].
     Match,
@@ -144,7 +144,7 @@ impl Term {
 
     /// Whether some steps make anew what its cost goes on with.
     pub(super) fn is_refreshed(&self) -> bool {
-        self.kind == TermKind::Wasserstein
+        matches!(self.kind, TermKind::Wasserstein(_))
     }
 
     /// Name of its target among a step's externals.
@@ -160,7 +160,7 @@ impl Term {
     /// What it keeps from step to step, for a layer of `channels`: names and shapes.
     pub(super) fn state(&self, channels: u32) -> Vec<(String, Shape)> {
         match self.kind {
-            TermKind::Wasserstein => vec![
+            TermKind::Wasserstein(_) => vec![
                 (self.tensor_name("map"), Shape::new(1, channels, channels)),
                 (self.tensor_name("rest"), Shape::row(2)),
             ],
@@ -227,11 +227,11 @@ impl Term {
                 external(tape, share_name(self.mask, layer), plane);
                 tape.record(MatchCost, &inputs, layer)
             }
-            TermKind::Wasserstein => {
+            TermKind::Wasserstein(divisor) => {
                 external(tape, self.target_name(), shape);
                 let [mut map, mut rest] = self.record_kept(tape, shape.w);
                 if refreshes {
-                    [map, rest] = self.record_refresh(tape, statistic, [map, rest], layer)?;
+                    [map, rest] = self.record_refresh(tape, statistic, [map, rest], divisor, layer)?;
                 }
                 tape.record(WassersteinCost, &[inputs[0], inputs[1], map, rest], layer)
             }
@@ -253,6 +253,7 @@ impl Term {
         tape: &mut Tape,
         moments: TensorId,
         kept: [TensorId; 2],
+        divisor: Divisor,
         layer: &str,
     ) -> Result<[TensorId; 2]> {
         let square = tape.shape(kept[0]);
@@ -260,7 +261,8 @@ impl Term {
             ["root", "covariance"].map(|what| tape.external(self.tensor_name(what), square, Role::Workspace));
         let covariance = tape.record(Covariance, &[moments], layer)?;
         let (map, covariance_root) = record_map(tape, covariance, root, layer)?;
-        let rest = tape.record(WassersteinRest, &[covariance, covariance_root, map, target], layer)?;
+        let inputs = [covariance, covariance_root, map, target];
+        let rest = tape.record(WassersteinRest { divisor }, &inputs, layer)?;
         Ok([tape.record(Store, &[map, kept[0]], layer)?, tape.record(Store, &[rest, kept[1]], layer)?])
     }
 
@@ -297,7 +299,7 @@ impl Term {
                     results.push((self.tensor_name("weights"), weights));
                 }
             }
-            TermKind::Wasserstein => {
+            TermKind::Wasserstein(_) => {
                 // Its root is iterated until it has converged, which a difference of products would not bear.
                 let covariance = record_covariance(tape, activations, layer)?;
                 let root = record_root_of_target(tape, covariance, layer)?;
@@ -348,7 +350,7 @@ impl TermKind {
                 Ok(activations)
             }
             Self::Gram => tape.record(Gram, &[activations], layer),
-            Self::Covariance | Self::MeanVariance | Self::Wasserstein => {
+            Self::Covariance | Self::MeanVariance | Self::Wasserstein(_) => {
                 let inputs: Vec<TensorId> = [activations].into_iter().chain(guidance).collect();
                 tape.record(Moments, &inputs, layer)
             }

@@ -1,4 +1,4 @@
-// y = Σ partials, two sums; y (1, 1, 2).
+// y = Σ partials, two sums; y (1, 1, 2). Where `channels` is not 0, it takes the place of the second sum.
 // Threads: one workgroup, as in squared_error_reduce.
 
 // shared: slice
@@ -14,7 +14,7 @@ fn group_number(group_id: vec3<u32>) -> u32 {
 }
 // end
 
-struct Params { partials: u32 }
+struct Params { partials: u32, channels: u32 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> partials: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
@@ -38,6 +38,6 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     // end
     if (lane == 0u) {
         y[0] = sums[0].x;
-        y[1] = sums[0].y;
+        y[1] = select(f32(params.channels), sums[0].y, params.channels == 0u);
     }
 }
