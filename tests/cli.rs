@@ -466,7 +466,7 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
         (2, one, &["--gamma", "-1"], "--gamma: -1 is not a weight; give a finite number, 0 or more"),
         (2, one, &["--fade", "1.5"], "--fade: 1.5 is out of range; give a number from 0 to 1"),
         (2, one, &["--averaging", "1"], "--averaging: 1 is out of range; give a number from 0 to below 1"),
-        (2, one, &["--optimiser", "sgd"], "pyramid-adam, l-bfgs"),
+        (2, one, &["--optimiser", "sgd"], "averaged-adam, l-bfgs"),
         (2, one, &["--history", "0"], "--history: 0 steps are out of range; give a number from 1 to 100"),
         (2, one, &["--history", "101"], "--history: 101 steps are out of range; give a number from 1 to 100"),
         (
