@@ -65,59 +65,126 @@ macro_rules! option {
 
 /// Every option, in the order in which they are checked.
 pub static OPTIONS: [OptionEntry; 29] = [
-    option!(Alpha, alpha, "α: how strongly the painting is held to the photograph.", live: true, recorded: true, |options, _| weight(OptionName::Alpha, options.alpha)),
-    option!(Beta, beta, "β: how strongly the painting is drawn to the styles. Only the proportion of the weights counts.", live: true, recorded: true, |options, _| weight(OptionName::Beta, options.beta)),
-    option!(Gamma, gamma, "γ: how strongly each place is drawn to the place of the style that is the most like it. 0 leaves \
-         this out.", live: true, recorded: true, |options, network| {
-        weight(OptionName::Gamma, options.gamma)?;
-        let layers = MATCH_LAYERS.iter().chain([&ENERGY_LAYER]).filter(|_| options.gamma > 0.0);
-        layers.into_iter().try_for_each(|layer| known_layer(network, OptionName::Gamma, layer))
-    }),
-    option!(Strength, strength, "How far the painting goes from the photograph, above 0 and up to 1. At 0.5 the photograph's weight \
-         counts as it is.", live: true, recorded: true, |options, _| {
-        let strength = options.strength;
-        require(strength > 0.0 && strength <= 1.0, OptionName::Strength, || {
-            (format!("{strength} is out of range"), "give a number above 0, up to 1; 0.5 is the usual one".into())
-        })
-    }),
-    option!(TotalVariation, total_variation, "How strongly neighbouring pixels are made alike, which takes away noise. 0 leaves this out; \
-         1000000 is a first value to try.", live: true, recorded: true, |options, _| weight(
-        OptionName::TotalVariation,
-        options.total_variation
-    )),
-    option!(Optimiser, optimiser, "What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, or L-BFGS, \
-         which reaches lower costs in as many steps and needs more memory.", live: false, recorded: true, |_, _| Ok(()), |options| word(&options.optimiser)),
-    option!(Fade, fade, "The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam.", live: true, recorded: true, |options, _| {
-        require((0.0..=1.0).contains(&options.fade), OptionName::Fade, || {
-            (format!("{} is out of range", options.fade), "give a number from 0 to 1".into())
-        })
-    }),
-    option!(Averaging, averaging, "How much of the moving average each step keeps, 0 to below 1, with pyramid-adam. With 0 the \
-         painting is the last step.", live: true, recorded: true, |options, _| {
-        require((0.0..1.0).contains(&options.averaging), OptionName::Averaging, || {
-            (format!("{} is out of range", options.averaging), "give a number from 0 to below 1".into())
-        })
-    }),
-    option!(History, history, "Steps that L-BFGS remembers, 1 to 100. Each takes memory for two copies of the painting.", live: false, recorded: true, |options, _| {
-        require((1..=MOST_PAIRS).contains(&options.history), OptionName::History, || {
-            let reason = format!("{} steps are out of range", options.history);
-            (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
-        })
-    }),
-    option!(NormaliseGradients, normalise_gradients, "Whether the gradient of each term is divided by the sum of its sizes before its weight counts, so \
-         that terms pull alike.", live: false, recorded: true, |_, _| Ok(())),
-    option!(LearningRate, learning_rate, "How far a step may change a pixel, in 255ths. Larger is quicker and rougher; too large is \
-         spoilt. With L-BFGS the share of its own step that is taken, below 2.", live: true, recorded: true, |options, _| {
-        let rate = options.learning_rate;
-        require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
-            (format!("{rate} is not a learning rate"), "give a finite number above 0; the course's is 2".into())
-        })?;
-        let is_stable = options.optimiser != OptimiserKind::LBfgs || rate < MOST_OF_A_STEP;
-        require(is_stable, OptionName::LearningRate, || {
-            let reason = format!("{rate} times the step of L-BFGS leaves every valley");
-            (reason, format!("give a number below {MOST_OF_A_STEP}; 1 is the usual one"))
-        })
-    }),
+    option!(
+        Alpha,
+        alpha,
+        "α: how strongly the painting is held to the photograph.",
+        live: true, recorded: true,
+        |options, _| weight(OptionName::Alpha, options.alpha)
+    ),
+    option!(
+        Beta,
+        beta,
+        "β: how strongly the painting is drawn to the styles. Only the proportion of the weights counts.",
+        live: true, recorded: true,
+        |options, _| weight(OptionName::Beta, options.beta)
+    ),
+    option!(
+        Gamma,
+        gamma,
+        "γ: how strongly each place is drawn to the place of the style that is the most like it. 0 leaves \
+         this out.",
+        live: true, recorded: true,
+        |options, network| {
+            weight(OptionName::Gamma, options.gamma)?;
+            let layers = MATCH_LAYERS.iter().chain([&ENERGY_LAYER]).filter(|_| options.gamma > 0.0);
+            layers.into_iter().try_for_each(|layer| known_layer(network, OptionName::Gamma, layer))
+        }
+    ),
+    option!(
+        Strength,
+        strength,
+        "How far the painting goes from the photograph, above 0 and up to 1. At 0.5 the photograph's weight \
+         counts as it is.",
+        live: true, recorded: true,
+        |options, _| {
+            let strength = options.strength;
+            require(strength > 0.0 && strength <= 1.0, OptionName::Strength, || {
+                (format!("{strength} is out of range"), "give a number above 0, up to 1; 0.5 is the usual one".into())
+            })
+        }
+    ),
+    option!(
+        TotalVariation,
+        total_variation,
+        "How strongly neighbouring pixels are made alike, which takes away noise. 0 leaves this out; \
+         1000000 is a first value to try.",
+        live: true, recorded: true,
+        |options, _| weight(
+            OptionName::TotalVariation,
+            options.total_variation
+        )
+    ),
+    option!(
+        Optimiser,
+        optimiser,
+        "What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, Adam with the \
+         average of its steps, or L-BFGS, which reaches lower costs in as many steps and needs more memory.",
+        live: false, recorded: true,
+        |_, _| Ok(()), |options| word(&options.optimiser)
+    ),
+    option!(
+        Fade,
+        fade,
+        "The share of the learning rate that is gone by the end of each size, 0 to 1, with \
+         pyramid-adam and averaged-adam.",
+        live: true, recorded: true,
+        |options, _| {
+            require((0.0..=1.0).contains(&options.fade), OptionName::Fade, || {
+                (format!("{} is out of range", options.fade), "give a number from 0 to 1".into())
+            })
+        }
+    ),
+    option!(
+        Averaging,
+        averaging,
+        "How much of the moving average each step keeps, 0 to below 1, with pyramid-adam and \
+         averaged-adam. With 0 the painting is the last step.",
+        live: true, recorded: true,
+        |options, _| {
+            require((0.0..1.0).contains(&options.averaging), OptionName::Averaging, || {
+                (format!("{} is out of range", options.averaging), "give a number from 0 to below 1".into())
+            })
+        }
+    ),
+    option!(
+        History,
+        history,
+        "Steps that L-BFGS remembers, 1 to 100. Each takes memory for two copies of the painting.",
+        live: false, recorded: true,
+        |options, _| {
+            require((1..=MOST_PAIRS).contains(&options.history), OptionName::History, || {
+                let reason = format!("{} steps are out of range", options.history);
+                (reason, format!("give a number from 1 to {MOST_PAIRS}; 10 is the usual one"))
+            })
+        }
+    ),
+    option!(
+        NormaliseGradients,
+        normalise_gradients,
+        "Whether the gradient of each term is divided by the sum of its sizes before its weight counts, so \
+         that terms pull alike.",
+        live: false, recorded: true,
+        |_, _| Ok(())
+    ),
+    option!(
+        LearningRate,
+        learning_rate,
+        "How far a step may change a pixel, in 255ths. Larger is quicker and rougher; too large is spoilt. \
+         With L-BFGS the share of its own step that is taken, below 2.",
+        live: true, recorded: true,
+        |options, _| {
+            let rate = options.learning_rate;
+            require(rate.is_finite() && rate > 0.0, OptionName::LearningRate, || {
+                (format!("{rate} is not a learning rate"), "give a finite number above 0; the course's is 2".into())
+            })?;
+            let is_stable = options.optimiser != OptimiserKind::LBfgs || rate < MOST_OF_A_STEP;
+            require(is_stable, OptionName::LearningRate, || {
+                let reason = format!("{rate} times the step of L-BFGS leaves every valley");
+                (reason, format!("give a number below {MOST_OF_A_STEP}; 1 is the usual one"))
+            })
+        }
+    ),
     OptionEntry {
         name: OptionName::NoiseRatio,
         what: "The share of noise that is mixed into the start, 0 to 1. A little loosens a start from the \
@@ -136,57 +203,114 @@ pub static OPTIONS: [OptionEntry; 29] = [
         },
         text: |options| options.noise_ratio().to_string(),
     },
-    option!(ContentCost, content_cost, "How places of the photograph count: all alike, or by the energy that they have, so that skies and \
-         walls are free to be painted.", live: false,
-        recorded: true,
+    option!(
+        ContentCost,
+        content_cost,
+        "How places of the photograph count: all alike, or by the energy that they have, so that skies and \
+         walls are free to be painted.",
+        live: false, recorded: true,
         |_, _| Ok(()),
         |options| word(&options.content_cost)
     ),
-    option!(StyleStatistic, style_statistic, "What of a layer is compared with the style's: Gram matrices, covariances, mean and variance of \
-         each channel, or mean and covariance by Wasserstein distances. The weights suit one of them.", live: false,
-        recorded: true,
+    option!(
+        StyleStatistic,
+        style_statistic,
+        "What of a layer is compared with the style's: Gram matrices, covariances, mean and variance of \
+         each channel, or mean and covariance by Wasserstein distances. The weights suit one of them.",
+        live: false, recorded: true,
         |_, _| Ok(()),
         |options| word(&options.style_statistic)
     ),
-    option!(Color, color, "Whose colours the painting has. style: those of the styles. keep: those of the photograph, over the \
-         light and dark of what is painted. match: those of the styles, moved as a whole to the photograph's \
-         before. luminance: those of the photograph, and only light and dark is painted. histogram: those of \
-         the styles, after each channel got the levels of the photograph.", live: false, recorded: true, |_, _| Ok(()), |options| word(&options.color)),
-    option!(Pools, pools, "How the network pools: by mean or by maximum, or as its file says.", live: false,
-        recorded: true,
+    option!(
+        Color,
+        color,
+        "Whose colours the painting has. style: those of the styles. keep: those of the photograph, over \
+         the light and dark of what is painted. match: those of the styles, moved as a whole to the \
+         photograph's before. luminance: those of the photograph, and only light and dark is painted. \
+         histogram: those of the styles, after each channel got the levels of the photograph.",
+        live: false, recorded: true,
+        |_, _| Ok(()), |options| word(&options.color)
+    ),
+    option!(
+        Pools,
+        pools,
+        "How the network pools: by mean or by maximum, or as its file says.",
+        live: false, recorded: true,
         |_, _| Ok(()),
         |options| options.pools.map_or("as the network's", PoolKind::name).to_owned()
     ),
-    option!(Borders, borders, "What the network sees beyond the borders of a picture: zeros, or the pixels at the border once \
-         more, which leaves no dark fringe.", live: false, recorded: true, |_, _| Ok(()), |options| word(&options.borders)),
-    option!(Seamless, seamless, "Makes a picture whose copies can be laid side by side without a seam: along x, along y, or both \
-         ways. Sides that wrap are rounded to multiples of 16.", live: false, recorded: true, |_, _| Ok(()), |options| word(&options.seamless)),
-    option!(ContentLayers, content_layers, "The layers of the network in which the painting stays like the photograph, each with its weight. \
-         Early ones keep every detail, late ones only the arrangement.", live: true,
-        recorded: true,
+    option!(
+        Borders,
+        borders,
+        "What the network sees beyond the borders of a picture: zeros, or the pixels at the border once \
+         more, which leaves no dark fringe.",
+        live: false, recorded: true,
+        |_, _| Ok(()), |options| word(&options.borders)
+    ),
+    option!(
+        Seamless,
+        seamless,
+        "Makes a picture whose copies can be laid side by side without a seam: along x, along y, or both \
+         ways. Sides that wrap are rounded to multiples of 16.",
+        live: false, recorded: true,
+        |_, _| Ok(()), |options| word(&options.seamless)
+    ),
+    option!(
+        ContentLayers,
+        content_layers,
+        "The layers of the network in which the painting stays like the photograph, each with its weight. \
+         Early ones keep every detail, late ones only the arrangement.",
+        live: true, recorded: true,
         |options, network| check_layers(network, OptionName::ContentLayers, &options.content_layers),
         |options| layers_text(&options.content_layers)
     ),
-    option!(StyleLayers, style_layers, "The layers of the network in which the painting is compared with the styles, each with its \
-         weight. Early ones see small things, late ones large things.", live: true,
-        recorded: true,
+    option!(
+        StyleLayers,
+        style_layers,
+        "The layers of the network in which the painting is compared with the styles, each with its weight. \
+         Early ones see small things, late ones large things.",
+        live: true, recorded: true,
         |options, network| check_layers(network, OptionName::StyleLayers, &options.style_layers),
         |options| layers_text(&options.style_layers)
     ),
-    option!(Init, init, "What there is before the first step. The photograph gives a quick painting that stays close to it; \
-         noise one that is freer.", live: false,
-        recorded: true,
+    option!(
+        Init,
+        init,
+        "What there is before the first step. The photograph gives a quick painting that stays close to it; \
+         noise one that is freer.",
+        live: false, recorded: true,
         |_, _| Ok(()),
         |options| word(&options.init)
     ),
-    option!(Seed, seed, "Chooses the noise. The same seed gives the same painting again.", live: false, recorded: true, |_, _| Ok(())),
+    option!(
+        Seed,
+        seed,
+        "Chooses the noise. The same seed gives the same painting again.",
+        live: false, recorded: true,
+        |_, _| Ok(())
+    ),
     // A checkpoint holds the sizes that it led to.
-    option!(Size, size, "How many pixels the painting has. Larger takes longer, in proportion to the area, and makes the \
-         strokes finer.", live: false, recorded: false, |_, _| Ok(())),
-    option!(Enlarge, enlarge, "Whether a photograph that is smaller than the size is painted as large as that.", live: false, recorded: false, |_, _| Ok(())),
-    option!(Coarsest, coarsest, "Pixels of the longer side that is painted first, at least; then each size is √2 times larger. \
-         Without it, only the last size is painted.", live: false,
-        recorded: true,
+    option!(
+        Size,
+        size,
+        "How many pixels the painting has. Larger takes longer, in proportion to the area, and makes the \
+         strokes finer.",
+        live: false, recorded: false,
+        |_, _| Ok(())
+    ),
+    option!(
+        Enlarge,
+        enlarge,
+        "Whether a photograph that is smaller than the size is painted as large as that.",
+        live: false, recorded: false,
+        |_, _| Ok(())
+    ),
+    option!(
+        Coarsest,
+        coarsest,
+        "Pixels of the longer side that is painted first, at least; then each size is √2 times larger. \
+         Without it, only the last size is painted.",
+        live: false, recorded: true,
         |options, _| {
             let coarsest = options.coarsest;
             require(coarsest.is_none_or(|side| side >= LEAST_COARSEST), OptionName::Coarsest, || {
@@ -196,9 +320,12 @@ pub static OPTIONS: [OptionEntry; 29] = [
         },
         |options| options.coarsest.map_or_else(|| "none".to_owned(), |side| side.to_string())
     ),
-    option!(Stroke, stroke, "The size of the strokes: 1 is that of the two pictures side by side. A style is never enlarged. \
-         Without it, each style is fitted into the painting's size.", live: false,
-        recorded: true,
+    option!(
+        Stroke,
+        stroke,
+        "The size of the strokes: 1 is that of the two pictures side by side. A style is never enlarged. \
+         Without it, each style is fitted into the painting's size.",
+        live: false, recorded: true,
         |options, _| {
             let stroke = options.stroke;
             let fits = stroke.is_none_or(|stroke| (LEAST_STROKE..=MOST_STROKE).contains(&stroke));
@@ -209,13 +336,19 @@ pub static OPTIONS: [OptionEntry; 29] = [
         },
         |options| options.stroke.map_or_else(|| "none".to_owned(), |stroke| stroke.to_string())
     ),
-    option!(Steps, steps, "How often the painting is improved, at each size on the way. More steps bring more style.", live: true, recorded: false, |_, _| Ok(())),
+    option!(
+        Steps,
+        steps,
+        "How often the painting is improved, at each size on the way. More steps bring more style.",
+        live: true, recorded: false,
+        |_, _| Ok(())
+    ),
     option!(
         FirstSteps,
         first_steps,
-        "Steps at the first and smallest size, where they cost the least; none for as many as at the others.",
-        live: true,
-        recorded: false,
+        "Steps at the first and smallest size, where they cost the least; none for as many as at the \
+         others.",
+        live: true, recorded: false,
         |options, _| {
             require(options.first_steps != Some(0), OptionName::FirstSteps, || {
                 ("0 steps are none".into(), "give 1 or more, or none for as many as at the other sizes".into())
@@ -223,13 +356,19 @@ pub static OPTIONS: [OptionEntry; 29] = [
         },
         |options| options.first_steps.map_or_else(|| "none".to_owned(), |steps| steps.to_string())
     ),
-    option!(Tolerance, tolerance, "Ends a size before its steps are done when the total cost changes by less than this share in ten \
-         steps. 0 never does.", live: true, recorded: true, |options, _| {
-        require((0.0..1.0).contains(&options.tolerance), OptionName::Tolerance, || {
-            let remedy = "give a number from 0, which is off, to below 1; 0.001 is a first value to try";
-            (format!("{} is out of range", options.tolerance), remedy.into())
-        })
-    }),
+    option!(
+        Tolerance,
+        tolerance,
+        "Ends a size before its steps are done when the total cost changes by less than this share in ten \
+         steps. 0 never does.",
+        live: true, recorded: true,
+        |options, _| {
+            require((0.0..1.0).contains(&options.tolerance), OptionName::Tolerance, || {
+                let remedy = "give a number from 0, which is off, to below 1; 0.001 is a first value to try";
+                (format!("{} is out of range", options.tolerance), remedy.into())
+            })
+        }
+    ),
 ];
 
 impl OptionEntry {
