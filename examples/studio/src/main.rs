@@ -1,6 +1,6 @@
 //! impasto studio: paints a photograph in the style of a picture, in a window.
 //!
-//! Usage: `studio [PHOTOGRAPH [STYLE]]`
+//! Usage: `studio [PHOTOGRAPH [STYLE…]]`
 
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 

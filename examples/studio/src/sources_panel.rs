@@ -83,7 +83,7 @@ fn mask(
     ui.horizontal(|ui| {
         let there = pictures.mask(role).and_then(Mask::picture).is_some();
         let has_photograph = pictures.get(Role::Content).is_some();
-        let paint = Button::new(if there { "Change" } else { "Paint" });
+        let paint = Button::new("Paint");
         let paint = ui
             .add_enabled(has_photograph, paint)
             .on_hover_text("Paints it with the mouse, over the photograph.");
