@@ -50,6 +50,8 @@ impl MaskEditor {
 
     fn tools(&mut self, ui: &mut Ui, title: &str, mask: &mut Mask) -> bool {
         ui.spacing_mut().slider_width = 84.0;
+        // Where the tools need two rows, these are as high as the highest of them.
+        ui.spacing_mut().interact_size.y = 28.0;
         ui.horizontal_wrapped(|ui| {
             ui.label(theme::section(title));
             ui.add_space(6.0);
