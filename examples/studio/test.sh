@@ -124,11 +124,11 @@ stop_studio() {
 start_button="450 813"
 pause_button="592 813"
 save_button="732 813"
-size_box="290 289"
-style_weight="234 535"
-style_weight_lower="180 535"
+size_box="298 322"
+style_weight="196 666"
+style_weight_lower="150 666"
 canvas=820x540+420+40
-style_weight_box=50x26+262+523
+style_weight_box=50x26+276+653
 message=860x50+392+10
 start_text=120x24+392+801
 pause_text=120x24+532+801

@@ -61,14 +61,19 @@ enum Closing {
     Yes,
 }
 
+/// What files are for that come together: the photograph first, then the styles.
+fn roles() -> impl Iterator<Item = Role> {
+    std::iter::once(Role::Content).chain((0..).map(Role::Style))
+}
+
 impl Studio {
-    /// `None` without a graphics device. `files` are the photograph and the style.
+    /// `None` without a graphics device. `files` are the photograph and the styles.
     pub fn new(creation: &eframe::CreationContext<'_>, files: &[PathBuf]) -> Option<Self> {
         let context = &creation.egui_ctx;
         theme::set(context);
         let painting = Painting::new(context, creation.wgpu_render_state.as_ref()?);
         let mut pictures = Pictures::default();
-        for (file, role) in files.iter().zip([Role::Content, Role::Style(0)]) {
+        for (file, role) in files.iter().zip(roles()) {
             pictures.load(context, role, file.clone());
         }
         let settings = Settings { frame_budget: painting.usual_budget(), ..Settings::default() };
@@ -143,16 +148,17 @@ impl Studio {
         }
     }
 
-    /// Dropped files: the first fills the empty place or the card under the mouse; two are photograph and style.
+    /// Dropped files: the first fills the empty place or the card under the mouse; several are the photograph and its styles.
     fn drops(&mut self, context: &Context) {
         let (files, mouse) = context.input(|input| {
             let files: Vec<PathBuf> =
                 input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect();
             (files, input.pointer.latest_pos())
         });
-        if let [content, style, ..] = &files[..] {
-            self.pictures.load(context, Role::Content, content.clone());
-            self.pictures.load(context, Role::Style(0), style.clone());
+        if files.len() > 1 {
+            for (file, role) in files.into_iter().zip(roles()) {
+                self.pictures.load(context, role, file);
+            }
             return;
         }
         let Some(file) = files.into_iter().next() else { return };

@@ -1,6 +1,6 @@
 //! impasto studio: paints a photograph in the style of a picture, in a window.
 //!
-//! Usage: `studio [PHOTOGRAPH [STYLE]]`
+//! Usage: `studio [PHOTOGRAPH [STYLE…]]`
 
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             .with_title("impasto studio")
             .with_app_id("impasto-studio")
             .with_inner_size([1280.0, 840.0])
-            .with_min_inner_size([820.0, 560.0])
+            .with_min_inner_size([960.0, 600.0])
             .with_drag_and_drop(true),
         renderer: eframe::Renderer::Wgpu,
         wgpu_options: device::configuration(),

@@ -49,20 +49,19 @@ impl MaskEditor {
     }
 
     fn tools(&mut self, ui: &mut Ui, title: &str, mask: &mut Mask) -> bool {
-        ui.spacing_mut().slider_width = 84.0;
+        ui.spacing_mut().slider_width = 60.0;
+        // Where the tools need two rows, these are as high as the highest of them.
+        ui.spacing_mut().interact_size.y = 28.0;
         ui.horizontal_wrapped(|ui| {
             ui.label(theme::section(title));
-            ui.add_space(6.0);
             ui.selectable_value(&mut self.erases, false, "Paint").on_hover_text("Here it counts. (X)");
             ui.selectable_value(&mut self.erases, true, "Erase").on_hover_text("Here it does not. (X)");
-            ui.add_space(6.0);
             let sizes =
                 Slider::new(&mut self.size, 0.5..=60.0).logarithmic(true).max_decimals(1).suffix(" %");
             ui.label("Size").on_hover_text("Of the brush, over the photograph's longer side. ([ and ])");
             ui.add(sizes);
             ui.label("Soft edge").on_hover_text("How much of the brush fades out.");
             ui.add(Slider::new(&mut self.softness, 0.0..=1.0).max_decimals(2));
-            ui.add_space(6.0);
             let undo = Button::new("Undo");
             if ui
                 .add_enabled(mask.can_undo(), undo)

@@ -5,13 +5,12 @@ use std::ops::RangeInclusive;
 use eframe::egui::{
     Checkbox, ComboBox, DragValue, Id, Label, RichText, Slider, SliderClamping, Ui, Widget, emath::Numeric,
 };
-use impasto::OptionName;
 use impasto::picture::Size;
 use impasto::transfer::{OptionEntry, OptionKind, Options};
+use impasto::{Error, OptionName};
 use serde_json::Value;
 
-use crate::labels::{label, word};
-use crate::notice::Notice;
+use crate::labels::{Window, capitalised, label, word};
 use crate::settings::{layers, layers_mut, network, refusal, set_layer, usual, weight_of};
 use crate::theme;
 
@@ -36,7 +35,7 @@ pub fn show(
             beside(ui, options);
         });
         if let Some(error) = refusal(entry, options) {
-            objection(ui, &Notice::of("", &error));
+            objection(ui, &error);
         }
     });
     ui.end_row();
@@ -52,9 +51,11 @@ pub fn name(ui: &mut Ui, text: &str, what: &str, waiting: &[String]) {
     }
 }
 
-fn objection(ui: &mut Ui, notice: &Notice) {
+/// What the library says, without the option's name: that stands beside it.
+fn objection(ui: &mut Ui, error: &Error) {
+    let Error::Option { reason, remedy, .. } = error else { return };
     ui.set_max_width(ui.available_width());
-    let text = format!("{} {}", notice.reason, notice.remedy);
+    let text = format!("{}. {}.", capitalised(reason), capitalised(&remedy.spelled(&Window)));
     ui.add(Label::new(RichText::new(text).small().color(ui.visuals().error_fg_color)).wrap());
 }
 
@@ -148,6 +149,10 @@ fn ends(name: OptionName) -> Option<(f64, f64, bool)> {
     }
 }
 
+fn decimals<Num: Numeric>() -> usize {
+    if Num::INTEGRAL { 0 } else { DECIMALS }
+}
+
 fn number<Num: Numeric>(ui: &mut Ui, name: OptionName, value: &mut Num) -> bool {
     match ends(name) {
         Some((first, last, logarithmic)) => {
@@ -157,7 +162,12 @@ fn number<Num: Numeric>(ui: &mut Ui, name: OptionName, value: &mut Num) -> bool 
         None => {
             // A hundredth of the value for each point of the mouse's way, whatever the value is.
             let speed = if Num::INTEGRAL { 0.2 } else { (value.to_f64().abs() * 0.01).max(1e-4) };
-            DragValue::new(value).speed(speed).max_decimals(DECIMALS).custom_parser(finite).ui(ui).changed()
+            DragValue::new(value)
+                .speed(speed)
+                .max_decimals(decimals::<Num>())
+                .custom_parser(finite)
+                .ui(ui)
+                .changed()
         }
     }
 }
@@ -169,7 +179,7 @@ fn slider<Num: Numeric>(ui: &mut Ui, value: &mut Num, ends: RangeInclusive<Num>,
         // Below that, a weight is as good as 0.
         .smallest_positive(0.001)
         .clamping(SliderClamping::Never)
-        .max_decimals(if Num::INTEGRAL { 0 } else { DECIMALS })
+        .max_decimals(decimals::<Num>())
         .custom_parser(finite)
         .ui(ui)
         .changed()
@@ -258,7 +268,7 @@ fn brings(layer: &str) -> &'static str {
 /// What the library has against a list of layers, which has no single row.
 pub fn layers_objection(ui: &mut Ui, entry: &OptionEntry, options: &Options) {
     if let Some(error) = refusal(entry, options) {
-        objection(ui, &Notice::of("", &error));
+        objection(ui, &error);
     }
 }
 

@@ -184,9 +184,11 @@ impl Pictures {
         }
     }
 
-    /// Takes a style away, the last one's picture at most.
+    /// Takes a style away; of the only one, its picture.
     pub fn remove_style(&mut self, style: usize) {
-        self.styles.remove(style);
+        if style < self.styles.len() {
+            self.styles.remove(style);
+        }
         if self.styles.is_empty() {
             self.styles.push(Style::default());
         }
@@ -205,10 +207,15 @@ impl Pictures {
         }
     }
 
-    /// Reads a file in the background. A file that was on its way to the same place is forgotten.
+    /// Reads a file in the background; a style beyond those that there are is one more. A file that was on its way to the same place is forgotten.
     pub fn load(&mut self, context: &egui::Context, role: Role, path: PathBuf) {
         let file = path.clone();
         let work = Background::start(context, "reader", move || read(&file));
+        if let Role::Style(index) = role
+            && index >= self.styles.len()
+        {
+            self.styles.resize_with(index + 1, Style::default);
+        }
         self.loading.retain(|loading| loading.role != role);
         self.loading.push(Loading { role, path, work });
     }
@@ -220,7 +227,7 @@ impl Pictures {
 
     /// Takes what has been read. Returns the roles with new pictures, and tells the last failure.
     pub fn update(&mut self, context: &egui::Context) -> (Vec<Role>, Option<Notice>) {
-        let (mut new, mut notice) = (Vec::new(), None);
+        let (mut new, mut failed, mut notice) = (Vec::new(), Vec::new(), None);
         for mut loading in std::mem::take(&mut self.loading) {
             let progress = loading.work.poll();
             let Loading { role, path, .. } = &loading;
@@ -230,11 +237,29 @@ impl Pictures {
                     self.place(context, *role, path.clone(), read);
                     new.push(*role);
                 }
-                Progress::Done(Err(failure)) => notice = Some(failure),
-                Progress::Lost => notice = Some(Notice::lost(cannot_open(path))),
+                Progress::Done(Err(failure)) => {
+                    failed.push(*role);
+                    notice = Some(failure);
+                }
+                Progress::Lost => {
+                    failed.push(*role);
+                    notice = Some(Notice::lost(cannot_open(path)));
+                }
             }
         }
+        self.forget_places(failed);
         (new, notice)
+    }
+
+    /// Takes the places of styles away whose pictures did not come.
+    fn forget_places(&mut self, failed: Vec<Role>) {
+        let mut places: Vec<usize> = failed
+            .into_iter()
+            .filter_map(|role| if let Role::Style(index) = role { Some(index) } else { None })
+            .filter(|index| *index > 0 && self.get(Role::Style(*index)).is_none())
+            .collect();
+        places.sort_unstable();
+        places.into_iter().rev().for_each(|index| self.remove_style(index));
     }
 
     fn place(&mut self, context: &egui::Context, role: Role, path: PathBuf, read: Read) {
@@ -242,12 +267,9 @@ impl Pictures {
             Role::Content => self.content = Some(show(context, path, read)),
             Role::Start => self.start = Some(show(context, path, read)),
             Role::Style(index) => {
-                // One more than there are adds a style.
-                if index >= self.styles.len() {
-                    self.styles.push(Style::default());
+                if let Some(style) = self.styles.get_mut(index) {
+                    style.loaded = Some(show(context, path, read));
                 }
-                let last = self.styles.len() - 1;
-                self.styles[index.min(last)].loaded = Some(show(context, path, read));
             }
             Role::Mask(role) => {
                 let sides = self.content.as_ref().map_or((1024, 1024), Loaded::sides);
@@ -305,4 +327,26 @@ fn show(context: &egui::Context, path: PathBuf, read: Read) -> Loaded {
     };
     let (shown, thumbnail) = (texture(&read.shown), texture(&read.thumbnail));
     Loaded { path, picture: Arc::new(read.picture), shown, thumbnail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another place than the first is there only for a picture that comes.
+    #[test]
+    fn styles_come_and_go_with_their_places() {
+        let context = egui::Context::default();
+        let mut pictures = Pictures::default();
+        pictures.load(&context, Role::Style(2), "no such file".into());
+        assert_eq!(pictures.styles(), 3);
+        pictures.remove_style(0);
+        assert!(pictures.is_loading(Role::Style(1)) && !pictures.is_loading(Role::Style(2)));
+        pictures.forget_places(vec![Role::Content, Role::Style(1), Role::Style(0)]);
+        assert_eq!(pictures.styles(), 1);
+        assert!(!pictures.is_loading(Role::Style(1)));
+        pictures.remove_style(0);
+        assert_eq!(pictures.styles(), 1);
+        assert!(pictures.ingredients(false).is_none());
+    }
 }

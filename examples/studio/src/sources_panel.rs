@@ -44,7 +44,7 @@ fn style(ui: &mut Ui, pictures: &mut Pictures, index: usize, waiting: &[String],
     name(ui, &text, "A picture in whose manner it is painted.", &marked);
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if several {
-            if ui.button("Remove").clicked() {
+            if ui.button("×").on_hover_text("Takes this style away.").clicked() {
                 actions.push(Action::RemoveStyle(index));
             }
             if let Some(weight) = pictures.weight_mut(index) {
@@ -53,9 +53,10 @@ fn style(ui: &mut Ui, pictures: &mut Pictures, index: usize, waiting: &[String],
                     .on_hover_text(what);
             }
         }
+        let what = pictures.get(role).map_or_else(String::new, |style| format!("{}\n\n", style.name()));
         let file = pictures.get(role).map_or_else(|| "Open…".into(), |style| style.name());
         let button = Button::new(file).truncate().min_size([ui.available_width(), 0.0].into());
-        if ui.add(button).on_hover_text("Click for another picture.").clicked() {
+        if ui.add(button).on_hover_text(format!("{what}Click for another picture.")).clicked() {
             actions.push(Action::Open(role));
         }
     });
@@ -83,7 +84,7 @@ fn mask(
     ui.horizontal(|ui| {
         let there = pictures.mask(role).and_then(Mask::picture).is_some();
         let has_photograph = pictures.get(Role::Content).is_some();
-        let paint = Button::new(if there { "Change" } else { "Paint" });
+        let paint = Button::new("Paint");
         let paint = ui
             .add_enabled(has_photograph, paint)
             .on_hover_text("Paints it with the mouse, over the photograph.");
