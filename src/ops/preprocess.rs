@@ -66,7 +66,7 @@ pub struct Postprocess {
 }
 
 impl Postprocess {
-    /// Adds `channels`, planes of `x` with so many pixels, to the words of the main output. Those of channel 0 come first.
+    /// Adds `channels`, planes of `plane` pixels each in `x`, to the words of the main output. Those of channel 0 come first.
     fn dispatch(self, x: Operand, plane: u64, channels: &std::ops::Range<u32>) -> Dispatch {
         let PreprocessParams { plane: count, channel, channels } = block(plane, channels);
         let params = PostprocessParams { plane: count, channel, channels, rounded: self.rounded.into() };

@@ -24,12 +24,13 @@ struct Params { count: u32, h: u32, w: u32, out_first: u32, scale: f32, flags: u
 @group(0) @binding(4) var<storage, read> gate: array<u32>;
 @group(0) @binding(5) var<storage, read_write> d_x: array<f32>;
 
+const WRAP_Y: u32 = 512u;
+const WRAP_X: u32 = 1024u;
+
 // shared: gradient_store
 // The epilogue of a gradient: adds to what is there, and writes 0 where the gate is closed.
 const ACCUMULATE: u32 = 1u;
 const GATE: u32 = 8u;
-const WRAP_Y: u32 = 512u;
-const WRAP_X: u32 = 1024u;
 
 fn store(at: u32, gradient: f32, open: bool) {
     var value = gradient;
