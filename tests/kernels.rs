@@ -39,6 +39,9 @@ fn named(name: &str) -> &'static Kernel {
     KERNELS.iter().find(|kernel| kernel.name == name).unwrap()
 }
 
+/// Whether slices of pieces are run, too, and merged pools in pieces by every kernel: twice two things that are each checked alone.
+const EVERYTHING: bool = cfg!(feature = "slow-tests");
+
 /// Whether kernels store in single precision and have their usual memory. How the others cut tensors and ranges is the same.
 fn is_plain(kernels: KernelSelection) -> bool {
     kernels.precision == Precision::F32 && !kernels.low_memory
@@ -83,7 +86,7 @@ fn check_family(family: &Family) {
                 let name = format!("{name}, in pieces");
                 let pieces = run(&options);
                 check(&name, &pieces);
-                if !is_plain(kernels) {
+                if !is_plain(kernels) || !EVERYTHING {
                     continue;
                 }
                 let sliced = run(&RunOptions { slices: true, guards: false, ..options });
@@ -382,7 +385,8 @@ fn selections(case: &Case) -> Vec<KernelSelection> {
 fn in_pieces_too(case: &Case) -> Vec<(KernelSelection, Option<u64>)> {
     let selections = selections(case);
     let whole = selections.iter().map(|kernels| (*kernels, None));
-    let pieces = selections.iter().filter(|kernels| is_plain(**kernels));
+    let every = if EVERYTHING { 1 } else { 3 };
+    let pieces = selections.iter().filter(|kernels| is_plain(**kernels)).step_by(every);
     let pieces = pieces.filter_map(|kernels| Some((*kernels, Some(case.binding_limit()?))));
     whole.chain(pieces).collect()
 }
