@@ -67,10 +67,11 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
     // Before the frame: the decoder takes one after the frame for a change of the colours it has started with.
     let transform = outline.transform(&frame);
     bytes.extend(transform.map(adobe_segment).iter().flatten());
+    let is_misnamed = transform == Some(1) && frame.is_named_rgb();
     for segment in segments(file.bytes).filter(Segment::is_of_the_picture) {
         let start = bytes.len();
         bytes.extend(segment.bytes);
-        if transform == Some(1) && frame.is_named_rgb() {
+        if is_misnamed {
             number_components(segment.marker, &mut bytes[start..]);
         }
     }

@@ -318,7 +318,7 @@ pub static OPTIONS: [OptionEntry; 29] = [
                 (reason, format!("give {LEAST_COARSEST} or more; 90 is the usual one"))
             })
         },
-        |options| options.coarsest.map_or_else(|| "none".to_owned(), |side| side.to_string())
+        |options| optional_text(options.coarsest)
     ),
     option!(
         Stroke,
@@ -334,7 +334,7 @@ pub static OPTIONS: [OptionEntry; 29] = [
                 (reason, format!("give a number from {LEAST_STROKE} to {MOST_STROKE}; 1 is the usual one"))
             })
         },
-        |options| options.stroke.map_or_else(|| "none".to_owned(), |stroke| stroke.to_string())
+        |options| optional_text(options.stroke)
     ),
     option!(
         Steps,
@@ -354,7 +354,7 @@ pub static OPTIONS: [OptionEntry; 29] = [
                 ("0 steps are none".into(), "give 1 or more, or none for as many as at the other sizes".into())
             })
         },
-        |options| options.first_steps.map_or_else(|| "none".to_owned(), |steps| steps.to_string())
+        |options| optional_text(options.first_steps)
     ),
     option!(
         Tolerance,
@@ -485,6 +485,11 @@ fn known_layer(network: &Network, option: OptionName, name: &str) -> Result<()> 
         let nearest = network.nearest_names(name).join(", ");
         (format!("{} has no layer {name:?}", network.name()), format!("did you mean one of {nearest}?"))
     })
+}
+
+/// A value that may be left out.
+fn optional_text(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 /// Layers with their weights, as the command line has them.

@@ -1,17 +1,22 @@
 //! Painting a mask with the mouse, over the photograph.
 
+use std::ops::RangeInclusive;
+
 use eframe::egui::{
     Button, Color32, ColorImage, Context, Frame, Image, Key, Margin, Modifiers, Panel, Pos2, Rect, Response,
     RichText, Sense, Slider, Stroke, TextureHandle, TextureOptions, Ui, load::SizedTexture, pos2,
 };
 
 use crate::mask::{Brush, Mask};
+use crate::messages::main_button;
 use crate::pictures::{Loaded, MaskRole, Pictures, Role};
 use crate::theme;
 
 /// How much of the photograph the colour of the mask hides at most.
 const OPACITY: f32 = 0.6;
 
+/// Sizes of the brush in percent of the photograph's longer side.
+const SIZES: RangeInclusive<f32> = 0.5..=60.0;
 /// The radius of the brush changes by this factor with a key.
 const KEY_FACTOR: f32 = 1.25;
 
@@ -56,8 +61,7 @@ impl MaskEditor {
             ui.label(theme::section(title));
             ui.selectable_value(&mut self.erases, false, "Paint").on_hover_text("Here it counts. (X)");
             ui.selectable_value(&mut self.erases, true, "Erase").on_hover_text("Here it does not. (X)");
-            let sizes =
-                Slider::new(&mut self.size, 0.5..=60.0).logarithmic(true).max_decimals(1).suffix(" %");
+            let sizes = Slider::new(&mut self.size, SIZES).logarithmic(true).max_decimals(1).suffix(" %");
             ui.label("Size").on_hover_text("Of the brush, over the photograph's longer side. ([ and ])");
             ui.add(sizes);
             ui.label("Soft edge").on_hover_text("How much of the brush fades out.");
@@ -77,7 +81,7 @@ impl MaskEditor {
             if ui.button("Invert").on_hover_text("What counts and what does not change places.").clicked() {
                 mask.invert();
             }
-            ui.add(Button::new(theme::on_accent("Done")).fill(theme::ACCENT)).on_hover_text("(Esc)").clicked()
+            ui.add(main_button("Done")).on_hover_text("(Esc)").clicked()
         })
         .inner
     }
@@ -94,10 +98,10 @@ impl MaskEditor {
             self.erases = !self.erases;
         }
         if pressed(Modifiers::NONE, Key::OpenBracket) {
-            self.size = (self.size / KEY_FACTOR).max(0.5);
+            self.size = (self.size / KEY_FACTOR).max(*SIZES.start());
         }
         if pressed(Modifiers::NONE, Key::CloseBracket) {
-            self.size = (self.size * KEY_FACTOR).min(60.0);
+            self.size = (self.size * KEY_FACTOR).min(*SIZES.end());
         }
         pressed(Modifiers::NONE, Key::Escape)
     }
