@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes sure that this machine can build and run impasto: a Vulkan loader, a Vulkan driver, a C linker.
 #
-# usage: ensure-vulkan.sh [--backports] [--drm-shim]
-#   --backports   on Debian 12, take Mesa 25 from the backports suite of the mirror that apt already uses; its software
-#                 driver is faster than the one of the release
+# usage: ensure-vulkan.sh [--drm-shim]
 #   --drm-shim    also Mesa's stand-in for AMD's kernel driver, with which its compiler works for GPUs that are not here
 #                 (see gpu-stats.sh); Debian and Ubuntu have it, and on Debian 12 it comes from backports with its Mesa
 #
 # Silent when nothing is missing. Otherwise says what it installs, and installs it with the system's package manager.
+# Without a GPU the software driver does all the work, and before Mesa 25 it is about thirty times slower. Where the system
+# has an older one, or none and no root rights to install one, a newer one is unpacked beside it, in the user's cache (see
+# driver-beside.sh): apt fetches its packages, from backports on Debian 12, and nothing of the system changes.
 # macOS and Windows bring their own graphics interface (Metal, DirectX 12). Exit code 0: ready; 1: something is missing
 # still, and the last lines say what to do.
 set -euo pipefail
@@ -20,14 +21,12 @@ die() {
   exit 1
 }
 
-backports=no
 shim=no
 for argument in "$@"; do
   case $argument in
-    --backports) backports=yes ;;
     --drm-shim) shim=yes ;;
     *)
-      echo "usage: ensure-vulkan.sh [--backports] [--drm-shim]" >&2
+      echo "usage: ensure-vulkan.sh [--drm-shim]" >&2
       exit 2
       ;;
   esac
@@ -36,12 +35,16 @@ done
 # Some containers start without it.
 HOME=${HOME:-/root}
 
+# shellcheck source=scripts/driver-beside.sh
+. "$(dirname "${BASH_SOURCE[0]}")/driver-beside.sh"
+
 # ---- what is there
 
 have_linker() { command -v cc >/dev/null 2>&1; }
 
 have_loader() {
   local ldconfig file
+  if have_driver_beside && [ -e "$driver_beside/lib/libvulkan.so.1" ]; then return 0; fi
   for ldconfig in ldconfig /sbin/ldconfig /usr/sbin/ldconfig; do
     # Read to the end: a grep that stops early would break the pipe, and pipefail would call that a failure.
     if "$ldconfig" -p 2>/dev/null | grep 'libvulkan\.so\.1' >/dev/null; then return 0; fi
@@ -57,12 +60,9 @@ have_loader() {
   return 1
 }
 
-# A driver that would find a device here: a software driver always does, a hardware driver where there is a GPU node.
-have_driver() {
-  local gpu=no node folder file
-  for node in /dev/dri/renderD* /dev/nvidia0 /dev/dxg; do
-    if [ -e "$node" ]; then gpu=yes; fi
-  done
+# The manifests of drivers that the loader reads, one on each line.
+driver_manifests() {
+  local folder file
   local IFS=:
   # The variables of the loader replace its folders.
   local named=${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}
@@ -79,13 +79,55 @@ have_driver() {
     done
   fi
   for file in ${files[@]+"${files[@]}"}; do
-    if [ ! -e "$file" ]; then continue; fi
+    if [ -e "$file" ]; then printf '%s\n' "$file"; fi
+  done
+}
+
+# A driver that would find a device here: a software driver always does, a hardware driver where there is a GPU.
+have_driver() {
+  local file
+  if ! have_gpu && have_driver_beside; then return 0; fi
+  while read -r file; do
     case ${file##*/} in
       *lvp* | *lavapipe* | *swiftshader*) return 0 ;;
-      *) if [ "$gpu" = yes ]; then return 0; fi ;;
+      *) if have_gpu; then return 0; fi ;;
     esac
-  done
+  done < <(driver_manifests)
   return 1
+}
+
+# The version of the Mesa whose software driver the loader would take, such as 22.3.6; nothing where there is none.
+software_mesa() {
+  local manifest library folder
+  while read -r manifest; do
+    case ${manifest##*/} in *lvp* | *lavapipe*) ;; *) continue ;; esac
+    library=$(sed -n 's/.*"library_path": *"\(.*\)".*/\1/p' "$manifest" | sed -n 1p)
+    case $library in
+      /*) ;;
+      *)
+        for folder in /usr/lib/*-linux-* /usr/lib64 /usr/lib; do
+          if [ -e "$folder/${library##*/}" ]; then library=$folder/${library##*/} && break; fi
+        done
+        ;;
+    esac
+    # The text is part of the name that the driver gives itself.
+    if [ -r "$library" ]; then
+      grep -a -o 'Mesa [0-9][0-9]*\.[0-9][0-9.]*' "$library" | sed -n '1s/Mesa //p'
+      return 0
+    fi
+  done < <(driver_manifests)
+}
+
+# The first number of a version: 25 of 25.0.7.
+is_fast() { [ "${1%%.*}" -ge 25 ] 2>/dev/null; }
+
+# Whether the work would be done by a software driver that is slow or is not there.
+wants_driver_beside() {
+  if have_gpu || have_driver_beside || [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then return 1; fi
+  local version
+  version=$(software_mesa)
+  if is_fast "$version"; then return 1; fi
+  if [ -z "$version" ] && have_driver; then return 1; fi
 }
 
 have_shim() {
@@ -101,8 +143,6 @@ if [ "$shim" = yes ]; then
     die "Mesa's stand-in for AMD's kernel driver (mesa-drm-shim) is a package of Debian and Ubuntu, which this is not" \
       "Run it in a container of Debian 12."
   fi
-  # The shim and the driver belong to one version of Mesa.
-  backports=yes
 fi
 
 # ---- systems where nothing is installed
@@ -135,22 +175,11 @@ mesa_is_recent() {
   [ -n "$version" ] && dpkg --compare-versions "$version" ge 25.0
 }
 
-missing=()
-if [ "$shim" = yes ] && ! have_shim; then missing+=("Mesa's stand-in for AMD's kernel driver"); fi
-
-# Only Debian 12 has an older Mesa and a newer one to offer.
-if [ "$backports" = yes ]; then
-  if [ "$distribution" != "debian bookworm" ] || ! command -v apt-get >/dev/null 2>&1; then
-    backports=no
-  elif mesa_is_recent && [ ${#missing[@]} -eq 0 ]; then
-    backports=no
-  fi
+# The shim and the driver belong to one version of Mesa, and only Debian 12 has an older one and a newer one to offer.
+backports=no
+if [ "$shim" = yes ] && [ "$distribution" = "debian bookworm" ] && { ! mesa_is_recent || ! have_shim; }; then
+  backports=yes
 fi
-
-if ! have_loader; then missing+=("the Vulkan loader"); fi
-if ! have_driver; then missing+=("a Vulkan driver"); fi
-if ! have_linker; then missing+=("a C linker"); fi
-if [ ${#missing[@]} -eq 0 ] && [ "$backports" = no ]; then exit 0; fi
 
 sudo=()
 can_install=yes
@@ -188,15 +217,14 @@ apt_get() {
 }
 apt_install() { apt_get install --yes --no-install-recommends "$@"; }
 
-# Copies the entry of Debian's own archive into a new file of sources, with the suite bookworm-backports in place of its
-# suites: same mirror, same key, same options.
-add_backports() {
-  local suite=bookworm-backports folder=/etc/apt/sources.list.d entry file number text target
-  if apt-get indextargets --format "\$(RELEASE)" "Created-By: Packages" | grep -x "$suite" >/dev/null; then
-    return 0
-  fi
+# backports_source APT: the entry of Debian's own archive with the suite bookworm-backports in place of its suites: same
+# mirror, same key, same options. Prints the name of a file of sources and its text, and nothing where APT, a command like
+# apt-get, knows the suite already.
+backports_source() {
+  local suite=bookworm-backports entry file number text
+  if "$1" indextargets --format "\$(RELEASE)" "Created-By: Packages" | grep -x "$suite" >/dev/null; then return 0; fi
   # apt names the entry as FILE:NUMBER; NUMBER counts lines in a .list and paragraphs in a .sources.
-  entry=$(apt-get indextargets --format "\$(SOURCESENTRY)" "Created-By: Packages" "Origin: Debian" "Label: Debian" \
+  entry=$("$1" indextargets --format "\$(SOURCESENTRY)" "Created-By: Packages" "Origin: Debian" "Label: Debian" \
     "Codename: bookworm" "Component: main" | sed -n 1p)
   if [ -z "$entry" ]; then
     say "apt knows no source of Debian bookworm"
@@ -206,7 +234,6 @@ add_backports() {
   number=${entry##*:}
   case $file in
     *.sources)
-      target=$folder/impasto-backports.sources
       text=$(grep -v '^#' "$file" | awk -v want="$number" -v suite="$suite" '
         BEGIN { RS = "" }
         NR == want {
@@ -220,7 +247,6 @@ add_backports() {
         }')
       ;;
     *)
-      target=$folder/impasto-backports.list
       text=$(awk -v want="$number" -v suite="$suite" '
         NR == want {
           sub(/#.*/, "")
@@ -236,9 +262,16 @@ add_backports() {
     say "cannot read the entry of Debian's archive in $file"
     return 1
   fi
-  say "adding the suite $suite of the mirror in $file, as $target"
-  printf '# Added by impasto for a newer Mesa; remove the file to undo it.\n%s\n' "$text" |
-    ${sudo[@]+"${sudo[@]}"} tee "$target" >/dev/null || return 1
+  printf 'impasto-backports.%s\n# Added by impasto for a newer Mesa; remove the file to undo it.\n%s\n' "${file##*.}" "$text"
+}
+
+add_backports() {
+  local source target
+  source=$(backports_source apt-get) || return 1
+  if [ -z "$source" ]; then return 0; fi
+  target=/etc/apt/sources.list.d/${source%%$'\n'*}
+  say "adding the suite bookworm-backports of Debian's mirror as $target"
+  printf '%s\n' "${source#*$'\n'}" | ${sudo[@]+"${sudo[@]}"} tee "$target" >/dev/null || return 1
   if ! apt_get update; then
     say "apt-get update fails with it; taking it away again"
     as_root rm -f "$target"
@@ -246,15 +279,83 @@ add_backports() {
   fi
 }
 
-with_apt() {
-  local packages=(libvulkan1 mesa-vulkan-drivers)
-  if ! have_linker; then packages+=(gcc libc6-dev); fi
-  if [ "$shim" = yes ]; then packages+=(mesa-drm-shim); fi
-  if [ "$can_install" = no ]; then
-    if have_loader && have_driver && have_linker && [ "$shim" = no ]; then
-      say "no root rights and no sudo: staying with the Mesa that is here"
-      return 0
+# ---- a driver beside the system's
+
+# apt-get with lists, sources and packages of its own under $beside: no rights are needed, and the system's stay as they are.
+apt_beside() {
+  local output
+  if ! output=$(apt-get -qq -o Dir::State="$beside/state" -o Dir::State::status=/var/lib/dpkg/status \
+    -o Dir::Cache="$beside/cache" -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$beside/sources" \
+    -o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)" "$@" 2>&1 </dev/null); then
+    printf '%s\n' "$output" >&2
+    return 1
+  fi
+  printf '%s\n' "$output"
+}
+
+# Unpacks Mesa's software driver with what it needs and the system does not have. Fails where apt has no recent one; that
+# is noted, and asked again after a week.
+unpack_driver_beside() {
+  local beside file source packages libraries version target=()
+  command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 && [ -n "$driver_beside" ] || return 1
+  if [ -n "$(find "$driver_beside.none" -mtime -7 2>/dev/null)" ]; then return 1; fi
+  mkdir -p "${driver_beside%/*}" 2>/dev/null || return 1
+  beside=$(mktemp -d "${driver_beside%/*}/mesa.XXXXXX") || return 1
+  # Whatever ends this, nothing half done is left.
+  # shellcheck disable=SC2064
+  trap "rm -rf '$beside'" EXIT
+  mkdir -p "$beside"/state/lists/partial "$beside"/cache/archives/partial "$beside"/sources "$beside"/debs "$beside"/root \
+    "$beside"/mesa/lib
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+    if [ -r "$file" ]; then cp "$file" "$beside/sources/"; fi
+  done
+  say "fetching a newer software driver, to be unpacked beside the system's in $driver_beside"
+  apt_beside update >/dev/null || return 1
+  if [ "$distribution" = "debian bookworm" ]; then
+    source=$(backports_source apt_beside) || return 1
+    if [ -n "$source" ]; then
+      printf '%s\n' "${source#*$'\n'}" >"$beside/sources/${source%%$'\n'*}"
+      apt_beside update >/dev/null || return 1
     fi
+    target=(--target-release bookworm-backports)
+  fi
+  # What would be installed, as NAME=VERSION; the system's own newer packages are not asked for.
+  packages=$(apt_beside --simulate --no-install-recommends ${target[@]+"${target[@]}"} install mesa-vulkan-drivers libvulkan1 |
+    sed -n 's/^Inst \([^ ]*\) .*(\([^ ]*\) .*/\1=\2/p') || return 1
+  version=$(printf '%s\n' "$packages" | sed -n 's/^mesa-vulkan-drivers=\([0-9]*:\)*//p')
+  if ! is_fast "$version"; then
+    say "the distribution has no newer one"
+    : >"$driver_beside.none"
+    return 1
+  fi
+  # apt-get downloads to the working folder.
+  # shellcheck disable=SC2086
+  (cd "$beside/debs" && apt_beside download $packages) >/dev/null || return 1
+  for file in "$beside"/debs/*.deb; do dpkg-deb -x "$file" "$beside/root" || return 1; done
+  # The C library is the system's: another one cannot be loaded beside it.
+  libraries=$(find "$beside/root" \( -name '*.so' -o -name '*.so.*' \) -path '*/lib/*' -not -path '*/dri/*' \
+    -not -name 'libc.so*' -not -name 'ld-linux*' -not -name 'libm.so*' -not -name 'libvulkan_[!l]*' -not -path '*/gconv/*')
+  while read -r file; do mv "$file" "$beside/mesa/lib/"; done <<<"$libraries"
+  file=$(find "$beside/root" -name 'lvp_icd*.json' | sed -n 1p)
+  [ -n "$file" ] && [ -e "$beside/mesa/lib/libvulkan_lvp.so" ] || return 1
+  if LD_LIBRARY_PATH=$beside/mesa/lib ldd "$beside/mesa/lib/libvulkan_lvp.so" 2>&1 | grep 'not found' >&2; then
+    say "the newer driver does not fit this system"
+    return 1
+  fi
+  sed "s|\(\"library_path\": *\"\).*\"|\1$driver_beside/lib/libvulkan_lvp.so\"|" "$file" >"$beside/mesa/icd.json"
+  rm -rf "$driver_beside"
+  mv "$beside/mesa" "$driver_beside"
+  say "Mesa $version is ready there"
+}
+
+with_apt() {
+  local packages=()
+  if [ "$shim" = yes ]; then packages+=(mesa-vulkan-drivers mesa-drm-shim); fi
+  if ! have_loader; then packages+=(libvulkan1); fi
+  if ! have_driver; then packages+=(mesa-vulkan-drivers); fi
+  if ! have_linker; then packages+=(gcc libc6-dev); fi
+  if [ ${#packages[@]} -eq 0 ]; then return 0; fi
+  if [ "$can_install" = no ]; then
     as_root "apt-get update && apt-get install --yes --no-install-recommends ${packages[*]}"
   fi
   say "installing with apt-get: ${packages[*]}"
@@ -263,7 +364,6 @@ with_apt() {
     if add_backports && apt_install --target-release bookworm-backports "${packages[@]}"; then return 0; fi
     say "no Mesa from backports; taking the distribution's"
   fi
-  if have_loader && have_driver && have_linker && [ "$shim" = no ]; then return 0; fi
   apt_install "${packages[@]}"
 }
 
@@ -303,6 +403,20 @@ with_apk() {
   as_root apk add "${packages[@]}"
 }
 
+# A recent driver from the distribution comes with the package manager, where there are the rights for it.
+distribution_has_a_recent_mesa() {
+  [ "$can_install" = yes ] && [ "$distribution" != "debian bookworm" ] && [ -z "$(software_mesa)" ]
+}
+if [ "$shim" = no ] && wants_driver_beside && ! distribution_has_a_recent_mesa; then
+  unpack_driver_beside || say "going on without a newer software driver"
+fi
+
+missing=()
+if [ "$shim" = yes ] && ! have_shim; then missing+=("Mesa's stand-in for AMD's kernel driver"); fi
+if ! have_loader; then missing+=("the Vulkan loader"); fi
+if ! have_driver; then missing+=("a Vulkan driver"); fi
+if ! have_linker; then missing+=("a C linker"); fi
+if [ ${#missing[@]} -eq 0 ] && [ "$backports" = no ]; then exit 0; fi
 if [ ${#missing[@]} -gt 0 ]; then
   # Joined with commas.
   list=$(printf ', %s' "${missing[@]}")

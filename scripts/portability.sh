@@ -95,14 +95,14 @@ lavapipe_22() {
 }
 
 lavapipe_25() {
-  scripts/ensure-vulkan.sh --backports
+  scripts/ensure-vulkan.sh
   use_driver "$(lavapipe)"
   record lavapipe-25 "Mesa 25." "$impasto" doctor --json "$root/lavapipe-25.json"
 }
 
 subgroups() {
   local failed=0 width
-  scripts/ensure-vulkan.sh --backports
+  scripts/ensure-vulkan.sh
   use_driver "$(lavapipe)"
   for width in 4 8 16; do
     record "subgroups-$width" "$((32 * width)) bits" env LP_NATIVE_VECTOR_WIDTH=$((32 * width)) \
@@ -113,7 +113,7 @@ subgroups() {
 
 limits() {
   local failed=0
-  scripts/ensure-vulkan.sh --backports
+  scripts/ensure-vulkan.sh
   use_driver "$(lavapipe)"
   record limits llvmpipe "$impasto" doctor --portable --json "$root/limits.json" || failed=1
   install netpbm

@@ -21,6 +21,9 @@ done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/ensure-vulkan.sh
+# shellcheck source=scripts/driver-beside.sh
+. scripts/driver-beside.sh
+use_driver_beside
 if ! scripts/ensure-spirv-val.sh; then
   echo "test: going on without spirv-val: the kernels' SPIR-V is NOT validated"
   export IMPASTO_WITHOUT_SPIRV_VAL=1

@@ -24,6 +24,9 @@ shots=${1:-target/shots}
 [ "$(uname -s)" = Linux ] || die "this check needs an X server; on other systems run the scene and look: cargo run --release"
 
 ../../scripts/ensure-vulkan.sh
+# shellcheck source=scripts/driver-beside.sh
+. ../../scripts/driver-beside.sh
+use_driver_beside
 # A shell that was open while Rust was installed does not know it yet.
 if ! command -v cargo >/dev/null 2>&1; then PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin; fi
 command -v cargo >/dev/null 2>&1 || die "cargo is needed; install Rust from https://rustup.rs and try again"

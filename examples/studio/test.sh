@@ -26,7 +26,10 @@ fails() {
 # ---- what is needed
 
 # What X11 needs is loaded at run time.
-"$root/scripts/ensure-vulkan.sh" --backports
+"$root/scripts/ensure-vulkan.sh"
+# shellcheck source=scripts/driver-beside.sh
+. "$root/scripts/driver-beside.sh"
+use_driver_beside
 packages=()
 need() { # COMMAND PACKAGE
   if ! command -v "$1" >/dev/null 2>&1; then packages+=("$2"); fi

@@ -4,6 +4,8 @@
 # Everything that is unpacked, built and written. Absolute, because Wine and Vulkan's loader get paths in it.
 root=$PWD/target/portability
 mkdir -p "$root"
+# shellcheck source=scripts/driver-beside.sh
+. scripts/driver-beside.sh
 
 say() { printf 'portability: %s\n' "$*" >&2; }
 die() {
@@ -92,9 +94,13 @@ unpack() {
   printf '%s\n' "$*" >"$done_file"
 }
 
-# The installed software driver of Mesa.
+# The software driver of Mesa that is used: the one beside the system's, or the system's.
 lavapipe() {
   local file
+  if have_driver_beside; then
+    printf '%s' "$driver_beside/icd.json"
+    return 0
+  fi
   for file in /usr/share/vulkan/icd.d/lvp_icd*.json; do
     if [ -e "$file" ]; then
       printf '%s' "$file"

@@ -22,6 +22,7 @@ mod remembered;
 mod request;
 mod show_options;
 mod signals;
+mod software_driver;
 mod styles;
 mod table;
 mod trace;
@@ -38,6 +39,7 @@ use failure::{Failure, Result};
 /// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
 /// ended by a signal.
 pub(crate) fn run() -> ExitCode {
+    software_driver::use_driver_beside();
     silence_caught_panics();
     let parsed = args::command().try_get_matches().and_then(|it| Arguments::from_arg_matches(&it));
     let arguments = match parsed {
