@@ -1191,6 +1191,28 @@ fn a_benchmark_is_printed_written_drawn_and_compared() {
     assert.stderr(contains("slower by more than 10 %: max_pool_"));
 }
 
+/// A picture this small is painted at one size, and every second of its 30 steps makes the maps anew.
+#[test]
+fn the_time_of_a_whole_painting_is_measured() {
+    let folder = TestFolder::new();
+    let assert = folder.command(&["bench", "--size", "32x24", "--painting", "fine"]).assert().success();
+    let output = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let row = |name: &str| {
+        let line = output.lines().find(|line| line.starts_with(&format!("{name}  ")));
+        let words = line.unwrap_or_else(|| panic!("{name}: {output}"))[name.len()..].split_whitespace();
+        words.map(|word| word.parse::<f64>().unwrap()).collect::<Vec<f64>>()
+    };
+    let runs =
+        ["step", "step that refreshes", "look-up", "targets", "start", "picture"].map(|name| row(name)[0]);
+    assert_eq!(runs, [15.0, 15.0, 1.0, 2.0, 1.0, 1.0]);
+    let shares =
+        ["step", "step that refreshes", "look-up", "targets", "start", "picture"].map(|name| row(name)[3]);
+    assert!((shares.iter().sum::<f64>() - 100.0).abs() < 0.5, "{shares:?}");
+    assert!(row("conv_backward")[2] > 0.0 && row("matrix_product")[2] > 0.0);
+    assert!(output.contains("A whole painting of 32x24: "), "{output}");
+    assert!(output.contains("% of the multiply-add peak"), "{output}");
+}
+
 #[test]
 fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
     let folder = TestFolder::new();
@@ -1205,6 +1227,8 @@ fn benchmarks_that_cannot_be_are_refused_before_anything_is_measured() {
     refused(2, &["--threshold", "5"], "--compare");
     refused(2, &["--compare", "notes.json", "--threshold", "-5"], "--threshold: -5 is not a percentage");
     refused(2, &["--kernel", "a.wgsl", "--json", "b.json"], "cannot be used with");
+    refused(2, &["--painting", "fine", "--filter", "pool"], "cannot be used with");
+    refused(2, &["--painting", "fien"], "fine");
     refused(1, &["--compare", "gone.json"], "gone.json: there is no such file");
     refused(1, &["--compare", "notes.json"], "notes.json: this is not the result of a benchmark: ");
     refused(1, &["--json", "gone/new.json"], "there is no folder");

@@ -486,6 +486,11 @@ pub(super) struct Bench {
     /// kernels are slow and are measured only if this contains "naive".
     #[arg(long, value_name = "SUBSTRING")]
     pub(super) filter: Option<String>,
+    /// Measure where the time of a whole painting with this preset goes, by program and by op, instead of kernels on every
+    /// layer.
+    #[arg(long, value_name = "PRESET", value_parser = names(Preset::PAINTING))]
+    #[arg(conflicts_with_all = ["filter", "json", "svg", "compare", "kernel"])]
+    painting: Option<String>,
     /// Write the results as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Files")]
     pub(super) json: Option<PathBuf>,
@@ -560,6 +565,12 @@ impl Bench {
             Size::Within { width, height } => Extent { width, height },
             Size::LongerSide(side) => Extent { width: side, height: (side - side / 4).max(1) },
         })
+    }
+
+    /// The preset whose whole painting is measured.
+    pub(super) fn painting(&self) -> Option<Preset> {
+        let named = Preset::PAINTING.iter().find(|(name, _)| self.painting.as_deref() == Some(name));
+        named.map(|(_, preset)| *preset)
     }
 
     /// How much slower a kernel may have become, in percent.

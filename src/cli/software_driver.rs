@@ -39,11 +39,10 @@ mod linux {
 
     /// Whether there may be a GPU, whose driver is the system's.
     pub(super) fn has_gpu() -> bool {
-        let nodes = fs::read_dir("/dev/dri").into_iter().flatten().flatten();
+        let mut nodes = fs::read_dir("/dev/dri").into_iter().flatten().flatten();
         let is_renderer =
             |node: fs::DirEntry| node.file_name().to_str().is_some_and(|name| name.starts_with("renderD"));
-        nodes.map(is_renderer).any(|is_renderer| is_renderer)
-            || ["/dev/nvidia0", "/dev/dxg"].iter().any(|node| Path::new(node).exists())
+        nodes.any(is_renderer) || ["/dev/nvidia0", "/dev/dxg"].iter().any(|node| Path::new(node).exists())
     }
 
     /// The environment variables that have to change, with their new values.

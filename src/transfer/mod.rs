@@ -73,6 +73,7 @@ mod options;
 mod pace;
 mod piece;
 mod planning;
+mod profile;
 mod programs;
 mod requirements;
 mod roots;
@@ -99,6 +100,7 @@ pub use options::{
 };
 pub use pace::Budget;
 pub use planning::{Plan, StepPlan, look_up_tape, step_tape};
+pub use profile::{DispatchProfile, ProgramProfile};
 pub use scales::Scales;
 pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};

@@ -87,6 +87,20 @@ impl ProgramKind {
         }
     }
 
+    /// What it is called in a profile.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Step { refreshes: false } => "step",
+            Self::Step { refreshes: true } => "step that refreshes",
+            Self::Picture | Self::Output(_) => "picture",
+            Self::Intake(_) => "intake",
+            Self::LookUp(_) => "look-up",
+            Self::Target(_) => "targets",
+            Self::Start => "start",
+            Self::Enlarge => "enlarge",
+        }
+    }
+
     /// A step for `objective` that does all.
     pub(super) fn main_step(objective: &Objective) -> Self {
         Self::Step { refreshes: objective.has_refreshes() }

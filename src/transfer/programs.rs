@@ -134,6 +134,11 @@ impl Programs {
         self.bound.get(&id)
     }
 
+    /// All of them, by size and kind.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ProgramId, &BoundProgram)> {
+        self.bound.iter().map(|(id, bound)| (*id, bound))
+    }
+
     /// A step or a picture, of which every size has one.
     pub(super) fn running(&self, id: ProgramId) -> &BoundProgram {
         &self.bound[&id]

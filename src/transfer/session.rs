@@ -21,6 +21,7 @@ use super::planning::{
     COST_MAILS, COST_SLOTS, PICTURE_SLOTS, Plan, Planner, ProgramId, ProgramKind, SEED, START_LEVELS,
     cost_bytes, like_step, picture_bytes,
 };
+use super::profile::{ProgramProfile, Runs, profile};
 use super::programs::Programs;
 use super::requirements;
 use super::scales::Scales;
@@ -1051,6 +1052,21 @@ impl Transfer {
     /// What is minimised.
     pub fn objective(&self) -> &Objective {
         &self.objective
+    }
+
+    /// Measures every dispatch of every program that a whole transfer with these pictures and options runs, each alone; it
+    /// takes about as long as four steps of each size. The picture is lost, and with it the transfer.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device is lost.
+    pub async fn profile(self) -> Result<Vec<ProgramProfile>> {
+        let every = Optimiser::of(&self.options).refreshes_every();
+        let runs = Runs {
+            scales: &self.scales,
+            steps: &|scale| self.options.steps_at(scale),
+            refreshes_every: self.objective.has_refreshes().then_some(every),
+        };
+        profile(&self.engine, &self.programs, &runs).await
     }
 
     /// The program of the next step.

@@ -3,6 +3,7 @@
 mod changed;
 mod compare;
 mod kernel_time;
+mod painting;
 mod peak;
 mod report;
 mod roofline;
@@ -52,6 +53,10 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     let filter = arguments.filter.as_deref();
     let report = pollster::block_on(async {
         let engine = inputs::engine(Gpu::open(arguments.device.as_deref()).await?, weights)?;
+        if let Some(preset) = arguments.painting() {
+            print(&painting::measure(&engine, size, preset, &busy).await?)?;
+            return Ok(None);
+        }
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
         if let Some(changed) = &changed {
             let trials = subjects::trials(size, &engine.limits(), naive || changed.is_naive())?;
@@ -158,17 +163,21 @@ fn unknown_filter(filter: &str, trials: &[Trial]) -> Failure {
     ))
 }
 
-/// Times steps of a transfer between generated pictures with the default options.
-async fn step(engine: &Engine, size: Extent) -> Result<Step> {
+/// A transfer between generated pictures with the options of a preset.
+async fn transfer(engine: &Engine, size: Extent, preset: Preset) -> Result<Transfer> {
     let Extent { width, height } = size;
-    let mut options = Options::preset(Preset::Course);
-    options.size = Size::Within { width, height };
+    let options = Options::preset(preset).with(|options| options.size = Size::Within { width, height });
     let [content, style] = [picture(size, 1)?, picture(size, 2)?];
     // As a first run does: with the methods that are the fastest here.
     let plan = Transfer::plan(engine, (size.sides(), size.sides()), &options)?;
     let measured = Arc::new(engine.measure(&plan).await?);
     let engine = &engine.reconfigured(|options| options.method_table = measured);
-    let mut transfer = Transfer::prepare(engine, (&content, &style), &options).await?;
+    Ok(Transfer::prepare(engine, (&content, &style), &options).await?)
+}
+
+/// Times steps of a transfer with the options of the course.
+async fn step(engine: &Engine, size: Extent) -> Result<Step> {
+    let mut transfer = transfer(engine, size, Preset::Course).await?;
     let mut seconds = Vec::new();
     let begin = Instant::now();
     while seconds.len() <= MAX_STEPS && begin.elapsed().as_secs_f64() < STEP_SECONDS {
