@@ -9,15 +9,10 @@ use impasto::cases::compare::Comparison;
 use impasto::cases::golden::{self, Allowed, Numbers, Path, largest, relative_in_norm};
 use impasto::gpu::Gpu;
 use impasto::graph::{Role, Tape};
-use impasto::nn::weights::ConvolutionWeights;
-use impasto::nn::{LayerSpec, Weights, bias_name, weight_name};
-use impasto::ops::conv::{Conv, ConvGeometry};
 use impasto::ops::gram::Gram;
-use impasto::ops::relu::Relu;
 use impasto::ops::squared_error::SquaredError;
 use impasto::ops::weighted_sum::WeightedSum;
-use impasto::ops::{Algorithm, MethodRequest, Precision, Shape};
-use impasto::reference;
+use impasto::ops::{MethodRequest, Precision, Shape};
 use impasto::transfer::{Engine, EngineOptions, uniform_noise};
 use pollster::block_on;
 
@@ -127,71 +122,6 @@ fn the_golden_run_has_a_canary() {
     assert!(!figure(&got).passes());
     assert!(!figure(&got[1..]).passes());
     assert!(!figure(&[]).passes());
-}
-
-/// What rounding does to each layer, as `docs/kernels.md` tells it: `cargo test --test golden -- --nocapture
-/// winograd_error`. "alone" starts each layer from the right activations, rounded to f32; "so far" runs the network
-/// from the pixels. Both are largest errors, as a share of the layer's largest value.
-#[test]
-fn winograd_error_of_each_layer() {
-    let engines = [Algorithm::Winograd, Algorithm::Direct].map(MethodRequest::Algorithm).map(forced);
-    let pixels = Numbers::golden().f32("init");
-    let so_far = engines.each_ref().map(|engine| activations(engine, &pixels));
-    let weights = Weights::embedded().unwrap();
-    let mut exact: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
-    let (mut h, mut w) = (75_usize, 97_usize);
-    println!("| layer | Winograd alone | direct alone | Winograd so far | direct so far |");
-    println!("|---|---|---|---|---|");
-    let mut index = 0;
-    for layer in weights.network().layers() {
-        let LayerSpec::Convolution(layer) = layer else {
-            let channels = exact.len() / (h * w);
-            exact = reference::pool_forward(&exact, (channels, h, w));
-            (h, w) = (h.div_ceil(2), w.div_ceil(2));
-            continue;
-        };
-        if index == so_far[0].len() {
-            break;
-        }
-        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
-        let start: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
-        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(&layer.name).unwrap();
-        let [kernel, bias] =
-            [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
-        let convolved = |x: &[f64]| {
-            reference::relu_forward(&reference::conv_forward(
-                x,
-                &kernel,
-                &bias,
-                &ConvGeometry::SAME_3X3,
-                (inputs, 1, h, w),
-                outputs,
-            ))
-        };
-        // The rounding of what a layer starts from is not its own error.
-        let want = convolved(&start.iter().map(|value| f64::from(*value)).collect::<Vec<_>>());
-        exact = convolved(&exact);
-        let error = |got: &[f32], want: &[f64]| {
-            let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs());
-            errors.fold(0.0, f64::max) / largest(want)
-        };
-        let mut alone = Tape::new();
-        let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
-        let shape = ConvGeometry::SAME_3X3.weights_shape(layer.input_channels, layer.output_channels);
-        let kernel = alone.external(weight_name(&layer.name), shape, Role::Weights);
-        let bias = alone.external(bias_name(&layer.name), Shape::row(layer.output_channels), Role::Weights);
-        let sums = alone.record(Conv::default(), &[x, kernel, bias], &layer.name).unwrap();
-        let activations = alone.record(Relu { mask: false }, &[sums], &layer.name).unwrap();
-        alone.keep(activations);
-        let alone = engines.each_ref().map(|engine| error(&run(engine, &alone, &[("x", &start)])[0], &want));
-        let so_far = so_far.each_ref().map(|layers| error(&layers[index].2, &exact));
-        let [columns, more] =
-            [alone, so_far].map(|[winograd, direct]| format!("{winograd:.1e} | {direct:.1e}"));
-        println!("| {} | {columns} | {more} |", layer.name);
-        // A hundred times what one rounding of the largest value costs.
-        assert!(alone.iter().chain(&so_far).all(|error| *error <= 100.0 * f64::from(f32::EPSILON)));
-        index += 1;
-    }
 }
 
 /// The activations of every layer to conv5_1.

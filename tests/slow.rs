@@ -1,9 +1,20 @@
 //! `scripts/test.sh --slow`: the whole run of the course at 400x300, by the command itself, against the golden
-//! series of an independent PyTorch program, and the whole of `impasto doctor`. It takes twenty minutes on a software adapter
-//! with two cores.
+//! series of an independent PyTorch program, the whole of `impasto doctor`, and the rounding errors of each layer. It takes
+//! twenty minutes on a software adapter with two cores.
 #![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
+use impasto::cases::golden::{self, Numbers, largest};
+use impasto::gpu::Gpu;
+use impasto::graph::{Role, Tape};
+use impasto::nn::weights::ConvolutionWeights;
+use impasto::nn::{LayerSpec, Weights, bias_name, weight_name};
+use impasto::ops::conv::{Conv, ConvGeometry};
+use impasto::ops::relu::Relu;
+use impasto::ops::{Algorithm, MethodRequest, Shape};
+use impasto::reference;
+use impasto::transfer::{Engine, EngineOptions};
+use pollster::block_on;
 use serde_json::Value;
 
 #[test]
@@ -61,5 +72,76 @@ fn the_command_meets_the_golden_run_at_400x300() {
 fn the_doctor_finds_nothing_wrong() {
     for arguments in [&[][..], &["--portable"]] {
         Command::cargo_bin("impasto").unwrap().arg("doctor").args(arguments).assert().success();
+    }
+}
+
+/// What rounding does to each layer, as `docs/kernels.md` tells it: `cargo test --test slow --features slow-tests --
+/// --nocapture winograd_error`. "alone" starts each layer from the right activations, rounded to f32; "so far" runs the network
+/// from the pixels. Both are largest errors, as a share of the layer's largest value.
+#[test]
+fn winograd_error_of_each_layer() {
+    let engines = [Algorithm::Winograd, Algorithm::Direct].map(|algorithm| {
+        let options =
+            EngineOptions::default().with(|options| options.methods = MethodRequest::Algorithm(algorithm));
+        Engine::builder(block_on(Gpu::open(None)).unwrap()).options(options).build().unwrap()
+    });
+    let pixels = Numbers::golden().f32("init");
+    let so_far = engines.each_ref().map(|engine| block_on(golden::layers(engine, &pixels)).unwrap());
+    let weights = Weights::embedded().unwrap();
+    let mut exact: Vec<f64> = pixels.iter().map(|value| f64::from(*value)).collect();
+    let (mut h, mut w) = (75_usize, 97_usize);
+    println!("| layer | Winograd alone | direct alone | Winograd so far | direct so far |");
+    println!("|---|---|---|---|---|");
+    let mut index = 0;
+    for layer in weights.network().layers() {
+        let LayerSpec::Convolution(layer) = layer else {
+            let channels = exact.len() / (h * w);
+            exact = reference::pool_forward(&exact, (channels, h, w));
+            (h, w) = (h.div_ceil(2), w.div_ceil(2));
+            continue;
+        };
+        if index == so_far[0].len() {
+            break;
+        }
+        let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);
+        let start: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
+        let ConvolutionWeights { kernel, bias, .. } = weights.convolution(&layer.name).unwrap();
+        let [kernel, bias] =
+            [kernel, bias].map(|values| -> Vec<f64> { values.into_iter().map(f64::from).collect() });
+        let convolved = |x: &[f64]| {
+            reference::relu_forward(&reference::conv_forward(
+                x,
+                &kernel,
+                &bias,
+                &ConvGeometry::SAME_3X3,
+                (inputs, 1, h, w),
+                outputs,
+            ))
+        };
+        // The rounding of what a layer starts from is not its own error.
+        let want = convolved(&start.iter().map(|value| f64::from(*value)).collect::<Vec<_>>());
+        exact = convolved(&exact);
+        let error = |got: &[f32], want: &[f64]| {
+            let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs());
+            errors.fold(0.0, f64::max) / largest(want)
+        };
+        let mut alone = Tape::new();
+        let x = alone.external("x", Shape::new(layer.input_channels, h as u32, w as u32), Role::Workspace);
+        let shape = ConvGeometry::SAME_3X3.weights_shape(layer.input_channels, layer.output_channels);
+        let kernel = alone.external(weight_name(&layer.name), shape, Role::Weights);
+        let bias = alone.external(bias_name(&layer.name), Shape::row(layer.output_channels), Role::Weights);
+        let sums = alone.record(Conv::default(), &[x, kernel, bias], &layer.name).unwrap();
+        let activations = alone.record(Relu { mask: false }, &[sums], &layer.name).unwrap();
+        alone.keep(activations);
+        let alone = engines.each_ref().map(|engine| {
+            error(&block_on(golden::kept(engine, &alone, &[("x", &start)])).unwrap()[0], &want)
+        });
+        let so_far = so_far.each_ref().map(|layers| error(&layers[index].2, &exact));
+        let [columns, more] =
+            [alone, so_far].map(|[winograd, direct]| format!("{winograd:.1e} | {direct:.1e}"));
+        println!("| {} | {columns} | {more} |", layer.name);
+        // A hundred times what one rounding of the largest value costs.
+        assert!(alone.iter().chain(&so_far).all(|error| *error <= 100.0 * f64::from(f32::EPSILON)));
+        index += 1;
     }
 }
