@@ -903,7 +903,7 @@ mod signals {
 
     #[test]
     fn the_first_signal_writes_the_picture_so_far() {
-        for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
             let folder = TestFolder::new();
             let (child, stderr) = folder.started(&ENDLESS, "the first step took");
             let (ended, said) = end(child, stderr, &[signal]);
@@ -923,6 +923,46 @@ mod signals {
         let (ended, said) = end(child, stderr, &["INT", "TERM"]);
         assert_eq!(ended, Some(143), "{said}");
         assert!(!said.contains("interrupted"), "{said}");
+    }
+
+    /// A terminal that is gone says so more than once, and nothing that is said reaches it any more.
+    #[test]
+    fn a_terminal_that_is_gone_loses_nothing() {
+        let folder = TestFolder::new();
+        let (mut child, stderr) = folder.started(&ENDLESS, "the first step took");
+        drop(stderr);
+        let signals = format!("kill -HUP {0}; kill -HUP {0}; kill -HUP {0}", child.0.id());
+        assert!(Command::new("sh").args(["-c", &signals]).status().unwrap().success());
+        assert_eq!(child.0.wait().unwrap().code(), Some(129));
+        assert_eq!(folder.decoded("out.png").width(), 32);
+        assert_eq!(folder.files(), ["content.png", "out.png", "out.png.impasto", "style.jpg"]);
+        // Its state is one that a run goes on from.
+        let resumed = ["-o", "out.png", "--steps", "1000000", "--resume", "out.png.impasto"];
+        let (child, stderr) = folder.started(&resumed, "the first step took");
+        assert_eq!(end(child, stderr, &["TERM"]).0, Some(143));
+    }
+
+    /// As nohup does it.
+    #[test]
+    fn a_run_that_is_not_to_hear_of_its_terminal_goes_on() {
+        let folder = TestFolder::new();
+        let started = Command::new("sh")
+            .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_impasto"), "content.png"])
+            .args(["style.jpg", "-o", "out.png", "--steps", "60", "--save-every", "1"])
+            .args(SHALLOW)
+            .current_dir(folder.root.path())
+            .env("IMPASTO_CACHE", folder.cache.path())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = Running(started.unwrap());
+        while !folder.path("out-00001.png").exists() {
+            assert_eq!(child.0.try_wait().unwrap(), None, "it ended too early");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let signal = format!("kill -HUP {}", child.0.id());
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        assert_eq!(child.0.wait().unwrap().code(), Some(0));
+        assert!(folder.path("out-00059.png").exists() && folder.path("out.png").exists());
     }
 
     #[test]

@@ -44,7 +44,8 @@ Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv
 conv5_1 to conv5_4, after ReLU. Early layers see colours and strokes, late layers see objects.
 
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
-by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
+by Ctrl-C, 143 by SIGTERM and 129 by the end of the terminal, with the picture so far in OUT and the state of the run in \
+OUT.impasto.";
 
 /// Takes one of these words.
 fn names<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
@@ -428,7 +429,7 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
     pub(super) trace: Option<PathBuf>,
     /// Write the state of the run to FILE, so that --resume can go on from it: every 50 steps, at the end, and on
-    /// Ctrl-C. Without it, only Ctrl-C and SIGTERM write the state, to OUT.impasto.
+    /// Ctrl-C. Without it, only Ctrl-C, SIGTERM and the end of the terminal write the state, to OUT.impasto.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Write --checkpoint after every N steps instead. [default: 50]

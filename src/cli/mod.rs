@@ -35,8 +35,8 @@ use args::{Arguments, Command};
 use console::{print, say};
 use failure::{Failure, Result};
 
-/// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
-/// ended by a signal.
+/// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 129, 130
+/// and 143 ended by a signal.
 pub(crate) fn run() -> ExitCode {
     silence_caught_panics();
     let parsed = args::command().try_get_matches().and_then(|it| Arguments::from_arg_matches(&it));
