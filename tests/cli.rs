@@ -173,7 +173,7 @@ fn without_options_a_run_paints_coarse_to_fine() {
 
     let arguments = ["content.png", "style.png", "-o", "out.png", "--steps", "3", "--save-every", "3"];
     let assert = folder.run(&[&arguments[..], &TWO_SIZES, &["--trace", "t"]].concat()).success();
-    let said = contains("the other 5 will take about").and(contains("step 0/6: total "));
+    let said = contains("the other 3 steps will take about").and(contains("step 0/6: total "));
     assert.stderr(said.and(contains(", match ")).and(contains("out.png: 64x48, 6 steps, ")));
     // Pictures on the way have the painting's size from the first step on.
     for name in ["out.png", "out-00003.png"] {
@@ -329,7 +329,7 @@ fn the_content_may_be_compared_in_several_layers() {
         ("conv4_2,conv4_2", "--content-layers: conv4_2 is named twice"),
         (
             "conv4_2=x",
-            "--content-layers: the weight in \"conv4_2=x\" is not a number; write layers with their weights",
+            "--content-layers: the weight in \"conv4_2=x\" is not right: \"x\" is not a number; write layers with their",
         ),
     ] {
         folder
@@ -697,7 +697,9 @@ fn devices_are_listed_and_can_be_chosen() {
     }
     let half: String = name.chars().skip(1).take(5).collect();
     let backend = list.lines().find_map(|line| line.trim().strip_prefix("backend")).unwrap().trim();
-    for device in ["0", name, &half.to_uppercase(), &backend.to_uppercase()] {
+    let kind = list.lines().find_map(|line| line.trim().strip_prefix("kind")).unwrap().trim();
+    let kind = if kind.starts_with("software") { "CPU" } else { "gpu" };
+    for device in ["0", name, &half.to_uppercase(), &backend.to_uppercase(), kind] {
         // A user who names an adapter knows what it is.
         let assert = folder.paint(&["-o", "out.png", "--steps", "0", "--device", device]).success();
         assert.stderr(contains("warning").not());
@@ -718,6 +720,357 @@ fn help_and_version_go_to_stdout() {
     let assert = folder.run(&["--help"]).success().stderr(is_empty());
     assert.stdout(contains("Examples:").and(contains("--save-every")).and(contains("explain")));
     folder.run(&["explain", "--help"]).success().stdout(contains("--plan"));
+    let text = |arguments: &[&str]| folder.run(arguments).success().get_output().stdout.clone();
+    assert_eq!(text(&["help"]), text(&["--help"]));
+    assert_eq!(text(&["help", "explain", "texture"]), text(&["explain", "texture", "--help"]));
+}
+
+/// A script's own options may come first.
+#[test]
+fn of_an_option_that_is_repeated_the_last_counts() {
+    let folder = TestFolder::new();
+    let repeated =
+        ["--size", "20", "--seed", "1", "--size", "16", "--seed=2", "-q", "-q", "--enlarge", "--enlarge"];
+    folder.paint(&[&["-o", "out.png", "--steps", "0"], &repeated[..]].concat()).success();
+    assert_eq!((folder.decoded("out.png").width(), folder.decoded("out.png").height()), (16, 12));
+    folder.paint(&["-o", "x.png", "-o", "other.png", "--steps", "0", "-q"]).success();
+    assert_eq!(folder.files(), ["content.png", "other.png", "out.png", "style.jpg"]);
+    // Of masks there may be several.
+    folder.refuses(
+        2,
+        &["-o", "o.png", "--style-mask", "style.jpg", "--style-mask", "style.jpg"],
+        "two masks",
+    );
+}
+
+// ---- what people type ----
+
+/// Nothing is written, and the message has no list of how the command is used.
+#[test]
+fn what_is_typed_for_something_else_is_answered_by_what_is_here() {
+    let folder = TestFolder::new();
+    let o = "out.png";
+    for (arguments, message) in [
+        (&["-o", o, "--content-weight", "5"][..], "here: --alpha, whose number is another"),
+        (&["-o", o, "--style-weight", "100"], "100 there is --preset johnson --beta 1"),
+        (&["-o", o, "--iterations", "5"], "here: --steps N"),
+        (&["-o", o, "-num_iterations", "5"], "here: --steps N"),
+        (&["-o", o, "--lr", "1"], "here: --learning-rate R"),
+        (&["-o", o, "--tv-weight", "1"], "here: --total-variation"),
+        (&["-o", o, "--width", "64"], "here: --size WxH"),
+        (&["-o", o, "--image-size", "64"], "here: --size N"),
+        (&["-o", o, "--original-colors"], "here: --color keep"),
+        (&["-o", o, "-original_colors", "1"], "here: --color keep"),
+        (&["-o", o, "--gpu", "-1"], "here: --device takes"),
+        (&["-o", o, "--save-iter", "50"], "here: --save-every N"),
+        (&["-o", o, "--pooling", "l2"], "here: --pools takes max or mean"),
+        (&["-o", o, "–steps", "5"], "write --steps"),
+        (&["-o", o, "-steps", "5"], "write --steps"),
+        (&["-o", "-x.png"], "write ./-x.png"),
+        (&["-o", o, "--trace", "-x.jsonl"], "write ./-x.jsonl"),
+        (&["-o", o, "--quack"], "there is no option --quack; `impasto --help` lists all"),
+        (&["-o", o, "conv2_1"], "conv2_1: this is a layer and no file; layers are joined by commas"),
+        (&["-o", o, "--style-weights", "2", "1"], "1: this is a number and no file"),
+        (&["-o", o, "content.png,style.jpg"], "several pictures are separated by spaces"),
+        (&["new.png"], "new.png: the painting's name goes behind -o; write -o new.png"),
+        (&[], "--output: there is none; say with -o where"),
+    ] {
+        let assert = folder.command(&["content.png", "style.jpg"]).args(arguments).assert().code(2);
+        let said = starts_with("error: ").and(contains(message)).and(contains("Usage:").not());
+        assert.stdout(is_empty()).stderr(said.and(contains("tip:").not()));
+    }
+    let reconstruct = ["reconstruct", "content.png", "new.png", "--content", "conv1_1"];
+    folder.run(&reconstruct).code(2).stderr(contains("goes behind -o"));
+    for (content, message) in [
+        (
+            ".",
+            "this is a folder; CONTENT is one photograph; name one, or paint each by a run of its own: for photo in ./*",
+        ),
+        ("*t*", "files fit this pattern; CONTENT is one photograph"),
+        ("*.gif", "no file fits this pattern"),
+    ] {
+        let assert = folder.run(&[content, "style.jpg", "-o", o]).code(1).stdout(is_empty());
+        assert.stderr(starts_with(format!("error: {content}: ")).and(contains(message)));
+    }
+    assert_eq!(folder.files(), ["content.png", "style.jpg"]);
+}
+
+/// Names that mean exactly what one here means, and patterns that a shell left to the program.
+#[test]
+fn what_means_the_same_is_taken() {
+    let folder = TestFolder::new();
+    folder.paint(&["-o", "own.png", "--steps", "1", "--size", "20", "--pools", "mean", "-q"]).success();
+    let theirs = [
+        "c*.png",
+        "*.jpg",
+        "-output_image",
+        "theirs.png",
+        "--max_size=20",
+        "--pooling",
+        "avg",
+        "--learning_rate",
+        "2",
+    ];
+    folder
+        .command(&theirs)
+        .args(SHALLOW)
+        .args(["--steps", "1", "-q", "-optimizer", "adam"])
+        .assert()
+        .success();
+    assert_eq!(folder.read("own.png"), folder.read("theirs.png"));
+    let shown =
+        folder.run(&["--show-options", "--optimizer", "lbfgs", "-lbfgs_num_correction", "7"]).success();
+    shown.stdout(contains("optimiser = \"l-bfgs\"\n").and(contains("history = 7\n")));
+}
+
+/// One value by several names, from wherever they come.
+#[test]
+fn layers_have_the_names_of_other_programs() {
+    let folder = TestFolder::new();
+    let costs = |content: &str, style: &str, more: &[&str]| {
+        let usual = ["content.png", "style.jpg", "-o", "out.png", "--preset", "course", "--trace", "t", "-q"];
+        let layers = ["--content-layers", content, "--style-layers", style];
+        folder.run(&[&usual[..], &layers, more].concat()).success();
+        folder.json_lines("t").swap_remove(0)
+    };
+    let own = costs("conv1_2", "conv1_1=0.5,conv2_1=0.5", &["--steps", "0"]);
+    assert_eq!(keys(&own["terms"]), ["content.conv1_2", "style.conv1_1", "style.conv2_1"]);
+    for (content, style) in [
+        ("relu1_2", "features.0,block2_conv1"),
+        ("features.3", "r11,relu2-1"),
+        ("BLOCK1_CONV2", "features[1],features.5"),
+    ] {
+        assert_eq!(costs(content, style, &["--steps", "0"]), own, "{content} {style}");
+    }
+    // A run goes on by any of them.
+    costs("relu1_2", "conv1_1=0.5,conv2_1=0.5", &["--steps", "1", "--checkpoint", "c"]);
+    costs("conv1_2", "relu1_1=0.5,features.6=0.5", &["--steps", "2", "--resume", "c"]);
+    fs::write(folder.path("mine.toml"), "content_layers = [{ name = \"relu9_9\", weight = 1 }]").unwrap();
+    let wrong = folder.run(&["--show-options", "--options", "mine.toml"]).code(1);
+    wrong.stderr(contains("line 1: content_layers: VGG-19 has no layer \"relu9_9\"; did you mean"));
+    folder.refuses(
+        2,
+        &["-o", "o.png", "--style-layers", "conv1_1,relu1_1"],
+        "relu1_1 is named twice, first as conv1_1",
+    );
+    folder.refuses(2, &["-o", "o.png", "--style-layers", "features.4"], "VGG-19 has no layer \"features.4\"");
+}
+
+#[test]
+fn places_are_named_by_what_is_wrong_with_them() {
+    let folder = TestFolder::new();
+    fs::create_dir(folder.path("out")).unwrap();
+    for (arguments, message) in [
+        (["-o", "out/"], "out/: this is a folder; name a file in it, such as out/painting.png"),
+        (["-o", "out"], "out: this is a folder; name a file in it, such as out/painting.png"),
+        (["-o", "new/"], "new/: this is a folder"),
+        (
+            ["-o", "~/x.png"],
+            "~/x.png: the shell did not replace ~, and no folder is called so; write it without quotes",
+        ),
+        (["-o", "$NO_SUCH/x.png"], "the shell did not replace what begins with $"),
+        (["-o", "no~/x.png"], "there is no folder no~; make it or name another"),
+    ] {
+        folder.refuses(1, &arguments, message);
+    }
+    folder.refuses(1, &["-o", "o.png", "--trace", "out/"], "this is a folder");
+    folder.refuses(1, &["-o", "o.png", "--init", "~/x.png"], "~/x.png: the shell did not replace ~");
+    if cfg!(target_os = "linux") {
+        folder.refuses(
+            1,
+            &["-o", "/proc/x.png"],
+            "/proc/x.png: no file can be made in the folder /proc; name another",
+        );
+    }
+}
+
+// ---- pipes ----
+
+impl TestFolder {
+    /// Runs with these arguments and this standard input.
+    fn piped(&self, arguments: &[&str], stdin: Vec<u8>) -> assert_cmd::assert::Assert {
+        self.command(arguments).args(SHALLOW).args(["--steps", "0"]).write_stdin(stdin).assert()
+    }
+}
+
+/// And nothing but the picture is written there.
+#[test]
+fn pictures_come_and_go_through_pipes() {
+    let folder = TestFolder::new();
+    folder.picture("mask.png", 9, 14, 7);
+    let (content, style) = (folder.read("content.png"), folder.read("style.jpg"));
+    let usual = ["--init", "content"];
+    folder.paint(&["-o", "out.png", "--steps", "0", "--init", "content", "-q"]).success();
+    let piped =
+        folder.piped(&[&["-", "style.jpg", "-o", "-"], &usual[..]].concat(), content.clone()).success();
+    assert_eq!(piped.get_output().stdout, folder.read("out.png"));
+    let said = String::from_utf8(piped.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("standard output: 32x24, 0 steps, "), "{said}");
+    let jpeg = ["content.png", "-", "-o", "-", "--format", "jpg", "-q"];
+    let piped = folder.piped(&[&jpeg[..], &usual].concat(), style).success().stderr(is_empty());
+    assert!(piped.get_output().stdout.starts_with(b"\xff\xd8"));
+    // A mask, too, and the costs instead of the picture.
+    let mask = ["content.png", "style.jpg", "-o", "o.png", "--style-mask", "-", "--trace", "-", "-q"];
+    let piped = folder.piped(&[&mask[..], &usual].concat(), folder.read("mask.png")).success();
+    let line: Value = serde_json::from_slice(&piped.get_output().stdout).unwrap();
+    assert_eq!(line["step"], 0);
+    let plan =
+        folder.piped(&["content.png", "style.jpg", "-o", "o.png", "--plan", "-", "-q"], Vec::new()).success();
+    let plan: Value = serde_json::from_slice(&plan.get_output().stdout).unwrap();
+    assert_eq!(plan["width"], 32);
+    // A name without an ending may have a format, and the two do not contradict each other.
+    folder.paint(&["-o", "unnamed", "--format", "jpeg", "--steps", "0", "-q"]).success();
+    assert!(folder.read("unnamed").starts_with(b"\xff\xd8"));
+    folder.refuses(
+        2,
+        &["-o", "x.png", "--format", "jpg"],
+        "--format: jpg is another format than that of x.png",
+    );
+    for (code, arguments, message) in [
+        (2, &["-", "-", "-o", "o.png"][..], "STYLE: standard input can be read once, and CONTENT reads it"),
+        (
+            2,
+            &["content.png", "style.jpg", "-o", "-", "--trace", "-"],
+            "--trace: standard output has --output already",
+        ),
+        (
+            2,
+            &["content.png", "style.jpg", "-o", "-", "--save-every", "1"],
+            "OUT, which is standard output; give OUT a name",
+        ),
+        (
+            2,
+            &["content.png", "style.jpg", "-o", "o.png", "--checkpoint", "-"],
+            "--checkpoint: the state of a run is a file",
+        ),
+        (
+            2,
+            &["explain", "content.png", "style.jpg", "--plan", "-"],
+            "standard output has the program that is printed",
+        ),
+        (1, &["-", "style.jpg", "-o", "-"], "standard input: "),
+    ] {
+        let piped = folder.piped(arguments, content[..20].to_vec()).code(code).stdout(is_empty());
+        piped.stderr(starts_with("error: ").and(contains(message)));
+    }
+    folder
+        .run(&["doctor", "--filter", "pool", "--json", "-"])
+        .code(2)
+        .stderr(contains("standard output has the report"));
+    // A file of this name.
+    folder.paint(&["-o", "./-", "--format", "png", "--steps", "0", "-q"]).success();
+    assert_eq!(folder.decoded("-").width(), 32);
+}
+
+/// The painting is not lost with the program that was to read it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_without_a_reader_loses_nothing() {
+    let folder = TestFolder::new();
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_impasto"));
+    command.current_dir(folder.root.path()).env("IMPASTO_CACHE", folder.cache.path());
+    command.args(["content.png", "style.jpg", "-o", "-", "--steps", "0", "-q"]).args(SHALLOW);
+    command.env("TMPDIR", temporary.path());
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: standard output: the program that reads it has ended; "), "{said}");
+    let rescued = fs::read(said.lines().last().unwrap()).unwrap();
+    assert_eq!(Picture::decode(&rescued, "rescued").unwrap().width(), 32);
+}
+
+/// As containers do it. Where this user may mount nothing, the tests beside the code have to do.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_mounted_by_itself_is_written_in_place() {
+    let folder = TestFolder::new();
+    fs::create_dir(folder.path("shut")).unwrap();
+    for name in ["mounted.png", "elsewhere.png", "shut/mounted.png"] {
+        fs::write(folder.path(name), "an older picture").unwrap();
+    }
+    let run = |mounts: &str, output: &str| {
+        let script = format!(
+            "{mounts} || exit 77; exec \"$0\" content.png style.jpg -o {output} --steps 0 -q {}",
+            SHALLOW.join(" ")
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_impasto")]);
+        command.current_dir(folder.root.path()).env("IMPASTO_CACHE", folder.cache.path());
+        command.output().ok().filter(|output| output.status.code() != Some(77) && !is_refused(&output.stderr))
+    };
+    for (mounts, output) in [
+        ("mount --bind elsewhere.png mounted.png", "mounted.png"),
+        (
+            "mount --bind shut shut && mount --bind elsewhere.png shut/mounted.png && mount -o remount,bind,ro shut",
+            "shut/mounted.png",
+        ),
+    ] {
+        fs::write(folder.path("elsewhere.png"), "an older picture").unwrap();
+        let Some(ran) = run(mounts, output) else { continue };
+        assert!(ran.status.success(), "{output}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(folder.decoded("elsewhere.png").width(), 32, "{output}");
+    }
+    assert!(folder.files().iter().all(|name| !name.starts_with('.')), "{:?}", folder.files());
+}
+
+/// Whether a command was not allowed to have mounts of its own.
+#[cfg(target_os = "linux")]
+fn is_refused(stderr: &[u8]) -> bool {
+    String::from_utf8_lossy(stderr).starts_with("unshare: ")
+}
+
+// ---- how long it takes ----
+
+/// `1 min 5 s` in seconds.
+fn seconds(duration: &str) -> f64 {
+    let words: Vec<&str> = duration.split(' ').collect();
+    let number = |word: &str| word.parse::<f64>().unwrap();
+    match words[..] {
+        [seconds, "s"] => number(seconds),
+        [minutes, "min", seconds, "s"] => 60.0 * number(minutes) + number(seconds),
+        _ => panic!("{duration}"),
+    }
+}
+
+/// The first estimate is as good as that of a person: within a factor of 2, at sizes that do unlike work. Other programs on
+/// this machine may come and go in one run; in one of three they should not.
+#[test]
+fn the_time_that_is_told_is_the_time_that_it_takes() {
+    let folder = larger_pictures();
+    let usual = ["content.png", "style.png", "-o", "out.png", "--steps", "5", "--trace", "t"];
+    let paint = || {
+        let assert =
+            folder.run(&[&usual[..], &TWO_SIZES, &["--style-layers", FEW_LAYERS]].concat()).success();
+        let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("will take about")).collect();
+        let [told] = lines[..] else { panic!("{stderr}") };
+        let told = seconds(told.strip_prefix("the other 7 steps will take about ").unwrap());
+        // Nothing was said before.
+        let (before, _) = stderr.split_once("the other 7").unwrap();
+        assert!(!before.contains("per step") && !before.contains(" left"), "{stderr}");
+        let took =
+            folder.json_lines("t")[4..].iter().map(|line| line["seconds"].as_f64().unwrap()).sum::<f64>();
+        told / took
+    };
+    let is_near = |busy: bool| {
+        let ratios: Vec<f64> =
+            (0..3).map(|_| paint()).take_while(|ratio| !(0.5..=2.0).contains(ratio)).collect();
+        assert!(ratios.len() < 3, "busy: {busy}, told to taken: {ratios:?}");
+    };
+    is_near(false);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| while !stop.load(std::sync::atomic::Ordering::Relaxed) {});
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| is_near(true)));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        result.unwrap();
+    });
 }
 
 #[test]
@@ -737,6 +1090,10 @@ fn wrong_arguments_exit_with_2() {
         (vec!["-o", o, "--alpha", "-1"], "--alpha"),
         (vec!["-o", o, "--precision", "f8"], "f16"),
         (vec!["-o", o, "--beta", "nan"], "--beta"),
+        (vec!["-o", o, "--beta", "1e40"], "1e40 is too large"),
+        (vec!["-o", o, "--learning-rate", "1e-60"], "1e-60 is too small"),
+        (vec!["-o", o, "--strength", "0,5"], "the decimal sign is a point: 0.5"),
+        (vec!["-o", o, "--style-layers", "conv1_1=1e39"], "1e39 is too large"),
         (vec!["-o", o, "--learning-rate", "inf"], "--learning-rate"),
         (vec!["-o", o, "--learning-rate", "0"], "--learning-rate"),
         (vec!["-o", o, "--noise-ratio", "1.5"], "from 0 to 1"),
@@ -750,7 +1107,7 @@ fn wrong_arguments_exit_with_2() {
     folder.refuses(1, &["-o", o, "extra.png"], "extra.png: there is no such file or folder");
     // Before any file is looked at.
     for (arguments, message) in [
-        (["--content-layer", "relu4_2"], "conv4_2"),
+        (["--content-layer", "relu4_9"], "did you mean"),
         (["--content-layer", "input"], "did you mean"),
         (["--style-layers", "conv9_1"], "did you mean one of conv"),
         (["--style-layers", "conv1_1,conv1_1=2"], "conv1_1 is named twice"),
@@ -903,7 +1260,7 @@ mod signals {
 
     #[test]
     fn the_first_signal_writes_the_picture_so_far() {
-        for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
             let folder = TestFolder::new();
             let (child, stderr) = folder.started(&ENDLESS, "the first step took");
             let (ended, said) = end(child, stderr, &[signal]);
@@ -923,6 +1280,46 @@ mod signals {
         let (ended, said) = end(child, stderr, &["INT", "TERM"]);
         assert_eq!(ended, Some(143), "{said}");
         assert!(!said.contains("interrupted"), "{said}");
+    }
+
+    /// A terminal that is gone says so more than once, and nothing that is said reaches it any more.
+    #[test]
+    fn a_terminal_that_is_gone_loses_nothing() {
+        let folder = TestFolder::new();
+        let (mut child, stderr) = folder.started(&ENDLESS, "the first step took");
+        drop(stderr);
+        let signals = format!("kill -HUP {0}; kill -HUP {0}; kill -HUP {0}", child.0.id());
+        assert!(Command::new("sh").args(["-c", &signals]).status().unwrap().success());
+        assert_eq!(child.0.wait().unwrap().code(), Some(129));
+        assert_eq!(folder.decoded("out.png").width(), 32);
+        assert_eq!(folder.files(), ["content.png", "out.png", "out.png.impasto", "style.jpg"]);
+        // Its state is one that a run goes on from.
+        let resumed = ["-o", "out.png", "--steps", "1000000", "--resume", "out.png.impasto"];
+        let (child, stderr) = folder.started(&resumed, "the first step took");
+        assert_eq!(end(child, stderr, &["TERM"]).0, Some(143));
+    }
+
+    /// As nohup does it.
+    #[test]
+    fn a_run_that_is_not_to_hear_of_its_terminal_goes_on() {
+        let folder = TestFolder::new();
+        let started = Command::new("sh")
+            .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_impasto"), "content.png"])
+            .args(["style.jpg", "-o", "out.png", "--steps", "60", "--save-every", "1"])
+            .args(SHALLOW)
+            .current_dir(folder.root.path())
+            .env("IMPASTO_CACHE", folder.cache.path())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = Running(started.unwrap());
+        while !folder.path("out-00001.png").exists() {
+            assert_eq!(child.0.try_wait().unwrap(), None, "it ended too early");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let signal = format!("kill -HUP {}", child.0.id());
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        assert_eq!(child.0.wait().unwrap().code(), Some(0));
+        assert!(folder.path("out-00059.png").exists() && folder.path("out.png").exists());
     }
 
     #[test]

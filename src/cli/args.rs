@@ -7,16 +7,17 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use impasto::OptionName;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
-use impasto::picture::{Extent, Size};
+use impasto::picture::{Extent, PictureFormat, Size};
 use impasto::transfer::{
     Borders, ColorMode, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
     StyleStatistic, WeightedLayer,
 };
 
+use super::numbers::number;
 use super::options_file::OptionsFile;
 use super::styles::{ContentMask, SourceFiles, StyleFile, style_files};
 use super::words::{AUTO, argument};
-use super::{Failure, Result};
+use super::{Failure, Result, names};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +30,7 @@ Examples:
   impasto photo.jpg painting.jpg -o result.png --style-layers conv1_1=0.1,conv3_1=0.6,conv4_1=0.3
   impasto photo.jpg painting.jpg -o result.png --checkpoint result.impasto
   impasto photo.jpg painting.jpg -o result.png --resume result.impasto
+  curl https://example.org/photo.jpg | impasto - painting.jpg -o - --format jpg > result.jpg
   impasto --show-options --strength 0.3 > mine.toml
   impasto photo.jpg painting.jpg -o result.png --options mine.toml
   impasto texture painting.jpg -o texture.png --size 1024x512
@@ -41,21 +43,22 @@ Examples:
   impasto doctor --json report.json
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
-conv5_1 to conv5_4, after ReLU. Early layers see colours and strokes, late layers see objects.
+conv5_1 to conv5_4, after ReLU; relu4_2, block4_conv2 and features.21 are other names of conv4_2. Early layers see colours and strokes, late layers see objects.
 
 Exit codes: 0 done; 1 a file, a picture, the weights or the GPU failed; 2 wrong arguments; 130 ended \
-by Ctrl-C and 143 by SIGTERM, with the picture so far in OUT and the state of the run in OUT.impasto.";
+by Ctrl-C, 143 by SIGTERM and 129 by the end of the terminal, with the picture so far in OUT and the state of the run in \
+OUT.impasto.";
 
 /// Takes one of these words.
-fn names<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
+fn words_of<T>(known: &[(&'static str, T)]) -> PossibleValuesParser {
     PossibleValuesParser::new(known.iter().map(|(name, _)| *name))
 }
 
-/// Takes a word for a statistic of a style.
-fn statistic_names() -> PossibleValuesParser {
-    let usual = StyleStatistic::ALL.map(|(name, _)| PossibleValue::new(name));
-    let others = StyleStatistic::ALIASES.map(|(name, _)| PossibleValue::new(name).hide(true));
-    PossibleValuesParser::new(usual.into_iter().chain(others))
+/// Takes one of these words, or one of the others, which are not listed.
+fn words_and<T>(usual: &[(&'static str, T)], others: &[(&'static str, T)]) -> PossibleValuesParser {
+    let usual = usual.iter().map(|(name, _)| PossibleValue::new(*name));
+    let others = others.iter().map(|(name, _)| PossibleValue::new(*name).hide(true));
+    PossibleValuesParser::new(usual.chain(others))
 }
 
 /// Sets what one of these words stands for, where one is given.
@@ -91,7 +94,9 @@ const LONG_VERSION: &str = if cfg!(feature = "embedded-weights") {
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    // A script's own defaults come first, and what its user gives comes last.
+    args_override_self = true
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -144,7 +149,7 @@ pub(super) struct Run<T: Args> {
     #[command(flatten)]
     pub(super) arguments: T,
     /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
-    /// the painting is done.
+    /// the painting is done. "-" is standard output.
     #[arg(short, long, value_name = "OUT", required_unless_present = "show_options")]
     pub(super) output: Option<PathBuf>,
 }
@@ -181,7 +186,7 @@ pub(super) enum ExplainOther {
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
-    /// The photograph to paint: a PNG or JPEG file.
+    /// The photograph to paint: a PNG or JPEG file. "-" is standard input, here and wherever a picture is named.
     #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
 
@@ -190,14 +195,16 @@ pub(super) struct PaintArguments {
     /// steps of L-BFGS. gatys: "Controlling Perceptual Factors" by Gatys et al., 500 steps of L-BFGS. crowsonkb: Katherine
     /// Crowson's style-transfer-pytorch, coarse to fine, in 3000 steps. [default: fine]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(Preset::PAINTING))]
+    #[arg(value_parser = words_of(Preset::PAINTING))]
     preset: Option<String>,
     /// How far the painting goes from CONTENT: above 0 and up to 1. [default: 0.5]
     #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     strength: Option<f32>,
     /// The size of the strokes, 0.1 to 10: the side of STYLE over that of CONTENT, as it is looked at. STYLE is never
     /// enlarged. [default: 1; course: STYLE follows --size on its own sides]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     stroke: Option<f32>,
     /// The longer side in pixels, or a box to fit into, such as 640x480. CONTENT is not enlarged unless --enlarge is given.
     /// [default: 512; course: 400]
@@ -208,13 +215,16 @@ pub(super) struct PaintArguments {
     enlarge: bool,
     /// Weight of the content cost, 0 or more; --strength multiplies it. [default: 0.05; course: 10]
     #[arg(long, value_name = "A", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     alpha: Option<f32>,
     /// Weight of the style cost, 0 or more. [default: 0.5; course: 40]
     #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     beta: Option<f32>,
     /// Weight of the match cost, which draws each place to the place of STYLE that is the most like it, 0 or more.
     /// [default: 0.5; course: 0]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     gamma: Option<f32>,
     /// Paint only where this picture is bright, whatever the style: white is painted, black stays the photograph, and grey
     /// says how much of the painting is seen, so that a soft edge fades out. Where a style has a mask of its own, both
@@ -229,11 +239,11 @@ pub(super) struct PaintArguments {
     /// match: those of STYLE, moved as a whole to those of CONTENT before. luminance: those of CONTENT, and nothing else than
     /// light and dark is painted. histogram: those of STYLE, after each channel got the levels of CONTENT. [default: style]
     #[arg(long, visible_alias = "colour", value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&ColorMode::ALL))]
+    #[arg(value_parser = words_of(&ColorMode::ALL))]
     color: Option<String>,
     /// How places of CONTENT count: all alike, or by the energy that they have. [default: energy; course: uniform]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&ContentCost::ALL))]
+    #[arg(value_parser = words_of(&ContentCost::ALL))]
     content_cost: Option<String>,
     /// The layers that are compared with CONTENT, with their weights: L=W,L=W. A layer without a weight gets 1/count.
     /// [default: conv4_2=1]
@@ -245,6 +255,7 @@ pub(super) struct PaintArguments {
     init: Option<PathBuf>,
     /// Share of noise in the start, 0 to 1. [default: 0.6 for --init noise, 0 for the others]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     noise_ratio: Option<f32>,
     #[command(flatten)]
     pub(super) style: StyleArguments,
@@ -264,6 +275,7 @@ pub(super) struct TextureArguments {
     size: Option<String>,
     /// The size of the pattern, 0.1 to 1: the side of STYLE, as it is looked at, over its own. [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     stroke: Option<f32>,
     /// A picture to start from in place of noise; it is stretched to the texture's size. [default: noise]
     #[arg(long, value_name = "noise|FILE", help_heading = "Painting")]
@@ -314,7 +326,7 @@ struct ReconstructedLayers {
 #[derive(Debug, Args)]
 pub(super) struct StyleArguments {
     /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
-    /// pictures in it.
+    /// pictures in it, and a pattern such as "styles/*.jpg" for the files that it fits.
     #[arg(value_name = "STYLE", required_unless_present = "show_options")]
     pub(super) styles: Vec<PathBuf>,
     /// Shares of several styles, in their order: W,W. [default: all alike]
@@ -339,7 +351,7 @@ struct StatisticArguments {
     /// wasserstein-mean are ratios, for weights as those of the preset fine.
     /// [default: wasserstein; course: gram]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = statistic_names())]
+    #[arg(value_parser = words_and(&StyleStatistic::ALL, &StyleStatistic::ALIASES))]
     style_statistic: Option<String>,
 }
 
@@ -355,6 +367,7 @@ struct DescentArguments {
     /// End a size before its steps are done when the total cost changes by less than this share: the mean of the last 10
     /// steps against that of the 10 before. 0 to below 1; 0.001 is a first value to try. [default: 0, never]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     tolerance: Option<f32>,
     /// The longer side that is painted first, at least; then each size is √2 times larger, up to --size. "none": only
     /// the last. [default: 90; course: none]
@@ -363,18 +376,21 @@ struct DescentArguments {
     /// Weight of the total variation, which makes neighbouring pixels alike and so takes away noise, 0 or more; 1000000 is
     /// a first value to try. [default: 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     total_variation: Option<f32>,
     /// What changes the pixels: Adam, Adam at every level of a pyramid of the gradient, Adam with pixels in their range and the
     /// average of its steps, or L-BFGS.
     /// [default: pyramid-adam; course: adam]
-    #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&OptimiserKind::ALL))]
+    #[arg(long, visible_alias = "optimizer", value_name = "NAME", help_heading = "Painting")]
+    #[arg(value_parser = words_and(&OptimiserKind::ALL, &OptimiserKind::ALIASES))]
     optimiser: Option<String>,
     /// The share of the learning rate that is gone by the end of each size, 0 to 1, with pyramid-adam and averaged-adam. [default: 0.8]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     fade: Option<f32>,
     /// How much of the moving average each step keeps, 0 to below 1, with pyramid-adam and averaged-adam. [default: 0.9]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     averaging: Option<f32>,
     /// Steps that l-bfgs remembers, 1 to 100; each takes memory for two copies of the painting. [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
@@ -386,19 +402,20 @@ struct DescentArguments {
     /// Learning rate of Adam: roughly how many of its 255 levels a pixel changes in a step. With --optimiser l-bfgs the
     /// share of its own step that is taken, below 2, and 1 unless given. [default: 3; course: 2]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
+    #[arg(value_parser = number)]
     learning_rate: Option<f32>,
     /// How the network pools. [default: max; course: as its file says, mean for the one in the program]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&PoolKind::ALL))]
+    #[arg(value_parser = words_of(&PoolKind::ALL))]
     pools: Option<String>,
     /// What the network sees beyond the borders of a picture; replicate-first: repeated for the first convolution alone. [default: replicate; course: zero]
     #[arg(long, value_name = "NAME", help_heading = "Painting")]
-    #[arg(value_parser = names(&Borders::ALL))]
+    #[arg(value_parser = words_of(&Borders::ALL))]
     borders: Option<String>,
     /// Make a picture whose copies can be laid side by side without a seam: both ways, or along x or y alone. Sides that wrap
     /// are rounded to multiples of 16. [default: none]
     #[arg(long, value_name = "x|y", num_args = 0..=1, default_missing_value = "both", help_heading = "Painting")]
-    #[arg(value_parser = names(&Seamless::ALL))]
+    #[arg(value_parser = words_of(&Seamless::ALL))]
     seamless: Option<String>,
     /// Seed of the noise, 0 to 4294967295. The same seed on the same adapter gives the same file. [default: 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Painting")]
@@ -419,16 +436,20 @@ pub(super) struct RunArguments {
     /// What the file says, once it was read.
     #[arg(skip)]
     file: OptionsFile,
+    /// The format of OUT, whatever its name: for standard output, which is a PNG otherwise, and for names without an ending.
+    #[arg(long, value_name = "NAME", help_heading = "Files")]
+    #[arg(value_parser = PossibleValuesParser::new(PictureFormat::EXTENSIONS))]
+    pub(super) format: Option<String>,
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     pub(super) save_every: Option<u32>,
     /// Write the costs after every step, one JSON object per line: step, total, content, style, terms (each by its
-    /// name, without its weight) and the seconds since the step before.
+    /// name, without its weight) and the seconds since the step before. "-" is standard output.
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Files")]
     pub(super) trace: Option<PathBuf>,
     /// Write the state of the run to FILE, so that --resume can go on from it: every 50 steps, at the end, and on
-    /// Ctrl-C. Without it, only Ctrl-C and SIGTERM write the state, to OUT.impasto.
+    /// Ctrl-C. Without it, only Ctrl-C, SIGTERM and the end of the terminal write the state, to OUT.impasto.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Write --checkpoint after every N steps instead. [default: 50]
@@ -439,21 +460,21 @@ pub(super) struct RunArguments {
     /// size and may be larger than before. A --trace is continued.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) resume: Option<PathBuf>,
-    /// Write the program of a step and its memory as JSON.
+    /// Write the program of a step and its memory as JSON. "-" is standard output.
     #[arg(long, value_name = "FILE.json", help_heading = "Files")]
     pub(super) plan: Option<PathBuf>,
     /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
 
-    /// The adapter to compute on: its index, its backend or a part of its name, as `impasto devices`
-    /// lists them. [default: the first]
+    /// The adapter to compute on: its index, its backend, its kind (gpu, discrete, integrated, virtual, cpu) or a part of its
+    /// name, as `impasto devices` lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// The format in which the large operands of convolutions are stored. f16 halves the memory of the transformed
     /// weights and changes a pixel by a few levels. Sums are f32 in either format. [default: f32]
     #[arg(long, value_name = "P", help_heading = "Running")]
-    #[arg(value_parser = names(&Precision::ALL))]
+    #[arg(value_parser = words_of(&Precision::ALL))]
     precision: Option<String>,
     /// How convolutions are done: auto (the fastest on this adapter: measured once and remembered), winograd, gemm
     /// (implicit, through workgroup memory), direct, or naive (plain loops, very slow). A layer that the algorithm
@@ -512,8 +533,8 @@ pub(super) struct Bench {
     /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
-    /// The adapter to measure: its index, its backend or a part of its name, as `impasto devices`
-    /// lists them. [default: the first]
+    /// The adapter to measure: its index, its backend, its kind (gpu, discrete, integrated, virtual, cpu) or a part of its
+    /// name, as `impasto devices` lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// Show no progress, only results and errors.
@@ -535,8 +556,8 @@ pub(super) struct Doctor {
     #[cfg(not(feature = "embedded-weights"))]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     weights: Option<PathBuf>,
-    /// The adapter to examine: its index, its backend or a part of its name, as `impasto devices`
-    /// lists them. [default: the first]
+    /// The adapter to examine: its index, its backend, its kind (gpu, discrete, integrated, virtual, cpu) or a part of its
+    /// name, as `impasto devices` lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
     /// Use no optional feature of the adapter, and only the limits that WebGPU guarantees everywhere: as on old and
@@ -652,7 +673,9 @@ impl DescentArguments {
             (&mut options.learning_rate, self.learning_rate),
         ]);
         let usual = options.optimiser;
-        set_named(&mut options.optimiser, &OptimiserKind::ALL, self.optimiser.as_ref());
+        for known in [&OptimiserKind::ALL[..], &OptimiserKind::ALIASES] {
+            set_named(&mut options.optimiser, known, self.optimiser.as_ref());
+        }
         if options.optimiser == OptimiserKind::LBfgs && usual != OptimiserKind::LBfgs {
             // The preset's rate is in levels.
             options.learning_rate = self.learning_rate.unwrap_or(1.0);
@@ -720,6 +743,9 @@ pub(super) trait Order {
     /// The same, for the file of options.
     fn run_mut(&mut self) -> &mut RunArguments;
 
+    /// The pictures that are named without an option, in their order.
+    fn pictures(&self) -> Vec<&Path>;
+
     /// The preset's options as the file changes them.
     fn options_of_file(&self) -> Result<Options> {
         let mut options = Options::preset(self.preset()?.1);
@@ -740,9 +766,13 @@ fn chosen(
 }
 
 impl Order for PaintArguments {
+    fn pictures(&self) -> Vec<&Path> {
+        self.content.iter().chain(&self.style.styles).map(PathBuf::as_path).collect()
+    }
+
     fn sources(&self) -> Result<SourceFiles> {
         Ok(SourceFiles {
-            content: self.content.clone(),
+            content: self.content.as_deref().map(names::file_of).transpose()?,
             content_mask: self.content_mask.as_deref().map(ContentMask::of),
             strength_map: self.strength_map.clone(),
             initial: init_file(self.init.as_ref()).cloned(),
@@ -792,6 +822,10 @@ impl Order for PaintArguments {
 }
 
 impl Order for TextureArguments {
+    fn pictures(&self) -> Vec<&Path> {
+        self.style.styles.iter().map(PathBuf::as_path).collect()
+    }
+
     fn sources(&self) -> Result<SourceFiles> {
         let initial = init_file(self.init.as_ref()).cloned();
         Ok(SourceFiles { initial, ..SourceFiles::of_styles(self.style.files(&self.run)?) })
@@ -829,8 +863,12 @@ impl Order for TextureArguments {
 }
 
 impl Order for ReconstructArguments {
+    fn pictures(&self) -> Vec<&Path> {
+        self.picture.iter().map(PathBuf::as_path).collect()
+    }
+
     fn sources(&self) -> Result<SourceFiles> {
-        let picture = self.picture.clone();
+        let picture = self.picture.as_deref().map(names::file_of).transpose()?;
         Ok(match self.layers.content {
             Some(_) => SourceFiles { content: picture, ..SourceFiles::default() },
             None => {
@@ -927,13 +965,15 @@ fn layers(option: OptionName, text: &str) -> Result<Vec<WeightedLayer>> {
     let even = 1.0 / items.len() as f32;
     let layer = |item: &&str| {
         let (name, weight) = match item.split_once('=') {
-            Some((name, weight)) => (name, weight.trim().parse().ok()),
-            None => (*item, Some(even)),
+            Some((name, weight)) => (name, number(weight)),
+            None => (*item, Ok(even)),
         };
         match (name.trim(), weight) {
             ("", _) => Err(layers_error(option, &format!("there is a layer without a name in {text:?}"))),
-            (_, None) => Err(layers_error(option, &format!("the weight in {item:?} is not a number"))),
-            (name, Some(weight)) => Ok(WeightedLayer { name: name.to_owned(), weight }),
+            (_, Err(reason)) => {
+                Err(layers_error(option, &format!("the weight in {item:?} is not right: {reason}")))
+            }
+            (name, Ok(weight)) => Ok(WeightedLayer { name: name.to_owned(), weight }),
         }
     };
     items.iter().map(layer).collect()
@@ -1079,7 +1119,7 @@ mod tests {
         let expected = [("conv1_1", 0.5), ("conv2_1", 0.25), ("conv3_1", 0.2), ("conv4_1", 0.25)];
         let expected = expected.map(|(name, weight)| WeightedLayer { name: name.into(), weight });
         assert_eq!(read("conv1_1 = 0.5, conv2_1,conv3_1=2e-1,conv4_1").unwrap(), expected);
-        for wrong in ["", "conv1_1,", "conv1_1=", "=1", "conv1_1=much"] {
+        for wrong in ["", "conv1_1,", "conv1_1=", "=1", "conv1_1=much", "conv1_1=1e40"] {
             read(wrong).unwrap_err();
         }
     }

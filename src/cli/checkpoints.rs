@@ -14,8 +14,8 @@ pub(super) struct Checkpoints {
     /// `--checkpoint`.
     path: Option<PathBuf>,
     every: u32,
-    /// Where a signal leaves one without `--checkpoint`.
-    interrupted: PathBuf,
+    /// Where a signal leaves one without `--checkpoint`; `None` beside a painting that goes to standard output.
+    interrupted: Option<PathBuf>,
     /// The last one on the disk that this run began from or wrote.
     last: Option<(u32, PathBuf)>,
 }
@@ -45,12 +45,13 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Writes the last one of a run that a signal ends, and returns the steps taken and its path.
-    pub(super) async fn write_interrupted(&self, transfer: &Transfer) -> Result<(u32, &Path)> {
+    /// Writes the last one of a run that a signal ends, and returns the steps taken and its path; `None` where there is no place
+    /// for one.
+    pub(super) async fn write_interrupted(&self, transfer: &Transfer) -> Result<Option<(u32, &Path)>> {
+        let Some(path) = self.path.as_ref().or(self.interrupted.as_ref()) else { return Ok(None) };
         let checkpoint = transfer.checkpoint().await?;
-        let path = self.path.as_ref().unwrap_or(&self.interrupted);
         output::write_or_rescue(path, &checkpoint.to_bytes()?, "the checkpoint")?;
-        Ok((checkpoint.step(), path))
+        Ok(Some((checkpoint.step(), path)))
     }
 
     /// The failure of a run, with how to go on from its last checkpoint.
@@ -66,9 +67,10 @@ impl Checkpoints {
     }
 }
 
-/// Where a signal leaves a checkpoint that was not asked for: `out.png.impasto` for `out.png`.
-pub(super) fn interrupted_path(output: &Output) -> PathBuf {
+/// Where a signal leaves a checkpoint that was not asked for: `out.png.impasto` for `out.png`. Nowhere beside standard output,
+/// whose user asked for no file.
+pub(super) fn interrupted_path(output: &Output) -> Option<PathBuf> {
     let mut name = OsString::from(output.path());
     name.push(".impasto");
-    name.into()
+    (!output.is_standard()).then(|| name.into())
 }

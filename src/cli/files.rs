@@ -1,27 +1,68 @@
 //! Reading files, and refusing outputs that would overwrite an input.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Result};
 
+/// Whether a path stands for standard input, where it is read, or for standard output. A file of this name is `./-`.
+pub(super) fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// What messages call a file that is read.
+pub(super) fn shown(path: &Path) -> String {
+    if is_standard(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// The bytes of the file at `path`, at most `limit`; `hint` is the remedy in the error.
 pub(super) fn read(path: &Path, limit: u64, hint: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    let failed = |reason: &str, remedy: &str| Failure::Failed(format!("{}: {reason}; {remedy}", shown(path)));
+    let (mut bytes, most) = (Vec::new(), limit.saturating_add(1));
+    let read = if is_standard(path) {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            return Err(failed(
+                "it is a terminal",
+                "name a file in place of -, or pipe one into the command",
+            ));
+        }
+        stdin.lock().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
     if let Err(error) = read {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => "change its permissions or name another file",
-            _ => hint,
-        };
-        return Err(Failure::of_file(path, &reason(&error), remedy));
+        let not_replaced = unexpanded(path).filter(|_| error.kind() == io::ErrorKind::NotFound);
+        return Err(match (error.kind(), not_replaced) {
+            (_, Some((reason, remedy))) => failed(&reason, remedy),
+            (io::ErrorKind::PermissionDenied, _) => {
+                failed(&reason(&error), "change its permissions or name another file")
+            }
+            _ => failed(&reason(&error), hint),
+        });
     }
     if bytes.len() as u64 > limit {
-        let reason = format!("the file is larger than {} MiB", limit >> 20);
-        return Err(Failure::of_file(path, &reason, hint));
+        return Err(failed(&format!("the file is larger than {} MiB", limit >> 20), hint));
     }
     Ok(bytes)
+}
+
+/// What is wrong with a path that a shell was to complete, and what to do; `None` where nothing in it looks so. Shells do not
+/// replace what is quoted, nor a tilde behind a sign of equality.
+pub(super) fn unexpanded(path: &Path) -> Option<(String, &'static str)> {
+    let text = path.to_str()?;
+    let first = path.components().next()?.as_os_str().to_str()?;
+    let variable = text.split_once('$').map(|(_, rest)| rest.trim_start_matches('{'));
+    if first.starts_with('~') {
+        let remedy = "write it without quotes and not behind a sign of equality, or $HOME in its place";
+        return Some((format!("the shell did not replace {first}, and no folder is called so"), remedy));
+    }
+    variable.filter(|name| name.starts_with(|sign: char| sign.is_alphabetic() || sign == '_'))?;
+    Some((
+        "the shell did not replace what begins with $".to_owned(),
+        "write it without quotes, or in double ones",
+    ))
 }
 
 /// A system error in words for people.
@@ -33,6 +74,7 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::NotADirectory => "a part of the path is a file, not a folder".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::BrokenPipe => "the program that reads it has ended".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -50,6 +92,9 @@ pub(super) struct FileIdentity {
 impl FileIdentity {
     /// The identity of `path`; `None` for what has none.
     pub(super) fn of(path: &Path) -> Option<Self> {
+        if is_standard(path) {
+            return None;
+        }
         if let Ok(metadata) = fs::metadata(path) {
             let inode = inode(&metadata);
             return metadata.is_file().then(|| Some(Self { path: fs::canonicalize(path).ok()?, inode }))?;
@@ -114,4 +159,23 @@ pub(super) fn refuse_overlap(inputs: &[Named<'_>], outputs: &[Named<'_>]) -> Res
 pub(super) fn overlap(path: &Path, option: &str, other: &str) -> Failure {
     let reason = format!("{option} names the same file as {other}, which would be lost");
     Failure::of_file(path, &reason, &format!("give {option} another name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_left_is_seen() {
+        let reason = |path: &str| unexpanded(Path::new(path)).map(|(reason, _)| reason);
+        for (path, said) in
+            [("~/x.png", "replace ~,"), ("~anna/x.png", "replace ~anna,"), ("$HOME/x.png", "with $")]
+        {
+            assert!(reason(path).is_some_and(|reason| reason.contains(said)), "{path}");
+        }
+        assert!(reason("${HOME}/x.png").is_some() && reason("a/$USER.png").is_some());
+        for path in ["x~.png", "a/~/x.png", "5$.png", "$", "", "./~x.png"] {
+            assert_eq!(reason(path), None, "{path}");
+        }
+    }
 }

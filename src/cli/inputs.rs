@@ -40,27 +40,27 @@ fn available_memory() -> Option<u64> {
 pub(super) fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
     // No picture's file is larger than the memory that its pixels may take.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
-    Ok(Picture::decode(&bytes, &path.display().to_string())?)
+    Ok(Picture::decode(&bytes, &files::shown(path))?)
 }
 
 /// The opacity of a picture in a file, as a mask; `hint` says what to do where there is none.
 pub(super) fn read_opacity(path: &Path, hint: &str) -> Result<Picture> {
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
-    Ok(Picture::decode_opacity(&bytes, &path.display().to_string())?)
+    Ok(Picture::decode_opacity(&bytes, &files::shown(path))?)
 }
 
 /// The checkpoint in a file.
 pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let hint = "give --resume a file that --checkpoint or Ctrl-C wrote";
     let bytes = files::read(path, CHECKPOINT_LIMIT, hint)?;
-    Ok(Checkpoint::from_bytes(&bytes, &path.display().to_string())?)
+    Ok(Checkpoint::from_bytes(&bytes, &files::shown(path))?)
 }
 
 /// The weights in a file, or those in the program.
 pub(super) fn read_weights(path: Option<&Path>) -> Result<Weights> {
     let Some(path) = path else { return embedded_weights() };
     let bytes = files::read(path, WEIGHTS_LIMIT, "check the path given with --weights")?;
-    Ok(Weights::from_bytes(bytes, &path.display().to_string())?)
+    Ok(Weights::from_bytes(bytes, &files::shown(path))?)
 }
 
 #[cfg(feature = "embedded-weights")]

@@ -13,9 +13,13 @@ mod failure;
 mod files;
 mod inputs;
 mod job;
+mod missing;
+mod names;
+mod numbers;
 mod options_file;
 mod output;
 mod paint;
+mod peers;
 mod plan_file;
 mod progress;
 mod remembered;
@@ -26,8 +30,10 @@ mod software_driver;
 mod styles;
 mod table;
 mod trace;
+mod typed;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
@@ -36,21 +42,43 @@ use args::{Arguments, Command};
 use console::{print, say};
 use failure::{Failure, Result};
 
-/// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 and 143
-/// ended by a signal.
+/// Runs the command that the arguments ask for. Exit codes: 0 done, 1 failed, 2 wrong arguments, 129, 130
+/// and 143 ended by a signal.
 pub(crate) fn run() -> ExitCode {
     software_driver::use_driver_beside();
     silence_caught_panics();
-    let parsed = args::command().try_get_matches().and_then(|it| Arguments::from_arg_matches(&it));
-    let arguments = match parsed {
-        Ok(arguments) => arguments,
-        Err(error) => {
+    let arguments = match parsed(std::env::args_os().collect()) {
+        Ok(Ok(arguments)) => arguments,
+        Ok(Err(error)) => {
             // Help and version go to stdout with code 0, errors to stderr with 2.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
+        Err(failure) => return ended(Err(failure)),
     };
-    match perform(arguments) {
+    ended(perform(arguments))
+}
+
+/// Reads the arguments, the first of which is the program.
+fn parsed(arguments: Vec<OsString>) -> Result<clap::error::Result<Arguments>> {
+    let command = args::command();
+    let arguments = typed::understood(arguments, &command)?;
+    let parsed = command.try_get_matches_from(&arguments).and_then(|it| Arguments::from_arg_matches(&it));
+    match parsed {
+        Err(error) if missing::lacks_output(&error) => Err(missing::without_output(arguments)
+            .unwrap_or_else(|| {
+                Failure::Usage(
+                    "--output: there is none; say with -o where the painting goes, such as -o out.png".into(),
+                )
+            })),
+        Err(error) => missing::surplus(&error).map_or(Ok(Err(error)), Err),
+        parsed => Ok(parsed),
+    }
+}
+
+/// Says how the command ended, and with which code.
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
             say(format_args!("error: {message}\n\nFor more information, try 'impasto --help'."));

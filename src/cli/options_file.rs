@@ -231,8 +231,13 @@ fn json(value: &DeValue<'_>) -> Result<Value, String> {
             Value::Number(number.map_err(|_| format!("{digits} is too large"))?)
         }
         DeValue::Float(float) => {
-            let number = float.as_str().parse().ok().and_then(Number::from_f64);
-            Value::Number(number.ok_or_else(|| format!("{} is not a finite number", float.as_str()))?)
+            let text = float.as_str();
+            let number = text.parse().unwrap_or(f64::NAN);
+            // Options are of single precision.
+            if (number as f32).is_infinite() && text.contains(|sign: char| sign.is_ascii_digit()) {
+                return Err(format!("{text} is too large"));
+            }
+            Value::Number(Number::from_f64(number).ok_or_else(|| format!("{text} is not a finite number"))?)
         }
         DeValue::Boolean(boolean) => Value::Bool(*boolean),
         DeValue::Datetime(_) => return Err("a date is no value of an option".into()),
@@ -318,6 +323,10 @@ mod tests {
                 "seed: 99999999999999999999999 is too large; give a value like 3",
             ),
             ("alpha = nan", "alpha: nan is not a finite number"),
+            ("alpha = -inf", "alpha: -inf is not a finite number"),
+            ("alpha = 1e40", "alpha: 1e40 is too large; give a value like 0.05"),
+            ("style_weights = [1, 1e400]", "style_weights: 1e400 is too large"),
+            ("style_layers = [{ name = \"conv1_1\", weight = 1e39 }]", "style_layers: 1e39 is too large"),
             ("alpha = \"none\"", "line 1: alpha: invalid type"),
             ("alpha = 1979-05-27", "alpha: a date is no value"),
             ("# one\nalpha = -2", "line 2: alpha: -2 is not a weight; give a finite number, 0 or more"),

@@ -1,14 +1,18 @@
 //! Writing results: under a temporary name first, so that an old result is never lost to a failure.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use impasto::picture::{Picture, PictureFormat};
 
-use super::files::{FileIdentity, Named, folder_of, overlap, reason};
+use super::console::write_out;
+use super::files::{FileIdentity, Named, folder_of, is_standard, overlap, reason, unexpanded};
 use super::{Failure, Result};
+
+/// What messages call standard output.
+const STANDARD_OUTPUT: &str = "standard output";
 
 /// The painting's file, and those of the pictures on the way.
 #[derive(Clone, Debug)]
@@ -18,10 +22,27 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// The output at `path`, in the format of its ending.
-    pub(super) fn new(path: &Path) -> Result<Self> {
+    /// The output at `path`, in the format of this ending, or else in that of its own.
+    pub(super) fn new(path: &Path, asked: Option<&str>) -> Result<Self> {
+        let standard = is_standard(path);
+        if path.is_dir() || is_folder_name(path) {
+            let inside = path.join("painting.png");
+            let remedy = format!("name a file in it, such as {}", inside.display());
+            return Err(Failure::of_file(path, "this is a folder", &remedy));
+        }
         let ending = path.extension().map(|ending| ending.to_string_lossy().into_owned());
-        let format = ending.as_deref().and_then(PictureFormat::from_extension);
+        let of_name = ending.as_deref().and_then(PictureFormat::from_extension);
+        let asked_format = asked.and_then(PictureFormat::from_extension);
+        if let (Some(asked), Some(ending), true) =
+            (asked, &ending, asked_format.is_some() && of_name.is_some() && asked_format != of_name)
+        {
+            let shown = path.display();
+            return Err(Failure::Usage(format!(
+                "--format: {asked} is another format than that of {shown}, which ends in .{ending}; leave out the one or \
+                 rename the other"
+            )));
+        }
+        let format = asked_format.or(of_name).or(standard.then_some(PictureFormat::Png));
         let Some(format) = format else {
             let shown = path.display();
             let endings =
@@ -45,6 +66,27 @@ impl Output {
     /// The painting's path, as it was given.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is standard output.
+    pub(super) fn is_standard(&self) -> bool {
+        is_standard(&self.path)
+    }
+
+    /// Refuses to show a picture on a terminal.
+    pub(super) fn refuse_terminal(&self) -> Result<()> {
+        if self.is_standard() && io::stdout().is_terminal() {
+            return Err(Failure::Usage(
+                "--output: standard output is a terminal, which shows no pictures; pipe it into a program, or name a file"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What messages call it.
+    pub(super) fn shown(&self) -> String {
+        if self.is_standard() { STANDARD_OUTPUT.to_owned() } else { self.path.display().to_string() }
     }
 
     /// Where the picture after `step` goes: `out-00020.png` for `out.png`.
@@ -91,7 +133,15 @@ impl Output {
 
 /// Checks that [`write`] could write `path`, without changing anything.
 pub(super) fn check(path: &Path) -> Result<()> {
+    if is_standard(path) {
+        return Err(Failure::Usage(format!(
+            "-: {STANDARD_OUTPUT} has the report; name a file, or ./- for this name"
+        )));
+    }
     match fs::metadata(path) {
+        _ if is_folder_name(path) => {
+            return Err(Failure::of_file(path, "this is a folder", "name a file in it"));
+        }
         Ok(metadata) if metadata.is_dir() => {
             return Err(Failure::of_file(path, "this is a folder", "name a file in it"));
         }
@@ -108,13 +158,21 @@ pub(super) fn check(path: &Path) -> Result<()> {
     let destination = destination(path);
     match temporary(folder_of(&destination)) {
         Ok(_) => Ok(()),
+        Err(error) if is_shut(&error) && OpenOptions::new().write(true).open(&destination).is_ok() => Ok(()),
         Err(error) => Err(cannot_write(path, &error)),
     }
 }
 
-/// Writes a file whole or not at all. A pipe, or whatever else is not a regular file, is written to directly.
+/// Whether a path ends as those of folders do.
+fn is_folder_name(path: &Path) -> bool {
+    path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
+}
+
+/// Writes a file whole or not at all. Standard output, a pipe, or whatever else is not a regular file, is written to directly.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+    let written = if is_standard(path) {
+        write_out(bytes)
+    } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         fs::write(path, bytes)
     } else {
         replace(&destination(path), bytes)
@@ -126,7 +184,13 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// error ends with its path there.
 pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<()> {
     let Err(Failure::Failed(reason)) = write(path, bytes) else { return Ok(()) };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // What went to standard output has the name of its format.
+    let unnamed = || match bytes {
+        [0xff, 0xd8, ..] => "painting.jpg".into(),
+        _ => "painting.png".into(),
+    };
+    let name =
+        path.file_name().filter(|_| !is_standard(path)).map_or_else(unnamed, |name| name.to_string_lossy());
     let rescued = || -> io::Result<PathBuf> {
         let mut file = tempfile::Builder::new().prefix("impasto-").suffix(&format!("-{name}")).tempfile()?;
         file.write_all(bytes)?;
@@ -143,11 +207,40 @@ pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<(
 
 /// Replaces the file at `path` by a new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary(folder_of(path))?;
+    let persist = |file: tempfile::NamedTempFile, path: &Path| {
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    replace_by(path, bytes, temporary, persist)
+}
+
+/// The same with these ways to make a file in a folder and to give it its name. Where they fail because the folder takes no
+/// new file, or does not give up the old one, the old one is written over: it may be mounted into a container by itself.
+fn replace_by(
+    path: &Path,
+    bytes: &[u8],
+    create: impl FnOnce(&Path) -> io::Result<tempfile::NamedTempFile>,
+    persist: impl FnOnce(tempfile::NamedTempFile, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = match create(folder_of(path)) {
+        Ok(file) => file,
+        Err(error) if is_shut(&error) => return write_over(path, bytes).unwrap_or(Err(error)),
+        Err(error) => return Err(error),
+    };
     file.write_all(bytes)?;
     // The new file is on the disk before the old one goes, in case the power fails in between.
     file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    persist(file, path).or_else(|error| write_over(path, bytes).unwrap_or(Err(error)))
+}
+
+/// Whether a folder takes no new file.
+fn is_shut(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Puts `bytes` into the file that is there; `None` where it cannot be opened, and is as it was.
+fn write_over(path: &Path, bytes: &[u8]) -> Option<io::Result<()>> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path).ok()?;
+    Some(file.write_all(bytes).and_then(|()| file.sync_all()))
 }
 
 /// The file itself where `path` is a link to it: the link stays.
@@ -169,9 +262,20 @@ fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    let folder = folder_of(path).display();
+    if is_standard(path) {
+        let reason = reason(error);
+        return Failure::Failed(format!(
+            "{STANDARD_OUTPUT}: {reason}; name a file, or another program to read it"
+        ));
+    }
+    let parent = folder_of(path);
+    let folder = parent.display();
     let (reason, remedy) = match error.kind() {
-        io::ErrorKind::NotFound => (format!("there is no folder {folder}"), "make it or name another"),
+        io::ErrorKind::NotFound if parent.is_dir() => {
+            (format!("no file can be made in the folder {folder}"), "name another folder")
+        }
+        io::ErrorKind::NotFound => unexpanded(path)
+            .unwrap_or_else(|| (format!("there is no folder {folder}"), "make it or name another")),
         io::ErrorKind::NotADirectory => (format!("{folder} is not a folder"), "name a folder that exists"),
         io::ErrorKind::PermissionDenied => {
             (format!("the folder {folder} is not writable"), "name a folder that you may write to")
@@ -179,4 +283,44 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         _ => (format!("cannot be written: {}", reason(error)), "name another place"),
     };
     Failure::of_file(path, &reason, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Every way in which a folder refuses what a file in it allows.
+    #[test]
+    fn a_file_that_cannot_be_replaced_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.png");
+        let kinds = [
+            io::ErrorKind::ResourceBusy,
+            io::ErrorKind::CrossesDevices,
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+        ];
+        for kind in kinds {
+            fs::write(&path, "an older and longer picture").unwrap();
+            replace_by(&path, b"new", temporary, |_, _| Err(kind.into())).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new", "{kind}");
+        }
+        for kind in &kinds[2..] {
+            fs::write(&path, "an older and longer picture").unwrap();
+            replace_by(&path, b"new", |_| Err((*kind).into()), |_, _| panic!("there is no file")).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new", "{kind}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // A disk that is full leaves the old file.
+        let full = |_: &Path| Err(io::ErrorKind::StorageFull.into());
+        replace_by(&path, b"newer", full, |_, _| panic!("there is no file")).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        // Where there is no file, there is none to write over, and the first error counts.
+        let gone = folder.path().join("gone.png");
+        let error =
+            replace_by(&gone, b"new", temporary, |_, _| Err(io::ErrorKind::ResourceBusy.into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert!(!gone.exists());
+    }
 }

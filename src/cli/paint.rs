@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use impasto::picture::Picture;
-use impasto::transfer::{Costs, Transfer};
+use impasto::transfer::{Costs, Transfer, Work, Workload};
 
 use super::args::{self, Order, RunArguments};
 use super::checkpoints::Checkpoints;
@@ -17,8 +17,14 @@ use super::signals::Signals;
 use super::trace::Trace;
 use super::{Failure, Result, plan_file, say};
 
-/// FLOP per second of a software adapter on a desktop, for a first guess at the time.
-const SOFTWARE_FLOPS: f64 = 30e9;
+/// Floating-point operations that take as long as a byte of memory, and as a dispatch, about: between a processor and a large
+/// GPU they differ less than tenfold, and in most steps the operations take the most.
+const BYTE: f64 = 4.0;
+const DISPATCH: f64 = 1e6;
+/// Steps of a run before it says how long the others will take: the first warms up, and of the next two one does more.
+const TELLING_STEPS: u32 = 3;
+/// The first version of Mesa whose software driver has subgroups, which the fastest kernels need.
+const FAST_MESA: u32 = 25;
 
 /// Paints, and writes the painting.
 pub(super) fn paint<T: Order + Args>(args::Run { arguments, output }: &args::Run<T>) -> Result<()> {
@@ -38,7 +44,10 @@ async fn run(
     let mut job = request.open(Purpose::Paint).await?;
     let Some(output) = job.output.clone() else { return Ok(()) };
     if !arguments.quiet && arguments.device.is_none() {
-        warn_of_software(&job);
+        let summary = job.engine.gpu().summary();
+        if summary.is_software() {
+            software_warnings(&summary.name, &summary.driver).iter().for_each(say);
+        }
     }
     let begun = job.begun();
     let mut progress = Progress::new(begun, arguments.quiet);
@@ -117,7 +126,7 @@ impl Run<'_> {
         self.output.write(&picture)?;
         let message = format!(
             "{}: {}x{}, {}, {}",
-            self.output.path().display(),
+            self.output.shown(),
             picture.width(),
             picture.height(),
             counted(self.steps.end),
@@ -140,17 +149,19 @@ impl Run<'_> {
         let steps = counted(self.steps.end);
         if let Err(failure) = self.output.write(&picture) {
             return Err(match kept {
-                Ok((after, path)) => failure.with_context(&format!(
+                Ok(Some((after, path))) => failure.with_context(&format!(
                     "interrupted after {after} of {steps}; --resume {} goes on from there",
                     path.display()
                 )),
+                Ok(None) => failure.with_context(&format!("interrupted after {after} of {steps}")),
                 Err(Failure::Failed(not_kept)) => failure.with_context(&not_kept),
                 Err(not_kept) => not_kept,
             });
         }
         // The step that the signal interrupted may already be done on the device: then the state counts it.
         let (after, resume_hint) = match kept {
-            Ok((after, path)) => (after, format!("; --resume {} goes on from there", path.display())),
+            Ok(Some((after, path))) => (after, format!("; --resume {} goes on from there", path.display())),
+            Ok(None) => (after, String::new()),
             Err(failure) => {
                 self.reporter.warn(failure);
                 (after, String::new())
@@ -158,7 +169,7 @@ impl Run<'_> {
         };
         self.reporter.end(&format!(
             "interrupted: {} is the picture after {after} of {steps}, {}{resume_hint}",
-            self.output.path().display(),
+            self.output.shown(),
             elapsed(begin)
         ))?;
         Err(Failure::Interrupted(code))
@@ -173,7 +184,7 @@ impl Run<'_> {
             return Err(self.checkpoints.with_resume_hint(Failure::Failed(message)));
         };
         self.output.write(&picture).map_err(|failure| failure.with_context(&message))?;
-        let path = self.output.path().display();
+        let path = self.output.shown();
         let message = format!("{message}; {path} is the picture after step {}", after - 1);
         Err(self.checkpoints.with_resume_hint(Failure::Failed(message)))
     }
@@ -273,7 +284,7 @@ impl Reporter {
     /// `step` is done, and this many are left.
     fn step(&mut self, step: u32, remaining: u32) {
         self.clock.step(remaining);
-        self.progress.step(step, step.saturating_add(remaining), self.clock.pace());
+        self.progress.step(step, step.saturating_add(remaining), self.clock.lap, self.clock.pace());
     }
 
     /// Warns at once that a file besides the painting could not be written, and keeps the first such failure for the end.
@@ -294,59 +305,49 @@ impl Reporter {
 /// Times the steps.
 struct Clock {
     last: Instant,
-    /// Work of a step at each size, and how many steps the size has.
-    each: Vec<(f64, usize)>,
+    workload: Workload,
     /// Steps that are left, and those that this run has taken.
-    remaining: usize,
-    taken: usize,
+    remaining: u32,
+    taken: u32,
     /// Seconds of the last step, and its work.
     lap: f64,
     own: f64,
-    /// Seconds and work of the first step, and of all others of this run.
-    first: [f64; 2],
+    /// Seconds and work of all steps of this run but the first, which also warms up.
     others: [f64; 2],
 }
 
 impl Clock {
     /// For a run of which this many steps are left.
     fn start(job: &Job, remaining: u32) -> Self {
-        let steps = |scale| job.options.steps_at(scale) as usize;
-        let works = job.plan.steps().map(|step| step.flops() as f64).enumerate();
-        let each = works.map(|(scale, work)| (work, steps(scale))).collect();
-        let remaining = remaining as usize;
-        let none = [0.0; 2];
-        let last = Instant::now();
-        Self { last, each, remaining, taken: 0, lap: 0.0, own: 0.0, first: none, others: none }
+        let workload = job.plan.workload(&job.options);
+        Self { last: Instant::now(), workload, remaining, taken: 0, lap: 0.0, own: 0.0, others: [0.0; 2] }
     }
 
     /// A step is done, and this many are left.
     fn step(&mut self, remaining: u32) {
         let now = Instant::now();
         self.lap = (now - std::mem::replace(&mut self.last, now)).as_secs_f64();
-        self.own = self.work(self.remaining) - self.work(self.remaining.saturating_sub(1));
-        self.remaining = remaining as usize;
+        self.own = self.left(self.remaining) - self.left(self.remaining.saturating_sub(1));
+        self.remaining = remaining;
         self.taken += 1;
-        let sums = if self.taken == 1 { &mut self.first } else { &mut self.others };
-        sums[0] += self.lap;
-        sums[1] += self.own;
+        if self.taken > 1 {
+            self.others[0] += self.lap;
+            self.others[1] += self.own;
+        }
     }
 
-    /// Work of the last `steps` steps of a run that takes all of them.
-    fn work(&self, mut steps: usize) -> f64 {
-        let of_size = |(work, of_size): &(f64, usize)| {
-            let here = steps.min(*of_size);
-            steps -= here;
-            work * here as f64
-        };
-        self.each.iter().rev().map(of_size).sum()
+    /// The last steps of the run as one number.
+    fn left(&self, steps: u32) -> f64 {
+        let Work { flops, bytes, dispatches } = self.workload.last(steps);
+        flops + BYTE * bytes + DISPATCH * dispatches
     }
 
-    /// What steps take, by the seconds that a unit of work took. The first step also warms up, and counts only while there
-    /// is no other.
-    fn pace(&self) -> Pace {
-        let [seconds, work] = if self.taken > 1 { self.others } else { self.first };
+    /// What steps take, by the seconds that a unit of work took; `None` until there are steps enough to tell.
+    fn pace(&self) -> Option<Pace> {
+        let [seconds, work] = self.others;
         let per_work = seconds / work.max(f64::MIN_POSITIVE);
-        Pace { each: per_work * self.own, left: per_work * self.work(self.remaining) }
+        let pace = Pace { each: per_work * self.own, left: per_work * self.left(self.remaining) };
+        (self.taken >= TELLING_STEPS).then_some(pace)
     }
 }
 
@@ -366,16 +367,23 @@ fn diverged(after: u32, costs: &Costs, place: &str) -> String {
     )
 }
 
-fn warn_of_software(job: &Job) {
-    let summary = job.engine.gpu().summary();
-    if summary.is_software() {
-        let seconds = duration(job.plan.step.program.flops() as f64 / SOFTWARE_FLOPS);
-        let (width, height) = job.plan.step.size;
-        say(format_args!(
-            "warning: no GPU was found, so {} computes on the CPU: roughly {seconds} per step at {width}x{height}",
-            summary.name
+/// What to say of an adapter that runs on the CPU.
+fn software_warnings(name: &str, driver: &str) -> Vec<String> {
+    let mut warnings =
+        vec![format!("warning: no GPU was found, so {name} computes on the CPU, which is slow")];
+    if let Some(version) = mesa_version(driver).filter(|version| *version < FAST_MESA) {
+        warnings.push(format!(
+            "warning: this software driver, of Mesa {version}, takes several times as long for every step as that of Mesa \
+             {FAST_MESA}; `scripts/ensure-vulkan.sh` of impasto's source installs a newer one"
         ));
     }
+    warnings
+}
+
+/// The major version of Mesa in the description of a driver: `llvmpipe Mesa 22.3.6 (LLVM 15.0.6)`.
+fn mesa_version(driver: &str) -> Option<u32> {
+    let (_, version) = driver.split_once("Mesa ")?;
+    version.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn elapsed(begin: Instant) -> String {
@@ -384,4 +392,34 @@ fn elapsed(begin: Instant) -> String {
 
 fn counted(steps: u32) -> String {
     if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_driver_is_read() {
+        for (driver, version) in [
+            ("llvmpipe Mesa 22.3.6 (LLVM 15.0.6)", Some(22)),
+            ("llvmpipe Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)", Some(25)),
+            ("llvmpipe Mesa 26.1.0-devel (git-0123456789)", Some(26)),
+            ("SwiftShader driver 5.0.0", None),
+            ("Mesa ", None),
+            ("Mesa git", None),
+            ("", None),
+        ] {
+            assert_eq!(mesa_version(driver), version, "{driver}");
+            let warnings = software_warnings("llvmpipe", driver);
+            assert!(
+                warnings[0].contains("no GPU was found, so llvmpipe computes on the CPU"),
+                "{warnings:?}"
+            );
+            let is_old = version.is_some_and(|version| version < 25);
+            assert_eq!(warnings.len(), 1 + usize::from(is_old), "{driver}");
+            assert!(
+                !is_old || warnings[1].contains("Mesa 22, takes") && warnings[1].contains("ensure-vulkan.sh")
+            );
+        }
+    }
 }

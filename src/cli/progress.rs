@@ -19,6 +19,8 @@ pub(super) struct Progress {
     begun: u32,
     /// The last costs, as text.
     costs: String,
+    /// Whether it was said how long the run will take.
+    has_told: bool,
 }
 
 /// Seconds that a step of the size that is painted takes, and those of all that are left.
@@ -26,6 +28,12 @@ pub(super) struct Progress {
 pub(super) struct Pace {
     pub(super) each: f64,
     pub(super) left: f64,
+}
+
+impl Pace {
+    fn text(self) -> String {
+        format!("{} per step, {} left", duration(self.each), duration(self.left))
+    }
 }
 
 enum Show {
@@ -42,7 +50,7 @@ impl Progress {
             (_, false) => Show::Lines,
             (_, true) => Show::Bar(bar()),
         };
-        Self { show, steps: begun, begun, costs: String::new() }
+        Self { show, steps: begun, begun, costs: String::new(), has_told: false }
     }
 
     /// Writes a line that stays on the screen.
@@ -67,24 +75,31 @@ impl Progress {
         }
     }
 
-    /// Step `done` of `steps` in all is done.
-    pub(super) fn step(&mut self, done: u32, steps: u32, Pace { each, left }: Pace) {
+    /// Step `done` of `steps` in all is done, and took `lap` seconds.
+    pub(super) fn step(&mut self, done: u32, steps: u32, lap: f64, pace: Option<Pace>) {
         self.steps = steps;
-        if done == self.begun + 1 && self.steps > done {
-            let (each, left) = (duration(each), duration(left));
-            let others = self.steps - done;
-            self.note(&format!("the first step took {each}; the other {others} will take about {left}"));
+        let others = self.steps.saturating_sub(done);
+        if done == self.begun + 1 && others > 0 {
+            self.note(&format!("the first step took {}", duration(lap)));
+        }
+        if let Some(Pace { left, .. }) = pace.filter(|_| !self.has_told && others > 0) {
+            self.has_told = true;
+            let count = if others == 1 { "last step".to_owned() } else { format!("other {others} steps") };
+            self.note(&format!("the {count} will take about {}", duration(left)));
         }
         if let Show::Bar(bar) = &self.show {
             bar.set_length(u64::from(steps));
             bar.set_position(u64::from(done));
-            bar.set_message(format!("{} per step, {} left", duration(each), duration(left)));
+            bar.set_message(match pace {
+                Some(pace) => pace.text(),
+                None => format!("the last step took {}", duration(lap)),
+            });
             bar.set_prefix(self.costs.clone());
         }
     }
 
     /// The costs of the picture after `step` steps are known.
-    pub(super) fn costs(&mut self, step: u32, costs: &Costs, Pace { each, left }: Pace) {
+    pub(super) fn costs(&mut self, step: u32, costs: &Costs, pace: Option<Pace>) {
         self.costs = format!("total {:.3e}", costs.total);
         for group in [Group::Content, Group::Style, Group::Match] {
             if let Some(cost) = costs.group(group) {
@@ -98,8 +113,8 @@ impl Progress {
             return;
         }
         let mut line = format!("step {step}/{steps}: {}", self.costs);
-        if step > self.begun && step < steps {
-            line.push_str(&format!(", {} per step, {} left", duration(each), duration(left)));
+        if let Some(pace) = pace.filter(|_| step > self.begun && step < steps) {
+            line.push_str(&format!(", {}", pace.text()));
         }
         say(line);
     }

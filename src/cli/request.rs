@@ -46,8 +46,9 @@ impl<'a> PaintRequest<'a> {
     /// Checks the arguments themselves.
     pub(super) fn new(order: &'a impl Order, output: Option<&Path>) -> Result<Self> {
         let (files, options) = (order.sources()?, order.options()?);
-        let output = output.map(Output::new).transpose()?;
-        Ok(Self { arguments: order.run(), preset: order.preset()?.1, files, options, output })
+        let arguments = order.run();
+        let output = output.map(|path| Output::new(path, arguments.format.as_deref())).transpose()?;
+        Ok(Self { arguments, preset: order.preset()?.1, files, options, output })
     }
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
@@ -83,15 +84,28 @@ impl<'a> PaintRequest<'a> {
         files::refuse_overlap(resumed.as_slice(), &outputs)?;
         outputs.extend(named("--checkpoint", checkpoint.as_deref()));
         files::refuse_overlap(&inputs, &outputs)?;
-        if let Some(output) = &self.output {
-            files::refuse_overlap(&inputs, &[("the checkpoint of Ctrl-C", &interrupted_path(output))])?;
+        let given = inputs.iter().chain(resumed.as_slice());
+        refuse_second_input(&given.copied().collect::<Vec<_>>())?;
+        refuse_second_output(&outputs, purpose)?;
+        if let Some(interrupted) = self.output.as_ref().and_then(interrupted_path) {
+            files::refuse_overlap(&inputs, &[("the checkpoint of Ctrl-C", &interrupted)])?;
         }
         if let (Some(output), Some(every)) = (&self.output, save_every) {
+            if output.is_standard() {
+                return Err(Failure::Usage(
+                    "--save-every: pictures on the way are files beside OUT, which is standard output; give OUT a name"
+                        .into(),
+                ));
+            }
             let others: Vec<Named<'_>> = inputs.iter().copied().chain(trace).chain(plan).collect();
             output.refuse_snapshot_overlap(*every, self.options.most_steps(), &others)?;
         }
         let written = if purpose == Purpose::Paint { outputs } else { plan.into_iter().collect() };
-        written.iter().try_for_each(|(_, path)| output::check(path))
+        if let Some(output) = self.output.as_ref().filter(|_| purpose == Purpose::Paint) {
+            output.refuse_terminal()?;
+        }
+        let files = written.iter().filter(|(_, path)| !files::is_standard(path));
+        files.map(|(_, path)| *path).try_for_each(output::check)
     }
 
     /// Reads the pictures and the weights, opens the device and plans. To paint, it also measures which methods are the
@@ -275,4 +289,38 @@ impl<'a> PaintRequest<'a> {
             ));
         }
     }
+}
+
+/// Refuses to read standard input more than once.
+fn refuse_second_input(inputs: &[Named<'_>]) -> Result<()> {
+    let mut standard = inputs.iter().filter(|(_, path)| files::is_standard(path));
+    match (standard.next(), standard.next()) {
+        (Some((first, _)), Some((second, _))) => Err(Failure::Usage(format!(
+            "{second}: standard input can be read once, and {first} reads it; name a file for one of them"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to write two files to standard output, or one that is read again.
+fn refuse_second_output(outputs: &[Named<'_>], purpose: Purpose) -> Result<()> {
+    let mut holder = (purpose == Purpose::Explain).then_some("the program that is printed");
+    for (option, path) in outputs {
+        // Nothing is written there to explain.
+        let is_written = purpose == Purpose::Paint || *option == "--plan";
+        if !files::is_standard(path) || !is_written {
+            continue;
+        }
+        if *option == "--checkpoint" {
+            return Err(Failure::Usage(format!(
+                "{option}: the state of a run is a file that is replaced again and again; name one, or ./- for this name"
+            )));
+        }
+        if let Some(holder) = holder.replace(option) {
+            return Err(Failure::Usage(format!(
+                "{option}: standard output has {holder} already; name a file for one of them"
+            )));
+        }
+    }
+    Ok(())
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use impasto::OptionName;
 
+use super::numbers::number;
 use super::words::argument;
-use super::{Failure, Result, files};
+use super::{Failure, Result, files, names};
 
 /// The endings of the files of a folder that are styles.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+pub(super) const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
 /// One style.
 #[derive(Debug, PartialEq)]
@@ -77,7 +78,7 @@ pub(super) fn style_files(
 ) -> Result<Vec<StyleFile>> {
     let mut styles = Vec::new();
     for path in files {
-        let paths = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
+        let paths = if path.is_dir() { pictures_in(path)? } else { names::files_of(path)? };
         styles.extend(paths.into_iter().map(StyleFile::from));
     }
     if let Some(weights) = weights {
@@ -119,7 +120,7 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// `2,1,0.5`: one for each style.
 pub(super) fn style_weights(text: &str, styles: usize) -> Result<Vec<f32>> {
-    let weights: Vec<Option<f32>> = text.split(',').map(|weight| weight.trim().parse().ok()).collect();
+    let weights: Vec<Option<f32>> = text.split(',').map(|weight| number(weight).ok()).collect();
     let weights: Vec<f32> =
         weights.into_iter().flatten().filter(|weight| weight.is_finite() && *weight >= 0.0).collect();
     if weights.len() == styles
@@ -150,9 +151,16 @@ mod tests {
     #[test]
     fn weights_are_one_for_each_style() {
         assert_eq!(style_weights(" 2, 1,0.5", 3).unwrap(), [2.0, 1.0, 0.5]);
-        for (text, styles) in
-            [("2,1", 3), ("", 1), ("1,much", 2), ("1,-1", 2), ("0,0", 2), ("inf", 1), ("1,,2", 2)]
-        {
+        for (text, styles) in [
+            ("2,1", 3),
+            ("", 1),
+            ("1,much", 2),
+            ("1,-1", 2),
+            ("0,0", 2),
+            ("inf", 1),
+            ("1,,2", 2),
+            ("1e40,1", 2),
+        ] {
             style_weights(text, styles).unwrap_err();
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use impasto::transfer::{Costs, Group};
 
-use super::files::reason;
+use super::files::{is_standard, reason};
 use super::{Failure, Result};
 
 /// Bytes; far more than a line of an earlier run has.
@@ -40,13 +40,16 @@ struct At {
 
 /// An open trace.
 pub(super) struct Trace {
-    file: File,
+    file: Box<dyn Write>,
     path: PathBuf,
 }
 
 impl Trace {
     /// Opens the file and empties it.
     pub(super) fn create(path: &Path) -> Result<Self> {
+        if is_standard(path) {
+            return Ok(Self { file: Box::new(io::stdout()), path: path.to_owned() });
+        }
         let open = || -> io::Result<File> {
             let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             // A pipe or a terminal has nothing to empty.
@@ -56,14 +59,14 @@ impl Trace {
             Ok(file)
         };
         let file = open().map_err(|error| failure(path, &error))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file: Box::new(file), path: path.to_owned() })
     }
 
     /// Opens the trace of an earlier run to go on at `step`. The lines of this step and later ones are cut off: that run
     /// ended without a checkpoint of them. So is half a line at the end, or one that is too long.
     pub(super) fn resume(path: &Path, step: u32) -> Result<Self> {
         // A pipe has nothing to cut off.
-        if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        if is_standard(path) || !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return Self::create(path);
         }
         let open = || -> io::Result<File> {
@@ -83,7 +86,7 @@ impl Trace {
             Ok(file)
         };
         let file = open().map_err(|error| failure(path, &error))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file: Box::new(file), path: path.to_owned() })
     }
 
     /// Writes the costs of the picture after `step` steps. A cost that is not finite becomes null.
@@ -94,12 +97,12 @@ impl Trace {
         let terms = costs.terms.iter().map(|term| (&*term.name, term.cost)).collect();
         let line = serde_json::to_string(&Entry { step, total, content, style, matching, terms, seconds });
         // One write per line, so that a program that follows the file never reads half a line.
-        let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut self.file, line));
+        let written = line.map_err(io::Error::from).and_then(|line| writeln_at_once(&mut *self.file, line));
         written.map_err(|error| failure(&self.path, &error))
     }
 }
 
-fn writeln_at_once(file: &mut File, mut line: String) -> io::Result<()> {
+fn writeln_at_once(file: &mut dyn Write, mut line: String) -> io::Result<()> {
     line.push('\n');
     file.write_all(line.as_bytes())?;
     file.flush()
@@ -107,5 +110,6 @@ fn writeln_at_once(file: &mut File, mut line: String) -> io::Result<()> {
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
     let reason = format!("the trace cannot be written: {}", reason(error));
-    Failure::of_file(path, &reason, "give --trace another place")
+    let shown = if is_standard(path) { Path::new("standard output") } else { path };
+    Failure::of_file(shown, &reason, "give --trace another place")
 }

@@ -80,9 +80,9 @@ impl Words for CommandLine {
                 Some("no size fits; use an adapter with more memory (see `impasto devices`)".into())
             }
             Remedy::OtherAdapter => Some(format!("take another adapter with {device}")),
-            Remedy::ListedAdapter => {
-                Some(format!("give {device} an index, a backend or a part of a name from `impasto devices`"))
-            }
+            Remedy::ListedAdapter => Some(format!(
+                "give {device} an index, a backend, a kind such as cpu, or a part of a name from `impasto devices`"
+            )),
             Remedy::CheckpointFile => Some(format!("give {resume} a file that --checkpoint wrote")),
             Remedy::WithoutCheckpoint { first } => Some(format!("{first}, or begin anew without {resume}")),
             _ => None,
@@ -143,7 +143,7 @@ mod tests {
             (memory(None, None), "no size fits; use an adapter with more memory (see `impasto devices`)"),
             (
                 Remedy::ListedAdapter,
-                "give --device an index, a backend or a part of a name from `impasto devices`",
+                "give --device an index, a backend, a kind such as cpu, or a part of a name from `impasto devices`",
             ),
             (Remedy::SinglePrecision, "store in single precision with --precision f32"),
             (Remedy::CheckpointFile, "give --resume a file that --checkpoint wrote"),

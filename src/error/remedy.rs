@@ -93,7 +93,10 @@ impl Remedy {
             }
             Self::OtherAdapter => "take another adapter".into(),
             Self::ListedAdapter => {
-                format!("give {} an index, a backend or a part of a name", option(OptionName::Device))
+                format!(
+                    "give {} an index, a backend, a kind such as cpu, or a part of a name",
+                    option(OptionName::Device)
+                )
             }
             Self::UpdateDriver => "update the graphics driver".into(),
             Self::SinglePrecision => {

@@ -120,6 +120,19 @@ pub(crate) fn wanted_features(adapter: wgpu::Features) -> wgpu::Features {
     adapter & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
 }
 
+/// Whether an adapter of a kind is meant by a word: `cpu` or `software`, `gpu`, `discrete`, `integrated`, `virtual`.
+fn is_kind(word: &str, kind: wgpu::DeviceType) -> bool {
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu};
+    match word {
+        "cpu" | "software" => kind == Cpu,
+        "gpu" => matches!(kind, DiscreteGpu | IntegratedGpu | VirtualGpu),
+        "discrete" => kind == DiscreteGpu,
+        "integrated" => kind == IntegratedGpu,
+        "virtual" => kind == VirtualGpu,
+        _ => false,
+    }
+}
+
 /// One of these adapters, as [`super::Gpu::open`] says.
 ///
 /// # Errors
@@ -134,9 +147,10 @@ pub(super) fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -
             let index = selector.parse().ok().filter(|index| *index < adapters.len());
             let wanted = selector.to_lowercase();
             let backend = || adapters.iter().position(|a| a.get_info().backend.to_str() == wanted);
+            let kind = || adapters.iter().position(|a| is_kind(&wanted, a.get_info().device_type));
             // A number that is no index may be a part of a name, such as 4090.
             let name = || adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted));
-            index.or_else(backend).or_else(name)
+            index.or_else(backend).or_else(kind).or_else(name)
         }
     };
     match (position, selector) {
@@ -157,5 +171,29 @@ pub(super) fn select(mut adapters: Vec<wgpu::Adapter>, selector: Option<&str>) -
                 "install your GPU's driver, or on Linux Mesa's software driver (Debian: mesa-vulkan-drivers)"
                     .into(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+
+    #[test]
+    fn words_for_kinds_are_understood() {
+        for (word, kinds) in [
+            ("cpu", &[Cpu][..]),
+            ("software", &[Cpu]),
+            ("gpu", &[DiscreteGpu, IntegratedGpu, VirtualGpu]),
+            ("discrete", &[DiscreteGpu]),
+            ("integrated", &[IntegratedGpu]),
+            ("virtual", &[VirtualGpu]),
+            ("other", &[]),
+            ("", &[]),
+        ] {
+            for kind in [Cpu, DiscreteGpu, IntegratedGpu, VirtualGpu, Other] {
+                assert_eq!(is_kind(word, kind), kinds.contains(&kind), "{word:?} {kind:?}");
+            }
+        }
     }
 }

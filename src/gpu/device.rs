@@ -21,8 +21,9 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter: by its index in [`super::adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu), by a
-    /// part of its name (letter case does not matter), or the preferred one. Asks for what the adapter has of limits
+    /// Opens an adapter: by its index in [`super::adapters`], as the first of a backend (vulkan, metal, dx12 or webgpu) or of a
+    /// kind (gpu, discrete, integrated, virtual, or cpu for software), by a part of its name (letter case does not matter), or
+    /// the preferred one. Asks for what the adapter has of limits
     /// and of the features that we use.
     ///
     /// # Errors

@@ -101,6 +101,45 @@ impl Network {
         self.convolutions().find(|convolution| convolution.name == name)
     }
 
+    /// The convolution whose activations are called `name`, here or in another program: those of `conv4_2` are also called
+    ///
+    /// - `relu4_2`, `relu4-2` or `r42`, for they are the tensor after ReLU;
+    /// - `block4_conv2` as in Keras, where a convolution has its ReLU in it;
+    /// - `features.21` and `features.22` as in torchvision, where every ReLU has a number, too, and works in place: what is
+    ///   taken at the convolution's number is, once a picture has passed, what its ReLU made of it.
+    ///
+    /// Letter case and spaces around do not matter, and a hyphen is as good as an underscore. `None` where a convolution has no
+    /// ReLU: the names would mean two tensors.
+    pub fn activations_called(&self, name: &str) -> Option<&Convolution> {
+        if let Some(exactly) = self.convolution(name) {
+            return Some(exactly);
+        }
+        let asked = name.trim().to_lowercase().replace('-', "_");
+        let index = asked.strip_prefix("features").and_then(|rest| {
+            let bracketed = || rest.strip_prefix('[')?.strip_suffix(']');
+            rest.strip_prefix(['.', '_']).or_else(bracketed)?.parse::<usize>().ok()
+        });
+        let mut next = 0;
+        self.layers
+            .iter()
+            .filter_map(|layer| {
+                let first = next;
+                next += 1;
+                let convolution = layer.convolution().filter(|convolution| convolution.relu)?;
+                next += 1;
+                let numbers =
+                    convolution.name.strip_prefix("conv").and_then(|numbers| numbers.split_once('_'));
+                let is_named = asked == convolution.name
+                    || numbers.is_some_and(|(block, number)| {
+                        asked == format!("relu{block}_{number}")
+                            || asked == format!("r{block}{number}")
+                            || asked == format!("block{block}_conv{number}")
+                    });
+                (is_named || index.is_some_and(|index| (first..next).contains(&index))).then_some(convolution)
+            })
+            .next()
+    }
+
     /// The place in [`Network::layers`] of the convolution called exactly `name`.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.layers.iter().position(|layer| layer.convolution().is_some_and(|found| found.name == name))
@@ -109,8 +148,7 @@ impl Network {
     /// The convolutions that a misspelled `name` may stand for, the likeliest first; empty only where the network has
     /// none.
     ///
-    /// Other programs call the same layers `relu4_2`, `block4_conv2` or `conv4-2`: two digits that are a layer's
-    /// own come before any likeness of spelling.
+    /// Two digits that are a layer's own come before any likeness of spelling.
     pub fn nearest_names(&self, name: &str) -> Vec<&str> {
         let asked = name.trim().to_lowercase();
         let asked_digits = digits(&asked);
@@ -318,6 +356,79 @@ mod tests {
         // What another network has is not offered.
         assert!(!vgg16(PoolKind::Mean).nearest_names("conv3_4").contains(&"conv3_4"));
         assert!(Network::new("nothing", Vec::new()).nearest_names("conv1_1").is_empty());
+    }
+
+    #[test]
+    fn activations_have_the_names_of_other_programs() {
+        let name = |network: &Network, asked: &str| {
+            network.activations_called(asked).map(|convolution| convolution.name.clone())
+        };
+        let network = vgg19(PoolKind::Mean);
+        for asked in [
+            "conv4_2",
+            "relu4_2",
+            "relu4-2",
+            " ReLU4_2 ",
+            "Conv4-2",
+            "r42",
+            "block4_conv2",
+            "features.22",
+            "features[21]",
+        ] {
+            assert_eq!(name(&network, asked).as_deref(), Some("conv4_2"), "{asked}");
+        }
+        // Where torchvision has them; its pools have numbers of their own.
+        let numbers = |network: &Network| -> Vec<Option<String>> {
+            (0..40).map(|index| name(network, &format!("features.{index}"))).collect()
+        };
+        let found = numbers(&network);
+        for (index, layer) in [
+            (0, "conv1_1"),
+            (1, "conv1_1"),
+            (3, "conv1_2"),
+            (5, "conv2_1"),
+            (10, "conv3_1"),
+            (19, "conv4_1"),
+            (28, "conv5_1"),
+            (35, "conv5_4"),
+        ] {
+            assert_eq!(found[index].as_deref(), Some(layer), "{index}");
+        }
+        for none in [4, 9, 18, 27, 36, 37] {
+            assert_eq!(found[none], None, "{none}");
+        }
+        let other = numbers(&vgg16(PoolKind::Mean));
+        assert_eq!(
+            (other[19].as_deref(), other[21].as_deref(), &other[23]),
+            (Some("conv4_2"), Some("conv4_3"), &None)
+        );
+        for none in [
+            "",
+            "relu4_9",
+            "pool4",
+            "block4_pool",
+            "r4",
+            "features.",
+            "features.x",
+            "features.99999999999999999999",
+            "conv42",
+        ] {
+            assert_eq!(name(&network, none), None, "{none}");
+        }
+        // Without a ReLU the two names mean two tensors.
+        let layers = [true, false].map(|relu| {
+            LayerSpec::Convolution(Convolution {
+                name: format!("conv1_{}", 1 + u32::from(!relu)),
+                input_channels: 3,
+                output_channels: 3,
+                geometry: ConvGeometry::SAME_3X3,
+                relu,
+            })
+        });
+        let network = Network::new("two", layers.to_vec());
+        assert_eq!(name(&network, "relu1_1").as_deref(), Some("conv1_1"));
+        assert_eq!((name(&network, "relu1_2"), name(&network, "features.2")), (None, None));
+        assert_eq!(name(&network, "conv1_2").as_deref(), Some("conv1_2"));
     }
 
     #[test]

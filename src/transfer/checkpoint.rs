@@ -259,9 +259,11 @@ impl SourceRecord {
 impl Recipe {
     /// Without the sources, which [`Recipe::set_source`] adds.
     pub(super) fn new(options: &Options, weights: &Weights) -> Self {
+        // A layer by another of its names is the same layer.
+        let options = options.with_names_of(weights.network());
         let weights = weights.digest().to_owned();
         let mut recipe = Self { options: BTreeMap::new(), sources: BTreeMap::new(), size: None, weights };
-        recipe.set_options(options);
+        recipe.set_options(&options);
         recipe
     }
 

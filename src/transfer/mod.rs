@@ -85,6 +85,7 @@ mod staging;
 mod term;
 mod trend;
 mod tuning;
+mod workload;
 
 pub use checkpoint::{Checkpoint, Difference};
 pub use costs::{Costs, TermCost};
@@ -106,3 +107,4 @@ pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};
 pub use sources::{SourceId, SourceLayouts, Sources, StyleLayout, StyleSource};
 pub use term::{Group, Term, TermKind};
+pub use workload::{Work, Workload};

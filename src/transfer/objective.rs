@@ -31,12 +31,13 @@ fn coverage_name(mask: SourceId, Shape { h, w, .. }: Shape) -> String {
     format!("coverage.{mask}.{w}x{h}")
 }
 
-/// The layers that a network has, in its order.
-fn in_order<'a>(
-    network: &'a Network,
-    layers: &'a [WeightedLayer],
-) -> impl Iterator<Item = &'a WeightedLayer> {
-    network.convolutions().filter_map(|layer| layers.iter().find(|asked| asked.name == layer.name))
+/// The layers that a network has, in its order and by its names.
+fn in_order(network: &Network, layers: &[WeightedLayer]) -> impl Iterator<Item = WeightedLayer> {
+    network.convolutions().filter_map(|layer| {
+        let is_it = |asked: &&WeightedLayer| network.activations_called(&asked.name) == Some(layer);
+        let asked = layers.iter().find(is_it)?;
+        Some(WeightedLayer { name: layer.name.clone(), weight: asked.weight })
+    })
 }
 
 /// A sum of terms.

@@ -503,16 +503,21 @@ fn check_layers(network: &Network, option: OptionName, layers: &[WeightedLayer])
         ("no layer is named".into(), "name one at least, such as conv3_1".into())
     })?;
     for (index, layer) in layers.iter().enumerate() {
-        known_layer(network, option, &layer.name)?;
+        let called = |layer: &WeightedLayer| network.activations_called(&layer.name);
+        if called(layer).is_none() {
+            known_layer(network, option, &layer.name)?;
+        }
         require(layer.weight.is_finite() && layer.weight >= 0.0, option, || {
             (
                 format!("{} is not a weight for {}", layer.weight, layer.name),
                 "give a finite number, 0 or more".into(),
             )
         })?;
-        let is_new = layers[..index].iter().all(|earlier| earlier.name != layer.name);
-        require(is_new, option, || {
-            (format!("{} is named twice", layer.name), "name each layer once".into())
+        let earlier = layers[..index].iter().find(|earlier| called(earlier) == called(layer));
+        require(earlier.is_none(), option, || {
+            let other = earlier.map_or("", |earlier| &earlier.name);
+            let twice = if other == layer.name { String::new() } else { format!(", first as {other}") };
+            (format!("{} is named twice{twice}", layer.name), "name each layer once".into())
         })?;
     }
     Ok(())

@@ -89,7 +89,8 @@ impl Preset {
 /// A layer in which the painting is compared, and the weight of its cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightedLayer {
-    /// `conv1_1` … `conv5_4`: the tensor after ReLU.
+    /// `conv1_1` … `conv5_4`: the tensor after ReLU. Names of other programs for the same tensor will do, as
+    /// [`Network::activations_called`] has them.
     pub name: String,
     /// λ: its weight, as it is; weights are not normalised.
     pub weight: f32,
@@ -266,6 +267,7 @@ pub enum OptimiserKind {
     /// L-BFGS from the last [`Options::history`] steps, without a line search: Nocedal, Mathematics of Computation 35 (1980).
     /// It reaches lower costs within the same number of steps, and keeps two copies of the pixels for each step that it
     /// remembers. Each size begins with nothing remembered, and so does what follows a change of the cost.
+    #[serde(alias = "lbfgs")]
     LBfgs,
 }
 
@@ -277,6 +279,8 @@ impl OptimiserKind {
         ("averaged-adam", Self::AveragedAdam),
         ("l-bfgs", Self::LBfgs),
     ];
+    /// Other words for some of them.
+    pub const ALIASES: [(&'static str, Self); 1] = [("lbfgs", Self::LBfgs)];
 }
 
 /// Everything that can be chosen about a transfer. Start from a preset and change what should differ:
@@ -532,6 +536,17 @@ impl Options {
     pub fn content_weight(&self) -> f32 {
         let ratio = (1.0 - self.strength) / self.strength;
         self.alpha * ratio * ratio
+    }
+
+    /// The same, with the layers as `network` calls them.
+    pub(super) fn with_names_of(&self, network: &Network) -> Self {
+        let mut options = self.clone();
+        for layer in options.content_layers.iter_mut().chain(&mut options.style_layers) {
+            if let Some(own) = network.activations_called(&layer.name) {
+                layer.name.clone_from(&own.name);
+            }
+        }
+        options
     }
 
     /// The network as these options use it: with their pools and borders.

@@ -240,7 +240,7 @@ impl Transfer {
             history: History::new(gpu, &programs.tensor(step.scale, PIXELS)).await?,
             recipe: Recipe::new(options, engine.weights()).with_size(&layouts, size),
             engine: engine.clone(),
-            options: options.clone(),
+            options: options.with_names_of(engine.weights().network()),
             objective,
             layouts,
             programs,
@@ -840,6 +840,7 @@ impl Transfer {
     pub fn set_options(&mut self, options: &Options) -> Result<()> {
         let network = self.engine.weights().network();
         options.validate(network)?;
+        let options = &options.with_names_of(network);
         let objective = Objective::of(network, options, &self.layouts);
         for entry in &OPTIONS {
             if entry.needs_new_transfer(&self.options, options, network, &self.layouts)? {
