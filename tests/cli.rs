@@ -1036,30 +1036,37 @@ fn seconds(duration: &str) -> f64 {
     }
 }
 
-/// The first estimate is as good as that of a person: within a factor of 2, at sizes that do unlike work. Other programs on
-/// this machine may come and go in one run; in one of three they should not.
+/// What is told first is within a factor of 2 of what it takes, at sizes that do unlike work: where methods are measured,
+/// before the first step, and else after three. Other programs on this machine may come and go in one run, and the driver
+/// compiles kernels in the first; in one of three they should not.
 #[test]
 fn the_time_that_is_told_is_the_time_that_it_takes() {
-    let folder = larger_pictures();
-    let usual = ["content.png", "style.png", "-o", "out.png", "--steps", "5", "--trace", "t"];
-    let paint = || {
-        let assert =
-            folder.run(&[&usual[..], &TWO_SIZES, &["--style-layers", FEW_LAYERS]].concat()).success();
+    let told_to_taken = |measures: bool| {
+        let folder = larger_pictures();
+        let usual = ["content.png", "style.png", "-o", "out.png", "--steps", "5", "--trace", "t"];
+        let sizes = if measures { &TWO_SIZES[..4] } else { &TWO_SIZES[..] };
+        let assert = folder.run(&[&usual[..], sizes, &["--style-layers", FEW_LAYERS]].concat()).success();
         let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-        let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("will take about")).collect();
-        let [told] = lines[..] else { panic!("{stderr}") };
-        let told = seconds(told.strip_prefix("the other 7 steps will take about ").unwrap());
+        // A GPU takes three steps too soon to be told about before.
+        let measures = measures && stderr.contains("computes on the CPU");
+        let told: Vec<&str> = stderr.lines().filter(|line| line.contains("will take about")).collect();
+        let of_steps = "the other 7 steps will take about ";
+        let first = if measures { "the 10 steps will take about " } else { of_steps };
+        assert_eq!(told.len(), 1 + usize::from(measures), "{stderr}");
+        assert!(told[0].starts_with(first) && told[told.len() - 1].starts_with(of_steps), "{stderr}");
         // Nothing was said before.
-        let (before, _) = stderr.split_once("the other 7").unwrap();
+        let (before, _) = stderr.split_once(told[0]).unwrap();
         assert!(!before.contains("per step") && !before.contains(" left"), "{stderr}");
-        let took =
-            folder.json_lines("t")[4..].iter().map(|line| line["seconds"].as_f64().unwrap()).sum::<f64>();
-        told / took
+        let lines = folder.json_lines("t");
+        let took = lines[if measures { 1 } else { 4 }..].iter().map(|line| line["seconds"].as_f64().unwrap());
+        seconds(told[0].strip_prefix(first).unwrap()) / took.sum::<f64>()
     };
     let is_near = |busy: bool| {
-        let ratios: Vec<f64> =
-            (0..3).map(|_| paint()).take_while(|ratio| !(0.5..=2.0).contains(ratio)).collect();
-        assert!(ratios.len() < 3, "busy: {busy}, told to taken: {ratios:?}");
+        for measures in [false, true] {
+            let ratios = (0..3).map(|_| told_to_taken(measures));
+            let far: Vec<f64> = ratios.take_while(|ratio| !(0.5..=2.0).contains(ratio)).collect();
+            assert!(far.len() < 3, "busy: {busy}, measures: {measures}, told to taken: {far:?}");
+        }
     };
     is_near(false);
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -1067,7 +1074,7 @@ fn the_time_that_is_told_is_the_time_that_it_takes() {
         for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| while !stop.load(std::sync::atomic::Ordering::Relaxed) {});
         }
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| is_near(true)));
+        let result = std::panic::catch_unwind(|| is_near(true));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         result.unwrap();
     });

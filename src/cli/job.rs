@@ -1,7 +1,7 @@
 //! A run whose files are read, whose device is open and whose work is planned.
 
 use impasto::Error;
-use impasto::transfer::{Checkpoint, Engine, Options, Plan, Sources, Transfer};
+use impasto::transfer::{Checkpoint, Engine, Options, Plan, Sources, Timed, Transfer};
 
 use super::args::RunArguments;
 use super::output::Output;
@@ -16,6 +16,8 @@ pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) plan: Plan,
     pub(super) method_source: MethodSource,
+    /// What was learnt of the adapter's speed, where methods were measured.
+    pub(super) timed: Option<Timed>,
     /// The state that the run goes on from.
     pub(super) checkpoint: Option<Checkpoint>,
 }

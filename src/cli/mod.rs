@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod busy;
 mod checkpoints;
+mod clock;
 mod console;
 mod devices;
 mod doctor;

@@ -5,24 +5,18 @@ use std::time::Instant;
 
 use clap::Args;
 use impasto::picture::Picture;
-use impasto::transfer::{Costs, Transfer, Work, Workload};
+use impasto::transfer::{Costs, Transfer};
 
 use super::args::{self, Order, RunArguments};
 use super::checkpoints::Checkpoints;
-use super::job::Job;
+use super::clock::Clock;
 use super::output::Output;
-use super::progress::{Pace, Progress, duration};
+use super::progress::{Progress, duration};
 use super::request::{PaintRequest, Purpose};
 use super::signals::Signals;
 use super::trace::Trace;
 use super::{Failure, Result, plan_file, say};
 
-/// Floating-point operations that take as long as a byte of memory, and as a dispatch, about: between a processor and a large
-/// GPU they differ less than tenfold, and in most steps the operations take the most.
-const BYTE: f64 = 4.0;
-const DISPATCH: f64 = 1e6;
-/// Steps of a run before it says how long the others will take: the first warms up, and of the next two one does more.
-const TELLING_STEPS: u32 = 3;
 /// The first version of Mesa whose software driver has subgroups, which the fastest kernels need.
 const FAST_MESA: u32 = 25;
 
@@ -62,19 +56,15 @@ async fn run(
     let trace = arguments.trace.as_deref().map(open).transpose()?;
     signals.hold();
     let steps = begun.saturating_add(transfer.remaining_steps());
-    progress.begin(steps);
+    let clock = Clock::start(&job, transfer.remaining_steps());
+    progress.begin(steps, clock.pace());
     let run = Run {
         steps: begun..steps,
         save_every: arguments.save_every,
         checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
-        reporter: Reporter {
-            progress,
-            trace,
-            clock: Clock::start(&job, transfer.remaining_steps()),
-            first_failure: None,
-        },
+        reporter: Reporter { progress, trace, clock, first_failure: None },
     };
     run.paint(transfer, begin).await
 }
@@ -270,7 +260,7 @@ impl Reporter {
     /// The costs of the picture after `step` steps are known.
     fn costs(&mut self, step: u32, costs: &Costs) {
         if let Some(trace) = &mut self.trace
-            && let Err(failure) = trace.write(step, costs, self.clock.lap)
+            && let Err(failure) = trace.write(step, costs, self.clock.lap())
         {
             // The trace ends here: a reader could not see that lines in its middle are missing.
             self.trace = None;
@@ -284,7 +274,7 @@ impl Reporter {
     /// `step` is done, and this many are left.
     fn step(&mut self, step: u32, remaining: u32) {
         self.clock.step(remaining);
-        self.progress.step(step, step.saturating_add(remaining), self.clock.lap, self.clock.pace());
+        self.progress.step(step, step.saturating_add(remaining), self.clock.lap(), self.clock.pace());
     }
 
     /// Warns at once that a file besides the painting could not be written, and keeps the first such failure for the end.
@@ -299,55 +289,6 @@ impl Reporter {
     fn end(self, message: &str) -> Result<()> {
         self.progress.end(message);
         self.first_failure.map_or(Ok(()), Err)
-    }
-}
-
-/// Times the steps.
-struct Clock {
-    last: Instant,
-    workload: Workload,
-    /// Steps that are left, and those that this run has taken.
-    remaining: u32,
-    taken: u32,
-    /// Seconds of the last step, and its work.
-    lap: f64,
-    own: f64,
-    /// Seconds and work of all steps of this run but the first, which also warms up.
-    others: [f64; 2],
-}
-
-impl Clock {
-    /// For a run of which this many steps are left.
-    fn start(job: &Job, remaining: u32) -> Self {
-        let workload = job.plan.workload(&job.options);
-        Self { last: Instant::now(), workload, remaining, taken: 0, lap: 0.0, own: 0.0, others: [0.0; 2] }
-    }
-
-    /// A step is done, and this many are left.
-    fn step(&mut self, remaining: u32) {
-        let now = Instant::now();
-        self.lap = (now - std::mem::replace(&mut self.last, now)).as_secs_f64();
-        self.own = self.left(self.remaining) - self.left(self.remaining.saturating_sub(1));
-        self.remaining = remaining;
-        self.taken += 1;
-        if self.taken > 1 {
-            self.others[0] += self.lap;
-            self.others[1] += self.own;
-        }
-    }
-
-    /// The last steps of the run as one number.
-    fn left(&self, steps: u32) -> f64 {
-        let Work { flops, bytes, dispatches } = self.workload.last(steps);
-        flops + BYTE * bytes + DISPATCH * dispatches
-    }
-
-    /// What steps take, by the seconds that a unit of work took; `None` until there are steps enough to tell.
-    fn pace(&self) -> Option<Pace> {
-        let [seconds, work] = self.others;
-        let per_work = seconds / work.max(f64::MIN_POSITIVE);
-        let pace = Pace { each: per_work * self.own, left: per_work * self.left(self.remaining) };
-        (self.taken >= TELLING_STEPS).then_some(pace)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Progress {
     begun: u32,
     /// The last costs, as text.
     costs: String,
-    /// Whether it was said how long the run will take.
+    /// Whether it was said how long the run will take by its own steps.
     has_told: bool,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Progress {
 pub(super) struct Pace {
     pub(super) each: f64,
     pub(super) left: f64,
+    /// Whether steps of this run say so, and not yet only trials before them.
+    pub(super) is_of_steps: bool,
 }
 
 impl Pace {
@@ -63,8 +65,13 @@ impl Progress {
     }
 
     /// The first step is about to begin, of `steps` in all.
-    pub(super) fn begin(&mut self, steps: u32) {
+    pub(super) fn begin(&mut self, steps: u32, pace: Option<Pace>) {
         self.steps = steps;
+        if let Some(pace) = pace.filter(|_| steps > self.begun) {
+            let count = steps - self.begun;
+            let count = if count == 1 { "the step".to_owned() } else { format!("the {count} steps") };
+            self.note(&format!("{count} will take about {}", duration(pace.left)));
+        }
         if let Show::Bar(bar) = &self.show {
             bar.set_length(u64::from(self.steps));
             bar.set_position(u64::from(self.begun));
@@ -82,7 +89,8 @@ impl Progress {
         if done == self.begun + 1 && others > 0 {
             self.note(&format!("the first step took {}", duration(lap)));
         }
-        if let Some(Pace { left, .. }) = pace.filter(|_| !self.has_told && others > 0) {
+        if let Some(Pace { left, .. }) = pace.filter(|pace| pace.is_of_steps && !self.has_told && others > 0)
+        {
             self.has_told = true;
             let count = if others == 1 { "last step".to_owned() } else { format!("other {others} steps") };
             self.note(&format!("the {count} will take about {}", duration(left)));

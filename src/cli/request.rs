@@ -9,7 +9,7 @@ use impasto::ops::MethodRequest;
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{
     Checkpoint, Engine, EngineOptions, Objective, Options, Plan, Preset, Seamless, SourceLayouts, Sources,
-    Transfer,
+    Timed, Transfer,
 };
 use impasto::{Error, OptionName};
 
@@ -137,13 +137,13 @@ impl<'a> PaintRequest<'a> {
         }
         let are_resumed = with_its_methods.is_some();
         let plan = self.plan(&mut engine, &layouts)?;
-        let (plan, method_source) =
+        let (plan, method_source, timed) =
             self.choose_methods(purpose, &mut engine, plan, &layouts, &remembered, are_resumed).await?;
         if let Some(checkpoint) = &checkpoint {
             self.warn_of_differences(checkpoint, &engine);
         }
         let Self { options, output, .. } = self;
-        Ok(Job { options, output, sources, engine, plan, method_source, checkpoint })
+        Ok(Job { options, output, sources, engine, plan, method_source, timed, checkpoint })
     }
 
     /// Decodes every picture. Where there is one size, it is fitted at once, so that of a large photograph only the small
@@ -245,7 +245,7 @@ impl<'a> PaintRequest<'a> {
     }
 
     /// Says where the methods for the step's convolutions come from. To paint, the missing ones are measured, and the plan
-    /// is made again with them.
+    /// is made again with them; then there is also the time of their trials.
     async fn choose_methods(
         &self,
         purpose: Purpose,
@@ -254,7 +254,7 @@ impl<'a> PaintRequest<'a> {
         layouts: &SourceLayouts,
         remembered: &Remembered,
         are_resumed: bool,
-    ) -> Result<(Plan, MethodSource)> {
+    ) -> Result<(Plan, MethodSource, Option<Timed>)> {
         let missing = engine.unmeasured(&plan).len();
         let source = match self.arguments.kernels() {
             _ if engine.options().low_memory => MethodSource::LowMemory,
@@ -266,15 +266,15 @@ impl<'a> PaintRequest<'a> {
             MethodRequest::Auto => MethodSource::Measured,
         };
         if source != MethodSource::Measured {
-            return Ok((plan, source));
+            return Ok((plan, source, None));
         }
         if !self.arguments.quiet {
             say("measuring which kernels are the fastest on this adapter, once");
         }
-        let measured = engine.measure(&plan).await?;
+        let (measured, timed) = engine.measure_and_time(&plan).await?;
         remembered.keep(&measured);
         *engine = engine.reconfigured(|options| options.method_table = Arc::new(measured));
-        Ok((Transfer::plan(engine, layouts.clone(), &self.options)?, source))
+        Ok((Transfer::plan(engine, layouts.clone(), &self.options)?, source, Some(timed)))
     }
 
     /// Warns of what differs from when the checkpoint was made.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::device_weights::DeviceWeights;
 use super::pace::{slice_work_for_frames, usual_slice_work};
 use super::planning::Plan;
+use super::workload::Timed;
 use super::{requirements, tuning};
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipelines};
@@ -248,6 +249,15 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Memory`] and [`crate::Error::Gpu`] from the device.
     pub async fn measure(&self, plan: &Plan) -> Result<MethodTable> {
+        Ok(self.measure_and_time(plan).await?.0)
+    }
+
+    /// The same, with the work of the methods' trials and the seconds that they took: what the device can do, before the first
+    /// step. No work where nothing was measured.
+    ///
+    /// # Errors
+    /// As [`Engine::measure`].
+    pub async fn measure_and_time(&self, plan: &Plan) -> Result<(MethodTable, Timed)> {
         tuning::measure(self.gpu(), self.pipelines(), &self.limits(), &plan.step.program).await
     }
 }

@@ -107,4 +107,4 @@ pub use session::{Recorded, StepCosts, Transfer, TransferPhase};
 pub use source::{Source, SourceLayout};
 pub use sources::{SourceId, SourceLayouts, Sources, StyleLayout, StyleSource};
 pub use term::{Group, Term, TermKind};
-pub use workload::{Work, Workload};
+pub use workload::{Timed, Work, Workload};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::workload::{Timed, Work};
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipelines};
 use crate::graph::{Executable, Externals, Limits, Phase, Program, Role, Tape, plan};
@@ -84,25 +85,28 @@ pub(super) fn unmeasured(program: &Program, limits: &Limits) -> BTreeSet<Problem
         .collect()
 }
 
-/// The methods that are known in `limits` together with the fastest ones for what is [`unmeasured`] of `program`.
+/// The methods that are known in `limits` together with the fastest ones for what is [`unmeasured`] of `program`, and the work of
+/// the trials of these with the seconds that they took.
 pub(super) async fn measure(
     gpu: &Gpu,
     pipelines: &Pipelines,
     limits: &Limits,
     program: &Program,
-) -> Result<MethodTable> {
+) -> Result<(MethodTable, Timed)> {
     let mut table = MethodTable::clone(&limits.capabilities.methods);
+    let mut timed = Timed::default();
     let problems = unmeasured(program, limits);
     if problems.is_empty() {
-        return Ok(table);
+        return Ok((table, timed));
     }
     let trials = Trials::new(gpu, pipelines, limits, &problems).await?;
     for problem in problems {
-        if let Some(method) = trials.fastest(&problem).await? {
+        if let Some((method, of_method)) = trials.fastest(&problem).await? {
             table.0.insert(problem, method);
+            timed = timed.plus(of_method);
         }
     }
-    Ok(table)
+    Ok((table, timed))
 }
 
 /// The trials on a device.
@@ -138,7 +142,7 @@ impl<'a> Trials<'a> {
     }
 
     /// The fastest method for a problem; `None` where there is none to try.
-    async fn fastest(&self, problem: &Problem) -> Result<Option<Method>> {
+    async fn fastest(&self, problem: &Problem) -> Result<Option<(Method, Timed)>> {
         let mut contest = Vec::new();
         for method in candidates(problem, &self.limits) {
             let mut contestant = Contestant::new(method, self.executable(problem, method).await?);
@@ -159,7 +163,11 @@ impl<'a> Trials<'a> {
         }
         let times: Vec<(Method, f64)> =
             contest.iter().map(|contestant| (contestant.method, contestant.median())).collect();
-        Ok(first_of_the_fastest(&times))
+        Ok(first_of_the_fastest(&times).and_then(|method| {
+            let contestant = contest.iter().find(|contestant| contestant.method == method)?;
+            let work = Work::of(contestant.executable.program());
+            Some((method, Timed { work, seconds: contestant.median() }))
+        }))
     }
 
     /// A method on the device, warmed up.

@@ -18,7 +18,7 @@ pub struct Work {
 }
 
 impl Work {
-    fn of(program: &Program) -> Self {
+    pub(super) fn of(program: &Program) -> Self {
         let dispatches = &program.dispatches;
         Self {
             flops: program.flops() as f64,
@@ -38,6 +38,21 @@ impl Work {
     fn times(self, count: u32) -> Self {
         let count = f64::from(count);
         Self { flops: count * self.flops, bytes: count * self.bytes, dispatches: count * self.dispatches }
+    }
+}
+
+/// Work with the time that it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timed {
+    /// The work.
+    pub work: Work,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl Timed {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { work: self.work.plus(other.work), seconds: self.seconds + other.seconds }
     }
 }
 
