@@ -442,7 +442,8 @@ pub(super) struct RunArguments {
     /// Write the program of a step and its memory as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Files")]
     pub(super) plan: Option<PathBuf>,
-    /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
+    /// Weights of VGG-19 or VGG-16: safetensors, or a .pth file of torchvision's or jcjohnson's. [default: those in the
+    /// program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
 
@@ -504,7 +505,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "FILE.wgsl", conflicts_with_all = ["json", "svg", "compare"])]
     #[arg(help_heading = "Files")]
     pub(super) kernel: Option<PathBuf>,
-    /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
+    /// Weights of VGG-19 or VGG-16: safetensors, or a .pth file of torchvision's or jcjohnson's. [default: those in the
+    /// program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
     /// The adapter to measure: its index, its backend or a part of its name, as `impasto devices`

@@ -70,7 +70,5 @@ fn embedded_weights() -> Result<Weights> {
 
 #[cfg(not(feature = "embedded-weights"))]
 fn embedded_weights() -> Result<Weights> {
-    Err(Failure::Usage(
-        "--weights: this program was built without weights; name a safetensors file of VGG-19".into(),
-    ))
+    Err(Failure::Usage("--weights: this program was built without weights; name a file of VGG-19's".into()))
 }
