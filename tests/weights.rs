@@ -4,7 +4,8 @@
 use std::fs;
 
 use impasto::nn::Weights;
-use impasto::nn::weights::{ConvolutionWeights, Format, Preprocessing};
+use impasto::nn::weights::{ChannelOrder, ConvolutionWeights, Format, Preprocessing};
+use impasto::ops::Precision;
 
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(format!("{}/tests/fixtures/weights/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -64,6 +65,7 @@ fn pytorchs_files_are_read() {
         ("legacy-protocol-4.pth", Format::TorchLegacy),
         ("bfloat16-legacy.pth", Format::TorchLegacy),
         ("views-legacy.pth", Format::TorchLegacy),
+        ("checkpoint-legacy.pth", Format::TorchLegacy),
     ] {
         println!("{name}");
         let weights = weights(name);
@@ -77,6 +79,59 @@ fn pytorchs_files_are_read() {
         let wanted = if name == "named.pth" { "conv1_2.weight" } else { "features.2.weight" };
         assert!(error.contains(&format!("conv1_2: expected {wanted} of shape (64, 64, 3, 3)")), "{error}");
     }
+}
+
+/// The course's file and its kin: deflated with a mean picture, of newer releases with a mean colour, and of older ones
+/// with `filters` of doubles and no mean.
+#[test]
+fn matconvnets_files_are_read() {
+    let rgb = |mean| Preprocessing { mean, channel_order: ChannelOrder::Rgb, ..Preprocessing::CAFFE };
+    let papers = rgb([123.68, 116.779, 103.939]);
+    for (name, preprocessing, source) in [
+        ("matlab-deflated.mat", papers, "as its averageImage says"),
+        ("matlab.mat", rgb([129.0, 118.0, 105.0]), "as its averageImage says"),
+        ("matlab-filters.mat", papers, "assumed, as the file has no averageImage"),
+    ] {
+        println!("{name}");
+        let weights = weights(name);
+        assert_eq!((weights.format(), weights.network().name()), (Format::Matlab, "VGG-19"));
+        assert_eq!(weights.preprocessing_source(), source);
+        assert_eq!(weights.mean(), preprocessing.mean.map(|mean| mean as f32));
+        assert_is_the_layer(&weights.convolution("conv1_1").unwrap(), &preprocessing);
+        let error = weights.check(1).unwrap_err().to_string();
+        assert!(error.contains("expected conv1_2.weight of shape (64, 64, 3, 3)"), "{error}");
+        assert!(error.contains("conv1_1.weight"), "{error}");
+    }
+    let error = refused("matlab-other.mat", fixture("matlab-other.mat"));
+    assert!(error.contains("variables: expected layers") && error.contains("found a, b"), "{error}");
+    // The other order of bytes.
+    let mut turned = fixture("matlab.mat");
+    turned[124..128].copy_from_slice(b"\x01\x00MI");
+    assert!(refused("turned.mat", turned).contains("numbers: expected ones whose lowest byte comes first"));
+}
+
+/// Keras' own orders of axes and channels: (ky, kx, in, out), and BGR.
+#[test]
+fn keras_files_are_read() {
+    for name in ["keras-1.h5", "keras-deflated.h5", "keras-model.h5", "keras-3.weights.h5"] {
+        println!("{name}");
+        let weights = weights(name);
+        assert_eq!((weights.format(), weights.network().name()), (Format::Keras, "VGG-19"));
+        assert_eq!(weights.preprocessing(), &Preprocessing::CAFFE);
+        assert_eq!(weights.preprocessing_source(), "assumed, as Keras' networks are");
+        let layer = weights.convolution("conv1_1").unwrap();
+        let of_file = kernel();
+        for (place, weight) in layer.kernel.iter().enumerate() {
+            let turned = place / 27 * 27 + (2 - place % 27 / 9) * 9 + place % 9;
+            assert_eq!(*weight, of_file[turned], "{place}");
+        }
+        assert_eq!(layer.bias, bias());
+        assert!(weights.check(1).unwrap_err().to_string().contains("expected conv1_2.weight"));
+    }
+    let error = refused("hdf5-other.h5", fixture("hdf5-other.h5"));
+    assert!(error.contains("layers: expected block1_conv1") && error.contains("the file holds a"), "{error}");
+    let error = refused("keras-3.keras", fixture("keras-3.keras"));
+    assert!(error.contains("a file of Keras 3 (.keras); unpack it"), "{error}");
 }
 
 #[test]
@@ -232,13 +287,60 @@ fn the_network_follows_from_the_places_of_the_layers() {
     }
 }
 
+/// A file of ours that is made of another is the same network.
+#[test]
+fn what_is_converted_is_the_same() {
+    for name in ["zip.pth", "matlab-deflated.mat", "torchvision-names.safetensors"] {
+        let weights = weights(name);
+        for (precision, dtype) in [(Precision::F32, "F32"), (Precision::F16, "F16")] {
+            let bytes = weights.to_safetensors(precision).unwrap();
+            assert!(bytes.len() < 8192 && (bytes.len() < 4500) == (precision == Precision::F16));
+            let converted = Weights::from_bytes(bytes, "converted").unwrap();
+            assert_eq!(converted.format(), Format::Safetensors);
+            assert_eq!(converted.preprocessing(), weights.preprocessing());
+            assert_eq!(converted.preprocessing_source(), "as the file says");
+            assert_eq!(converted.network(), weights.network());
+            let kernel = converted.stored("conv1_1").unwrap().unwrap();
+            assert_eq!((&*kernel.name, &*kernel.dtype), ("conv1_1.weight", dtype));
+            assert_eq!((kernel.shape, converted.stored("conv1_2").unwrap()), (vec![64, 3, 3, 3], None));
+            let [found, wanted] =
+                [&converted, &weights].map(|weights| weights.convolution("conv1_1").unwrap());
+            // Those of the fixtures have few bits, and torchvision's names have random numbers.
+            let allowed = if name == "torchvision-names.safetensors" { 1e-3 } else { 0.0 };
+            for (found, wanted) in found.kernel.iter().zip(&wanted.kernel) {
+                assert!((found - wanted).abs() <= allowed * wanted.abs() + 1e-9, "{found} {wanted}");
+            }
+            assert_eq!(found.bias, wanted.bias);
+        }
+    }
+    // Of codes numbers are made; what the caller says of pools and pixels is in the file.
+    #[cfg(feature = "embedded-weights")]
+    {
+        use impasto::nn::{PoolKind, vgg19};
+        let weights = Weights::embedded().unwrap().with_pools(PoolKind::Max);
+        let weights = weights.with_preprocessing(Preprocessing::CAFFE);
+        let bytes = weights.to_safetensors(Precision::F16).unwrap();
+        let converted = Weights::from_bytes(bytes, "converted").unwrap();
+        assert_eq!(converted.network(), &vgg19(PoolKind::Max));
+        assert_eq!(converted.preprocessing(), &Preprocessing::CAFFE);
+        converted.check(usize::MAX).unwrap();
+        let [found, wanted] = [&converted, &weights].map(|weights| weights.convolution("conv3_2").unwrap());
+        for (found, wanted) in found.kernel.iter().zip(&wanted.kernel) {
+            assert!((found - wanted).abs() <= 1e-3 * wanted.abs() + 1e-7, "{found} {wanted}");
+        }
+    }
+    let none = Weights::from_bytes(file(&[("preprocessing", "caffe")], &[]), "none").unwrap();
+    let error = none.to_safetensors(Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("the file holds no tensor"), "{error}");
+}
+
 /// The command paints with them.
 #[cfg(all(feature = "cli", feature = "embedded-weights"))]
 mod command {
     use super::common::test_folder::TestFolder;
     use super::*;
     use predicates::prelude::*;
-    use predicates::str::contains;
+    use predicates::str::{contains, is_empty};
 
     const FIRST: [&str; 6] = ["--steps", "0", "--content-layer", "conv1_1", "--style-layers", "conv1_1"];
 
@@ -257,6 +359,74 @@ mod command {
             let arguments = ["content.png", "style.jpg", "-o", "out.png", "--weights", name];
             folder.run(&arguments).code(1).stderr(contains(said).and(contains(format!("error: {name}: "))));
         }
+    }
+
+    #[test]
+    fn a_file_is_inspected() {
+        let folder = TestFolder::new();
+        for name in ["half.pth", "matlab.mat", "program.pth", "numpy.npz"] {
+            fs::write(folder.path(name), fixture(name)).unwrap();
+        }
+        let said = |lines: &[&str]| {
+            lines.iter().fold(contains("").boxed(), |all, line| all.and(contains(*line)).boxed())
+        };
+        folder.run(&["weights", "inspect", "half.pth"]).success().stderr(is_empty()).stdout(said(&[
+            "half.pth\n",
+            "   format         PyTorch (ZIP)\n",
+            "   network        VGG-19\n",
+            "   pools          mean\n",
+            "   preprocessing  torchvision: pixels in 0..1, RGB, minus 0.485,0.456,0.406, divided by 0.229,0.224,0.225\n",
+            "(assumed, as conv1_1 is not that of the paper's network)\n",
+            "   layers         1 of 16\n",
+            "   conv1_1        F16   (64, 3, 3, 3)     features.0.weight\n",
+        ]));
+        folder.run(&["weights", "inspect", "matlab.mat"]).success().stdout(said(&[
+            "   format         MATLAB 5 (MatConvNet)\n",
+            "   preprocessing  pixels in 0..255, RGB, minus 129,118,105\n",
+            "(as its averageImage says)\n",
+        ]));
+        for (name, message) in [
+            ("program.pth", "a call of posix.system, which is not made; save it again"),
+            ("numpy.npz", "found a file of NumPy's (.npz)"),
+            ("content.png", "found a picture"),
+            ("none.pth", "there is no such file or folder; check the path given as FILE"),
+        ] {
+            let assert = folder.run(&["weights", "inspect", name]).code(1).stdout(is_empty());
+            assert.stderr(contains(format!("error: {name}: ")).and(contains(message)));
+        }
+        folder.run(&["weights"]).code(2);
+        folder.run(&["weights", "inspect"]).code(2);
+    }
+
+    #[test]
+    fn a_file_is_converted() {
+        let folder = TestFolder::new();
+        fs::write(folder.path("in.pth"), fixture("legacy.pth")).unwrap();
+        let convert = |more: &[&str]| {
+            folder.run(&[&["weights", "convert", "in.pth", "out.safetensors"], more].concat())
+        };
+        let read = || Weights::from_bytes(folder.read("out.safetensors"), "out").unwrap();
+        convert(&[]).success().stdout(contains("out.safetensors: 1 layers of VGG-19 as f32\ntorchvision: "));
+        assert_is_the_layer(&read().convolution("conv1_1").unwrap(), &Preprocessing::TORCHVISION);
+        let single = folder.read("out.safetensors").len();
+        convert(&["--precision", "f16", "--preprocessing", "caffe"])
+            .success()
+            .stdout(contains("(as asked for)"));
+        assert_eq!(read().preprocessing(), &Preprocessing::CAFFE);
+        assert!(folder.read("out.safetensors").len() < single * 3 / 5);
+        let arguments =
+            ["content.png", "style.jpg", "-o", "out.png", "--size", "16", "--weights", "out.safetensors"];
+        folder.command(&arguments).args(FIRST).args(["--preset", "course"]).assert().success();
+        let before = folder.read("in.pth");
+        let same = ["weights", "convert", "in.pth", "./in.pth"];
+        folder.run(&same).code(1).stderr(contains("OUT names the same file as FILE, which would be lost"));
+        assert_eq!(folder.read("in.pth"), before);
+        convert(&["--precision", "f8"]).code(2);
+        convert(&["--preprocessing", "keras"]).code(2);
+        folder
+            .run(&["weights", "convert", "in.pth", "none/out.safetensors"])
+            .code(1)
+            .stderr(contains("none"));
     }
 }
 

@@ -25,6 +25,7 @@ mod signals;
 mod styles;
 mod table;
 mod trace;
+mod weights;
 mod words;
 
 use std::process::ExitCode;
@@ -76,6 +77,7 @@ fn perform(mut arguments: Arguments) -> Result<()> {
         Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Doctor(doctor)) => doctor::doctor(doctor),
         Some(Command::Explain(explain)) => explain::explain(explain),
+        Some(Command::Weights(arguments)) => weights::weights(arguments),
         None => paint::paint(&arguments.paint),
     }
 }

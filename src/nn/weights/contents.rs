@@ -30,6 +30,8 @@ pub enum Format {
     TorchLegacy,
     /// A MATLAB file of version 5, as MatConvNet's networks are.
     Matlab,
+    /// HDF5, as Keras writes it.
+    Keras,
 }
 
 impl Format {
@@ -40,6 +42,7 @@ impl Format {
             Self::TorchZip => "PyTorch (ZIP)",
             Self::TorchLegacy => "PyTorch (legacy)",
             Self::Matlab => "MATLAB 5 (MatConvNet)",
+            Self::Keras => "HDF5 (Keras)",
         }
     }
 }
@@ -196,17 +199,10 @@ impl Contents {
         let Some(strides) = &tensor.strides else {
             return bytes.chunks_exact(size).map(value).collect();
         };
-        let count = bytes.len() / size;
-        let mut places = vec![0];
-        for (side, stride) in tensor.shape.iter().zip(strides) {
-            places = places
-                .into_iter()
-                .flat_map(|place| (0..*side).map(move |index| place + index * stride))
-                .take(count)
-                .collect();
-        }
-        let at = |place: usize| bytes.get(place * size..(place + 1) * size).map_or(f32::NAN, value);
-        places.into_iter().map(at).collect()
+        let at = |place: usize| {
+            bytes.get(place.saturating_mul(size)..).and_then(|rest| rest.get(..size)).map_or(f32::NAN, value)
+        };
+        places(&tensor.shape, strides).take(bytes.len() / size).map(at).collect()
     }
 
     /// What the file holds, for the message that a tensor was not found.
@@ -223,6 +219,20 @@ impl Contents {
 /// Elements of this shape; `None` where there are more than can be counted.
 pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side))
+}
+
+/// Where the elements of this shape lie, one after the other as in a row-major tensor. One that cannot be counted is at
+/// the end of the numbers.
+pub(super) fn places(shape: &[usize], strides: &[usize]) -> impl Iterator<Item = usize> {
+    let count = elements(shape).unwrap_or(0);
+    (0..count).map(move |mut element| {
+        let mut place = 0_usize;
+        for (side, stride) in shape.iter().zip(strides).rev() {
+            place = place.saturating_add((element % side).saturating_mul(*stride));
+            element /= side;
+        }
+        place
+    })
 }
 
 /// Whether a layer may have this shape.

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 
 use super::contents::Contents;
 use super::fault::Fault;
-use super::{safetensors, torch};
+use super::{keras, matlab, safetensors, torch};
 use crate::tensors;
 
 /// What else a file may be, by how it begins, with what to do.
-const OTHERS: [(&[u8], &str, &str); 17] = [
+const OTHERS: [(&[u8], &str, &str); 16] = [
     (b"MATLAB 7.3", "a MATLAB file of version 7.3", "save it again with -v7"),
-    (b"\x89HDF", "an HDF5 file, such as Keras writes", SAVE),
     (b"\x93NUMPY", "a NumPy array", SAVE),
     (b"GGUF", "a GGUF model", SAVE),
     (b"\x1f\x8b", "a gzip file", "unpack it first"),
@@ -31,7 +30,7 @@ const OTHERS: [(&[u8], &str, &str); 17] = [
     (b"\xff\xd8\xff", "a picture", SAVE),
     (b"\x0a\x14VGG_ILSVRC", "a Caffe model", SAVE),
 ];
-const SAVE: &str = "use the network's weights as safetensors, .pth or .mat";
+const SAVE: &str = "use the network's weights as safetensors, .pth, .mat or .h5";
 const DOWNLOAD: &str = "the download went wrong: fetch it again";
 
 /// Takes what is needed out of a file. With its digest where its bytes are not kept.
@@ -43,6 +42,11 @@ pub(super) fn read(bytes: Cow<'static, [u8]>) -> Result<(Contents, Option<String
         torch::read_zip(&bytes)?
     } else if torch::is_legacy(&bytes) {
         torch::read_legacy(&bytes)?
+    } else if matlab::is_little_endian(&bytes).is_some() {
+        matlab::read(&bytes)?
+    } else if bytes.starts_with(keras::MAGIC) {
+        let digest = tensors::digest([&*bytes]);
+        return Ok((keras::read(bytes)?, Some(digest)));
     } else {
         return Ok((safetensors::read(bytes)?, None));
     };

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | safetensors | ours, and those with PyTorch's names |
 //! | `.pth`, as a ZIP or a legacy pickle | torchvision's and jcjohnson's `vgg19` and `vgg16`: what `torch.save` makes of a `state_dict()`. No code in them is run |
-//! | MATLAB 5 | MatConvNet's `imagenet-vgg-verydeep-19.mat` and `-16.mat` |
+//! | MATLAB 5 to 7 | MatConvNet's `imagenet-vgg-verydeep-19.mat` and `-16.mat` |
+//! | HDF5 | the weights of Keras' `VGG19` and `VGG16` |
 //!
 //! In safetensors two layouts are read, and may be mixed from layer to layer:
 //! - quantised: `<layer>.codes` U8 (out, in, ky, kx), `<layer>.codebook` F32 (256), `<layer>.bias`;
@@ -40,13 +41,16 @@
 mod contents;
 mod fault;
 mod formats;
+mod keras;
 mod layers;
+mod matlab;
 mod pickle;
 mod preprocessing;
 mod safetensors;
 #[cfg(test)]
 mod tests;
 mod torch;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -56,6 +60,7 @@ use ::safetensors::tensor::Dtype;
 
 pub use contents::Format;
 pub use preprocessing::{ChannelOrder, Preprocessing};
+pub use write::StoredKernel;
 
 use super::network::{Convolution, Network};
 use crate::error::{Error, Remedy, Result};

@@ -15,6 +15,9 @@ pub(super) const LONGEST: usize = 1 << 20;
 const DEEPEST: usize = 8;
 /// Entries of dictionaries that are looked at; one that is shared counts each time.
 const MOST_ENTRIES: usize = 1 << 16;
+/// Bytes of a key of a dictionary, and of the names of all tensors.
+const LONGEST_KEY: usize = 1 << 7;
+const LONGEST_NAMES: usize = 1 << 18;
 /// Axes of a tensor.
 const MOST_AXES: usize = 8;
 
@@ -138,11 +141,17 @@ impl<'bytes> Pickle<'bytes> {
     /// The tensors in its dictionaries by their names; those of dictionaries in dictionaries with dots.
     pub(super) fn tensors(&self) -> Result<Vec<(String, &View)>> {
         let mut found = Vec::new();
-        let mut seen = 0;
+        let (mut seen, mut letters) = (0, 0);
         let mut left = vec![(String::new(), self.root, 0)];
         while let Some((name, id, depth)) = left.pop() {
             match self.value(id) {
-                Some(Value::Tensor(view)) => found.push((name, &**view)),
+                Some(Value::Tensor(view)) => {
+                    letters += name.len();
+                    if letters > LONGEST_NAMES {
+                        return Err(damaged(format!("names of more than {LONGEST_NAMES} bytes")));
+                    }
+                    found.push((name, &**view));
+                }
                 Some(Value::Dictionary(entries)) if depth < DEEPEST => {
                     seen += entries.len();
                     if seen > MOST_ENTRIES {
@@ -150,7 +159,8 @@ impl<'bytes> Pickle<'bytes> {
                     }
                     // The last one is taken from the list first.
                     for (key, value) in entries.iter().rev() {
-                        let Some(key) = self.text(*key) else { continue };
+                        let key = self.text(*key).filter(|key| key.len() <= LONGEST_KEY);
+                        let Some(key) = key else { continue };
                         let dot = if name.is_empty() { "" } else { "." };
                         left.push((format!("{name}{dot}{key}"), *value, depth + 1));
                     }
@@ -159,6 +169,14 @@ impl<'bytes> Pickle<'bytes> {
             }
         }
         Ok(found)
+    }
+
+    /// All lists of numbers that it names, each as often as it does.
+    pub(super) fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.values.iter().filter_map(|value| match value {
+            Value::Storage(storage) => Some(&**storage),
+            _ => None,
+        })
     }
 
     /// The texts of a list, which is all that there is.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rawzip::{CompressionMethod, ZipArchive};
 use safetensors::tensor::Dtype;
 
-use super::contents::{Contents, Format, LayerKey, Tensor, elements, is_small, spelled};
+use super::contents::{Contents, Format, LayerKey, Tensor, elements, is_small, places, spelled};
 use super::fault::Fault;
 use super::pickle::{LONGEST, Pickle, Refusal, Storage, View};
 use crate::tensors::shortened;
@@ -89,16 +89,14 @@ pub(super) fn read_legacy(bytes: &[u8]) -> Result<Contents> {
     at += keys.end;
     let cut = || Fault::damaged("storages", WHOLE, "an end in the middle of them");
     let Some(keys) = keys.texts() else { return Err(Fault::damaged("storages", WHOLE, "no list of keys")) };
-    let tensors = tensors(&pickle)?;
-    let known: HashMap<&str, &Storage> =
-        tensors.iter().map(|(_, view)| (&*view.storage.key, &view.storage)).collect();
+    let known: HashMap<&str, &Storage> = pickle.storages().map(|storage| (&*storage.key, storage)).collect();
     let mut places: HashMap<&str, &[u8]> = HashMap::new();
     for key in keys {
         let count = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or_else(cut)?;
         at += 8;
         let Some(storage) = known.get(key) else {
             // How wide its numbers are is not known, and so neither where the next begin.
-            return Err(Fault::new(key, "tensors in dictionaries alone", "one in something else", SAVE));
+            return Err(Fault::damaged(key, WHOLE, "a storage that is not spoken of"));
         };
         if u64::from_le_bytes(*count) != storage.count as u64 {
             return Err(match u64::from_be_bytes(*count) == storage.count as u64 {
@@ -198,22 +196,9 @@ fn row_major<'bytes>(
         let start = offset.checked_mul(size)?;
         return Some(Cow::Borrowed(bytes.get(start..start.checked_add(length)?)?));
     }
-    let mut rows = vec![offset];
-    if count == 0 {
-        rows.clear();
-    }
-    for (side, stride) in shape.iter().zip(strides) {
-        let mut next = Vec::with_capacity(rows.len() * side);
-        for row in rows {
-            for index in 0..*side {
-                next.push(row.checked_add(index.checked_mul(*stride)?)?);
-            }
-        }
-        rows = next;
-    }
-    let mut values = Vec::with_capacity(count * size);
-    for place in rows {
-        let start = place.checked_mul(size)?;
+    let mut values = Vec::with_capacity(length);
+    for place in places(shape, strides) {
+        let start = place.checked_add(offset)?.checked_mul(size)?;
         values.extend_from_slice(bytes.get(start..start.checked_add(size)?)?);
     }
     Some(Cow::Owned(values))
@@ -240,7 +225,7 @@ impl Others {
                 ("a file of NumPy's (.npz)", "save the network as safetensors or .pth")
             }
             Self { keras: true, .. } => {
-                ("a file of Keras 3 (.keras)", "save the network as safetensors or .pth")
+                ("a file of Keras 3 (.keras)", "unpack it, and name the model.weights.h5 in it")
             }
             Self { office: true, .. } => ("a document", "name the file of weights"),
             _ => ("a ZIP without a data.pkl", "unpack it first, and name the file of weights in it"),
