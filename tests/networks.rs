@@ -19,6 +19,8 @@ use impasto::ops::squared_error::SquaredError;
 use impasto::ops::{Algorithm, MethodRequest, Shape};
 use impasto::picture::{Picture, Size};
 use impasto::transfer::{Engine, EngineOptions, Options, Preset, Transfer};
+#[cfg(feature = "embedded-weights")]
+use impasto::transfer::{Init, WeightedLayer};
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -89,6 +91,74 @@ fn a_transfer_by_vgg16_runs() {
         assert!(refused.contains("did you mean one of conv3_"), "{refused}");
     }
     assert_ne!(totals[0], totals[1]);
+}
+
+/// VGG-16 with the numbers of VGG-19's layers of the same names.
+#[cfg(feature = "embedded-weights")]
+fn cut_to_vgg16(pooling: &str) -> Weights {
+    let whole = Weights::embedded().unwrap().to_safetensors(impasto::ops::Precision::F32).unwrap();
+    let whole = safetensors::SafeTensors::deserialize(&whole).unwrap();
+    let lacking = ["conv3_4", "conv4_4", "conv5_4"];
+    let views = whole.iter().filter(|(name, _)| !lacking.iter().any(|layer| name.starts_with(layer)));
+    let keys = [
+        ("layout", "out,in,ky,kx"),
+        ("scale", "0..255"),
+        ("channel_order", "RGB"),
+        ("mean", "123.68,116.779,103.939"),
+        ("pooling", pooling),
+    ];
+    let metadata = keys.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let bytes = safetensors::serialize(views, Some(HashMap::from(metadata))).unwrap();
+    Weights::from_bytes(bytes, "vgg16.safetensors").unwrap()
+}
+
+/// The left upper part of a picture, with sides that are multiples of 16.
+#[cfg(feature = "embedded-weights")]
+fn cut(bytes: &[u8]) -> Picture {
+    let picture = Picture::decode(bytes, "golden").unwrap();
+    let (width, height) = (picture.width() / 16 * 16, picture.height() / 16 * 16);
+    let rows = picture.rgb().chunks(3 * picture.width() as usize).take(height as usize);
+    let rgb = rows.flat_map(|row| &row[..3 * width as usize]).copied().collect();
+    Picture::from_rgb(width, height, rgb).unwrap()
+}
+
+/// Costs of every block's last layer and of the content, before each of six steps, as PyTorch has them in f64. Where a value
+/// is nearly that of another place, rounding may pool or cut it the other way.
+#[cfg(feature = "embedded-weights")]
+#[test]
+fn vgg16_is_pytorchs() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/golden-vgg16-96x64.json")).unwrap();
+    let content = cut(include_bytes!("fixtures/content-97x75.png"));
+    let style = cut(include_bytes!("fixtures/style-90x64.png"));
+    let layers = ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"];
+    let options = Options::preset(Preset::Course).with(|options| {
+        options.size = Size::LongerSide(96);
+        (options.init, options.noise_ratio) = (Init::Content, Some(0.0));
+        options.style_layers = layers.map(|name| WeightedLayer { name: name.into(), weight: 0.2 }).to_vec();
+    });
+    for pooling in ["mean", "max"] {
+        let engine = engine(cut_to_vgg16(pooling), MethodRequest::Auto);
+        assert_eq!(engine.weights().network().name(), "VGG-16");
+        let mut transfer = block_on(Transfer::prepare(&engine, (&content, &style), &options)).unwrap();
+        let series = golden["runs"][pooling].as_array().unwrap();
+        assert_eq!(series.len(), 6);
+        for (step, golden) in series.iter().enumerate() {
+            let costs = block_on(transfer.step()).unwrap();
+            let term = |name: &str| costs.terms.iter().find(|term| *term.name == *name).unwrap().cost;
+            let styles = layers.map(|layer| (layer, term(&format!("style.{layer}"))));
+            for (name, cost) in styles.into_iter().chain([("content", costs.content), ("style", costs.style)])
+            {
+                let (cost, wanted) = (f64::from(cost), golden[name].as_f64().unwrap());
+                let error = (cost - wanted).abs() / wanted.max(1e-3);
+                println!(
+                    "{pooling}, step {step}: {name} is {cost:.6e}, and {wanted:.6e} in PyTorch: {error:.1e}"
+                );
+                let allowed = if step == 0 { 1e-4 } else { 2e-3 };
+                assert!(error <= allowed, "{pooling}, step {step}: {name} {cost} {wanted}");
+            }
+        }
+    }
 }
 
 /// The gradient through max pools by every algorithm, merged as a transfer's is, against the twins of the ops as they

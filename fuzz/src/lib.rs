@@ -85,26 +85,53 @@ fn picture_as_it_is(bytes: &[u8]) -> bool {
     result.is_ok()
 }
 
-/// What [`Weights`] may hold for a file of so many bytes, beside those: the largest layer that fits into them, as
-/// f32 of every code, and the header, taken apart.
-pub fn weights_bound(length: usize) -> u64 {
-    (64 << 10) + length as u64 * 64
+/// What [`Weights`] may hold for a file, beside its bytes: the largest layer that fits into them, as f32 of every code,
+/// and the header or the pickle, taken apart. What is deflated in a file of MATLAB or HDF5 can be as much as is ever kept,
+/// while a vector grows.
+pub fn weights_bound(bytes: &[u8]) -> u64 {
+    let deflates = bytes.get(124..128) == Some(b"\0\x01IM") || bytes.starts_with(b"\x89HDF");
+    (1 << 20) + bytes.len() as u64 * 256 + if deflates { 512 << 20 } else { 0 }
 }
 
 /// A weights file. Whatever it begins with, its header is also tried with its right length, and its tensors with
-/// as many bytes as the header promises: by chance neither is ever right.
+/// as many bytes as the header promises: by chance neither is ever right. A ZIP is also tried with its right checksums.
 pub fn weights(bytes: &[u8]) -> bool {
-    let read = weights_as_they_are(bytes);
+    let read =
+        weights_as_they_are(bytes) || with_entry_checksums(bytes).is_some_and(|it| weights_as_they_are(&it));
     let Some((header, data)) = header_and_data(bytes) else { return read };
     let data = promised(&serde_json::from_slice(header).unwrap_or_default(), data);
     weights_as_they_are(&[&(header.len() as u64).to_le_bytes()[..], header, &data].concat()) || read
+}
+
+/// A ZIP with the right checksum of each entry that is not compressed, where any was wrong.
+fn with_entry_checksums(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = bytes.to_vec();
+    mended.strip_prefix(b"PK")?;
+    let starts = bytes.windows(4).enumerate().filter(|(_, window)| window == b"PK\x01\x02");
+    for (record, _) in starts {
+        let number = |at: usize, length: usize| {
+            let digits = bytes.get(at..)?.get(..length)?;
+            Some(digits.iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte)))
+        };
+        let checked = || {
+            let (length, local) = (number(record + 20, 4)?, number(record + 42, 4)?);
+            let data = local + 30 + number(local + 26, 2)? + number(local + 28, 2)?;
+            bytes.get(data..)?.get(..length)
+        };
+        let Some(data) = checked() else { continue };
+        let mut sum = Crc::new();
+        sum.update(data);
+        let Some(place) = mended.get_mut(record + 16..record + 20) else { continue };
+        place.copy_from_slice(&sum.sum().to_le_bytes());
+    }
+    (mended != bytes).then_some(mended)
 }
 
 /// Whether any layer was read.
 fn weights_as_they_are(bytes: &[u8]) -> bool {
     let file = bytes.to_vec();
     let (result, taken) = measured(|| Weights::from_bytes(file, NAME));
-    assert_bound(taken, weights_bound(bytes.len()));
+    assert_bound(taken, weights_bound(bytes));
     let weights = match result {
         Ok(weights) => weights,
         Err(error) => {
@@ -116,7 +143,7 @@ fn weights_as_they_are(bytes: &[u8]) -> bool {
     let mut layers = 0;
     for layer in weights.network().convolutions() {
         let (result, taken) = measured(|| weights.convolution(&layer.name));
-        assert_bound(taken, weights_bound(bytes.len()));
+        assert_bound(taken, weights_bound(bytes));
         match result {
             Ok(found) => {
                 let (inputs, outputs) = (layer.input_channels as usize, layer.output_channels as usize);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use impasto::OptionName;
+use impasto::nn::weights::Preprocessing;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
 use impasto::picture::{Extent, PictureFormat, Size};
@@ -41,6 +42,8 @@ Examples:
   impasto bench --compare before.json --filter conv4_2
   impasto bench --kernel conv_gemm_tile.wgsl
   impasto doctor --json report.json
+  impasto weights inspect vgg19-dcbb9e9d.pth
+  impasto weights convert imagenet-vgg-verydeep-19.mat vgg19.safetensors --precision f16
 
 Layers are VGG-19's conv1_1, conv1_2, conv2_1, conv2_2, conv3_1 to conv3_4, conv4_1 to conv4_4 and \
 conv5_1 to conv5_4, after ReLU; relu4_2, block4_conv2 and features.21 are other names of conv4_2. Early layers see colours and strokes, late layers see objects.
@@ -117,7 +120,7 @@ impl Arguments {
                 Some(ExplainOther::Texture(texture)) => &mut texture.arguments,
                 Some(ExplainOther::Reconstruct(reconstruct)) => &mut reconstruct.arguments,
             }),
-            Some(Command::Devices | Command::Bench(_) | Command::Doctor(_)) => None,
+            Some(Command::Devices | Command::Bench(_) | Command::Doctor(_) | Command::Weights(_)) => None,
         }
     }
 }
@@ -141,6 +144,65 @@ pub(super) enum Command {
     /// Every kernel is compared with plain loops on the CPU, and a small painting with the numbers of an independent
     /// program, by every algorithm. Exits with 1 if anything is outside its tolerance.
     Doctor(Box<Doctor>),
+    /// Say what a file of weights is, or make one of ours of it.
+    Weights(Box<WeightsArguments>),
+}
+
+/// What is done with a file of weights.
+#[derive(Debug, Args)]
+pub(super) struct WeightsArguments {
+    #[command(subcommand)]
+    pub(super) command: WeightsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WeightsCommand {
+    /// Print the format, the network, what it expects of a pixel and how that is known, and every layer. Reads all numbers.
+    Inspect {
+        /// A file of weights, as --weights takes it.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Write the layers as safetensors with everything about them in its metadata, small and quick to read.
+    ///
+    /// The numbers stay as they are, but their digest is another one: a checkpoint that was made with FILE does not go on
+    /// with OUT.
+    Convert(WeightsConvert),
+}
+
+/// A conversion of weights.
+#[derive(Debug, Args)]
+pub(super) struct WeightsConvert {
+    /// A file of weights, as --weights takes it.
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Where the safetensors go.
+    #[arg(value_name = "OUT")]
+    pub(super) out: PathBuf,
+    /// Format of the numbers; f16 halves the file. [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = names(&Precision::ALL))]
+    precision: Option<String>,
+    /// What the network expects of a pixel, whatever FILE says. torchvision: pixels in 0..1, RGB, minus 0.485, 0.456, 0.406,
+    /// divided by 0.229, 0.224, 0.225. caffe: pixels in 0..255, BGR, minus 103.939, 116.779, 123.68.
+    #[arg(long, value_name = "NAME", value_parser = names(&Preprocessing::ALL))]
+    preprocessing: Option<String>,
+}
+
+impl WeightsConvert {
+    /// The format of the numbers.
+    pub(super) fn precision(&self) -> Precision {
+        let mut precision = Precision::F32;
+        set_named(&mut precision, &Precision::ALL, self.precision.as_ref());
+        precision
+    }
+
+    /// What the network expects of a pixel, where that is said.
+    pub(super) fn preprocessing(&self) -> Option<Preprocessing> {
+        let known = Preprocessing::ALL.map(|(name, preprocessing)| (name, Some(preprocessing)));
+        let mut preprocessing = None;
+        set_named(&mut preprocessing, &known, self.preprocessing.as_ref());
+        preprocessing
+    }
 }
 
 /// A run.
@@ -463,7 +525,8 @@ pub(super) struct RunArguments {
     /// Write the program of a step and its memory as JSON. "-" is standard output.
     #[arg(long, value_name = "FILE.json", help_heading = "Files")]
     pub(super) plan: Option<PathBuf>,
-    /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
+    /// Weights of VGG-19 or VGG-16: safetensors, a .pth file of torchvision's or jcjohnson's, MatConvNet's .mat or
+    /// Keras' .h5; what it is, is found by its content. [default: those in the program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
 
@@ -530,7 +593,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "FILE.wgsl", conflicts_with_all = ["json", "svg", "compare"])]
     #[arg(help_heading = "Files")]
     pub(super) kernel: Option<PathBuf>,
-    /// Weights of VGG-19 or VGG-16 as safetensors. [default: those in the program]
+    /// Weights of VGG-19 or VGG-16: safetensors, a .pth file of torchvision's or jcjohnson's, MatConvNet's .mat or
+    /// Keras' .h5; what it is, is found by its content. [default: those in the program]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(super) weights: Option<PathBuf>,
     /// The adapter to measure: its index, its backend, its kind (gpu, discrete, integrated, virtual, cpu) or a part of its

@@ -59,7 +59,12 @@ pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
 /// The weights in a file, or those in the program.
 pub(super) fn read_weights(path: Option<&Path>) -> Result<Weights> {
     let Some(path) = path else { return embedded_weights() };
-    let bytes = files::read(path, WEIGHTS_LIMIT, "check the path given with --weights")?;
+    read_weights_file(path, "check the path given with --weights")
+}
+
+/// The weights in a file; `hint` says what to do where there is none.
+pub(super) fn read_weights_file(path: &Path, hint: &str) -> Result<Weights> {
+    let bytes = files::read(path, WEIGHTS_LIMIT, hint)?;
     Ok(Weights::from_bytes(bytes, &files::shown(path))?)
 }
 
@@ -70,7 +75,5 @@ fn embedded_weights() -> Result<Weights> {
 
 #[cfg(not(feature = "embedded-weights"))]
 fn embedded_weights() -> Result<Weights> {
-    Err(Failure::Usage(
-        "--weights: this program was built without weights; name a safetensors file of VGG-19".into(),
-    ))
+    Err(Failure::Usage("--weights: this program was built without weights; name a file of VGG-19's".into()))
 }

@@ -32,6 +32,7 @@ mod styles;
 mod table;
 mod trace;
 mod typed;
+mod weights;
 mod words;
 
 use std::ffi::OsString;
@@ -107,6 +108,7 @@ fn perform(mut arguments: Arguments) -> Result<()> {
         Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Doctor(doctor)) => doctor::doctor(doctor),
         Some(Command::Explain(explain)) => explain::explain(explain),
+        Some(Command::Weights(arguments)) => weights::weights(arguments),
         None => paint::paint(&arguments.paint),
     }
 }

@@ -107,8 +107,8 @@ fn weights_that_are_none_are_named() {
         ("nested.safetensors", nested, "a header with a fault"),
         ("empty.safetensors", Vec::new(), "0 bytes"),
         ("shallow.safetensors", one_layer(), "conv1_2: expected conv1_2.weight"),
-        ("picture.safetensors", fixture("one.png"), "header"),
-        ("torch.safetensors", b"PK\x03\x04 and the rest".to_vec(), "save the network as safetensors"),
+        ("picture.safetensors", fixture("one.png"), "expected a file of weights, found a picture"),
+        ("torch.safetensors", b"PK\x03\x04 and the rest".to_vec(), "ZIP: expected a complete ZIP"),
     ] {
         fs::write(folder.path(name), bytes).unwrap();
         let arguments = ["explain", "content.png", "style.jpg", "--weights", name];

@@ -1,11 +1,22 @@
-//! The weights of a VGG network from a safetensors file: read, verified, turned into f32.
+//! The weights of a VGG network from a file: read, verified, turned into f32.
 //!
-//! Two layouts are read, and may be mixed from layer to layer:
+//! What a file is, is found by its content:
+//!
+//! | format | whose |
+//! |---|---|
+//! | safetensors | ours, and those with PyTorch's names |
+//! | `.pth`, as a ZIP or a legacy pickle | torchvision's and jcjohnson's `vgg19` and `vgg16`: what `torch.save` makes of a `state_dict()`. No code in them is run |
+//! | MATLAB 5 to 7 | MatConvNet's `imagenet-vgg-verydeep-19.mat` and `-16.mat` |
+//! | HDF5 | the weights of Keras' `VGG19` and `VGG16` |
+//!
+//! In safetensors two layouts are read, and may be mixed from layer to layer:
 //! - quantised: `<layer>.codes` U8 (out, in, ky, kx), `<layer>.codebook` F32 (256), `<layer>.bias`;
 //!   a weight is `codebook[code]`;
-//! - plain: `<layer>.weight` F32 or F16 (out, in, ky, kx), `<layer>.bias` F32 or F16 (out).
+//! - plain: `<layer>.weight` F32, F16, BF16 or F64 (out, in, ky, kx), `<layer>.bias` of the same types (out).
 //!
-//! The file's metadata says what the network expects of a pixel:
+//! A layer is called by its name, `conv1_1`, or as PyTorch does by its place in the list of layers, `features.0`.
+//!
+//! The metadata of safetensors says what the network expects of a pixel:
 //!
 //! | key | meaning |
 //! |---|---|
@@ -14,8 +25,12 @@
 //! | `std` (optional) | three numbers in the units of `scale`, by which the difference is divided |
 //! | `channel_order` | `RGB` or `BGR`: the order of conv1_1's input channels, and of `mean` and `std` |
 //! | `layout` | `out,in,ky,kx`: the order of the kernels' axes |
+//! | `preprocessing` | `torchvision` or `caffe`: in place of the keys above |
 //! | `network` (optional) | `vgg19` or `vgg16`; where it is absent the tensors say |
 //! | `pooling` (optional) | `mean` or `max`; `mean` where it is absent |
+//!
+//! Where a file of PyTorch says nothing of pixels, the numbers of conv1_1 tell Caffe's networks from torchvision's, and
+//! [`Weights::preprocessing_source`] says what was assumed.
 //!
 //! The rest of the program works on x = pixel − mean in RGB and in 0..255 units, whatever the file says:
 //! scale, deviation and channel order are folded into conv1_1's kernel when it is read. With k = 1 or 1/255
@@ -23,43 +38,61 @@
 //! input channel is the same function, also at the border, where the padding's zero is the mean colour in
 //! both forms.
 
+mod contents;
+mod fault;
+mod formats;
+mod keras;
+mod layers;
+mod matlab;
+mod pickle;
+mod preprocessing;
+mod safetensors;
 #[cfg(test)]
 mod tests;
+mod torch;
+mod write;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use half::f16;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use ::safetensors::tensor::Dtype;
+
+pub use contents::Format;
+pub use preprocessing::{ChannelOrder, Preprocessing};
+pub use write::StoredKernel;
 
 use super::network::{Convolution, Network};
-use super::vgg::{vgg16, vgg19};
 use crate::error::{Error, Remedy, Result};
 use crate::ops::pool::PoolKind;
-use crate::tensors::{self, shortened};
+use crate::tensors;
+use contents::{Contents, Part, Tensor, spelled};
+use fault::{of_file, one_of, weights_error};
+use layers::{Maker, NETWORKS, Naming, recognised};
+use preprocessing::{MetadataKeys, assumed};
 
 /// Entries of a codebook: every value that a code can have, so that no code is out of range.
 const CODEBOOK_ENTRIES: usize = 256;
+/// What numbers may be stored as.
+const FLOATS: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64];
 /// What the embedded file is called in messages.
 #[cfg(feature = "embedded-weights")]
 const EMBEDDED_NAME: &str = "the embedded weights";
+/// Where the caller says what a pixel is.
+const AS_ASKED: &str = "as asked for";
 
 /// A weights file of a network whose header and metadata have been checked.
 pub struct Weights {
-    bytes: Cow<'static, [u8]>,
+    contents: Contents,
+    naming: Naming,
     name: String,
     network: Network,
     /// The kind of its pools, where it is not the one that the file says.
     other_pools: Option<PoolKind>,
-    header: Metadata,
-    /// Where the tensors' bytes begin in `bytes`.
-    data_start: usize,
-    mean: [f32; 3],
-    /// What conv1_1's kernel is multiplied by for each input channel, in RGB order: k/std.
-    first_kernel_factors: [f32; 3],
-    channel_order: ChannelOrder,
+    preprocessing: Preprocessing,
+    preprocessing_source: &'static str,
+    /// SHA-256 of the file, where its bytes were not kept.
+    file_digest: Option<String>,
     digest: OnceLock<String>,
 }
 
@@ -77,76 +110,48 @@ pub struct ConvolutionWeights {
     pub input_channels: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ChannelOrder {
-    Rgb,
-    Bgr,
-}
-
-/// Where a layer's kernel lies in the file, with types and shapes already checked.
-enum KernelSource<'file> {
-    Codes { codes: &'file [u8], codebook: &'file [u8] },
-    Plain { values: &'file [u8], dtype: Dtype },
-}
-
+/// Where a layer's numbers lie in the file, with types and shapes already checked.
 struct LayerSource<'file> {
-    kernel: KernelSource<'file>,
-    /// The tensor that holds the kernel's values, for messages.
-    values_name: String,
-    bias: &'file [u8],
-    bias_dtype: Dtype,
+    /// What holds the kernel's values.
+    values: &'file Tensor,
+    /// The kernel as entries of `values`.
+    codes: Option<&'file Tensor>,
+    bias: &'file Tensor,
 }
 
 impl Weights {
-    /// Reads the header and the metadata of a safetensors file; `name` is what messages call the file.
+    /// Reads what a weights file says of itself; `name` is what messages call the file.
     ///
-    /// Reads no tensor yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`, or a
-    /// `&'static [u8]` that is part of the program. Besides these bytes the parsed header is kept: at most sixteen
-    /// times its length, which is at most 1 MiB.
+    /// Checks no layer yet: [`Weights::check`] and [`Weights::convolution`] do that. Pass a `Vec<u8>`, or a
+    /// `&'static [u8]` that is part of the program. Besides the bytes of safetensors the parsed header is kept: at most
+    /// sixteen times its length, which is at most 1 MiB. Of other formats the convolutions' tensors are kept and nothing
+    /// else, at most 256 MiB; the bytes are dropped.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a file that is not safetensors, is cut short or contradicts itself, and for a
+    /// [`Error::Weights`] for a file of no format that is read, one that is cut short or contradicts itself, and for a
     /// metadata key that is missing or has an unknown value.
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>, name: &str) -> Result<Self> {
-        let bytes = bytes.into();
-        let (data_start, header) = read_header(&bytes, name)?;
-        let no_metadata = HashMap::new();
-        let keys = MetadataKeys { file: name, values: header.metadata().as_ref().unwrap_or(&no_metadata) };
-        keys.one_of("layout", &[("out,in,ky,kx", ())])?;
-        let scale = keys.one_of("scale", &[("0..255", 255.0), ("0..1", 1.0)])?;
-        let channel_order =
-            keys.one_of("channel_order", &[("RGB", ChannelOrder::Rgb), ("BGR", ChannelOrder::Bgr)])?;
-        let file_mean = keys
-            .three_numbers("mean", &format!("three numbers from 0 to {scale}"), |value| {
-                (0.0..=scale).contains(&value)
-            })?
-            .ok_or_else(|| keys.missing("mean", "three numbers in the units of `scale`"))?;
-        let file_std = keys
-            .three_numbers("std", "three numbers above 0", |value| value > 0.0 && value.is_finite())?
-            .unwrap_or([1.0; 3]);
-        let to_255 = 255.0 / scale;
-        let rgb = |values: [f64; 3]| match channel_order {
-            ChannelOrder::Rgb => values,
-            ChannelOrder::Bgr => [values[2], values[1], values[0]],
-        };
-        let pools = keys.optional("pooling", &PoolKind::ALL)?.unwrap_or_default();
-        let network = match keys.optional("network", &[("vgg19", vgg19 as fn(_) -> _), ("vgg16", vgg16)])? {
-            Some(network) => network(pools),
-            None if is_vgg16(&header) => vgg16(pools),
-            None => vgg19(pools),
-        };
-        Ok(Weights {
-            network,
-            other_pools: None,
-            mean: rgb(file_mean).map(|value| (value * to_255) as f32),
-            first_kernel_factors: rgb(file_std).map(|value| (1.0 / (to_255 * value)) as f32),
-            channel_order,
-            digest: OnceLock::new(),
+        let (contents, file_digest) = of_file(name, formats::read(bytes.into()))?;
+        let keys = MetadataKeys(&contents.metadata);
+        let pools = of_file(name, keys.optional("pooling", &PoolKind::ALL))?.unwrap_or_default();
+        let stated: Option<Maker> = of_file(name, keys.optional("network", &NETWORKS))?;
+        let (network, naming) = of_file(name, recognised(&contents, stated))?;
+        let foreign = contents.format != Format::Safetensors || naming != Naming::Names;
+        let known = of_file(name, keys.preprocessing(foreign))?.map(|known| (known, "as the file says"));
+        let known = known.or(contents.preprocessing);
+        let mut weights = Weights {
+            contents,
+            naming,
             name: name.to_owned(),
-            data_start,
-            header,
-            bytes,
-        })
+            network: network(pools),
+            other_pools: None,
+            preprocessing: Preprocessing::TORCHVISION,
+            preprocessing_source: "assumed",
+            file_digest,
+            digest: OnceLock::new(),
+        };
+        (weights.preprocessing, weights.preprocessing_source) = known.unwrap_or_else(|| weights.assumed());
+        Ok(weights)
     }
 
     /// The VGG-19 that is part of the program: the paper's own weights as 8-bit codes, 20 MB.
@@ -164,15 +169,35 @@ impl Weights {
         &self.name
     }
 
-    /// SHA-256 of the file's bytes, and of the kind of pools where another one is asked for, in hexadecimal digits.
+    /// The file's format.
+    pub fn format(&self) -> Format {
+        self.contents.format
+    }
+
+    /// SHA-256 of the file's bytes, and of the kind of pools and the preprocessing where others are asked for, in
+    /// hexadecimal digits.
     pub fn digest(&self) -> &str {
         let pools = self.other_pools.map_or("", PoolKind::name);
-        self.digest.get_or_init(|| tensors::digest([&*self.bytes, pools.as_bytes()]))
+        let asked = (self.preprocessing_source == AS_ASKED).then(|| self.preprocessing.to_string());
+        let asked = asked.unwrap_or_default();
+        let file = self.file_digest.as_ref().map_or(&*self.contents.bytes, |digest| digest.as_bytes());
+        self.digest.get_or_init(|| tensors::digest([file, pools.as_bytes(), asked.as_bytes()]))
     }
 
     /// The colour that the network takes for zero: RGB, in 0..255 units. Subtract it from a pixel to get x.
     pub fn mean(&self) -> [f32; 3] {
-        self.mean
+        let Preprocessing { scale, mean, .. } = self.preprocessing;
+        self.preprocessing.rgb(mean).map(|value| (value * (255.0 / scale)) as f32)
+    }
+
+    /// What the file's own network expects of a pixel.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// How that is known, in a few words: the file says it, its format does, or it was assumed for a reason.
+    pub fn preprocessing_source(&self) -> &'static str {
+        self.preprocessing_source
     }
 
     /// The network that these are the weights of.
@@ -186,6 +211,12 @@ impl Weights {
         let network = self.network.clone().with_pools(pools);
         let other_pools = if network == self.network { self.other_pools } else { Some(pools) };
         Self { network, other_pools, digest: OnceLock::new(), ..self }
+    }
+
+    /// The same weights for pixels that are prepared like this, whatever the file says.
+    #[must_use]
+    pub fn with_preprocessing(self, preprocessing: Preprocessing) -> Self {
+        Self { preprocessing, preprocessing_source: AS_ASKED, digest: OnceLock::new(), ..self }
     }
 
     /// Checks that every convolution up to `deepest`, an index into [`Network::layers`], is there with the right shapes
@@ -214,21 +245,11 @@ impl Weights {
             ));
         };
         let source = self.locate(layer)?;
-        let bias_name = format!("{name}.bias");
-        let bias = self.floats(&bias_name, source.bias, source.bias_dtype)?;
-        let mut kernel = match source.kernel {
-            KernelSource::Codes { codes, codebook } => {
-                let values = self.floats(&source.values_name, codebook, Dtype::F32)?;
-                let mut table = [0.0; CODEBOOK_ENTRIES];
-                table.copy_from_slice(&values);
-                codes.iter().map(|&code| table[usize::from(code)]).collect()
-            }
-            KernelSource::Plain { values, dtype } => self.floats(&source.values_name, values, dtype)?,
-        };
+        let (mut kernel, bias) = self.numbers(&source)?;
         if network.convolutions().next() == Some(layer) {
             self.fold_into_first_kernel(&mut kernel, layer.geometry.taps() as usize);
             // A tiny std can push a finite weight out of f32's range.
-            self.refuse_non_finite(&source.values_name, &kernel)?;
+            self.refuse_non_finite(&source.values.name, &kernel)?;
         }
         Ok(ConvolutionWeights {
             kernel,
@@ -238,16 +259,41 @@ impl Weights {
         })
     }
 
+    /// Kernel and bias as the file has them.
+    fn numbers(&self, source: &LayerSource<'_>) -> Result<(Vec<f32>, Vec<f32>)> {
+        let bias = self.floats(source.bias)?;
+        let values = self.floats(source.values)?;
+        let Some(codes) = source.codes else { return Ok((values, bias)) };
+        let mut table = [0.0; CODEBOOK_ENTRIES];
+        table.copy_from_slice(&values);
+        let codes = self.contents.data(codes);
+        Ok((codes.iter().map(|&code| table[usize::from(code)]).collect(), bias))
+    }
+
     /// Turns the first convolution's kernel, (out, 3, taps), into one for mean-subtracted 0..255 RGB.
     fn fold_into_first_kernel(&self, kernel: &mut [f32], taps: usize) {
+        let Preprocessing { scale, std, channel_order, .. } = self.preprocessing;
+        let to_255 = 255.0 / scale;
+        // In RGB order: k/std.
+        let factors = self.preprocessing.rgb(std).map(|value| (1.0 / (to_255 * value)) as f32);
         for filter in kernel.chunks_exact_mut(3 * taps) {
-            if self.channel_order == ChannelOrder::Bgr {
+            if channel_order == ChannelOrder::Bgr {
                 let (blue, rest) = filter.split_at_mut(taps);
                 blue.swap_with_slice(&mut rest[taps..]);
             }
-            for (plane, factor) in filter.chunks_exact_mut(taps).zip(self.first_kernel_factors) {
+            for (plane, factor) in filter.chunks_exact_mut(taps).zip(factors) {
                 plane.iter_mut().for_each(|weight| *weight *= factor);
             }
+        }
+    }
+
+    /// What the numbers of the first convolution say of pixels.
+    fn assumed(&self) -> (Preprocessing, &'static str) {
+        let first = self.network.convolutions().next();
+        let numbers = first.and_then(|layer| self.numbers(&self.locate(layer).ok()?).ok());
+        match numbers {
+            Some((kernel, bias)) => assumed(&kernel, &bias, self.contents.is_caffes_list),
+            None => (Preprocessing::TORCHVISION, "assumed without conv1_1"),
         }
     }
 
@@ -258,75 +304,80 @@ impl Weights {
         let [_, rows, columns] = geometry.kernel;
         let shape = [weights.c, weights.h, rows, columns].map(|side| side as usize);
         let output_channels = shape[0];
-        let codes_name = format!("{name}.codes");
-        let weight_name = format!("{name}.weight");
-        let (kernel, values_name) = if let Some(codes) = self.header.info(&codes_name) {
-            let codebook_name = format!("{name}.codebook");
-            let codes = self.checked(&codes_name, codes, &[Dtype::U8], &shape)?;
-            let codebook = self.required(&codebook_name, &[Dtype::F32], &[CODEBOOK_ENTRIES])?;
-            (KernelSource::Codes { codes, codebook: self.data(codebook) }, codebook_name)
-        } else if let Some(weight) = self.header.info(&weight_name) {
-            let values = self.checked(&weight_name, weight, &[Dtype::F32, Dtype::F16], &shape)?;
-            (KernelSource::Plain { values, dtype: weight.dtype }, weight_name)
+        let key = self.naming.key(name);
+        let get = |part| self.contents.get(&key, part);
+        let (values, codes) = if let Some(codes) = get(Part::Codes) {
+            let codes = self.checked(codes, &[Dtype::U8], &shape)?;
+            let codebook = self.naming.tensor(name, "codebook");
+            (self.required(get(Part::Codebook), &codebook, &[Dtype::F32], &[CODEBOOK_ENTRIES])?, Some(codes))
+        } else if let Some(weight) = get(Part::Weight) {
+            (self.checked(weight, &FLOATS, &shape)?, None)
         } else {
+            let weight = self.naming.tensor(name, "weight");
+            let (codes, found) = match (self.format(), &self.naming) {
+                (Format::Safetensors, Naming::Names) => {
+                    (format!(", or {name}.codes with {name}.codebook,"), "neither")
+                }
+                _ => (String::new(), "no such tensor"),
+            };
             return Err(self.error(
                 name,
-                format!("{weight_name}, or {codes_name} with {name}.codebook, of shape {}", Shape(&shape)),
-                format!("neither; {}", self.tensors_there()),
+                format!("{weight}{codes} of shape {}", spelled(&shape)),
+                format!("{found}; {}", self.contents.tensors_there()),
                 format!(
                     "use a {} file that holds this layer, or cost layers that come before it",
                     self.network.name()
                 ),
             ));
         };
-        let bias_name = format!("{name}.bias");
-        let bias = self.required(&bias_name, &[Dtype::F32, Dtype::F16], &[output_channels])?;
-        Ok(LayerSource { kernel, values_name, bias: self.data(bias), bias_dtype: bias.dtype })
+        let bias_name = self.naming.tensor(name, "bias");
+        let bias = self.required(get(Part::Bias), &bias_name, &FLOATS, &[output_channels])?;
+        Ok(LayerSource { values, codes, bias })
     }
 
-    /// The entry of a tensor that has to be there with one of these types and this shape.
-    fn required(&self, tensor: &str, dtypes: &[Dtype], shape: &[usize]) -> Result<&TensorInfo> {
-        let Some(info) = self.header.info(tensor) else {
+    /// A tensor that has to be there with one of these types and this shape.
+    fn required<'file>(
+        &'file self,
+        tensor: Option<&'file Tensor>,
+        name: &str,
+        dtypes: &[Dtype],
+        shape: &[usize],
+    ) -> Result<&'file Tensor> {
+        let Some(tensor) = tensor else {
             return Err(self.error(
-                tensor,
-                format!("{} of shape {}", one_of(dtypes), Shape(shape)),
-                format!("no such tensor; {}", self.tensors_there()),
+                name,
+                format!("{} of shape {}", one_of(dtypes), spelled(shape)),
+                format!("no such tensor; {}", self.contents.tensors_there()),
                 "use a file that holds it",
             ));
         };
-        self.checked(tensor, info, dtypes, shape)?;
-        Ok(info)
+        self.checked(tensor, dtypes, shape)
     }
 
-    fn checked(&self, tensor: &str, info: &TensorInfo, dtypes: &[Dtype], shape: &[usize]) -> Result<&[u8]> {
-        if !dtypes.contains(&info.dtype) {
+    fn checked<'file>(
+        &'file self,
+        tensor: &'file Tensor,
+        dtypes: &[Dtype],
+        shape: &[usize],
+    ) -> Result<&'file Tensor> {
+        if !dtypes.contains(&tensor.dtype) {
             let remedy = format!("save the tensor as {}", one_of(dtypes));
-            return Err(self.error(tensor, one_of(dtypes), info.dtype.to_string(), remedy));
+            return Err(self.error(&tensor.name, one_of(dtypes), tensor.dtype.to_string(), remedy));
         }
-        if info.shape != shape {
+        if tensor.shape != shape {
             return Err(self.error(
-                tensor,
-                format!("shape {}", Shape(shape)),
-                format!("shape {}", Shape(&info.shape)),
+                &tensor.name,
+                format!("shape {}", spelled(shape)),
+                format!("shape {}", spelled(&tensor.shape)),
                 format!("use the weights of {} with axes in the order out,in,ky,kx", self.network.name()),
             ));
         }
-        Ok(self.data(info))
+        Ok(tensor)
     }
 
-    /// A tensor's bytes. The header was checked to cover the file exactly, without gaps or overlaps.
-    fn data(&self, info: &TensorInfo) -> &[u8] {
-        let (start, end) = info.data_offsets;
-        &self.bytes[self.data_start + start..self.data_start + end]
-    }
-
-    fn floats(&self, tensor: &str, bytes: &[u8], dtype: Dtype) -> Result<Vec<f32>> {
-        let values: Vec<f32> = if dtype == Dtype::F16 {
-            bytes.as_chunks().0.iter().map(|&value| f16::from_le_bytes(value).to_f32()).collect()
-        } else {
-            bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
-        };
-        self.refuse_non_finite(tensor, &values)?;
+    fn floats(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        let values = self.contents.floats(tensor);
+        self.refuse_non_finite(&tensor.name, &values)?;
         Ok(values)
     }
 
@@ -339,18 +390,6 @@ impl Weights {
                 format!("{} at place {place}", values[place]),
                 "the file is damaged: fetch or make it again",
             )),
-        }
-    }
-
-    /// What the file holds, for the message that a tensor was not found.
-    fn tensors_there(&self) -> String {
-        const SHOWN: usize = 4;
-        let names = self.header.offset_keys();
-        let listed = names.iter().take(SHOWN).map(|name| shortened(name)).collect::<Vec<_>>().join(", ");
-        match names.len() {
-            0 => "the file holds no tensor".to_owned(),
-            count if count <= SHOWN => format!("the file holds {listed}"),
-            count => format!("the file holds {listed} and {} more", count - SHOWN),
         }
     }
 
@@ -370,152 +409,10 @@ impl fmt::Debug for Weights {
         formatter
             .debug_struct("Weights")
             .field("name", &self.name)
+            .field("format", &self.contents.format)
             .field("network", &self.network.name())
-            .field("bytes", &self.bytes.len())
-            .field("mean", &self.mean)
-            .field("channel_order", &self.channel_order)
+            .field("bytes", &self.contents.bytes.len())
+            .field("preprocessing", &self.preprocessing)
             .finish_non_exhaustive()
-    }
-}
-
-/// Reads the header; returns where the tensors' bytes begin, and the header.
-fn read_header(bytes: &[u8], file: &str) -> Result<(usize, Metadata)> {
-    tensors::read_header(bytes).map_err(|found| {
-        let remedy = other_format(bytes)
-            .map_or("the file is damaged or cut short: fetch or make it again".to_owned(), |format| {
-                format!("this looks like {format}: save the network as safetensors")
-            });
-        weights_error(file, "header", "a complete safetensors file", found, remedy)
-    })
-}
-
-/// Whether the tensors are VGG-16's: the layers that only VGG-19 has are absent, and one that comes after the first of
-/// them is there. A file that ends before it serves both.
-fn is_vgg16(header: &Metadata) -> bool {
-    let holds = |layer: &Convolution| {
-        let kernels = [format!("{}.codes", layer.name), format!("{}.weight", layer.name)];
-        kernels.iter().any(|tensor| header.info(tensor).is_some())
-    };
-    let (larger, smaller) = (vgg19(PoolKind::Mean), vgg16(PoolKind::Mean));
-    let only_larger = |layer: &&Convolution| smaller.convolution(&layer.name).is_none();
-    let after = larger.convolutions().skip_while(|layer| !only_larger(layer));
-    let (only_larger, both): (Vec<&Convolution>, Vec<&Convolution>) = after.partition(only_larger);
-    !only_larger.into_iter().any(holds) && both.into_iter().any(holds)
-}
-
-/// The formats in which VGG networks are usually found, by their first bytes.
-fn other_format(bytes: &[u8]) -> Option<&'static str> {
-    let starts = |magic: &[u8]| bytes.starts_with(magic);
-    if starts(b"PK\x03\x04") || starts(b"\x80\x02") {
-        Some("a PyTorch file")
-    } else if starts(b"\x89HDF") {
-        Some("a Keras file")
-    } else if starts(b"MATLAB") {
-        Some("a MATLAB file")
-    } else {
-        None
-    }
-}
-
-/// The metadata, with the file's name for messages.
-struct MetadataKeys<'header> {
-    file: &'header str,
-    values: &'header HashMap<String, String>,
-}
-
-impl MetadataKeys<'_> {
-    fn one_of<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T> {
-        self.optional(key, choices)?.ok_or_else(|| self.missing(key, &spellings(choices)))
-    }
-
-    /// `None` without the key.
-    fn optional<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
-        let Some(value) = self.values.get(key) else { return Ok(None) };
-        // Spaces after commas and the letters' case carry no meaning here.
-        let bare: String = value.chars().filter(|character| !character.is_whitespace()).collect();
-        match choices.iter().find(|(spelling, _)| spelling.eq_ignore_ascii_case(&bare)) {
-            Some(&(_, choice)) => Ok(Some(choice)),
-            None => Err(self.wrong(key, spellings(choices), value)),
-        }
-    }
-
-    /// Three numbers written `a,b,c`, `a b c` or `[a, b, c]`; `None` without the key.
-    fn three_numbers(
-        &self,
-        key: &str,
-        expected: &str,
-        allowed: impl Fn(f64) -> bool,
-    ) -> Result<Option<[f64; 3]>> {
-        let Some(value) = self.values.get(key) else { return Ok(None) };
-        let bare = value.trim();
-        let bare = bare.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(bare);
-        // A comma with an empty neighbour is a missing number, not a longer gap.
-        let words: Vec<&str> = if bare.contains(',') {
-            bare.split(',').map(str::trim).collect()
-        } else {
-            bare.split_whitespace().collect()
-        };
-        let numbers: Option<Vec<f64>> =
-            words.iter().map(|word| word.parse().ok().filter(|&number| allowed(number))).collect();
-        match numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok()) {
-            Some(numbers) => Ok(Some(numbers)),
-            None => Err(self.wrong(key, expected, value)),
-        }
-    }
-
-    fn missing(&self, key: &str, expected: &str) -> Error {
-        weights_error(
-            self.file,
-            &format!("metadata `{key}`"),
-            expected,
-            "no such key",
-            "save the file again with this key in its metadata",
-        )
-    }
-
-    fn wrong(&self, key: &str, expected: impl Into<String>, found: &str) -> Error {
-        weights_error(
-            self.file,
-            &format!("metadata `{key}`"),
-            expected,
-            format!("`{}`", shortened(found)),
-            "save the file again with a value that is read here",
-        )
-    }
-}
-
-fn spellings<T>(choices: &[(&str, T)]) -> String {
-    choices.iter().map(|(spelling, _)| *spelling).collect::<Vec<_>>().join(" or ")
-}
-
-fn weights_error(
-    name: &str,
-    item: &str,
-    expected: impl Into<String>,
-    found: impl Into<String>,
-    remedy: impl Into<Remedy>,
-) -> Error {
-    Error::Weights {
-        name: name.to_owned(),
-        item: shortened(item),
-        expected: expected.into(),
-        found: found.into(),
-        remedy: Box::new(remedy.into()),
-    }
-}
-
-fn one_of(dtypes: &[Dtype]) -> String {
-    dtypes.iter().map(Dtype::to_string).collect::<Vec<_>>().join(" or ")
-}
-
-/// A shape as messages spell it: (64, 3, 3, 3).
-struct Shape<'shape>(&'shape [usize]);
-
-impl fmt::Display for Shape<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 8;
-        let sizes: Vec<String> = self.0.iter().take(SHOWN).map(usize::to_string).collect();
-        let more = if self.0.len() > SHOWN { ", …" } else { "" };
-        write!(formatter, "({}{more})", sizes.join(", "))
     }
 }
