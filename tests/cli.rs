@@ -772,7 +772,7 @@ fn what_is_typed_for_something_else_is_answered_by_what_is_here() {
         (&["-o", o, "conv2_1"], "conv2_1: this is a layer and no file; layers are joined by commas"),
         (&["-o", o, "--style-weights", "2", "1"], "1: this is a number and no file"),
         (&["-o", o, "content.png,style.jpg"], "several pictures are separated by spaces"),
-        (&["new.png"], "new.png: the painting's name goes behind -o; write -o new.png"),
+        (&["new.png"], "new.png: the painting's name goes after -o; write -o new.png"),
         (&[], "--output: there is none; say with -o where"),
     ] {
         let assert = folder.command(&["content.png", "style.jpg"]).args(arguments).assert().code(2);
@@ -780,7 +780,7 @@ fn what_is_typed_for_something_else_is_answered_by_what_is_here() {
         assert.stdout(is_empty()).stderr(said.and(contains("tip:").not()));
     }
     let reconstruct = ["reconstruct", "content.png", "new.png", "--content", "conv1_1"];
-    folder.run(&reconstruct).code(2).stderr(contains("goes behind -o"));
+    folder.run(&reconstruct).code(2).stderr(contains("goes after -o"));
     for (content, message) in [
         (
             ".",

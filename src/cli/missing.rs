@@ -26,7 +26,7 @@ pub(super) fn without_output(mut arguments: Vec<OsString>) -> Option<Failure> {
     let new = names.last().filter(|name| names.len() > 1 && is_new_picture(name))?;
     let new = new.display();
     Some(Failure::Usage(format!(
-        "{new}: the painting's name goes behind -o; write -o {new}, or if {new} is one of the pictures, look for it: there \
+        "{new}: the painting's name goes after -o; write -o {new}, or if {new} is one of the pictures, look for it: there \
          is no such file"
     )))
 }
@@ -35,7 +35,7 @@ pub(super) fn without_output(mut arguments: Vec<OsString>) -> Option<Failure> {
 pub(super) fn surplus(error: &clap::Error) -> Option<Failure> {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return None };
     let is_name = error.kind() == ErrorKind::UnknownArgument && is_new_picture(Path::new(name));
-    is_name.then(|| Failure::Usage(format!("{name}: the painting's name goes behind -o; write -o {name}")))
+    is_name.then(|| Failure::Usage(format!("{name}: the painting's name goes after -o; write -o {name}")))
 }
 
 /// Whether a name is free, and has the ending of a picture that can be written.
