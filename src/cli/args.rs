@@ -180,11 +180,11 @@ pub(super) struct WeightsConvert {
     #[arg(value_name = "OUT")]
     pub(super) out: PathBuf,
     /// Format of the numbers; f16 halves the file. [default: f32]
-    #[arg(long, value_name = "NAME", value_parser = names(&Precision::ALL))]
+    #[arg(long, value_name = "NAME", value_parser = words_of(&Precision::ALL))]
     precision: Option<String>,
     /// What the network expects of a pixel, whatever FILE says. torchvision: pixels in 0..1, RGB, minus 0.485, 0.456, 0.406,
     /// divided by 0.229, 0.224, 0.225. caffe: pixels in 0..255, BGR, minus 103.939, 116.779, 123.68.
-    #[arg(long, value_name = "NAME", value_parser = names(&Preprocessing::ALL))]
+    #[arg(long, value_name = "NAME", value_parser = words_of(&Preprocessing::ALL))]
     preprocessing: Option<String>,
 }
 
@@ -572,7 +572,7 @@ pub(super) struct Bench {
     pub(super) filter: Option<String>,
     /// Measure where the time of a whole painting with this preset goes, by program and by op, instead of kernels on every
     /// layer.
-    #[arg(long, value_name = "PRESET", value_parser = names(Preset::PAINTING))]
+    #[arg(long, value_name = "PRESET", value_parser = words_of(Preset::PAINTING))]
     #[arg(conflicts_with_all = ["filter", "json", "svg", "compare", "kernel"])]
     painting: Option<String>,
     /// Write the results as JSON.

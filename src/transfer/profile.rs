@@ -110,7 +110,7 @@ mod tests {
             (ProgramKind::Target(SourceId::Content), [1; 3]),
             (ProgramKind::LookUp(SourceId::Style(0)), [1; 3]),
             (ProgramKind::Picture, [0, 0, 1]),
-            (ProgramKind::Output(TexelFormat::Rgba8Unorm), [0; 3]),
+            (ProgramKind::Output(TexelFormat::Rgba8), [0; 3]),
         ] {
             let found = [0, 1, 2].map(|scale| every_second.of(kind.at(scale)));
             assert_eq!(found, runs, "{kind:?}");
