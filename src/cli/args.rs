@@ -181,7 +181,7 @@ pub(super) enum ExplainOther {
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
-    /// The photograph to paint: a PNG or JPEG file.
+    /// The photograph to paint: a file of PNG, JPEG, WebP, TIFF, GIF, BMP, QOI or Radiance.
     #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
 
@@ -281,7 +281,7 @@ pub(super) struct TextureArguments {
 /// Of a reconstruction.
 #[derive(Debug, Args)]
 pub(super) struct ReconstructArguments {
-    /// The picture that is made again: a PNG or JPEG file.
+    /// The picture that is made again: a file of any format that CONTENT may have.
     #[arg(value_name = "PICTURE", required_unless_present = "show_options")]
     picture: Option<PathBuf>,
     #[command(flatten)]
@@ -313,7 +313,7 @@ struct ReconstructedLayers {
 /// Of everything that is painted in styles.
 #[derive(Debug, Args)]
 pub(super) struct StyleArguments {
-    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
+    /// The picture in whose style it is painted: a file of any format that CONTENT may have. Several are blended; a folder stands for all
     /// pictures in it.
     #[arg(value_name = "STYLE", required_unless_present = "show_options")]
     pub(super) styles: Vec<PathBuf>,

@@ -12,7 +12,8 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::colour::{ColourSpace, PixelKind};
-use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
+use super::file::{DAMAGED, Decoded, File, bytes_of_rgb, one_line, turned};
+use super::samples::Wanted;
 use crate::error::Result;
 
 /// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
@@ -30,7 +31,7 @@ const LARGEST_UNIT: u32 = 32;
 
 /// JPEG goes straight to the decoder that the image crate uses, because that crate asks it to be lenient:
 /// it paints the part of a damaged picture that cannot be read grey and says nothing.
-pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
+pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let outline = Outline::of(file.bytes);
     if !outline.complete {
         return Err(file.error("the file ends before its end-of-image marker", DAMAGED));
@@ -76,7 +77,7 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
         }
     }
     bytes.extend(END);
-    let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+    let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes), options);
     decoder.decode_into(&mut rgb).map_err(|error| {
         // The decoder puts some of its words in quotation marks.
@@ -87,9 +88,13 @@ pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
     drop(bytes);
     to_srgb(&mut rgb, width as usize, &outline, &frame)
         .map_err(|reason| file.error(reason, "save it anew from an image editor, as sRGB"))?;
+    // No JPEG is transparent.
+    if wanted == Wanted::Opacity {
+        rgb.fill(255);
+    }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(turned(picture, orientation))
+    Ok(Decoded { picture: turned(picture, orientation), notes: Vec::new() })
 }
 
 /// Brings RGB to sRGB from what the file says of its colours, a row at a time.
