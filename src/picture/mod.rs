@@ -163,7 +163,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Picture`] for any other format, for a damaged or truncated file, for a picture larger than
     /// [`LONGEST_SIDE`] or [`MEMORY_LIMIT`], where there is too little memory, and for rare kinds of JPEG (arithmetic, lossless
-    /// and hierarchical ones, those of 12 bits, and those whose colours come one after the other) and TIFF (palettes, Lab,
+    /// and hierarchical ones, those of 12 bits) and TIFF (palettes, Lab,
     /// samples with signs).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
         Ok(Self::read(bytes, name)?.picture)
@@ -417,8 +417,8 @@ mod tests {
             ["progressive.jpg", "restarts.jpg", "grey.jpg", "cmyk-adobe.jpg", "grey-16.png", "interlaced.png"]
         {
             let bytes = fixture(name);
-            // A PNG's pixels are whole and checked without its last chunk, IEND.
-            let whole = if name.ends_with(".png") { bytes.len() - 12 } else { bytes.len() };
+            // A PNG's pixels are whole and checked without its last chunk, IEND, and a JPEG's without the marker of its end.
+            let whole = bytes.len() - if name.ends_with(".png") { 12 } else { 2 };
             for length in 0..whole {
                 refusal(&bytes[..length]);
             }
