@@ -407,6 +407,34 @@ fn several_styles_are_blended_by_their_weights() {
     assert_eq!(term(&first, "style2.conv1_1"), term(&alike, "style2.conv1_1"));
 }
 
+/// Formats are found by content, whatever the name, and what is left out is said, but for those who want no words.
+#[test]
+fn pictures_may_have_other_formats() {
+    let folder = TestFolder::new();
+    folder.picture("style.png", 40, 30, 1);
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");
+    for (name, note) in [
+        ("format-lossless-alpha.webp", None),
+        ("format-16-bits-big-endian.tif", None),
+        ("format-moving-frames.gif", Some("note: photo.png: it is animated: its first frame is read")),
+        ("format-radiance-runs.hdr", None),
+    ] {
+        fs::copy(format!("{fixtures}{name}"), folder.path("photo.png")).unwrap();
+        let run = ["photo.png", "style.png", "-o", "o.png", "--steps", "0", "--init", "content"];
+        let output = folder.run(&[&run[..], &SHALLOW].concat()).success();
+        let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert_eq!(said.matches("note:").count(), note.iter().len(), "{name}: {said}");
+        assert!(note.is_none_or(|note| said.contains(note)), "{name}: {said}");
+        let expected = format!("{fixtures}{}.expected.png", name.split_once('.').unwrap().0);
+        let expected = Picture::decode(&fs::read(expected).unwrap(), name).unwrap();
+        let painted = folder.decoded("o.png");
+        let worst = painted.rgb().iter().zip(expected.rgb()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(worst <= 3, "{name}: {worst} levels");
+        let quiet = folder.run(&[&run[..], &["-q"], &SHALLOW].concat()).success();
+        assert!(quiet.get_output().stderr.is_empty());
+    }
+}
+
 #[test]
 fn each_style_may_have_a_mask() {
     let folder = larger_pictures();
@@ -504,7 +532,7 @@ fn what_the_usual_preset_cannot_do_is_refused_with_what_to_do() {
             1,
             &["empty"],
             &[],
-            "empty: there is no picture in this folder; name a folder with PNG or JPEG files, or files",
+            "empty: there is no picture in this folder; name a folder with pictures, such as PNG or JPEG files, or files",
         ),
         (1, &["gone"], &[], "gone: there is no such file"),
         (1, two, &["--style-mask", "2=gone.png"], "check the path given with --style-mask"),

@@ -248,7 +248,8 @@ pub(super) enum ExplainOther {
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
-    /// The photograph to paint: a PNG or JPEG file. "-" is standard input, here and wherever a picture is named.
+    /// The photograph to paint: a file of PNG, JPEG, WebP, TIFF, GIF, BMP, QOI or Radiance. "-" is standard input, here and wherever
+    /// a picture is named.
     #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
 
@@ -355,7 +356,7 @@ pub(super) struct TextureArguments {
 /// Of a reconstruction.
 #[derive(Debug, Args)]
 pub(super) struct ReconstructArguments {
-    /// The picture that is made again: a PNG or JPEG file.
+    /// The picture that is made again: a file of any format that CONTENT may have.
     #[arg(value_name = "PICTURE", required_unless_present = "show_options")]
     picture: Option<PathBuf>,
     #[command(flatten)]
@@ -387,8 +388,8 @@ struct ReconstructedLayers {
 /// Of everything that is painted in styles.
 #[derive(Debug, Args)]
 pub(super) struct StyleArguments {
-    /// The picture in whose style it is painted: a PNG or JPEG file. Several are blended; a folder stands for all
-    /// pictures in it, and a pattern such as "styles/*.jpg" for the files that it fits.
+    /// The picture in whose style it is painted: a file of any format that CONTENT may have. Several are blended; a folder stands for
+    /// all pictures in it, and a pattern such as "styles/*.jpg" for the files that it fits.
     #[arg(value_name = "STYLE", required_unless_present = "show_options")]
     pub(super) styles: Vec<PathBuf>,
     /// Shares of several styles, in their order: W,W. [default: all alike]

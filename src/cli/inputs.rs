@@ -9,7 +9,7 @@ use impasto::transfer::{Checkpoint, Engine, EngineOptions};
 
 #[cfg(not(feature = "embedded-weights"))]
 use super::Failure;
-use super::{Result, files};
+use super::{Result, files, say};
 
 /// Bytes; far more than VGG-19 takes in any form.
 const WEIGHTS_LIMIT: u64 = 1 << 30;
@@ -36,11 +36,15 @@ fn available_memory() -> Option<u64> {
     Some(system.available_memory()).filter(|bytes| *bytes > 0)
 }
 
-/// A picture in a file; `hint` says what to do where there is none.
-pub(super) fn read_picture(path: &Path, hint: &str) -> Result<Picture> {
+/// A picture in a file; `hint` says what to do where there is none. Says what its user should know of the file, unless `quiet`.
+pub(super) fn read_picture(path: &Path, hint: &str, quiet: bool) -> Result<Picture> {
     // No picture's file is larger than the memory that its pixels may take.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
-    Ok(Picture::decode(&bytes, &files::shown(path))?)
+    let reading = Picture::read(&bytes, &files::shown(path))?;
+    for note in reading.notes.iter().filter(|_| !quiet) {
+        say(format_args!("note: {}: {note}", files::shown(path)));
+    }
+    Ok(reading.picture)
 }
 
 /// The opacity of a picture in a file, as a mask; `hint` says what to do where there is none.

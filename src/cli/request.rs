@@ -157,20 +157,21 @@ impl<'a> PaintRequest<'a> {
         };
         let own = |picture: &Picture| (picture.width(), picture.height());
         let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
-        let content =
-            content.as_deref().map(|path| read_picture(path, "check the path of CONTENT")).transpose()?;
+        let quiet = self.arguments.quiet;
+        let read = |path: &Path, hint: &str| read_picture(path, hint, quiet);
+        let content = content.as_deref().map(|path| read(path, "check the path of CONTENT")).transpose()?;
         let painting =
             content.as_ref().map_or(size.sides(), |content| self.options.fit_content(own(content)));
         let content = content.map(|content| fitted(content, painting));
         let (width, height) = painting;
-        let mask = |path: &Path, hint| Ok::<_, Failure>(read_picture(path, hint)?.into_size(width, height));
+        let mask = |path: &Path, hint| Ok::<_, Failure>(read(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
             Some(path) => Ok(sources.with_style_mask(mask(path, "check the path given with --style-mask")?)),
             None => Ok::<_, Failure>(sources),
         };
         let mut sources = Sources::from_content(content);
         for style in styles {
-            let picture = read_picture(&style.path, "check the path of STYLE")?;
+            let picture = read(&style.path, "check the path of STYLE")?;
             let (width, height) = own(&picture);
             let picture = fitted(picture, size.fit(width, height));
             sources = masked(sources.with_style(picture, style.weight), style)?;
@@ -187,7 +188,7 @@ impl<'a> PaintRequest<'a> {
         }
         match initial {
             Some(path) => {
-                let initial = read_picture(path, "--init takes noise, content or a picture's path")?;
+                let initial = read(path, "--init takes noise, content or a picture's path")?;
                 Ok(sources.with_initial(initial.into_size(width, height)))
             }
             None => Ok(sources),
@@ -201,7 +202,7 @@ impl<'a> PaintRequest<'a> {
         if opacity.rgb().iter().all(|level| *level == 255) {
             let option = argument(OptionName::ContentMask);
             return Err(Failure::Usage(format!(
-                "{option}: {} is opaque everywhere; give a PNG with an alpha channel, or a mask's file",
+                "{option}: {} is opaque everywhere; give a picture with an alpha channel, or a mask's file",
                 path.display()
             )));
         }

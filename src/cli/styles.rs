@@ -10,7 +10,7 @@ use super::words::argument;
 use super::{Failure, Result, files, names};
 
 /// The endings of the files of a folder that are styles.
-pub(super) const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+pub(super) const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "qoi", "hdr"];
 
 /// One style.
 #[derive(Debug, PartialEq)]
@@ -105,8 +105,9 @@ pub(super) fn style_files(
 
 /// The pictures of a folder, by name.
 fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed =
-        |reason: &str| Failure::of_file(folder, reason, "name a folder with PNG or JPEG files, or files");
+    let failed = |reason: &str| {
+        Failure::of_file(folder, reason, "name a folder with pictures, such as PNG or JPEG files, or files")
+    };
     let entries = fs::read_dir(folder).map_err(|error| failed(&files::reason(&error)))?;
     let is_picture = |path: &PathBuf| {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());

@@ -18,6 +18,16 @@ pub const MEMORY_LIMIT: u64 = 1 << 30;
 pub(super) const DAMAGED: &str =
     "the file is damaged or cut short: fetch it again, or save it anew from an image editor";
 
+/// Said of a file of several frames.
+pub(super) const FIRST_FRAME: &str = "it is animated: its first frame is read";
+
+/// What a decoder has made of a file.
+pub(super) struct Decoded {
+    pub(super) picture: RgbImage,
+    /// What a reader of the file should know.
+    pub(super) notes: Vec<String>,
+}
+
 /// The bytes of a file with its name for messages.
 pub(super) struct File<'bytes> {
     pub(super) bytes: &'bytes [u8],
@@ -51,6 +61,23 @@ impl File<'_> {
             return Err(self.error(reason, "make it smaller in an image editor"));
         }
         Ok(())
+    }
+
+    /// This many bytes of zero; an error where there is too little memory.
+    pub(super) fn zeroed(&self, bytes: u64) -> Result<Vec<u8>> {
+        let mut room = Vec::new();
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if room.try_reserve_exact(length).is_err() {
+            let reason =
+                format!("there is too little memory to read it: {} MiB more are needed", bytes >> 20);
+            return Err(self.error(reason, "close other programs, or make it smaller in an image editor"));
+        }
+        room.resize(length, 0);
+        Ok(room)
+    }
+
+    pub(super) fn cannot_be_converted(&self) -> Error {
+        self.error("its colours cannot be converted to sRGB", "save it anew from an image editor, as sRGB")
     }
 
     pub(super) fn ends_early(&self) -> Error {

@@ -7,10 +7,13 @@
 mod colour;
 mod file;
 mod jpeg;
+mod other;
 mod png;
+mod samples;
 mod size;
 #[cfg(test)]
 mod testing;
+mod tiff;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +23,10 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
 use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Rgb};
 
-use file::{File, one_line};
+use file::{Decoded, File, one_line};
 pub use file::{LONGEST_SIDE, MEMORY_LIMIT};
+use other::OtherFormat;
+use samples::{Wanted, over_white};
 pub use size::{Extent, Size};
 
 use crate::error::{Error, Remedy, Result};
@@ -29,7 +34,11 @@ use crate::error::{Error, Remedy, Result};
 /// High enough that its blocks do not show in flat paint.
 const JPEG_QUALITY: u8 = 95;
 
-const READABLE: &str = "PNG and JPEG are read: open it in an image editor and save it as one of them";
+/// What a file may be, for messages.
+const READABLE: &str = "PNG, JPEG, WebP, TIFF, GIF, BMP, QOI and Radiance are read: open it in an image editor and save it as PNG or JPEG";
+
+/// What to do with a photograph of a telephone.
+const OF_A_TELEPHONE: &str = "save it as JPEG from the telephone's own program or an image editor, or convert it with ImageMagick: magick FILE FILE.png";
 
 /// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel. Cheap to clone: clones share the pixels.
 #[derive(Clone)]
@@ -73,6 +82,40 @@ impl PictureFormat {
     }
 }
 
+/// A picture's file as it was read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The picture.
+    pub picture: Picture,
+    /// What its user should know, such as that only the first of several frames was read; each is one line, and begins with
+    /// what is true of "it".
+    pub notes: Vec<String>,
+}
+
+/// What is wanted of a file of any format.
+fn decode(file: &File<'_>, wanted: Wanted) -> Result<Reading> {
+    let bytes = file.bytes;
+    let Decoded { picture, notes } = if bytes.starts_with(PNG_SIGNATURE) {
+        png::decode(file, wanted)?
+    } else if bytes.starts_with(b"\xff\xd8\xff") {
+        jpeg::decode(file, wanted)?
+    } else if tiff::is_tiff(bytes) {
+        tiff::decode(file, wanted)?
+    } else if let Some(format) = OtherFormat::of(bytes) {
+        other::decode(file, format, wanted)?
+    } else if bytes.is_empty() {
+        return Err(file.error("the file is empty", "name a file with a picture, such as PNG or JPEG"));
+    } else {
+        return Err(match other_format(bytes) {
+            Some((format, remedy)) => file.error(format!("this is {format}, which is not read"), remedy),
+            None => file.error("this is not a picture in a known format", READABLE),
+        });
+    };
+    let (width, height, rgb) = taken_apart(picture);
+    Ok(Reading { picture: Picture::from_rgb(width, height, rgb)?, notes })
+}
+
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Width, height and pixels.
@@ -99,8 +142,8 @@ impl Picture {
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self> {
         check_length("Picture::from_rgba", width, height, 4, rgba.len())?;
         let pixels = rgba.as_chunks::<4>().0.iter();
-        let rgb = pixels
-            .flat_map(|&[colours @ .., alpha]: &[u8; 4]| colours.map(|value| png::over_white(value, alpha)));
+        let rgb =
+            pixels.flat_map(|&[colours @ .., alpha]: &[u8; 4]| colours.map(|value| over_white(value, alpha)));
         Ok(Self::of_pixels(width, height, rgb.collect()))
     }
 
@@ -108,48 +151,39 @@ impl Picture {
         Self { width, height, rgb: Arc::new(rgb), origin: None }
     }
 
-    /// Reads a PNG or a JPEG, distinguished by their content; `name` is what messages call it.
+    /// Reads a picture's file, whose format is found by its content; `name` is what messages call it. PNG, JPEG, WebP, TIFF, GIF,
+    /// BMP, QOI and Radiance (HDR) are read.
     ///
-    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them: an ICC profile of grey
-    /// or RGB, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit and CMYK
-    /// pictures become 8-bit RGB; profiles of CMYK are ignored. Of an animated PNG the default image is read.
+    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them: an ICC profile of grey,
+    /// RGB or, in TIFF, CMYK, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit
+    /// and CMYK pictures become 8-bit RGB; profiles of CMYK in JPEG are ignored. Floats, which Radiance and some kinds of TIFF
+    /// have, are linear light: what is brighter than 1 becomes white, everything else what sRGB encodes it as. Of an animation
+    /// the first frame is read, or an animated PNG's default image, and of a TIFF the first page.
     ///
     /// # Errors
     /// [`Error::Picture`] for any other format, for a damaged or truncated file, for a picture larger than
-    /// [`LONGEST_SIDE`] or [`MEMORY_LIMIT`], and for rare kinds of JPEG: arithmetic, lossless and hierarchical ones,
-    /// those of 12 bits, and those whose colours come one after the other.
+    /// [`LONGEST_SIDE`] or [`MEMORY_LIMIT`], where there is too little memory, and for rare kinds of JPEG (arithmetic, lossless
+    /// and hierarchical ones, those of 12 bits) and TIFF (palettes, Lab,
+    /// samples with signs).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
-        let file = File { bytes, name };
-        let picture = if bytes.starts_with(PNG_SIGNATURE) {
-            png::decode(&file)?
-        } else if bytes.starts_with(b"\xff\xd8\xff") {
-            jpeg::decode(&file)?
-        } else if bytes.is_empty() {
-            return Err(file.error("the file is empty", "name a PNG or JPEG file"));
-        } else {
-            let reason = match other_format(bytes) {
-                Some(format) => format!("this is {format}, which is not read"),
-                None => "this is not a picture in a known format".to_owned(),
-            };
-            return Err(file.error(reason, READABLE));
-        };
-        let (width, height, rgb) = taken_apart(picture);
-        Self::from_rgb(width, height, rgb)
+        Ok(Self::read(bytes, name)?.picture)
     }
 
-    /// Reads how opaque the pixels of a PNG or a JPEG are, as a grey picture that can be a mask: white is opaque, black
+    /// The same with what its user should know of the file.
+    ///
+    /// # Errors
+    /// As [`Picture::decode`].
+    pub fn read(bytes: &[u8], name: &str) -> Result<Reading> {
+        decode(&File { bytes, name }, Wanted::Colours)
+    }
+
+    /// Reads how opaque the pixels of a picture's file are, as a grey picture that can be a mask: white is opaque, black
     /// transparent. Without alpha, as in every JPEG, it is white.
     ///
     /// # Errors
     /// As [`Picture::decode`].
     pub fn decode_opacity(bytes: &[u8], name: &str) -> Result<Self> {
-        let file = File { bytes, name };
-        if bytes.starts_with(PNG_SIGNATURE) {
-            let (width, height, grey) = taken_apart(png::decode_opacity(&file)?);
-            return Self::from_rgb(width, height, grey);
-        }
-        let picture = Self::decode(bytes, name)?;
-        Ok(Self::of_pixels(picture.width, picture.height, vec![255; picture.rgb.len()]))
+        Ok(decode(&File { bytes, name }, Wanted::Opacity)?.picture)
     }
 
     /// The bytes of a file in `format`, which says that its colours are sRGB: by a chunk in PNG, by a profile in JPEG.
@@ -260,19 +294,18 @@ fn check_length(op: &'static str, width: u32, height: u32, channels: u64, length
     Ok(())
 }
 
-/// The name of a format that is recognised so that a message can name it.
-fn other_format(bytes: &[u8]) -> Option<&'static str> {
-    const FORMATS: [(usize, &[u8], &str); 20] = [
-        (0, b"GIF8", "a GIF"),
-        (8, b"WEBP", "a WebP"),
+/// The name of a format that is recognised so that a message can name it, and what to do with the file.
+fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    const FORMATS: [(usize, &[u8], &str); 18] = [
         (4, b"ftypavif", "an AVIF"),
         (4, b"ftypavis", "an AVIF"),
         (4, b"ftypheic", "an HEIC"),
         (4, b"ftypheix", "an HEIC"),
+        (4, b"ftyphevc", "an HEIC"),
         (4, b"ftypmif1", "an HEIF"),
-        (0, b"II*\0", "a TIFF or a camera's raw file"),
-        (0, b"MM\0*", "a TIFF or a camera's raw file"),
-        (0, b"BM", "a BMP"),
+        (4, b"ftypmsf1", "an HEIF"),
+        (4, b"ftypcrx ", "a camera's raw file"),
+        (0, b"FUJIFILM", "a camera's raw file"),
         (0, b"\0\0\x01\0", "an ICO"),
         (0, b"\xff\x0a", "a JPEG XL"),
         (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
@@ -280,14 +313,15 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
         (0, b"\x76\x2f\x31\x01", "an OpenEXR"),
         (0, b"8BPS", "a Photoshop document"),
         (0, b"%PDF", "a PDF"),
-        (0, b"qoif", "a QOI"),
         (0, b"<svg", "an SVG drawing"),
         (0, b"<", "text: a web page or an SVG drawing"),
     ];
     let found = FORMATS
         .iter()
         .find(|(place, magic, _)| bytes.get(*place..).is_some_and(|rest| rest.starts_with(magic)));
-    found.map(|&(.., format)| format)
+    let &(place, magic, format) = found?;
+    let is_of_a_telephone = place == 4 && magic.starts_with(b"ftyp") && !magic.ends_with(b"crx ");
+    Some((format, if is_of_a_telephone { OF_A_TELEPHONE } else { READABLE }))
 }
 
 #[cfg(test)]
@@ -383,8 +417,8 @@ mod tests {
             ["progressive.jpg", "restarts.jpg", "grey.jpg", "cmyk-adobe.jpg", "grey-16.png", "interlaced.png"]
         {
             let bytes = fixture(name);
-            // A PNG's pixels are whole and checked without its last chunk, IEND.
-            let whole = if name.ends_with(".png") { bytes.len() - 12 } else { bytes.len() };
+            // A PNG's pixels are whole and checked without its last chunk, IEND, and a JPEG's without the marker of its end.
+            let whole = bytes.len() - if name.ends_with(".png") { 12 } else { 2 };
             for length in 0..whole {
                 refusal(&bytes[..length]);
             }
@@ -416,17 +450,16 @@ mod tests {
 
     #[test]
     fn other_formats_are_named() {
-        for (bytes, format) in [
-            (fixture("moving.gif"), "a GIF"),
-            (fixture("picture.webp"), "a WebP"),
-            (b"II*\0\x08\0\0\0".to_vec(), "a TIFF"),
-            (b"\0\0\0\x18ftypheic\0\0\0\0".to_vec(), "an HEIC"),
-            (b"<!DOCTYPE html>".to_vec(), "a web page"),
-            (b"hello".to_vec(), "not a picture in a known format"),
+        for (bytes, format, what_to_do) in [
+            (fixture("photo.avif"), "an AVIF", "ImageMagick"),
+            (fixture("photo.heic"), "an HEIC", "telephone"),
+            (b"8BPS".to_vec(), "a Photoshop document", "save it as PNG or JPEG"),
+            (b"<!DOCTYPE html>".to_vec(), "a web page", "PNG"),
+            (b"hello".to_vec(), "not a picture in a known format", "PNG"),
         ] {
             let (reason, remedy) = refusal(&bytes);
             assert!(reason.contains(format), "{reason}");
-            assert!(remedy.contains("PNG and JPEG"), "{remedy}");
+            assert!(remedy.contains(what_to_do), "{remedy}");
         }
         assert!(refusal(&[]).0.contains("empty"));
     }
@@ -482,15 +515,19 @@ mod tests {
             "interlaced.png",
             "animated.png",
             "palette-transparent.png",
-        ] {
-            let whole = fixture(name);
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(with_twins("format-"))
+        {
+            let whole = fixture(&name);
             for _ in 0..400 {
                 let mut bytes = whole.clone();
                 for _ in 0..=random(4) {
                     let place = random(bytes.len());
                     bytes[place] = random(256) as u8;
                 }
-                let _ = Picture::decode(&bytes, name);
+                let _ = Picture::decode(&bytes, &name);
             }
         }
     }

@@ -2,12 +2,10 @@
 //! whatever else is in it.
 
 use std::io::{Cursor, ErrorKind, Read};
-use std::sync::Arc;
 
 use flate2::read::ZlibDecoder;
 use image::RgbImage;
 use image::metadata::Orientation;
-use moxcms::{Transform8BitExecutor, Transform16BitExecutor};
 // The room has the crate's name.
 use ::png::{
     BitDepth, ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Transformations,
@@ -15,7 +13,8 @@ use ::png::{
 };
 
 use super::colour::{ColourSpace, PROFILE_HEADER, PixelKind, profile_length};
-use super::file::{DAMAGED, File, bytes_of_rgb, one_line, turned};
+use super::file::{DAMAGED, Decoded, FIRST_FRAME, File, bytes_of_rgb, one_line, turned};
+use super::samples::{Depth, RowConverter, Wanted};
 use crate::error::{Error, Result};
 
 /// What the decoder may take for rows and for EXIF, which it keeps.
@@ -24,35 +23,12 @@ const DECODER_BYTES: usize = 16 << 20;
 /// No byte of a deflated stream unpacks to more: 258 bytes take two bits at least.
 const MAX_UNPACKED: u64 = 1032;
 
-/// Turns a row of the file, samples in big-endian order, into RGB as far as either reaches.
-type ToRgb = fn(&[u8], &mut [u8]);
-
 /// PNG goes straight to the decoder that the image crate uses, because that crate keeps all texts, unpacks
 /// colour profiles, and needs the whole picture in its own depth beside the one in 8 bits.
 ///
 /// The pixels are brought to sRGB from what the file says of its colours, in the order of PNG's third edition: code points,
 /// a profile, "this is sRGB", an exponent with the colours of its lights.
-pub(super) fn decode(file: &File<'_>) -> Result<RgbImage> {
-    decode_by(file, to_rgb, ToSrgb::of)
-}
-
-/// Puts the chunk that says "sRGB, perceptual" behind the header of a file.
-pub(super) fn mark_as_srgb(file: &mut Vec<u8>) {
-    const BEHIND_HEADER: usize = 8 + 25;
-    const CHUNK: &[u8] = b"\0\0\0\x01sRGB\0\xae\xce\x1c\xe9";
-    file.splice(BEHIND_HEADER..BEHIND_HEADER, CHUNK.iter().copied());
-}
-
-/// The opacity of every pixel as grey: white where it is opaque.
-pub(super) fn decode_opacity(file: &File<'_>) -> Result<RgbImage> {
-    decode_by(file, to_opacity, |_, _, _, _| None)
-}
-
-fn decode_by(
-    file: &File<'_>,
-    converter: fn(ColorType, BitDepth) -> Option<ToRgb>,
-    to_srgb: fn(&Outline<'_>, &Info<'_>, ColorType, BitDepth) -> Option<ToSrgb>,
-) -> Result<RgbImage> {
+pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let fail = |error: DecodingError| explained(file, &error);
     let limits = Limits { bytes: DECODER_BYTES };
     let mut decoder = Decoder::new_with_limits(Cursor::new(file.bytes), limits);
@@ -81,40 +57,57 @@ fn decode_by(
     }
     let mut reader = decoder.read_info().map_err(fail)?;
     let (colours, depth) = reader.output_color_type();
-    let mut to_srgb = to_srgb(&outline, reader.info(), colours, depth);
-    let colours = to_srgb.as_ref().map_or(colours, ToSrgb::colours);
-    let to_rgb = converter(colours, depth)
+    let (kind, depth) = samples(colours, depth)
         .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
+    let space = colour_space(&outline, reader.info());
+    let mut converter = RowConverter::new(kind, depth, space.as_ref(), wanted);
 
-    let mut rgb = vec![0; bytes_of_rgb(width, height) as usize];
+    let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
     let stride = width as usize * 3;
     let mut lines = 0..height as usize;
     let mut pass_row = Vec::new();
     while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
-        let samples = match &mut to_srgb {
-            Some(to_srgb) => to_srgb.row(row.data()).ok_or_else(|| {
-                file.error(
-                    "its colours cannot be converted to sRGB",
-                    "save it anew from an image editor, as sRGB",
-                )
-            })?,
-            None => row.data(),
-        };
-        match row.interlace() {
+        let converted = match row.interlace() {
             InterlaceInfo::Null(_) => {
                 let Some(line) = lines.next() else { break };
-                to_rgb(samples, &mut rgb[line * stride..][..stride]);
+                converter.convert(row.data(), &mut rgb[line * stride..][..stride])
             }
             InterlaceInfo::Adam7(pass) => {
                 pass_row.resize(stride, 0);
-                to_rgb(samples, &mut pass_row);
+                let converted = converter.convert(row.data(), &mut pass_row);
                 expand_interlaced_row(&mut rgb, stride, &pass_row, pass, 24);
+                converted
             }
-        }
+        };
+        converted.ok_or_else(|| file.cannot_be_converted())?;
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(turned(picture, orientation))
+    let notes = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
+    Ok(Decoded { picture: turned(picture, orientation), notes })
+}
+
+/// Puts the chunk that says "sRGB, perceptual" behind the header of a file.
+pub(super) fn mark_as_srgb(file: &mut Vec<u8>) {
+    const BEHIND_HEADER: usize = 8 + 25;
+    const CHUNK: &[u8] = b"\0\0\0\x01sRGB\0\xae\xce\x1c\xe9";
+    file.splice(BEHIND_HEADER..BEHIND_HEADER, CHUNK.iter().copied());
+}
+
+/// What the decoder's rows hold; `None` for samples that it does not give.
+fn samples(colours: ColorType, depth: BitDepth) -> Option<(PixelKind, Depth)> {
+    let kind = match colours {
+        ColorType::Grayscale => PixelKind::Grey { alpha: false },
+        ColorType::GrayscaleAlpha => PixelKind::Grey { alpha: true },
+        ColorType::Rgb => PixelKind::Rgb { alpha: false },
+        ColorType::Rgba => PixelKind::Rgb { alpha: true },
+        ColorType::Indexed => return None,
+    };
+    match depth {
+        BitDepth::Eight => Some((kind, Depth::Eight)),
+        BitDepth::Sixteen => Some((kind, Depth::Sixteen)),
+        _ => None,
+    }
 }
 
 fn explained(file: &File<'_>, error: &DecodingError) -> Error {
@@ -125,66 +118,6 @@ fn explained(file: &File<'_>, error: &DecodingError) -> Error {
         ),
         DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => file.ends_early(),
         other => file.error(format!("cannot be decoded: {}", one_line(&other.to_string())), DAMAGED),
-    }
-}
-
-/// Brings rows of samples, in big-endian order, to sRGB.
-struct ToSrgb {
-    transform: Transform,
-    kind: PixelKind,
-    row: Vec<u8>,
-}
-
-enum Transform {
-    Eight(Arc<Transform8BitExecutor>),
-    Sixteen(Arc<Transform16BitExecutor>),
-}
-
-impl ToSrgb {
-    /// `None` where the colours are sRGB.
-    fn of(outline: &Outline<'_>, info: &Info<'_>, colours: ColorType, depth: BitDepth) -> Option<Self> {
-        let kind = match colours {
-            ColorType::Grayscale => PixelKind::Grey { alpha: false },
-            ColorType::GrayscaleAlpha => PixelKind::Grey { alpha: true },
-            ColorType::Rgb => PixelKind::Rgb { alpha: false },
-            ColorType::Rgba => PixelKind::Rgb { alpha: true },
-            ColorType::Indexed => return None,
-        };
-        let space = colour_space(outline, info)?;
-        let transform = match depth {
-            BitDepth::Eight => Transform::Eight(space.to_srgb_8(kind)?),
-            BitDepth::Sixteen => Transform::Sixteen(space.to_srgb_16(kind)?),
-            _ => return None,
-        };
-        Some(Self { transform, kind, row: Vec::new() })
-    }
-
-    /// What the samples are afterwards.
-    fn colours(&self) -> ColorType {
-        match self.kind {
-            PixelKind::Grey { alpha: false } | PixelKind::Rgb { alpha: false } => ColorType::Rgb,
-            PixelKind::Grey { alpha: true } | PixelKind::Rgb { alpha: true } => ColorType::Rgba,
-        }
-    }
-
-    /// The same row in sRGB.
-    fn row(&mut self, samples: &[u8]) -> Option<&[u8]> {
-        let made = self.colours().samples();
-        match &self.transform {
-            Transform::Eight(transform) => {
-                self.row.resize(samples.len() / self.kind.samples() * made, 0);
-                transform.transform(samples, &mut self.row).ok()?;
-            }
-            Transform::Sixteen(transform) => {
-                let wide: Vec<u16> =
-                    samples.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes)).collect();
-                let mut seen = vec![0; wide.len() / self.kind.samples() * made];
-                transform.transform(&wide, &mut seen).ok()?;
-                self.row.clear();
-                self.row.extend(seen.into_iter().flat_map(u16::to_be_bytes));
-            }
-        }
-        Some(&self.row)
     }
 }
 
@@ -223,88 +156,6 @@ fn unpacked(chunk: &[u8]) -> Option<Vec<u8>> {
     Some(profile)
 }
 
-/// How rows of these samples become RGB; alpha, which is not premultiplied in PNG, is composited over white.
-/// `None` for samples that the decoder does not give.
-fn to_rgb(colours: ColorType, depth: BitDepth) -> Option<ToRgb> {
-    Some(match (colours, depth) {
-        (ColorType::Grayscale, BitDepth::Eight) => |row, rgb| each(row, rgb, |[grey]| [grey; 3]),
-        (ColorType::GrayscaleAlpha, BitDepth::Eight) => {
-            |row, rgb| each(row, rgb, |[grey, alpha]| [over_white(grey, alpha); 3])
-        }
-        (ColorType::Rgb, BitDepth::Eight) => |row, rgb| each(row, rgb, |rgb: [u8; 3]| rgb),
-        (ColorType::Rgba, BitDepth::Eight) => |row, rgb| {
-            each(row, rgb, |[red, green, blue, alpha]| {
-                [red, green, blue].map(|value| over_white(value, alpha))
-            });
-        },
-        (ColorType::Grayscale, BitDepth::Sixteen) => {
-            |row, rgb| each_wide::<2, 1>(row, rgb, |[grey]| [narrow(grey, u16::MAX); 3])
-        }
-        (ColorType::GrayscaleAlpha, BitDepth::Sixteen) => {
-            |row, rgb| each_wide::<4, 2>(row, rgb, |[grey, alpha]| [narrow(grey, alpha); 3])
-        }
-        (ColorType::Rgb, BitDepth::Sixteen) => {
-            |row, rgb| each_wide::<6, 3>(row, rgb, |values| values.map(|value| narrow(value, u16::MAX)))
-        }
-        (ColorType::Rgba, BitDepth::Sixteen) => |row, rgb| {
-            each_wide::<8, 4>(row, rgb, |[red, green, blue, alpha]| {
-                [red, green, blue].map(|value| narrow(value, alpha))
-            });
-        },
-        _ => return None,
-    })
-}
-
-/// How rows of these samples become the opacity of their pixels, as grey. `None` for samples that the decoder does not give.
-fn to_opacity(colours: ColorType, depth: BitDepth) -> Option<ToRgb> {
-    Some(match (colours, depth) {
-        (ColorType::GrayscaleAlpha, BitDepth::Eight) => |row, rgb| each(row, rgb, |[_, alpha]| [alpha; 3]),
-        (ColorType::Rgba, BitDepth::Eight) => |row, rgb| each(row, rgb, |[_, _, _, alpha]| [alpha; 3]),
-        (ColorType::GrayscaleAlpha, BitDepth::Sixteen) => {
-            |row, rgb| each_wide::<4, 2>(row, rgb, |[_, alpha]| [narrow(alpha, u16::MAX); 3])
-        }
-        (ColorType::Rgba, BitDepth::Sixteen) => {
-            |row, rgb| each_wide::<8, 4>(row, rgb, |[_, _, _, alpha]| [narrow(alpha, u16::MAX); 3])
-        }
-        (ColorType::Grayscale | ColorType::Rgb, _) => |_, rgb| rgb.fill(255),
-        _ => return None,
-    })
-}
-
-/// Pixels of N bytes to RGB.
-fn each<const N: usize>(row: &[u8], rgb: &mut [u8], pixel: impl Fn([u8; N]) -> [u8; 3]) {
-    for (&from, to) in row.as_chunks().0.iter().zip(rgb.as_chunks_mut().0) {
-        *to = pixel(from);
-    }
-}
-
-/// Pixels of N samples of 16 bits, in BYTES = 2·N bytes, to RGB.
-fn each_wide<const BYTES: usize, const N: usize>(
-    row: &[u8],
-    rgb: &mut [u8],
-    pixel: impl Fn([u16; N]) -> [u8; 3],
-) {
-    each(row, rgb, |bytes: [u8; BYTES]| {
-        pixel(std::array::from_fn(|sample| u16::from_be_bytes([bytes[2 * sample], bytes[2 * sample + 1]])))
-    });
-}
-
-/// A value over white, rounded once.
-pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
-    let (value, alpha) = (u32::from(value), u32::from(alpha));
-    let sum = value * alpha + 255 * (255 - alpha);
-    ((sum + 127) / 255) as u8
-}
-
-/// A value of 16 bits over white, in 8 bits, rounded once.
-fn narrow(value: u16, alpha: u16) -> u8 {
-    let (value, alpha) = (u64::from(value), u64::from(alpha));
-    // In units of 1/65535² until the one rounding to 8 bits.
-    const TO_8_BITS: u64 = 65_535 * 257;
-    let sum = value * alpha + 65_535 * (65_535 - alpha);
-    ((sum + TO_8_BITS / 2) / TO_8_BITS) as u8
-}
-
 /// What a file's chunks say before it is decoded.
 #[derive(Debug, Default)]
 struct Outline<'file> {
@@ -317,6 +168,8 @@ struct Outline<'file> {
     compressed: u64,
     /// A chunk of Apple's stands before the header: colours are in another order, and the stream is without its header.
     is_apples: bool,
+    /// There are frames beside the picture.
+    is_animated: bool,
     /// A palette has a part of a colour, on which the decoder's version 0.18.1 panics (image-png's issue 694).
     palette_is_cut: bool,
 }
@@ -332,6 +185,7 @@ impl<'file> Outline<'file> {
             match kind {
                 b"IDAT" => outline.compressed += after.len().min(length) as u64,
                 b"CgBI" => outline.is_apples = true,
+                b"acTL" => outline.is_animated |= after.get(..4).is_some_and(|frames| frames > &[0, 0, 0, 1]),
                 b"iCCP" if outline.profile.is_none() => outline.profile = after.get(..length),
                 b"PLTE" => outline.palette_is_cut |= !length.is_multiple_of(3),
                 b"eXIf" if outline.orientation.is_none() => {

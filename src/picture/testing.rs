@@ -61,3 +61,22 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
     })
 }
+
+/// The fixtures that were made with the expected pixels beside them, by the beginning of their names.
+pub(super) fn with_twins(prefix: &str) -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with(prefix) && !name.ends_with(".expected.png"));
+    names.sort();
+    names
+}
+
+/// How far a fixture is from its twin: the most, and the mean.
+pub(super) fn apart(name: &str) -> (u8, f64) {
+    let expected = format!("{}.expected.png", name.split_once('.').unwrap().0);
+    let [seen, expected] = [name, &expected].map(|name| Picture::decode(&fixture(name), name).unwrap());
+    assert_eq!((seen.width(), seen.height()), (expected.width(), expected.height()), "{name}");
+    let apart = || seen.rgb().iter().zip(expected.rgb()).map(|(a, b)| a.abs_diff(*b));
+    (apart().max().unwrap(), apart().map(f64::from).sum::<f64>() / seen.rgb().len() as f64)
+}

@@ -40,8 +40,8 @@ fn pictures_that_are_none_are_named() {
         ("cut.jpg", cut[..cut.len() / 2].to_vec(), "the file ends before"),
         ("empty.png", Vec::new(), "the file is empty"),
         ("text.png", b"not a picture".to_vec(), "not a picture in a known format"),
-        ("moving.gif", fixture("moving.gif"), "a GIF"),
-        ("named-wrongly.png", fixture("picture.webp"), "a WebP"),
+        ("photo.heic", fixture("photo.heic"), "an HEIC"),
+        ("named-wrongly.png", fixture("photo.avif"), "an AVIF"),
     ] {
         fs::write(folder.path(name), bytes).unwrap();
         refuses_picture(&folder, name, said);
