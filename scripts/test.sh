@@ -86,6 +86,13 @@ if [ ${#features[@]} -gt 0 ]; then
   else
     echo "test: no drm-shim here: the kernels were not compiled for AMD's GPUs"
   fi
+  random=0
+  scripts/random_pictures.py || random=$?
+  case $random in
+    0) stages=$((stages + 1)) ;;
+    2) echo "test: a program is missing: random pictures were NOT compared with other decoders" ;;
+    *) exit 1 ;;
+  esac
 fi
 stage documentation env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
 stage dependencies scripts/deny.sh
