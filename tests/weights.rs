@@ -294,6 +294,10 @@ fn what_is_converted_is_the_same() {
         let weights = weights(name);
         for (precision, dtype) in [(Precision::F32, "F32"), (Precision::F16, "F16")] {
             let bytes = weights.to_safetensors(precision).unwrap();
+            // Another time the same, as its digest is what a checkpoint knows it by; other programs read it, too.
+            assert_eq!(weights.to_safetensors(precision).unwrap(), bytes);
+            let crates = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(crates.names().len(), 2);
             assert!(bytes.len() < 8192 && (bytes.len() < 4500) == (precision == Precision::F16));
             let converted = Weights::from_bytes(bytes, "converted").unwrap();
             assert_eq!(converted.format(), Format::Safetensors);

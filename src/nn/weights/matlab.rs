@@ -369,8 +369,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// The number that bytes are.
+type Number = fn(&[u8]) -> f32;
+
 /// How many bytes a number of an element's type has, and which it is.
-fn number_of(kind: u32) -> Option<(usize, fn(&[u8]) -> f32)> {
+fn number_of(kind: u32) -> Option<(usize, Number)> {
     // A slice of another length does not come.
     Some(match kind {
         1 => (1, |bytes| f32::from(bytes[0] as i8)),
