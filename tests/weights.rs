@@ -161,10 +161,27 @@ fn other_networks_and_files_are_named() {
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
         (b"\x1f\x8b\x08\x00", "unpack it first"),
         (b"\x0a\x14VGG_ILSVRC_19_layers", "a Caffe model"),
+        (b"\x80\x02}q\x01U\x0cparam values", "a pickle of Python's that torch.save did not write"),
     ] {
         let error = refused("other", start.to_vec());
         let said = said.split(", remedy: ");
         assert!(said.into_iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
+/// Headers whose length looks like the beginning of a ZIP, a pickle and a gzip file.
+#[test]
+fn safetensors_of_any_length_are_safetensors() {
+    let file = fixture("torchvision-names-with-metadata.safetensors");
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    for start in [*b"PK", *b"\x80\x02", *b"\x1f\x8b"] {
+        let wanted = usize::from(u16::from_le_bytes(start));
+        let header = [&file[8..8 + length], &b" ".repeat(wanted - length)].concat();
+        let file = [&(wanted as u64).to_le_bytes()[..], &header, &file[8 + length..]].concat();
+        assert!(file.starts_with(&start));
+        let weights = Weights::from_bytes(file, "padded").unwrap();
+        assert_eq!(weights.format(), Format::Safetensors);
+        weights.convolution("conv1_1").unwrap();
     }
 }
 

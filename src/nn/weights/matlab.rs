@@ -44,6 +44,10 @@ mod element {
 
 /// What is in a file's header, where it is one of version 5: whether its lowest bytes come first.
 pub(super) fn is_little_endian(bytes: &[u8]) -> Option<bool> {
+    // It begins with a text, which has no zeros.
+    if bytes.iter().take(4).any(|byte| *byte == 0) {
+        return None;
+    }
     match bytes.get(HEADER - 4..HEADER)? {
         [0, 1, b'I', b'M'] => Some(true),
         [1, 0, b'M', b'I'] => Some(false),
