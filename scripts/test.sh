@@ -78,7 +78,6 @@ stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-f
 stage "clippy without default features" cargo clippy --all-targets --no-default-features --locked -- -D warnings
 stage tests cargo test --locked ${features[@]+"${features[@]}"}
 if [ ${#features[@]} -gt 0 ]; then
-  stage "whole-size weights" scripts/check-weights.sh
   # Needs a package that only Debian and Ubuntu have. Without it, tests/gpu_stats.rs has still seen that the figures in docs/
   # are those of the kernels.
   if scripts/ensure-vulkan.sh --drm-shim; then

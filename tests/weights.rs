@@ -161,10 +161,27 @@ fn other_networks_and_files_are_named() {
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
         (b"\x1f\x8b\x08\x00", "unpack it first"),
         (b"\x0a\x14VGG_ILSVRC_19_layers", "a Caffe model"),
+        (b"\x80\x02}q\x01U\x0cparam values", "a pickle of Python's that torch.save did not write"),
     ] {
         let error = refused("other", start.to_vec());
         let said = said.split(", remedy: ");
         assert!(said.into_iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
+/// Headers whose length looks like the beginning of a ZIP, a pickle and a gzip file.
+#[test]
+fn safetensors_of_any_length_are_safetensors() {
+    let file = fixture("torchvision-names-with-metadata.safetensors");
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    for start in [*b"PK", *b"\x80\x02", *b"\x1f\x8b"] {
+        let wanted = usize::from(u16::from_le_bytes(start));
+        let header = [&file[8..8 + length], &b" ".repeat(wanted - length)].concat();
+        let file = [&(wanted as u64).to_le_bytes()[..], &header, &file[8 + length..]].concat();
+        assert!(file.starts_with(&start));
+        let weights = Weights::from_bytes(file, "padded").unwrap();
+        assert_eq!(weights.format(), Format::Safetensors);
+        weights.convolution("conv1_1").unwrap();
     }
 }
 
@@ -294,6 +311,10 @@ fn what_is_converted_is_the_same() {
         let weights = weights(name);
         for (precision, dtype) in [(Precision::F32, "F32"), (Precision::F16, "F16")] {
             let bytes = weights.to_safetensors(precision).unwrap();
+            // Another time the same, as its digest is what a checkpoint knows it by; other programs read it, too.
+            assert_eq!(weights.to_safetensors(precision).unwrap(), bytes);
+            let crates = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(crates.names().len(), 2);
             assert!(bytes.len() < 8192 && (bytes.len() < 4500) == (precision == Precision::F16));
             let converted = Weights::from_bytes(bytes, "converted").unwrap();
             assert_eq!(converted.format(), Format::Safetensors);

@@ -33,21 +33,33 @@ const OTHERS: [(&[u8], &str, &str); 16] = [
 const SAVE: &str = "use the network's weights as safetensors, .pth, .mat or .h5";
 const DOWNLOAD: &str = "the download went wrong: fetch it again";
 
+/// Python's pickles, by their protocol.
+const PICKLES: [&[u8]; 4] = [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"];
+
 /// Takes what is needed out of a file. With its digest where its bytes are not kept.
 pub(super) fn read(bytes: Cow<'static, [u8]>) -> Result<(Contents, Option<String>), Fault> {
-    if let Some((_, found, remedy)) = OTHERS.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
+    // First, as the length that it begins with could look like any of the others.
+    if safetensors::is_likely(&bytes) {
+        return Ok((safetensors::read(bytes)?, None));
+    }
+    let begins = |magic: &[u8]| bytes.starts_with(magic);
+    if let Some((_, found, remedy)) = OTHERS.iter().find(|(magic, ..)| begins(magic)) {
         return Err(Fault::new("format", "a file of weights", *found, *remedy));
     }
-    let contents = if bytes.starts_with(b"PK") {
+    let contents = if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") {
         torch::read_zip(&bytes)?
     } else if torch::is_legacy(&bytes) {
         torch::read_legacy(&bytes)?
     } else if matlab::is_little_endian(&bytes).is_some() {
         matlab::read(&bytes)?
-    } else if bytes.starts_with(keras::MAGIC) {
+    } else if begins(keras::MAGIC) {
         let digest = tensors::digest([&*bytes]);
         return Ok((keras::read(bytes)?, Some(digest)));
+    } else if PICKLES.into_iter().any(begins) {
+        let found = "a pickle of Python's that torch.save did not write";
+        return Err(Fault::new("format", "a file of weights", found, SAVE));
     } else {
+        // What is wrong with it as a file of ours.
         return Ok((safetensors::read(bytes)?, None));
     };
     Ok((contents, Some(tensors::digest([&*bytes]))))

@@ -44,6 +44,10 @@ mod element {
 
 /// What is in a file's header, where it is one of version 5: whether its lowest bytes come first.
 pub(super) fn is_little_endian(bytes: &[u8]) -> Option<bool> {
+    // It begins with a text, which has no zeros.
+    if bytes.iter().take(4).any(|byte| *byte == 0) {
+        return None;
+    }
     match bytes.get(HEADER - 4..HEADER)? {
         [0, 1, b'I', b'M'] => Some(true),
         [1, 0, b'M', b'I'] => Some(false),
@@ -369,8 +373,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// The number that bytes are.
+type Number = fn(&[u8]) -> f32;
+
 /// How many bytes a number of an element's type has, and which it is.
-fn number_of(kind: u32) -> Option<(usize, fn(&[u8]) -> f32)> {
+fn number_of(kind: u32) -> Option<(usize, Number)> {
     // A slice of another length does not come.
     Some(match kind {
         1 => (1, |bytes| f32::from(bytes[0] as i8)),

@@ -6,6 +6,12 @@ use super::contents::{Contents, Format, LayerKey, Tensor};
 use super::fault::{DAMAGED, Fault};
 use crate::tensors;
 
+/// Whether a file begins as one does: with the length of a header that is there, and its brace.
+pub(super) fn is_likely(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
+    u64::from_le_bytes(*length) <= rest.len() as u64 && rest.first() == Some(&b'{')
+}
+
 /// Takes the tensors of a file. Their bytes stay where they are.
 pub(super) fn read(bytes: Cow<'static, [u8]>) -> Result<Contents, Fault> {
     let (start, header) = tensors::read_header(&bytes)

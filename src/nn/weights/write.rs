@@ -1,11 +1,12 @@
 //! What is in a file of weights, and the same as a file of ours.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use half::f16;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
+use serde_json::{Map, Value, json};
 
-use super::contents::Part;
+use super::contents::{Part, elements};
 use super::preprocessing::listed;
 use super::{LayerSource, Weights};
 use crate::error::Result;
@@ -46,65 +47,73 @@ impl Weights {
     }
 
     /// All layers that are there as a file that [`Weights::from_bytes`] reads: safetensors with plain weights of this
-    /// precision, in the file's own order of channels and range of pixels, and with all of its metadata. Takes twice the
-    /// file's length of memory meanwhile.
+    /// precision, in the file's own order of channels and range of pixels, and with all of its metadata. The same weights
+    /// give the same bytes. Takes the length of the result and one layer more of memory.
     ///
     /// # Errors
-    /// [`crate::Error::Weights`] where there is no layer, a layer is not as it should be, or a value is not finite or too large
-    /// for the precision.
+    /// [`crate::Error::Weights`] where there is no layer, a layer is not as it should be, or a value is not finite or too
+    /// large for the precision.
     pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>> {
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        let dtype = match precision {
-            Precision::F32 => Dtype::F32,
-            Precision::F16 => Dtype::F16,
+        let (dtype, size) = match precision {
+            Precision::F32 => (Dtype::F32, 4),
+            Precision::F16 => (Dtype::F16, 2),
         };
+        let mut layers = Vec::new();
         for Convolution { name, .. } in self.network.convolutions() {
-            let Some(source) = self.located(name)? else { continue };
-            let (kernel, bias) = self.numbers(&source)?;
-            let shape = source.codes.unwrap_or(source.values).shape.clone();
-            for (part, shape, values) in [("weight", shape, kernel), ("bias", vec![bias.len()], bias)] {
-                let name = format!("{name}.{part}");
-                let bytes = self.stored_as(precision, &name, &values)?;
-                tensors.push((name, shape, bytes));
-            }
+            layers.extend(self.located(name)?.map(|source| (name, source)));
         }
-        if tensors.is_empty() {
+        if layers.is_empty() {
             // Says what is missing.
             self.check(0)?;
         }
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            TensorView::new(dtype, shape.clone(), bytes).map(|view| (name, view))
-        });
-        let fault = |error: safetensors::SafeTensorError| {
-            self.error(
-                "tensors",
-                "ones that can be written",
-                error.to_string(),
-                "report this as a fault of impasto",
-            )
-        };
-        let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(fault)?;
-        safetensors::serialize(views, Some(self.metadata())).map_err(fault)
+        // Not by the crate, which writes the metadata in another order each time.
+        let mut header = Map::new();
+        header.insert("__metadata__".to_owned(), json!(self.metadata()));
+        let mut end = 0;
+        for (layer, source) in &layers {
+            let kernel = &source.codes.unwrap_or(source.values).shape;
+            for (part, shape) in [("weight", kernel), ("bias", &source.bias.shape)] {
+                let start = end;
+                end += size * elements(shape).unwrap_or(0);
+                let entry =
+                    json!({ "dtype": dtype.to_string(), "shape": shape, "data_offsets": [start, end] });
+                header.insert(format!("{layer}.{part}"), entry);
+            }
+        }
+        let mut header = Value::Object(header).to_string();
+        // The numbers begin at a multiple of their size.
+        header.push_str(&" ".repeat(header.len().wrapping_neg() % 8));
+        let mut bytes = Vec::with_capacity(8 + header.len() + end);
+        bytes.extend((header.len() as u64).to_le_bytes());
+        bytes.extend(header.bytes());
+        for (layer, source) in &layers {
+            let (kernel, bias) = self.numbers(source)?;
+            for (part, values) in [("weight", kernel), ("bias", bias)] {
+                self.store(precision, &format!("{layer}.{part}"), &values, &mut bytes)?;
+            }
+        }
+        Ok(bytes)
     }
 
-    fn stored_as(&self, precision: Precision, name: &str, values: &[f32]) -> Result<Vec<u8>> {
-        if precision == Precision::F32 {
-            return Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect());
+    /// Adds numbers to the bytes of a file.
+    fn store(&self, precision: Precision, name: &str, values: &[f32], bytes: &mut Vec<u8>) -> Result<()> {
+        for (place, value) in values.iter().enumerate() {
+            if precision == Precision::F32 {
+                bytes.extend(value.to_le_bytes());
+                continue;
+            }
+            let half = f16::from_f32(*value);
+            if !half.is_finite() {
+                let found = format!("{value} at place {place}");
+                return Err(self.error(name, "numbers that f16 can hold", found, "take f32"));
+            }
+            bytes.extend(half.to_le_bytes());
         }
-        let halves: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
-        if let Some(place) = halves.iter().position(|value| !value.is_finite()) {
-            return Err(self.error(
-                name,
-                "numbers that f16 can hold",
-                format!("{} at place {place}", values[place]),
-                "take f32",
-            ));
-        }
-        Ok(halves.iter().flat_map(|value| value.to_le_bytes()).collect())
+        Ok(())
     }
 
     /// What a file of ours says of itself.
-    fn metadata(&self) -> HashMap<String, String> {
+    fn metadata(&self) -> BTreeMap<&'static str, String> {
         let network = self.network.name().to_lowercase().replace('-', "");
         let pools =
             PoolKind::ALL.iter().find(|(_, kind)| *kind == self.pools()).map_or("mean", |(name, _)| name);
@@ -117,7 +126,7 @@ impl Weights {
             ("network", network),
             ("pooling", pools.to_owned()),
         ];
-        keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        BTreeMap::from(keys)
     }
 
     /// Where a layer's numbers lie; `None` where the file has no kernel of it, or the network no such layer.
