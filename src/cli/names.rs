@@ -9,6 +9,8 @@ use impasto::nn::{PoolKind, vgg19};
 use super::words::argument;
 use super::{Failure, Result, files};
 
+/// What word processors and web pages put in place of `"` and `'`.
+const QUOTATION_MARKS: [char; 6] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}'];
 /// Signs of a pattern.
 const WILD: [char; 3] = ['*', '?', '['];
 
@@ -60,6 +62,11 @@ fn one_at_a_time(name: &Path, reason: &str, all: &Path) -> Failure {
 fn refuse_other(name: &Path) -> Result<()> {
     let Some(text) = name.to_str() else { return Ok(()) };
     let usage = |reason: &str| Err(Failure::Usage(format!("{text}: {reason}")));
+    if text.starts_with(QUOTATION_MARKS) {
+        return usage(
+            "this begins with a quotation mark as word processors write it, which belongs to the name; write plain ones",
+        );
+    }
     let parts = || text.split(',');
     let layer = |part: &str| {
         let part = part.split_once('=').map_or(part, |(name, _)| name);
@@ -109,6 +116,7 @@ mod tests {
             ("conv2_1,conv3_1", "this is a layer"),
             ("0.5", "this is a number and no file; numbers are joined by commas"),
             ("480", "--size 640x480"),
+            ("“x.png”", "this begins with a quotation mark as word processors write it"),
             ("Cargo.toml,src/lib.rs", "several pictures are separated by spaces: Cargo.toml src/lib.rs"),
             ("none/*.png", "no file fits this pattern"),
             ("none/a**.png", "this is no pattern"),

@@ -60,7 +60,7 @@ const STEP_SIZE: [(&str, f64); 1] = [("crowsonkb", 255.0)];
 const POOLS: [(&str, &str); 2] = [("max", "max"), ("avg", "mean")];
 const LAYERS: &str = "layers and their weights are one list, joined by commas: --style-layers relu1_1=1,relu2_1=1; a layer \
                       without a weight gets 1/count, where those of neural-style have 1 each. --content-layers is written alike";
-const PAIR: &str = "the pictures have no options: CONTENT is the first name, and every other one is a STYLE";
+const PAIR: &str = "pictures are named without an option, CONTENT first and then each STYLE";
 const NO_VIDEO: &str = "there is no video here: paint each frame by a run of its own, with the same --seed";
 const NO_MODEL: &str = "VGG-19 is in the program; --weights FILE takes other weights of VGG-19 or VGG-16";
 
@@ -125,9 +125,13 @@ static PEERS: &[Peer] = &[
         &["--content_img_dir", "--style_imgs_dir"],
         Other("a file is named with its folder; a folder as STYLE stands for all pictures in it"),
     ),
+    peer(&["-style_blend_weights", "--style-blend-weights", "--style_imgs_weights"], Same("--style-weights")),
+    // Means and second moments of styles are averaged there.
     peer(
-        &["-style_blend_weights", "--style-blend-weights", "--style_imgs_weights", "-sw"],
-        Same("--style-weights"),
+        &["-sw"],
+        Other(
+            "--style-weights W,W, joined by commas; each style has a cost of its own, and costs are averaged",
+        ),
     ),
     peer(
         &[
@@ -179,10 +183,10 @@ static PEERS: &[Peer] = &[
     ),
     // Sizes.
     peer(
-        &["-image_size", "--image-size", "--image_size", "--img_size", "--img-size"],
+        &["-image_size", "--image-size", "--image_size", "--img_size", "--img-size", "-s", "--end-scale"],
         Other("--size N is the longer side; a smaller photograph is enlarged to it only with --enlarge"),
     ),
-    peer(&["--max_size", "--max-size", "-s", "--end-scale"], Same("--size")),
+    peer(&["--max_size", "--max-size"], Same("--size")),
     peer(
         &["--width", "--height"],
         Other(
