@@ -435,6 +435,49 @@ fn pictures_may_have_other_formats() {
     }
 }
 
+/// Date, camera, place and resolution of the photograph, and what of it is transparent.
+#[test]
+fn what_the_photograph_says_is_kept() {
+    use impasto::picture::Metadata;
+    let folder = TestFolder::new();
+    folder.picture("style.png", 40, 30, 1);
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");
+    for name in ["told.jpg", "told.png"] {
+        fs::copy(format!("{fixtures}{name}"), folder.path(name)).unwrap();
+    }
+    let run = |more: &[&str]| {
+        let start = ["style.png", "--steps", "0", "--init", "content"];
+        folder.run(&[&more[..1], &start, &more[1..], &SHALLOW].concat()).success()
+    };
+    run(&["told.jpg", "-o", "kept.jpg", "-q"]);
+    let kept = Metadata::of(&folder.read("kept.jpg"));
+    assert_eq!(kept, Metadata::of(&folder.read("told.jpg")));
+    assert!(!kept.is_empty());
+    run(&["told.jpg", "-o", "stripped.jpg", "--strip", "-q"]);
+    assert!(Metadata::of(&folder.read("stripped.jpg")).is_empty());
+    run(&["told.jpg", "-o", "small.jpg", "--strip", "--quality", "30", "-q"]);
+    assert!(folder.read("small.jpg").len() < folder.read("stripped.jpg").len());
+
+    let opacity = |name: &str| Picture::decode_opacity(&folder.read(name), name).unwrap();
+    for out in ["kept.png", "kept.webp", "kept.tif"] {
+        run(&["told.png", "-o", out, "-q"]);
+        assert_eq!(opacity(out), opacity("told.png"), "{out}");
+    }
+    run(&["told.png", "-o", "white.png", "--transparency", "white", "-q"]);
+    assert!(opacity("white.png").rgb().iter().all(|level| *level == 255));
+    let said = |output: assert_cmd::assert::Assert| {
+        String::from_utf8_lossy(&output.get_output().stderr).into_owned()
+    };
+    assert!(said(run(&["told.png", "-o", "o.jpg"])).contains("what is transparent becomes white"));
+    assert!(!said(run(&["told.png", "-o", "o.jpg", "--transparency", "white"])).contains("transparent"));
+
+    let keep = &["-o", "o.jpg", "--transparency", "keep"][..];
+    folder.refuses(2, keep, "no JPEG is transparent; name o.jpg .png, .webp or .tif");
+    folder.refuses(2, &["-o", "o.png", "--quality", "80"], "--quality: o.png keeps every pixel");
+    folder.refuses(2, &["-o", "o.jpg", "--quality", "0"], "0 is not in 1..=100");
+    folder.refuses(2, &["-o", "o.jpg", "--transparency", "black"], "keep, white");
+}
+
 #[test]
 fn each_style_may_have_a_mask() {
     let folder = larger_pictures();
@@ -1138,7 +1181,7 @@ fn wrong_arguments_exit_with_2() {
         (vec!["-o", o, "--noise-ratio", "1.5"], "from 0 to 1"),
         (vec!["-o", "out"], ".png, .jpg, .jpeg"),
         (vec!["-o", "out.pgn"], "such as out.png"),
-        (vec!["-o", "out.tiff"], ".png, .jpg, .jpeg"),
+        (vec!["-o", "out.gif"], ".png, .jpg, .jpeg, .webp, .tif, .tiff"),
     ] {
         folder.refuses(2, &arguments, message);
     }

@@ -210,8 +210,8 @@ impl WeightsConvert {
 pub(super) struct Run<T: Args> {
     #[command(flatten)]
     pub(super) arguments: T,
-    /// Where the painting goes: a name that ends in .png, .jpg or .jpeg. An old file there is replaced when
-    /// the painting is done. "-" is standard output.
+    /// Where the painting goes: a name that ends in .png, .jpg, .jpeg, .webp, .tif or .tiff. All but JPEG keep every pixel. An
+    /// old file there is replaced when the painting is done. "-" is standard output.
     #[arg(short, long, value_name = "OUT", required_unless_present = "show_options")]
     pub(super) output: Option<PathBuf>,
 }
@@ -320,6 +320,15 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Painting")]
     #[arg(value_parser = number)]
     noise_ratio: Option<f32>,
+    /// Write nothing into OUT but the picture. Otherwise it gets what CONTENT says of date, camera and place, its other EXIF, its
+    /// XMP and its resolution in pixels per inch.
+    #[arg(long, help_heading = "Files")]
+    strip: bool,
+    /// What becomes of what is transparent in CONTENT. keep: it is in OUT, too. white: OUT is opaque, and white there before it
+    /// is painted. [default: keep, where OUT is no JPEG]
+    #[arg(long, value_name = "keep|white", help_heading = "Files")]
+    #[arg(value_parser = words_of(&Transparency::ALL))]
+    transparency: Option<String>,
     #[command(flatten)]
     pub(super) style: StyleArguments,
     #[command(flatten)]
@@ -328,6 +337,25 @@ pub(super) struct PaintArguments {
     descent: DescentArguments,
     #[command(flatten)]
     pub(super) run: RunArguments,
+}
+
+/// What becomes of what is transparent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transparency {
+    Keep,
+    White,
+}
+
+impl Transparency {
+    const ALL: [(&'static str, Self); 2] = [("keep", Self::Keep), ("white", Self::White)];
+}
+
+/// What goes from CONTENT's file into OUT beside what is painted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) metadata: bool,
+    /// `None` for what suits the format.
+    pub(super) transparency: Option<Transparency>,
 }
 
 /// Of a texture.
@@ -503,6 +531,10 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "NAME", help_heading = "Files")]
     #[arg(value_parser = PossibleValuesParser::new(PictureFormat::EXTENSIONS))]
     pub(super) format: Option<String>,
+    /// The quality of a JPEG, 1 to 100. [default: 95]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Files")]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) quality: Option<u8>,
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
@@ -811,6 +843,11 @@ pub(super) trait Order {
     /// The pictures that are named without an option, in their order.
     fn pictures(&self) -> Vec<&Path>;
 
+    /// What goes into the output beside what is painted: nothing, where there is no photograph.
+    fn kept(&self) -> Kept {
+        Kept { metadata: false, transparency: Some(Transparency::White) }
+    }
+
     /// The preset's options as the file changes them.
     fn options_of_file(&self) -> Result<Options> {
         let mut options = Options::preset(self.preset()?.1);
@@ -867,6 +904,13 @@ impl Order for PaintArguments {
         self.statistic.apply(&mut options);
         self.descent.apply(&mut options)?;
         Ok(options)
+    }
+
+    fn kept(&self) -> Kept {
+        let named = self.transparency.as_ref();
+        let transparency =
+            Transparency::ALL.iter().find(|(name, _)| named.is_some_and(|named| named == name));
+        Kept { metadata: !self.strip, transparency: transparency.map(|(_, it)| *it) }
     }
 
     fn preset(&self) -> Result<(&'static str, Preset)> {

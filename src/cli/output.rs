@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use impasto::picture::{Picture, PictureFormat};
+use impasto::picture::{EncodeOptions, Metadata, Picture, PictureFormat};
 
 use super::console::write_out;
 use super::files::{FileIdentity, Named, folder_of, is_standard, overlap, reason, unexpanded};
@@ -19,11 +19,12 @@ const STANDARD_OUTPUT: &str = "standard output";
 pub(super) struct Output {
     path: PathBuf,
     format: PictureFormat,
+    options: EncodeOptions,
 }
 
 impl Output {
-    /// The output at `path`, in the format of this ending, or else in that of its own.
-    pub(super) fn new(path: &Path, asked: Option<&str>) -> Result<Self> {
+    /// The output at `path`, in the format of this ending, or else in that of its own, in this quality where one is asked for.
+    pub(super) fn new(path: &Path, asked: Option<&str>, quality: Option<u8>) -> Result<Self> {
         let standard = is_standard(path);
         if path.is_dir() || is_folder_name(path) {
             let inside = path.join("painting.png");
@@ -60,7 +61,31 @@ impl Output {
             let message = format!("--output: {shown}: {reason}; use one of {endings}, such as {nearest}");
             return Err(Failure::Usage(message));
         };
-        Ok(Self { path: path.to_owned(), format })
+        if quality.is_some() && format != PictureFormat::Jpeg {
+            return Err(Failure::Usage(format!(
+                "--quality: {} keeps every pixel, as every format here but JPEG; leave it out, or name it {}",
+                path.display(),
+                path.with_extension("jpg").display()
+            )));
+        }
+        let options =
+            EncodeOptions::default().with(|options| options.quality = quality.unwrap_or(options.quality));
+        Ok(Self { path: path.to_owned(), format, options })
+    }
+
+    /// Whether pixels may be transparent in it.
+    pub(super) fn has_alpha(&self) -> bool {
+        self.format.has_alpha()
+    }
+
+    /// Has this said beside the pixels.
+    pub(super) fn set_metadata(&mut self, metadata: Metadata) {
+        self.options.metadata = metadata;
+    }
+
+    /// Has the pixels as opaque as this picture is bright.
+    pub(super) fn set_opacity(&mut self, opacity: Picture) {
+        self.options.opacity = Some(opacity);
     }
 
     /// The painting's path, as it was given.
@@ -119,14 +144,14 @@ impl Output {
 
     /// Writes the painting; where that fails, to the system's folder for temporary files.
     pub(super) fn write(&self, picture: &Picture) -> Result<()> {
-        write_or_rescue(&self.path, &picture.encode(self.format)?, "the picture")
+        write_or_rescue(&self.path, &picture.encode_with(self.format, &self.options)?, "the picture")
     }
 
     /// Writes the picture after `step`.
     pub(super) fn write_snapshot(&self, step: u32, picture: &Picture) -> Result<()> {
         let path = self.snapshot_path(step);
         // A link of this name is replaced, and the file that it leads to stays as it is.
-        let written = replace(&path, &picture.encode(self.format)?);
+        let written = replace(&path, &picture.encode_with(self.format, &self.options)?);
         written.map_err(|error| cannot_write(&path, &error))
     }
 }

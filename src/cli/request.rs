@@ -6,17 +6,17 @@ use std::sync::Arc;
 use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::MethodRequest;
-use impasto::picture::{Picture, Size};
+use impasto::picture::{Metadata, Picture, Size};
 use impasto::transfer::{
     Checkpoint, Engine, EngineOptions, Objective, Options, Plan, Preset, Seamless, SourceLayouts, Sources,
     Timed, Transfer,
 };
 use impasto::{Error, OptionName};
 
-use super::args::{Order, RunArguments};
+use super::args::{Kept, Order, RunArguments, Transparency};
 use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
-use super::inputs::{engine_with, read_checkpoint, read_opacity, read_picture, read_weights};
+use super::inputs::{engine_with, read_checkpoint, read_file, read_opacity, read_picture, read_weights};
 use super::job::{Job, MethodSource, warn_of_shortage};
 use super::output::{self, Output};
 use super::remembered::Remembered;
@@ -40,15 +40,26 @@ pub(super) struct PaintRequest<'a> {
     files: SourceFiles,
     options: Options,
     output: Option<Output>,
+    kept: Kept,
 }
 
 impl<'a> PaintRequest<'a> {
     /// Checks the arguments themselves.
     pub(super) fn new(order: &'a impl Order, output: Option<&Path>) -> Result<Self> {
         let (files, options) = (order.sources()?, order.options()?);
-        let arguments = order.run();
-        let output = output.map(|path| Output::new(path, arguments.format.as_deref())).transpose()?;
-        Ok(Self { arguments, preset: order.preset()?.1, files, options, output })
+        let (arguments, kept) = (order.run(), order.kept());
+        let output = output
+            .map(|path| Output::new(path, arguments.format.as_deref(), arguments.quality))
+            .transpose()?;
+        if let Some(output) = output.as_ref().filter(|output| !output.has_alpha())
+            && kept.transparency == Some(Transparency::Keep)
+        {
+            return Err(Failure::Usage(format!(
+                "--transparency keep: no JPEG is transparent; name {} .png, .webp or .tif",
+                output.path().display()
+            )));
+        }
+        Ok(Self { arguments, preset: order.preset()?.1, files, options, output, kept })
     }
 
     /// Refuses what would overwrite an input, and places that cannot be written to. To explain, only the plan is written.
@@ -148,7 +159,7 @@ impl<'a> PaintRequest<'a> {
 
     /// Decodes every picture. Where there is one size, it is fitted at once, so that of a large photograph only the small
     /// copy is kept; else each size has a copy of its own.
-    fn read_sources(&self) -> Result<Sources> {
+    fn read_sources(&mut self) -> Result<Sources> {
         let Options { size, coarsest, stroke, seamless, .. } = self.options;
         // Where it wraps, it is rounded to other sides.
         let has_copies = coarsest.is_some() || stroke.is_some() || seamless != Seamless::None;
@@ -159,11 +170,17 @@ impl<'a> PaintRequest<'a> {
         let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
         let quiet = self.arguments.quiet;
         let read = |path: &Path, hint: &str| read_picture(path, hint, quiet);
-        let content = content.as_deref().map(|path| read(path, "check the path of CONTENT")).transpose()?;
+        let file = |path: &Path| read_file(path, "check the path of CONTENT", quiet);
+        let (file, content) = content.as_deref().map(file).transpose()?.unzip();
+        let has_alpha = content.as_ref().is_some_and(|reading| reading.has_alpha);
+        let content = content.map(|reading| reading.picture);
         let painting =
             content.as_ref().map_or(size.sides(), |content| self.options.fit_content(own(content)));
         let content = content.map(|content| fitted(content, painting));
         let (width, height) = painting;
+        if let (Some(output), Some(file)) = (&mut self.output, file) {
+            keep(output, &file, has_alpha, self.kept, self.files.content.as_deref(), painting, quiet)?;
+        }
         let mask = |path: &Path, hint| Ok::<_, Failure>(read(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
             Some(path) => Ok(sources.with_style_mask(mask(path, "check the path given with --style-mask")?)),
@@ -322,6 +339,37 @@ fn refuse_second_output(outputs: &[Named<'_>], purpose: Purpose) -> Result<()> {
                 "{option}: standard output has {holder} already; name a file for one of them"
             )));
         }
+    }
+    Ok(())
+}
+
+/// Gives the output what is kept of the content's file, which has an alpha channel or not.
+fn keep(
+    output: &mut Output,
+    file: &[u8],
+    has_alpha: bool,
+    kept: Kept,
+    path: Option<&Path>,
+    (width, height): (u32, u32),
+    quiet: bool,
+) -> Result<()> {
+    if kept.metadata {
+        output.set_metadata(Metadata::of(file));
+    }
+    if !has_alpha || kept.transparency == Some(Transparency::White) {
+        return Ok(());
+    }
+    let name = path.unwrap_or(Path::new("")).display().to_string();
+    let opacity = Picture::decode_opacity(file, &name)?.into_size(width, height);
+    if opacity.rgb().iter().all(|level| *level == 255) {
+        return Ok(());
+    }
+    if output.has_alpha() {
+        output.set_opacity(opacity);
+    } else if !quiet {
+        say(format_args!(
+            "note: {name}: what is transparent becomes white: no JPEG can hold it, .png, .webp and .tif can"
+        ));
     }
     Ok(())
 }

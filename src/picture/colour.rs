@@ -201,8 +201,8 @@ fn changes_nothing(transform: &Transform8BitExecutor, kind: PixelKind) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::PictureFormat;
     use super::super::testing::*;
-    use super::super::{Picture, PictureFormat};
     use super::*;
 
     /// Levels that a picture may be off: JPEG's decoders differ by one, which a steep curve makes two of in the dark.

@@ -26,6 +26,8 @@ pub(super) struct Decoded {
     pub(super) picture: RgbImage,
     /// What a reader of the file should know.
     pub(super) notes: Vec<String>,
+    /// Whether its pixels have an alpha channel.
+    pub(super) has_alpha: bool,
 }
 
 /// The bytes of a file with its name for messages.

@@ -5,8 +5,10 @@
 //! also makes the RGBA that [`Picture::from_rgba`] takes.
 
 mod colour;
+mod encode;
 mod file;
 mod jpeg;
+mod metadata;
 mod other;
 mod png;
 mod samples;
@@ -18,13 +20,14 @@ mod tiff;
 use std::fmt;
 use std::sync::Arc;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
-use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Rgb};
+use image::{ImageBuffer, Rgb};
 
+pub use encode::PictureFormat;
+use encode::Pixels;
 use file::{Decoded, File, one_line};
 pub use file::{LONGEST_SIDE, MEMORY_LIMIT};
+pub use metadata::Metadata;
 use other::OtherFormat;
 use samples::{Wanted, over_white};
 pub use size::{Extent, Size};
@@ -59,26 +62,31 @@ impl PartialEq for Picture {
 
 impl Eq for Picture {}
 
-/// The file formats that are written, and read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
-    /// Lossless.
-    Png,
-    /// Lossy, written with quality 95.
-    Jpeg,
+/// How a picture is written.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EncodeOptions {
+    /// The quality of JPEG, 1 to 100; 95 unless it is set. The other formats keep every pixel.
+    pub quality: u8,
+    /// What is said beside the pixels. TIFF gets resolution and XMP of it.
+    pub metadata: Metadata,
+    /// How opaque the pixels are, as [`Picture::decode_opacity`] gives it; it is brought to the picture's size. The pixels are
+    /// taken as lying over white, and get the colours with which they look over white as they are. JPEG leaves it out.
+    pub opacity: Option<Picture>,
 }
 
-impl PictureFormat {
-    /// The endings of file names that [`PictureFormat::from_extension`] knows.
-    pub const EXTENSIONS: &'static [&'static str] = &["png", "jpg", "jpeg"];
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self { quality: JPEG_QUALITY, metadata: Metadata::default(), opacity: None }
+    }
+}
 
-    /// The format that a file name's ending, without its dot, stands for; upper and lower case alike.
-    pub fn from_extension(extension: &str) -> Option<Self> {
-        match extension.to_ascii_lowercase().as_str() {
-            "png" => Some(Self::Png),
-            "jpg" | "jpeg" => Some(Self::Jpeg),
-            _ => None,
-        }
+impl EncodeOptions {
+    /// These options after `change`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 }
 
@@ -91,12 +99,14 @@ pub struct Reading {
     /// What its user should know, such as that only the first of several frames was read; each is one line, and begins with
     /// what is true of "it".
     pub notes: Vec<String>,
+    /// Whether the format's pixels have an alpha channel, opaque or not.
+    pub has_alpha: bool,
 }
 
 /// What is wanted of a file of any format.
 fn decode(file: &File<'_>, wanted: Wanted) -> Result<Reading> {
     let bytes = file.bytes;
-    let Decoded { picture, notes } = if bytes.starts_with(PNG_SIGNATURE) {
+    let Decoded { picture, notes, has_alpha } = if bytes.starts_with(png::PNG_SIGNATURE) {
         png::decode(file, wanted)?
     } else if bytes.starts_with(b"\xff\xd8\xff") {
         jpeg::decode(file, wanted)?
@@ -113,10 +123,8 @@ fn decode(file: &File<'_>, wanted: Wanted) -> Result<Reading> {
         });
     };
     let (width, height, rgb) = taken_apart(picture);
-    Ok(Reading { picture: Picture::from_rgb(width, height, rgb)?, notes })
+    Ok(Reading { picture: Picture::from_rgb(width, height, rgb)?, notes, has_alpha })
 }
-
-const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Width, height and pixels.
 fn taken_apart(picture: image::RgbImage) -> (u32, u32, Vec<u8>) {
@@ -186,34 +194,30 @@ impl Picture {
         Ok(decode(&File { bytes, name }, Wanted::Opacity)?.picture)
     }
 
-    /// The bytes of a file in `format`, which says that its colours are sRGB: by a chunk in PNG, by a profile in JPEG.
+    /// The bytes of a file in `format`, which says that its colours are sRGB: by a chunk in PNG, by a profile elsewhere.
     ///
     /// # Errors
-    /// [`Error::Picture`] if the format cannot hold the picture: a JPEG has at most 65535 pixels a side.
+    /// [`Error::Picture`] if the format cannot hold the picture: a JPEG has at most 65535 pixels a side, a WebP 16384.
     pub fn encode(&self, format: PictureFormat) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let (width, height, kind) = (self.width, self.height, ExtendedColorType::Rgb8);
-        match format {
-            PictureFormat::Png => {
-                PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive)
-                    .write_image(&self.rgb, width, height, kind)
-            }
-            PictureFormat::Jpeg => {
-                let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-                // A profile that this encoder could not take would be left out.
-                let _ = colour::srgb_profile().map(|profile| encoder.set_icc_profile(profile));
-                encoder.write_image(&self.rgb, width, height, kind)
-            }
-        }
-        .map_err(|error| Error::Picture {
-            name: format!("a picture of {width}x{height}"),
-            reason: format!("cannot be written: {}", one_line(&error.to_string())),
-            remedy: Remedy::Any(vec![Remedy::SmallerSize(None), "take the other of PNG and JPEG".into()]),
-        })?;
-        if format == PictureFormat::Png {
-            png::mark_as_srgb(&mut bytes);
-        }
-        Ok(bytes)
+        self.encode_with(format, &EncodeOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Picture::encode`].
+    pub fn encode_with(&self, format: PictureFormat, options: &EncodeOptions) -> Result<Vec<u8>> {
+        let opacity = options.opacity.as_ref().map(|opacity| opacity.resized(self.width, self.height));
+        let pixels = Pixels {
+            size: (self.width, self.height),
+            rgb: &self.rgb,
+            opacity: opacity.as_ref().map(|opacity| &opacity.rgb[..]),
+        };
+        encode::encode(&pixels, format, options.quality, &options.metadata).map_err(|error| Error::Picture {
+            name: format!("a picture of {}x{}", self.width, self.height),
+            reason: format!("cannot be written: {}", one_line(&error)),
+            remedy: Remedy::Any(vec![Remedy::SmallerSize(None), "take another format, such as PNG".into()]),
+        })
     }
 
     /// Pixels across.
@@ -327,7 +331,9 @@ fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use image::RgbImage;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
     use super::testing::*;
     use super::*;

@@ -178,7 +178,7 @@ fn read<D: ImageDecoder>(
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
     let notes = animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: colours.has_alpha() })
 }
 
 /// How the picture is turned, by its EXIF.

@@ -17,6 +17,9 @@ use super::file::{DAMAGED, Decoded, FIRST_FRAME, File, bytes_of_rgb, one_line, t
 use super::samples::{Depth, RowConverter, Wanted};
 use crate::error::{Error, Result};
 
+/// What every PNG begins with.
+pub(super) const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 /// What the decoder may take for rows and for EXIF, which it keeps.
 const DECODER_BYTES: usize = 16 << 20;
 
@@ -84,14 +87,7 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
     let notes = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes })
-}
-
-/// Puts the chunk that says "sRGB, perceptual" behind the header of a file.
-pub(super) fn mark_as_srgb(file: &mut Vec<u8>) {
-    const BEHIND_HEADER: usize = 8 + 25;
-    const CHUNK: &[u8] = b"\0\0\0\x01sRGB\0\xae\xce\x1c\xe9";
-    file.splice(BEHIND_HEADER..BEHIND_HEADER, CHUNK.iter().copied());
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: kind.has_alpha() })
 }
 
 /// What the decoder's rows hold; `None` for samples that it does not give.
@@ -176,28 +172,43 @@ struct Outline<'file> {
 
 impl<'file> Outline<'file> {
     fn of(bytes: &'file [u8]) -> Self {
-        const SIGNATURE: usize = 8;
         let mut outline = Self::default();
-        let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
-        while let Some((length, after)) = rest.split_first_chunk::<4>() {
-            let length = u32::from_be_bytes(*length) as usize;
-            let Some((kind, after)) = after.split_first_chunk::<4>() else { break };
+        for (kind, length, data) in parts(bytes) {
             match kind {
-                b"IDAT" => outline.compressed += after.len().min(length) as u64,
+                b"IDAT" => outline.compressed += data.len() as u64,
                 b"CgBI" => outline.is_apples = true,
-                b"acTL" => outline.is_animated |= after.get(..4).is_some_and(|frames| frames > &[0, 0, 0, 1]),
-                b"iCCP" if outline.profile.is_none() => outline.profile = after.get(..length),
+                b"acTL" => outline.is_animated |= data.get(..4).is_some_and(|frames| frames > &[0, 0, 0, 1]),
+                b"iCCP" if outline.profile.is_none() => {
+                    outline.profile = Some(data).filter(|data| data.len() == length);
+                }
                 b"PLTE" => outline.palette_is_cut |= !length.is_multiple_of(3),
-                b"eXIf" if outline.orientation.is_none() => {
-                    outline.orientation = after.get(..length).and_then(Orientation::from_exif_chunk);
+                b"eXIf" if outline.orientation.is_none() && data.len() == length => {
+                    outline.orientation = Orientation::from_exif_chunk(data);
                 }
                 _ => {}
             }
-            // The checksum's four bytes.
-            rest = after.get(length..).and_then(|after| after.get(4..)).unwrap_or_default();
         }
         outline
     }
+}
+
+/// The chunks of a file that are whole: kind and data.
+pub(super) fn chunks(file: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    parts(file).filter(|(_, length, data)| data.len() == *length).map(|(kind, _, data)| (kind, data))
+}
+
+/// The chunks of a file, with the length that each has by its own word, and as much of it as is there.
+fn parts(file: &[u8]) -> impl Iterator<Item = (&[u8; 4], usize, &[u8])> {
+    let mut rest = file.get(PNG_SIGNATURE.len()..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let (data, after) = after.split_at(length.min(after.len()));
+        // The checksum's four bytes.
+        rest = after.get(4..).unwrap_or_default();
+        Some((kind, length, data))
+    })
 }
 
 #[cfg(test)]

@@ -99,7 +99,11 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let notes = decoder.more_images().then(|| "it has several pages: the first is read".to_owned());
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded { picture: turned(picture, orientation), notes: notes.into_iter().collect() })
+    Ok(Decoded {
+        picture: turned(picture, orientation),
+        notes: notes.into_iter().collect(),
+        has_alpha: samples.kind.has_alpha(),
+    })
 }
 
 impl Samples {

@@ -48,7 +48,7 @@ impl Dialog {
         let dialog = rfd::AsyncFileDialog::new()
             .set_parent(frame)
             .set_title(title)
-            .add_filter("Pictures (PNG, JPEG)", &endings());
+            .add_filter("Pictures", &endings());
         let asked = dialog.pick_file();
         Self::start(context, Purpose::Open(role), asked)
     }

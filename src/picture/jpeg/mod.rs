@@ -103,7 +103,7 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded { picture: turned(picture, orientation), notes })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: false })
 }
 
 /// A file with the segments of the picture alone, up to its end.
@@ -159,6 +159,11 @@ fn explained(file: &File<'_>, error: &str) -> Error {
     // A decoder puts some of its words in quotation marks.
     let text = one_line(error);
     file.error(format!("cannot be decoded: {}", text.trim_matches('"')), DAMAGED)
+}
+
+/// The markers of a file, with what belongs to them.
+pub(super) fn marked(file: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    segments(file).map(|segment| (segment.marker, segment.payload))
 }
 
 /// Brings RGB to sRGB from what the file says of its colours, a row at a time.
