@@ -11,9 +11,9 @@ pub const LONGEST_SIDE: u32 = 32_768;
 
 /// The memory that reading one picture may take beside its file's own bytes: the picture as 8-bit RGB, a second
 /// time if EXIF has it turned, and the decoder's buffers. 200 megapixels of PNG or of baseline JPEG take
-/// 600 MB; a progressive JPEG's coefficients are twice as much again. Files too small for the picture that they
+/// 600 MB, and twice that where they are turned; a progressive JPEG's coefficients are twice as much again. Files too small for the picture that they
 /// promise, and those that unpack without end, are refused before memory is asked for.
-pub const MEMORY_LIMIT: u64 = 1 << 30;
+pub const MEMORY_LIMIT: u64 = 5 << 28;
 
 pub(super) const DAMAGED: &str =
     "the file is damaged or cut short: fetch it again, or save it anew from an image editor";

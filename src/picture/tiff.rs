@@ -41,7 +41,7 @@ struct Samples {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
-    /// Whole numbers of so many bits, packed in bytes; only of grey.
+    /// Whole numbers of this many bits, packed in bytes; only of grey.
     Few(u8),
     Whole(Depth),
     /// Linear light.

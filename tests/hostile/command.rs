@@ -87,7 +87,7 @@ fn a_file_without_an_end_is_not_read_to_it() {
     let _alone = alone();
     let folder = TestFolder::new();
     let assert = folder.run(&["explain", "/dev/zero", "style.jpg"]).code(1).stdout(is_empty());
-    assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));
+    assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1280 MiB")));
     let arguments = ["explain", "content.png", "style.jpg", "--weights", "/dev/zero"];
     let assert = folder.run(&arguments).code(1).stdout(is_empty());
     assert.stderr(starts_with("error: /dev/zero: ").and(contains("larger than 1024 MiB")));

@@ -38,7 +38,7 @@ const ROW_BYTES: u64 = 1024;
 ///
 /// That decoder is fast, and reads files as cameras write them. It reads some rare kinds wrongly or not at all, in silence
 /// (0.5.15): baseline scans of single components, a first component that is coarser than another, and units of three blocks.
-/// These go to another one, which is slower and holds the whole picture a second time. Of 310 files by libjpeg's own programs,
+/// These go to another one, which is slower and holds the whole picture a second time. Of 270 files by libjpeg's own programs,
 /// in every sampling, with and without restarts and progression, both together are at most 6 levels from what libjpeg reads.
 pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let outline = Outline::of(file.bytes);

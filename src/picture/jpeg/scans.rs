@@ -43,11 +43,7 @@ pub(super) fn extent(file: &[u8], frame: &Frame<'_>, scans: usize) -> Extent {
     let mut seen = 0;
     for segment in segments(file) {
         match segment.marker {
-            0xc4 => {
-                if tables.read(segment.payload).is_none() {
-                    return Extent::Unknown;
-                }
-            }
+            0xc4 if tables.read(segment.payload).is_none() => return Extent::Unknown,
             0xdd => {
                 let Some(interval) = segment.payload.first_chunk() else { return Extent::Unknown };
                 tables.restart_interval = u32::from(u16::from_be_bytes(*interval));
