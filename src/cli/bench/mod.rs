@@ -54,7 +54,7 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<()> {
     let report = pollster::block_on(async {
         let engine = inputs::engine(Gpu::open(arguments.device.as_deref()).await?, weights)?;
         if let Some(preset) = arguments.painting() {
-            print(&painting::measure(&engine, size, preset, &busy).await?)?;
+            print(&painting(&engine, size, preset, &busy).await?)?;
             return Ok(None);
         }
         let naive = filter.is_some_and(|filter| filter.contains("naive"));
@@ -161,6 +161,19 @@ fn unknown_filter(filter: &str, trials: &[Trial]) -> Failure {
         "--filter: no kernel or layer that runs on this adapter contains {filter:?}; kernels are {kernels}, and the \
          naive ones; layers are {layers}"
     ))
+}
+
+/// Measures where the time of a whole painting goes, and returns it for people.
+async fn painting(engine: &Engine, size: Extent, preset: Preset, busy: &Busy) -> Result<String> {
+    busy.stage(MEASURING);
+    busy.detail("measuring peak and copy");
+    let peak = peak::peak(engine, &mut Checker::default()).await?;
+    busy.detail("preparing");
+    let transfer = transfer(engine, size, preset).await?;
+    busy.detail("measuring every program at every size");
+    let profiles = transfer.profile().await?;
+    busy.end();
+    Ok(painting::text(&profiles, size, peak.fma_gflops))
 }
 
 /// A transfer between generated pictures with the options of a preset.

@@ -4,25 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use impasto::picture::Extent;
-use impasto::transfer::{DispatchProfile, Engine, Preset, ProgramProfile};
+use impasto::transfer::{DispatchProfile, ProgramProfile};
 
-use super::super::table::table;
 use super::report::short;
-use super::run::{Checker, MEASURING};
-use super::{Busy, Result, peak, transfer};
-
-/// Measures it, and returns it for people.
-pub(super) async fn measure(engine: &Engine, size: Extent, preset: Preset, busy: &Busy) -> Result<String> {
-    busy.stage(MEASURING);
-    busy.detail("measuring peak and copy");
-    let peak = peak::peak(engine, &mut Checker::default()).await?;
-    busy.detail("preparing");
-    let transfer = transfer(engine, size, preset).await?;
-    busy.detail("measuring every program at every size");
-    let profiles = transfer.profile().await?;
-    busy.end();
-    Ok(text(&profiles, size, peak.fma_gflops))
-}
+use crate::cli::table::table;
 
 /// Work and time of a whole painting.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,7 +42,8 @@ fn sums<'a>(
     sums
 }
 
-fn text(profiles: &[ProgramProfile], size: Extent, peak_gflops: f64) -> String {
+/// What was measured, for people.
+pub(super) fn text(profiles: &[ProgramProfile], size: Extent, peak_gflops: f64) -> String {
     let programs = sums(profiles, |program, _| program.name);
     let total = programs.iter().fold(Sum::default(), |total, (_, sum)| Sum {
         runs: 0,
