@@ -1677,6 +1677,7 @@ fn a_benchmark_is_printed_written_drawn_and_compared() {
 }
 
 /// A picture this small is painted at one size, and every second of its 30 steps makes the maps anew.
+#[cfg(feature = "slow-tests")]
 #[test]
 fn the_time_of_a_whole_painting_is_measured() {
     let folder = TestFolder::new();
