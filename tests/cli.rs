@@ -662,6 +662,10 @@ fn a_style_is_painted_where_the_mask_is_bright() {
     assert!(pixels().filter(|(place, _)| place % 32 >= 17).all(|(_, pixel)| pixel == [255; 3]));
     assert!(pixels().filter(|(place, _)| place % 32 < 15).any(|(_, pixel)| pixel != [255; 3]));
     folder.refuses(2, &["-o", "o.png", "--content-mask", "alpha"], "content.png is opaque everywhere");
+    // Through a pipe, which is read once for both.
+    let piped = [&["-"], &cut("piped.png")[1..], &SHALLOW].concat();
+    folder.command(&piped).write_stdin(folder.read("cut-out.png")).assert().success();
+    assert_eq!(folder.read("piped.png"), folder.read("cut.png"));
 
     // Black counts as a tenth in a map of the strength, so the content weighs a hundred times as much.
     let from_noise = |more: &[&str]| {

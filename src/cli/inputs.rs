@@ -53,12 +53,6 @@ pub(super) fn read_picture(path: &Path, hint: &str, quiet: bool) -> Result<Pictu
     Ok(read_file(path, hint, quiet)?.1.picture)
 }
 
-/// The opacity of a picture in a file, as a mask; `hint` says what to do where there is none.
-pub(super) fn read_opacity(path: &Path, hint: &str) -> Result<Picture> {
-    let bytes = files::read(path, MEMORY_LIMIT, hint)?;
-    Ok(Picture::decode_opacity(&bytes, &files::shown(path))?)
-}
-
 /// The checkpoint in a file.
 pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let hint = "give --resume a file that --checkpoint or Ctrl-C wrote";

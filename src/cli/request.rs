@@ -16,7 +16,7 @@ use impasto::{Error, OptionName};
 use super::args::{Kept, Order, RunArguments, Transparency};
 use super::checkpoints::interrupted_path;
 use super::files::{self, Named};
-use super::inputs::{engine_with, read_checkpoint, read_file, read_opacity, read_picture, read_weights};
+use super::inputs::{engine_with, read_checkpoint, read_file, read_picture, read_weights};
 use super::job::{Job, MethodSource, warn_of_shortage};
 use super::output::{self, Output};
 use super::remembered::Remembered;
@@ -178,6 +178,10 @@ impl<'a> PaintRequest<'a> {
             content.as_ref().map_or(size.sides(), |content| self.options.fit_content(own(content)));
         let content = content.map(|content| fitted(content, painting));
         let (width, height) = painting;
+        let opacity = match (content_mask, &file) {
+            (Some(ContentMask::Alpha), Some(file)) => Some(self.opacity(file)?.into_size(width, height)),
+            _ => None,
+        };
         if let (Some(output), Some(file)) = (&mut self.output, file) {
             keep(output, &file, has_alpha, self.kept, self.files.content.as_deref(), painting, quiet)?;
         }
@@ -195,10 +199,12 @@ impl<'a> PaintRequest<'a> {
         }
         if let Some(mask_of) = content_mask {
             let mask = match mask_of {
-                ContentMask::File(path) => mask(path, "check the path given with --content-mask")?,
-                ContentMask::Alpha => self.opacity()?.into_size(width, height),
+                ContentMask::File(path) => Some(mask(path, "check the path given with --content-mask")?),
+                ContentMask::Alpha => opacity,
             };
-            sources = sources.with_content_mask(mask)?;
+            if let Some(mask) = mask {
+                sources = sources.with_content_mask(mask)?;
+            }
         }
         if let Some(path) = strength_map {
             sources = sources.with_strength_map(mask(path, "check the path given with --strength-map")?);
@@ -212,15 +218,14 @@ impl<'a> PaintRequest<'a> {
         }
     }
 
-    /// Where the content is opaque.
-    fn opacity(&self) -> Result<Picture> {
-        let path = self.files.content.as_deref().unwrap_or(Path::new(""));
-        let opacity = read_opacity(path, "check the path of CONTENT")?;
+    /// Where the content is opaque, of which this is the file: standard input can be read only once.
+    fn opacity(&self, file: &[u8]) -> Result<Picture> {
+        let name = files::shown(self.files.content.as_deref().unwrap_or(Path::new("")));
+        let opacity = Picture::decode_opacity(file, &name)?;
         if opacity.rgb().iter().all(|level| *level == 255) {
             let option = argument(OptionName::ContentMask);
             return Err(Failure::Usage(format!(
-                "{option}: {} is opaque everywhere; give a picture with an alpha channel, or a mask's file",
-                path.display()
+                "{option}: {name} is opaque everywhere; give a picture with an alpha channel, or a mask's file"
             )));
         }
         Ok(opacity)
@@ -359,7 +364,7 @@ fn keep(
     if !has_alpha || kept.transparency == Some(Transparency::White) {
         return Ok(());
     }
-    let name = path.unwrap_or(Path::new("")).display().to_string();
+    let name = files::shown(path.unwrap_or(Path::new("")));
     let opacity = Picture::decode_opacity(file, &name)?.into_size(width, height);
     if opacity.rgb().iter().all(|level| *level == 255) {
         return Ok(());
