@@ -64,10 +64,16 @@ fn words_and<T>(usual: &[(&'static str, T)], others: &[(&'static str, T)]) -> Po
     PossibleValuesParser::new(usual.chain(others))
 }
 
+/// What one of these words stands for.
+fn named<T: Copy>(known: &[(&'static str, T)], word: Option<&String>) -> Option<T> {
+    let word = word?;
+    known.iter().find(|(name, _)| name == word).map(|(_, value)| *value)
+}
+
 /// Sets what one of these words stands for, where one is given.
-fn set_named<T: Copy>(value: &mut T, known: &[(&str, T)], given: Option<&String>) {
-    if let Some((_, it)) = known.iter().find(|(name, _)| given.is_some_and(|given| given == name)) {
-        *value = *it;
+fn set_named<T: Copy>(value: &mut T, known: &[(&'static str, T)], word: Option<&String>) {
+    if let Some(known) = named(known, word) {
+        *value = known;
     }
 }
 
@@ -191,17 +197,12 @@ pub(super) struct WeightsConvert {
 impl WeightsConvert {
     /// The format of the numbers.
     pub(super) fn precision(&self) -> Precision {
-        let mut precision = Precision::F32;
-        set_named(&mut precision, &Precision::ALL, self.precision.as_ref());
-        precision
+        named(&Precision::ALL, self.precision.as_ref()).unwrap_or(Precision::F32)
     }
 
     /// What the network expects of a pixel, where that is said.
     pub(super) fn preprocessing(&self) -> Option<Preprocessing> {
-        let known = Preprocessing::ALL.map(|(name, preprocessing)| (name, Some(preprocessing)));
-        let mut preprocessing = None;
-        set_named(&mut preprocessing, &known, self.preprocessing.as_ref());
-        preprocessing
+        named(&Preprocessing::ALL, self.preprocessing.as_ref())
     }
 }
 
@@ -687,8 +688,7 @@ impl Bench {
 
     /// The preset whose whole painting is measured.
     pub(super) fn painting(&self) -> Option<Preset> {
-        let named = Preset::PAINTING.iter().find(|(name, _)| self.painting.as_deref() == Some(name));
-        named.map(|(_, preset)| *preset)
+        named(Preset::PAINTING, self.painting.as_ref())
     }
 
     /// How much slower a kernel may have become, in percent.
@@ -907,10 +907,8 @@ impl Order for PaintArguments {
     }
 
     fn kept(&self) -> Kept {
-        let named = self.transparency.as_ref();
-        let transparency =
-            Transparency::ALL.iter().find(|(name, _)| named.is_some_and(|named| named == name));
-        Kept { metadata: !self.strip, transparency: transparency.map(|(_, it)| *it) }
+        let transparency = named(&Transparency::ALL, self.transparency.as_ref());
+        Kept { metadata: !self.strip, transparency }
     }
 
     fn preset(&self) -> Result<(&'static str, Preset)> {

@@ -18,8 +18,7 @@ pub(super) fn write_out(bytes: &[u8]) -> io::Result<()> {
 
 /// Writes to stdout. A reader that closes the pipe early is not an error.
 pub(super) fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write_out(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Failed(format!("standard output: {error}; give it a place that can be written to")))
         }
