@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Pipelines, Readback};
 use crate::graph::{Executable, External, Externals, Limits, Place, Program, Role, fuse, plan};
 use crate::ops::conv::methods::{WINOGRAD_SUBGROUP, WINOGRAD_TILE, WINOGRAD_TILE8};
-use crate::ops::{Form, Layout, MethodRequest, Precision, Shape, VARIANTS};
+use crate::ops::{Form, Layout, MethodRequest, Precision, Shape, VARIANTS, nearest};
 
 /// What arenas hold before a program runs: a NaN that no computation makes.
 pub const POISON: u32 = 0x7FC0_5EED;
@@ -45,7 +45,8 @@ impl KernelSelection {
         let by = |method| Self { request: MethodRequest::Method(method), ..usual };
         let methods = VARIANTS.iter().flat_map(|variants| variants.methods).map(|method| by(*method));
         let low_memory = Self { low_memory: true, ..by(WINOGRAD_TILE) };
-        let half = [WINOGRAD_TILE8, WINOGRAD_TILE, WINOGRAD_SUBGROUP].map(by).into_iter().chain([low_memory]);
+        let half = [WINOGRAD_TILE8, WINOGRAD_TILE, WINOGRAD_SUBGROUP, nearest::TILE, nearest::SUBGROUP];
+        let half = half.map(by).into_iter().chain([low_memory]);
         let half = half.map(|selection| Self { precision: Precision::F16, ..selection });
         [usual, Self { portable: true, ..usual }, low_memory].into_iter().chain(methods).chain(half).collect()
     }

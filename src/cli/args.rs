@@ -568,8 +568,8 @@ pub(super) struct RunArguments {
     /// name, as `impasto devices` lists them. [default: the first]
     #[arg(long, value_name = "D", help_heading = "Running")]
     pub(super) device: Option<String>,
-    /// The format in which the large operands of convolutions are stored. f16 halves the memory of the transformed
-    /// weights and changes a pixel by a few levels. Sums are f32 in either format. [default: f32]
+    /// The format in which the large operands of convolutions and look-ups are stored. f16 halves the memory of the
+    /// transformed weights and changes a pixel by a few levels. Sums are f32 in either format. [default: f32]
     #[arg(long, value_name = "P", help_heading = "Running")]
     #[arg(value_parser = words_of(&Precision::ALL))]
     precision: Option<String>,

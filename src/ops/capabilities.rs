@@ -29,15 +29,16 @@ impl DeviceClass {
     }
 }
 
-/// In what numbers the large operands of convolutions are stored. Sums, and everything else, are f32.
+/// In what numbers the large operands of convolutions and of the look-up of nearest cells are stored. Sums, and everything
+/// else, are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
     /// Half precision for what Winograd's products read: transformed weights, and transformed activations in the
-    /// forward direction. Gradients are of unknown size and stay f32, and so does every convolution that another
-    /// method does. Needs no feature of the device.
+    /// forward direction; and for the columns of length 1 that are compared to find the nearest cell. Gradients are of
+    /// unknown size and stay f32, and so does every convolution that another method does. Needs no feature of the device.
     F16,
 }
 

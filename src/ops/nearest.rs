@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::energy::groups;
 use super::{
-    Algorithm, Capabilities, Direction, Dispatch, Io, Layout, Lowered, Method, Op, Operand, Problem, Shape,
-    Trial, Variants, elementwise, expect_shapes,
+    Algorithm, Capabilities, Direction, Dispatch, Io, Layout, Lowered, Method, Op, Operand, Precision,
+    Problem, Shape, Trial, Variants, elementwise, expect_shapes,
 };
 use crate::error::{Error, Remedy, Result};
-use crate::gpu::{Kernel, params};
+use crate::gpu::{Edit, Kernel, params};
 
 params! {
     /// Uniforms of the products: `row_groups` groups of the `cells` of q, and splits of `split_cells` of the `others`,
@@ -20,6 +20,10 @@ params! {
 params! {
     /// Uniforms of the comparison of the splits.
     NearestReduceParams { cells: u32, splits: u32 }
+}
+params! {
+    /// Uniforms of the rounding to f16: `count` words, each of two channels of a cell.
+    ChannelsHalfParams { count: u32, cells: u32, channels: u32 }
 }
 params! {
     /// Uniforms of the copy: `count` elements of a piece of y from `y_first` on, of planes of a piece of x from `x_first`
@@ -46,10 +50,53 @@ super::kernels! {
         bindings: [read q, read s, write partials],
         tile: [ROWS = 16, COLUMNS = 8, LANES = 8],
     }
+    channels_half(ChannelsHalfParams) { workgroup: 64, bindings: [read x, write y] }
     nearest_reduce(NearestReduceParams) { workgroup: 64, bindings: [read partials, write y] }
     gather(GatherParams) { workgroup: 64, bindings: [read x, read index, write y] }
     expand_blocks(ExpandBlocksParams) { workgroup: 64, bindings: [read index, write y] }
+    [variants]
+    /// With q and s in f16.
+    nearest_tile_half of nearest_tile {
+        edits: &[
+            Q_TYPE,
+            S_TYPE,
+            stored_in_half(
+                "let inside = min(channels, vec4(params.channels - 1u));",
+                "let inside = min(channels, vec4(params.channels - 1u)) / 2u;",
+            ),
+            stored_in_half(
+                "vec4(q[at.x], q[at.y], q[at.z], q[at.w]);",
+                "vec4(unpack2x16float(q[at.x]), unpack2x16float(q[at.z]));",
+            ),
+            stored_in_half(
+                "vec4(s[other_at.x], s[other_at.y], s[other_at.z], s[other_at.w]);",
+                "vec4(unpack2x16float(s[other_at.x]), unpack2x16float(s[other_at.z]));",
+            ),
+        ],
+    }
+    /// With q and s in f16.
+    nearest_subgroup_half of nearest_subgroup {
+        edits: &[
+            Q_TYPE,
+            S_TYPE,
+            stored_in_half(
+                "let both_s = vec2(s[k * params.others + j], s[next * params.others + j]);",
+                "let both_s = unpack2x16float(s[k / 2u * params.others + j]);",
+            ),
+            stored_in_half(
+                "let both_q = vec2(q[k * params.cells + cell], select(0.0, q[next * params.cells + cell], paired));",
+                "let both_q = unpack2x16float(q[k / 2u * params.cells + cell]);",
+            ),
+        ],
+    }
 }
+
+/// Two channels of a cell in a word, as [`kernels::channels_half`] leaves them.
+const fn stored_in_half(from: &'static str, to: &'static str) -> Edit {
+    Edit { from, to, why: "q and s are stored in f16" }
+}
+const Q_TYPE: Edit = stored_in_half("var<storage, read> q: array<f32>;", "var<storage, read> q: array<u32>;");
+const S_TYPE: Edit = stored_in_half("var<storage, read> s: array<f32>;", "var<storage, read> s: array<u32>;");
 
 /// Blocks of columns that a workgroup compares one after the other, unless the partial results would take more than
 /// [`MAX_PARTIAL_BYTES`]: few enough that one workgroup is a small part of a step.
@@ -87,13 +134,35 @@ pub static VARIANTS: Variants = Variants {
     trial,
 };
 
-/// The kernel of a method that makes the products.
+/// The kernel of a method that makes the products, of numbers in single precision.
 fn kernel(method: Method) -> &'static Kernel {
     match method {
         SUBGROUP => &kernels::nearest_subgroup,
         TILE => &kernels::nearest_tile,
         _ => &kernels::nearest_naive,
     }
+}
+
+/// The same of numbers in half precision; none for one sum a thread, which is there to compare with.
+fn half_kernel(method: Method) -> Option<&'static Kernel> {
+    match method {
+        SUBGROUP => Some(&kernels::nearest_subgroup_half),
+        TILE => Some(&kernels::nearest_tile_half),
+        _ => None,
+    }
+}
+
+/// The dispatch that rounds the whole of `x` to f16.
+fn channels_half(x: Shape, from: Operand, to: Operand) -> Dispatch {
+    let kernel = &kernels::channels_half;
+    let count = packed_words(x);
+    let params = ChannelsHalfParams { count: count as u32, cells: x.plane() as u32, channels: x.c };
+    Dispatch::new(kernel, params, vec![from, to], groups(count, kernel.workgroup), 2 * count)
+}
+
+/// Words of the pairs of channels of `x`.
+fn packed_words(x: Shape) -> u64 {
+    u64::from(x.c.div_ceil(2)) * x.plane()
 }
 
 /// What the choice of a method depends on. The other picture's cells do not count: they are about as many.
@@ -123,7 +192,8 @@ fn expect_whole(features: &Layout) -> Result<()> {
 
 /// For every cell i of q the number j = y·w + x of the cell (y, x) of s with the largest product Σ q_i·s_j over the
 /// channels, as an f32; of equals the lowest. Inputs q (K, H, W) and s (K, h, w), each in one piece and of at most 2²⁴
-/// cells; output (1, H, W). No gradient flows through it.
+/// cells; output (1, H, W). No gradient flows through it. With [`Precision::F16`] q and s are rounded to f16 first: of cells
+/// that are alike to three digits another one may be found.
 #[derive(Clone, Copy, Debug)]
 pub struct Nearest;
 
@@ -165,13 +235,14 @@ impl Op for Nearest {
         let splits = others.div_ceil(split_cells);
         let params = NearestParams { channels: q.shape.c, cells, others, row_groups, split_cells };
         let flops = 2 * u64::from(q.shape.c) * u64::from(cells) * u64::from(others);
-        let dispatch = |to| {
-            let operands = vec![Operand::input(0, 0), Operand::input(1, 0), to];
-            Dispatch::new(kernel, params, operands, row_groups * splits, flops)
+        let multiply = |kernel, [q, s]: [Operand; 2], to| {
+            Dispatch::new(kernel, params, vec![q, s, to], row_groups * splits, flops)
         };
+        let whole = [0, 1].map(|input| Operand::input(input, 0));
+        let choice = Some((problem, method));
         if method == NAIVE {
-            let dispatches = vec![dispatch(Operand::output(0))];
-            return Ok(Lowered { dispatches, choice: Some((problem, method)), ..Lowered::default() });
+            let dispatches = vec![multiply(kernel, whole, Operand::output(0))];
+            return Ok(Lowered { dispatches, choice, ..Lowered::default() });
         }
         let partials = Operand::Scratch { index: 0 };
         let elements = u64::from(cells) * u64::from(splits);
@@ -182,10 +253,18 @@ impl Op for Nearest {
             groups(cells.into(), kernels::nearest_reduce.workgroup),
             elements,
         );
+        let half = half_kernel(method).filter(|_| capabilities.precision == Precision::F16);
+        let Some(half) = half else {
+            let dispatches = vec![multiply(kernel, whole, partials), reduce];
+            return Ok(Lowered { scratch: vec![2 * elements], dispatches, choice });
+        };
+        let packed = [1, 2].map(|index| Operand::Scratch { index });
+        let shapes = [q, s].map(|features| features.shape);
+        let pack = |which: usize| channels_half(shapes[which], whole[which], packed[which]);
         Ok(Lowered {
-            scratch: vec![2 * elements],
-            dispatches: vec![dispatch(partials), reduce],
-            choice: Some((problem, method)),
+            scratch: vec![2 * elements, packed_words(shapes[0]), packed_words(shapes[1])],
+            dispatches: vec![pack(0), pack(1), multiply(half, packed, partials), reduce],
+            choice,
         })
     }
 }

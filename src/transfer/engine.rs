@@ -20,8 +20,8 @@ use crate::ops::{MethodRequest, MethodTable, Precision, Problem};
 pub struct EngineOptions {
     /// Which methods may do what there are several methods for, such as convolutions.
     pub methods: MethodRequest,
-    /// In what numbers the large operands of convolutions are stored: [`Precision::F16`] halves the transformed
-    /// weights and what the forward direction's products read.
+    /// In what numbers the large operands of convolutions and look-ups are stored: [`Precision::F16`] halves the
+    /// transformed weights and what the forward direction's products and the look-up of nearest cells read.
     pub precision: Precision,
     /// The fastest methods, as an earlier [`Engine::measure`] found them on this adapter: with
     /// [`MethodRequest::Auto`] they are taken. Where there are none, a fixed table by the kind of adapter counts.

@@ -69,16 +69,16 @@ fn main(
             var odd: array<f32, 8>;
             for (var c = 0u; c < COLUMNS; c++) {
                 let j = min(first_j + LANES * c, params.others - 1u);
-                even[c] = s[k * params.others + j];
-                odd[c] = s[next * params.others + j];
+                let both_s = vec2(s[k * params.others + j], s[next * params.others + j]);
+                even[c] = both_s.x;
+                odd[c] = both_s.y;
             }
             for (var half = 0u; half < 2u; half++) {
                 let cell = select(low, high, half == 1u);
-                let even_cells = q[k * params.cells + cell];
-                let odd_cells = select(0.0, q[next * params.cells + cell], paired);
+                let both_q = vec2(q[k * params.cells + cell], select(0.0, q[next * params.cells + cell], paired));
                 for (var i = 0u; i < LANES; i++) {
-                    let e = subgroupShuffle(even_cells, i);
-                    let d = subgroupShuffle(odd_cells, i);
+                    let e = subgroupShuffle(both_q.x, i);
+                    let d = subgroupShuffle(both_q.y, i);
                     for (var c = 0u; c < COLUMNS; c++) {
                         sum[(half * LANES + i) * COLUMNS + c] += e * even[c] + d * odd[c];
                     }
