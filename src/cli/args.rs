@@ -8,7 +8,7 @@ use impasto::OptionName;
 use impasto::nn::weights::Preprocessing;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
-use impasto::picture::{Extent, PictureFormat, Size};
+use impasto::picture::{Depth, Extent, PictureFormat, Size};
 use impasto::transfer::{
     Borders, ColorMode, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
     StyleStatistic, WeightedLayer,
@@ -330,6 +330,10 @@ pub(super) struct PaintArguments {
     #[arg(long, value_name = "keep|white", help_heading = "Files")]
     #[arg(value_parser = words_of(&Transparency::ALL))]
     transparency: Option<String>,
+    /// Give OUT the colour space of CONTENT, with its profile, in place of sRGB. Colours that it does not have are cut off; a
+    /// profile of grey makes OUT grey.
+    #[arg(long, help_heading = "Files")]
+    keep_profile: bool,
     #[command(flatten)]
     pub(super) style: StyleArguments,
     #[command(flatten)]
@@ -339,6 +343,9 @@ pub(super) struct PaintArguments {
     #[command(flatten)]
     pub(super) run: RunArguments,
 }
+
+/// Bits of a sample in the output.
+const DEPTHS: [(&str, Depth); 2] = [("8", Depth::Eight), ("16", Depth::Sixteen)];
 
 /// What becomes of what is transparent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,6 +364,8 @@ pub(super) struct Kept {
     pub(super) metadata: bool,
     /// `None` for what suits the format.
     pub(super) transparency: Option<Transparency>,
+    /// The colour space.
+    pub(super) profile: bool,
 }
 
 /// Of a texture.
@@ -536,6 +545,10 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     pub(super) quality: Option<u8>,
+    /// Bits of a sample in OUT: 8, or 16, which PNG and TIFF hold. They are made of the numbers that are painted with, so that
+    /// there are levels between those of 8 bits. [default: 8]
+    #[arg(long, value_name = "8|16", help_heading = "Files", value_parser = words_of(&DEPTHS))]
+    out_depth: Option<String>,
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
@@ -704,6 +717,11 @@ impl Bench {
 }
 
 impl RunArguments {
+    /// Bits of a sample in the output.
+    pub(super) fn out_depth(&self) -> Depth {
+        named(&DEPTHS, self.out_depth.as_ref()).unwrap_or(Depth::Eight)
+    }
+
     /// Steps between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> u32 {
         self.checkpoint_every.unwrap_or(50)
@@ -845,7 +863,7 @@ pub(super) trait Order {
 
     /// What goes into the output beside what is painted: nothing, where there is no photograph.
     fn kept(&self) -> Kept {
-        Kept { metadata: false, transparency: Some(Transparency::White) }
+        Kept { metadata: false, transparency: Some(Transparency::White), profile: false }
     }
 
     /// The preset's options as the file changes them.
@@ -908,7 +926,7 @@ impl Order for PaintArguments {
 
     fn kept(&self) -> Kept {
         let transparency = named(&Transparency::ALL, self.transparency.as_ref());
-        Kept { metadata: !self.strip, transparency }
+        Kept { metadata: !self.strip, transparency, profile: self.keep_profile }
     }
 
     fn preset(&self) -> Result<(&'static str, Preset)> {

@@ -3,6 +3,7 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
+use super::colour::ColourSpace;
 use crate::error::{Error, Remedy, Result};
 
 /// The longest side that is read, in pixels: more than any camera gives, and little enough that the sizes of
@@ -28,6 +29,8 @@ pub(super) struct Decoded {
     pub(super) notes: Vec<String>,
     /// Whether its pixels have an alpha channel.
     pub(super) has_alpha: bool,
+    /// What its colours are, where it says so.
+    pub(super) space: Option<ColourSpace>,
 }
 
 /// The bytes of a file with its name for messages.

@@ -147,8 +147,11 @@ fn read<D: ImageDecoder>(
     limits.max_alloc = Some(given + beside + DECODER_BYTES);
     decoder.set_limits(limits).map_err(fail)?;
     let profile = decoder.icc_profile().ok().flatten();
-    let space = profile.as_deref().and_then(ColourSpace::of_icc);
     let colours = decoder.color_type();
+    let mut notes: Vec<String> = animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
+    let space = profile.as_deref().and_then(ColourSpace::of_icc);
+    let space =
+        kind(colours).and_then(|kind| ColourSpace::usable(space, profile.is_some(), kind, &mut notes));
     let mut samples = file.zeroed(given)?;
     decoder.read_image(&mut samples).map_err(fail)?;
 
@@ -177,8 +180,7 @@ fn read<D: ImageDecoder>(
     };
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    let notes = animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: colours.has_alpha() })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: colours.has_alpha(), space })
 }
 
 /// How the picture is turned, by its EXIF.

@@ -62,7 +62,9 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let (colours, depth) = reader.output_color_type();
     let (kind, depth) = samples(colours, depth)
         .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
+    let mut notes: Vec<String> = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
     let space = colour_space(&outline, reader.info());
+    let space = ColourSpace::usable(space, outline.profile.is_some(), kind, &mut notes);
     let mut converter = RowConverter::new(kind, depth, space.as_ref(), wanted);
 
     let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
@@ -86,8 +88,7 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    let notes = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: kind.has_alpha() })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: kind.has_alpha(), space })
 }
 
 /// What the decoder's rows hold; `None` for samples that it does not give.

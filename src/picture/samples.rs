@@ -8,9 +8,10 @@ use super::colour::{ColourSpace, PixelKind};
 
 /// Bits of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub enum Depth {
+    /// 0 to 255.
     Eight,
-    /// In big-endian order.
+    /// 0 to 65535.
     Sixteen,
 }
 

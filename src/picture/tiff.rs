@@ -77,7 +77,10 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let mut profile = ValueBuffer::empty(Type::UNDEFINED);
     // One that cannot be read leaves none.
     let _ = decoder.image_ifd().find_tag_buf(Tag::IccProfile, &mut profile);
+    let mut notes = Vec::new();
+    let has_profile = !profile.as_bytes().is_empty();
     let space = ColourSpace::of_icc(profile.as_bytes());
+    let space = ColourSpace::usable(space, has_profile, samples.kind, &mut notes);
 
     let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
     let columns = width.div_ceil(across);
@@ -96,14 +99,12 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
             .write(size, &mut rgb, (x as usize, y as usize), width as usize)
             .ok_or_else(|| file.cannot_be_converted())?;
     }
-    let notes = decoder.more_images().then(|| "it has several pages: the first is read".to_owned());
+    if decoder.more_images() {
+        notes.push("it has several pages: the first is read".to_owned());
+    }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded {
-        picture: turned(picture, orientation),
-        notes: notes.into_iter().collect(),
-        has_alpha: samples.kind.has_alpha(),
-    })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: samples.kind.has_alpha(), space })
 }
 
 impl Samples {

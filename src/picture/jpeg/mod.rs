@@ -17,7 +17,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::colour::{ColourSpace, PixelKind};
 use super::file::{DAMAGED, Decoded, File, bytes_of_rgb, one_line, turned};
-use super::samples::Wanted;
+use super::samples::{Depth, RowConverter, Wanted};
 use scans::Extent;
 use segments::{END, Frame, LARGEST_UNIT, START, Segment, segments};
 
@@ -56,7 +56,11 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let (width, height) = (u32::from(frame.width), u32::from(frame.height));
     let is_rare = outline.is_rare(&frame);
-    let kept = if is_rare { frame.plane_bytes() } else { frame.coefficient_bytes() };
+    let may_be_inks = kind_of(&frame) == PixelKind::Cmyk && !outline.profile.is_empty();
+    let kept = match (is_rare || may_be_inks, frame.components.len()) {
+        (true, components) => frame.plane_bytes() + if components == 4 { frame.sample_bytes() } else { 0 },
+        (false, _) => frame.coefficient_bytes(),
+    };
     let beside = outline.picture_bytes as u64 + u64::from(width) * ROW_BYTES + kept;
     file.check_size(width, height, beside, orientation)?;
     // A unit, of which the first scan has every one, takes a bit at least.
@@ -91,19 +95,26 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let outline = Outline::of(&file.bytes[..end]);
     let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let kind = kind_of(&frame);
+    let space = ColourSpace::usable(outline.colour_space(), !outline.profile.is_empty(), kind, &mut notes);
     let bytes = essence(&file.bytes[..end], &outline, &frame);
-    let mut rgb =
-        if is_rare { decode_rare(file, &bytes, &frame)? } else { decode_usual(file, &bytes, &frame)? };
+    let is_inks = kind == PixelKind::Cmyk && (is_rare || space.is_some());
+    let mut rgb = match (is_inks, is_rare) {
+        (true, _) => decode_inks(file, &bytes, &frame, space.as_ref())?,
+        (false, true) => decode_rare(file, &bytes, &frame)?,
+        (false, false) => decode_usual(file, &bytes, &frame)?,
+    };
     drop(bytes);
-    to_srgb(&mut rgb, width as usize, &outline, &frame)
-        .map_err(|reason| file.error(reason, "save it anew from an image editor, as sRGB"))?;
+    if let Some(space) = space.as_ref().filter(|_| kind != PixelKind::Cmyk) {
+        to_srgb(&mut rgb, width as usize, space, kind).ok_or_else(|| file.cannot_be_converted())?;
+    }
     // No JPEG is transparent.
     if wanted == Wanted::Opacity {
         rgb.fill(255);
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: false })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: false, space })
 }
 
 /// A file with the segments of the picture alone, up to its end.
@@ -148,11 +159,28 @@ fn decode_rare(file: &File<'_>, bytes: &[u8], frame: &Frame<'_>) -> Result<Vec<u
     match decoder.info().map(|info| info.pixel_format) {
         Some(PixelFormat::RGB24) => Ok(samples),
         Some(PixelFormat::L8) => Ok(samples.into_iter().flat_map(|grey| [grey; 3]).collect()),
-        _ => Err(file.error(
-            "it is a rare kind of CMYK, which is not read",
-            "save it anew from an image editor, as RGB",
-        )),
+        other => Err(file.error(format!("the decoder gave {other:?}"), DAMAGED)),
     }
+}
+
+/// RGB of what the other decoder reads of inks: from their `space`, or else each as much as it covers. It gives the inks
+/// themselves, which files have inverted.
+fn decode_inks(
+    file: &File<'_>,
+    bytes: &[u8],
+    frame: &Frame<'_>,
+    space: Option<&ColourSpace>,
+) -> Result<Vec<u8>> {
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(frame.sample_bytes() as usize);
+    let samples = decoder.decode().map_err(|error| explained(file, &error.to_string()))?;
+    let mut rgb = file.zeroed(bytes_of_rgb(frame.width.into(), frame.height.into()))?;
+    let mut converter = RowConverter::new(PixelKind::Cmyk, Depth::Eight, space, Wanted::Colours);
+    let width = usize::from(frame.width);
+    for (from, to) in samples.chunks_exact(4 * width).zip(rgb.chunks_exact_mut(3 * width)) {
+        converter.convert(from, to).ok_or_else(|| file.cannot_be_converted())?;
+    }
+    Ok(rgb)
 }
 
 fn explained(file: &File<'_>, error: &str) -> Error {
@@ -166,25 +194,27 @@ pub(super) fn marked(file: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     segments(file).map(|segment| (segment.marker, segment.payload))
 }
 
-/// Brings RGB to sRGB from what the file says of its colours, a row at a time.
-fn to_srgb(
-    rgb: &mut [u8],
-    width: usize,
-    outline: &Outline<'_>,
-    frame: &Frame<'_>,
-) -> Result<(), &'static str> {
-    let Some(space) = outline.colour_space() else { return Ok(()) };
-    let is_grey = frame.components.len() == 1;
-    let kind = if is_grey { PixelKind::Grey { alpha: false } } else { PixelKind::Rgb { alpha: false } };
-    let Some(transform) = space.to_srgb_8(kind) else { return Ok(()) };
+/// What the pixels of a frame are.
+fn kind_of(frame: &Frame<'_>) -> PixelKind {
+    match frame.components.len() {
+        1 => PixelKind::Grey { alpha: false },
+        4 => PixelKind::Cmyk,
+        _ => PixelKind::Rgb { alpha: false },
+    }
+}
+
+/// Brings RGB of pixels of this kind to sRGB, a row at a time; `None` where that cannot be done.
+fn to_srgb(rgb: &mut [u8], width: usize, space: &ColourSpace, kind: PixelKind) -> Option<()> {
+    let Some(transform) = space.to_srgb_8(kind) else { return Some(()) };
+    let is_grey = matches!(kind, PixelKind::Grey { .. });
     let mut before = Vec::new();
     for row in rgb.chunks_exact_mut(3 * width) {
         before.clear();
         // The decoder has made three equal samples of a grey one.
         before.extend(row.iter().step_by(if is_grey { 3 } else { 1 }));
-        transform.transform(&before, row).map_err(|_| "its colours cannot be converted to sRGB")?;
+        transform.transform(&before, row).ok()?;
     }
-    Ok(())
+    Some(())
 }
 
 /// Numbers the components in a start of frame or of scan, which are called R, G and B: the decoder takes these names for the

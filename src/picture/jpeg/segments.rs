@@ -131,6 +131,11 @@ impl<'file> Frame<'file> {
         padded(self.width) * padded(self.height) * 2 * self.components.len() as u64
     }
 
+    /// The samples of all components, each of a byte.
+    pub(super) fn sample_bytes(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * self.components.len() as u64
+    }
+
     /// What the other decoder holds of a picture: coefficients and samples of all components, and lines.
     pub(super) fn plane_bytes(&self) -> u64 {
         let padded = |side: u16| u64::from(side).next_multiple_of(LARGEST_UNIT.into());
