@@ -203,3 +203,64 @@ fn the_colour_space_of_the_photograph_is_kept() {
         assert!(icc(&folder.read("o.png")).is_none());
     }
 }
+
+#[test]
+fn a_damaged_photograph_is_painted_where_that_is_asked_for() {
+    let folder = TestFolder::new();
+    folder.picture("style.png", 40, 30, 2);
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");
+    let whole = folder.read("content.png");
+    fs::write(folder.path("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    fs::copy(format!("{fixtures}cut-with-end.jpg"), folder.path("cut.jpg")).unwrap();
+    for (name, note) in [
+        ("cut.png", "note: cut.png: it is damaged: its lines from "),
+        ("cut.jpg", "note: cut.jpg: it is damaged: from line 16 of 48 on it is grey"),
+    ] {
+        let run = [name, "style.png", "-o", "o.png", "--steps", "0"];
+        let refused = folder.run(&[&run[..], &USUAL].concat()).code(1);
+        let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(said.contains("take the part of it that is there with --damaged-ok"), "{said}");
+        assert!(!folder.path("o.png").exists());
+        let taken = folder.run(&[&run[..], &["--damaged-ok"], &USUAL].concat()).success();
+        let said = String::from_utf8_lossy(&taken.get_output().stderr).into_owned();
+        assert_eq!(said.matches(note).count(), 1, "{said}");
+        let expected = if name == "cut.png" { 0 } else { 128 };
+        let painted = folder.decoded("o.png");
+        assert!(painted.rgb().iter().rev().take(90).all(|level| level.abs_diff(expected) <= 1), "{name}");
+        assert!(painted.rgb()[..90].iter().any(|level| level.abs_diff(expected) > 9), "{name}");
+        fs::remove_file(folder.path("o.png")).unwrap();
+    }
+    // A style may be damaged, too.
+    let run = ["content.png", "cut.jpg", "-o", "o.png", "--steps", "0", "--damaged-ok"];
+    folder.paints(&run);
+    // No part of it is there.
+    fs::write(folder.path("head.png"), &whole[..40]).unwrap();
+    let refused = folder.run(&["head.png", "style.png", "-o", "p.png", "--damaged-ok"]).code(1);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("fetch it again") && !said.contains("--damaged-ok"), "{said}");
+}
+
+/// It is the mask of the content and keeps what is transparent, by one word.
+#[test]
+fn what_is_transparent_may_be_the_mask() {
+    let folder = TestFolder::new();
+    folder.picture("style.png", 40, 30, 2);
+    let rgba = |x, y| image::Rgba([(7 * x) as u8, (9 * y) as u8, 99, if x < 16 { 255 } else { 0 }]);
+    image::RgbaImage::from_fn(32, 24, rgba).save(folder.path("cut-out.png")).unwrap();
+    let run = |out: &str, more: &[&str]| {
+        folder.paints(&[&["cut-out.png", "style.png", "-o", out, "--steps", "2"], more].concat());
+        folder.read(out)
+    };
+    let by_word = run("a.png", &["--transparency", "mask"]);
+    assert_eq!(by_word, run("b.png", &["--content-mask", "alpha"]));
+    assert_eq!(by_word, run("c.png", &["--content-mask", "alpha", "--transparency", "mask"]));
+    assert_ne!(by_word, run("d.png", &[]));
+    let opacity = Picture::decode_opacity(&by_word, "").unwrap();
+    assert_eq!(opacity, Picture::decode_opacity(&folder.read("cut-out.png"), "").unwrap());
+    // A JPEG is painted the same, over white.
+    run("e.jpg", &["--transparency", "mask"]);
+    let mask = ["-o", "o.png", "--transparency", "mask"];
+    folder.refuses(2, &mask, "--transparency mask: content.png is opaque everywhere");
+    let both = [&mask[..], &["--content-mask", "style.png"]].concat();
+    folder.refuses(2, &both, "--transparency mask: --content-mask style.png says already where is painted");
+}

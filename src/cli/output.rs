@@ -236,6 +236,8 @@ pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<(
     // What went to standard output has the name of its format.
     let unnamed = || match bytes {
         [0xff, 0xd8, ..] => "painting.jpg".into(),
+        [b'R', b'I', b'F', b'F', ..] => "painting.webp".into(),
+        [b'I', b'I', ..] | [b'M', b'M', ..] => "painting.tif".into(),
         _ => "painting.png".into(),
     };
     let name =

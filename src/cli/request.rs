@@ -172,8 +172,9 @@ impl<'a> PaintRequest<'a> {
         let own = |picture: &Picture| (picture.width(), picture.height());
         let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
         let quiet = self.arguments.quiet;
-        let read = |path: &Path, hint: &str| read_picture(path, hint, quiet);
-        let file = |path: &Path| read_file(path, "check the path of CONTENT", quiet);
+        let reading = self.arguments.reading();
+        let read = |path: &Path, hint: &str| read_picture(path, hint, &reading, quiet);
+        let file = |path: &Path| read_file(path, "check the path of CONTENT", &reading, quiet);
         let (file, content) = content.as_deref().map(file).transpose()?.unzip();
         let (has_alpha, colours) =
             content.as_ref().map_or((false, None), |reading| (reading.has_alpha, reading.colours.clone()));
@@ -191,7 +192,11 @@ impl<'a> PaintRequest<'a> {
             if self.kept.profile {
                 keep_profile(output, colours, &name, quiet)?;
             }
-            keep(output, &file, has_alpha, self.kept, &name, painting, quiet)?;
+            let opacity = match has_alpha && self.kept.transparency != Some(Transparency::White) {
+                true => Some(Picture::decode_opacity_with(&file, &name, &reading)?.into_size(width, height)),
+                false => None,
+            };
+            keep(output, &file, opacity, self.kept, &name, quiet);
         }
         let mask = |path: &Path, hint| Ok::<_, Failure>(read(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
@@ -229,9 +234,14 @@ impl<'a> PaintRequest<'a> {
     /// Where the content is opaque, of which this is the file: standard input can be read only once.
     fn opacity(&self, file: &[u8]) -> Result<Picture> {
         let name = files::shown(self.files.content.as_deref().unwrap_or(Path::new("")));
-        let opacity = Picture::decode_opacity(file, &name)?;
+        let opacity = Picture::decode_opacity_with(file, &name, &self.arguments.reading())?;
         if opacity.rgb().iter().all(|level| *level == 255) {
             let option = argument(OptionName::ContentMask);
+            let option = if self.kept.transparency == Some(Transparency::Mask) {
+                "--transparency mask"
+            } else {
+                option
+            };
             return Err(Failure::Usage(format!(
                 "{option}: {name} is opaque everywhere; give a picture with an alpha channel, or a mask's file"
             )));
@@ -377,26 +387,14 @@ fn keep_profile(output: &mut Output, colours: Option<ColourProfile>, name: &str,
     Ok(())
 }
 
-/// Gives the output what is kept of the content's file, which has an alpha channel or not.
-fn keep(
-    output: &mut Output,
-    file: &[u8],
-    has_alpha: bool,
-    kept: Kept,
-    name: &str,
-    (width, height): (u32, u32),
-    quiet: bool,
-) -> Result<()> {
+/// Gives the output what is kept of the content's file, and of its opacity where that is wanted.
+fn keep(output: &mut Output, file: &[u8], opacity: Option<Picture>, kept: Kept, name: &str, quiet: bool) {
     if kept.metadata {
         output.set_metadata(Metadata::of(file));
     }
-    if !has_alpha || kept.transparency == Some(Transparency::White) {
-        return Ok(());
-    }
-    let opacity = Picture::decode_opacity(file, name)?.into_size(width, height);
-    if opacity.rgb().iter().all(|level| *level == 255) {
-        return Ok(());
-    }
+    let Some(opacity) = opacity.filter(|opacity| opacity.rgb().iter().any(|level| *level != 255)) else {
+        return;
+    };
     if output.has_alpha() {
         output.set_opacity(opacity);
     } else if !quiet {
@@ -404,5 +402,4 @@ fn keep(
             "note: {name}: what is transparent becomes white: no JPEG can hold it, .png, .webp and .tif can"
         ));
     }
-    Ok(())
 }

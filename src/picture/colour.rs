@@ -137,13 +137,8 @@ impl ColourSpace {
     /// That of samples that are light to the power of `exponent`, about 0.45, with these colours of its lights, or sRGB's;
     /// `None` where that is what sRGB is usually described by.
     pub(super) fn of_exponent(exponent: f32, lights: Option<Chromaticities>) -> Option<Self> {
-        let near = |a: f32, b: f32, tolerance| (a - b).abs() <= tolerance;
-        let is_srgb = lights.is_none_or(|lights| {
-            lights.iter().zip(SRGB_CHROMATICITIES).all(|(&(x, y), (own_x, own_y))| {
-                near(x, own_x, CHROMATICITY_TOLERANCE) && near(y, own_y, CHROMATICITY_TOLERANCE)
-            })
-        });
-        let is_usual = is_srgb && near(exponent, SRGB_EXPONENT, EXPONENT_TOLERANCE);
+        let is_srgb = lights.is_none_or(are_of_srgb);
+        let is_usual = is_srgb && (exponent - SRGB_EXPONENT).abs() <= EXPONENT_TOLERANCE;
         // Beyond these a curve means nothing, and the profile's numbers cannot hold it.
         if is_usual || !(0.1..=10.0).contains(&exponent) {
             return None;
@@ -223,6 +218,12 @@ pub(super) fn profile_length(profile: &[u8]) -> Option<usize> {
     let length = u32::from_be_bytes(*profile.first_chunk()?) as usize;
     let is_profile = profile.get(36..40) == Some(b"acsp");
     (is_profile && (PROFILE_HEADER..=PROFILE_LIMIT).contains(&length)).then_some(length)
+}
+
+/// Whether white and the colours of the lights are those of sRGB.
+pub(super) fn are_of_srgb(lights: Chromaticities) -> bool {
+    let near = |a: f32, b: f32| (a - b).abs() <= CHROMATICITY_TOLERANCE;
+    lights.iter().zip(SRGB_CHROMATICITIES).all(|(&(x, y), (own_x, own_y))| near(x, own_x) && near(y, own_y))
 }
 
 /// Whether three colours are light, and others can be mixed of them.

@@ -1,17 +1,21 @@
 //! A picture to the bytes of a file.
 
 use std::borrow::Cow;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek, Write};
 use std::marker::PhantomData;
 
+use exif::{Context, Value};
 use flate2::Crc;
 use flate2::read::ZlibEncoder;
 use image::codecs::jpeg::{JpegEncoder, PixelDensity, PixelDensityUnit};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageError};
+use tiff::Directory;
 use tiff::encoder::colortype::{Gray8, Gray16, RGB8, RGB16, RGBA8, RGBA16};
-use tiff::encoder::{Compression, DeflateLevel, Predictor, Rational, TiffEncoder, TiffValue};
-use tiff::tags::{ExtraSamples, PhotometricInterpretation, ResolutionUnit, SampleFormat, Tag};
+use tiff::encoder::{
+    Compression, DeflateLevel, DirectoryEncoder, Predictor, Rational, TiffEncoder, TiffKind, TiffValue,
+};
+use tiff::tags::{ExtraSamples, PhotometricInterpretation, ResolutionUnit, SampleFormat, Tag, Type};
 
 use super::colour::{ColourProfile, PixelKind, srgb_profile};
 use super::metadata::{Metadata, XMP_OF_JPEG, XMP_OF_PNG};
@@ -299,7 +303,9 @@ pub(super) fn encode(picture: &Pixels<'_>, manner: &Manner<'_>) -> std::result::
         }
         PictureFormat::Tiff => {
             let mut file = Cursor::new(Vec::new());
-            write_tiff(&mut file, &samples, picture.size, kind, profile.as_deref(), metadata)
+            let block = exif.clone().and_then(|exif| exif::Reader::new().read_raw(exif).ok());
+            let beside = Beside { profile: profile.as_deref(), exif: block.as_ref(), metadata };
+            write_tiff(&mut file, &samples, picture.size, kind, &beside)
                 .map_err(|error| error.to_string())?;
             bytes = file.into_inner();
         }
@@ -321,18 +327,41 @@ fn colour_type(kind: PixelKind, depth: Depth) -> ExtendedColorType {
     }
 }
 
+/// What a TIFF says beside its pixels.
+struct Beside<'beside> {
+    profile: Option<&'beside [u8]>,
+    exif: Option<&'beside exif::Exif>,
+    /// What else it says.
+    metadata: &'beside Metadata,
+}
+
 fn write_tiff(
     file: &mut Cursor<Vec<u8>>,
     samples: &Samples<'_>,
     (width, height): (u32, u32),
     kind: PixelKind,
-    profile: Option<&[u8]>,
-    metadata: &Metadata,
+    &Beside { profile, exif, metadata }: &Beside<'_>,
 ) -> tiff::TiffResult<()> {
     let compression = Compression::Deflate(DeflateLevel::default());
     let mut encoder =
         TiffEncoder::new(file)?.with_compression(compression).with_predictor(Predictor::Horizontal);
     let has_alpha = kind.has_alpha();
+    // EXIF's own fields and those of the place stand in directories of their own, to which the first one leads.
+    let mut fields = Vec::new();
+    if let Some(exif) = exif {
+        fields
+            .extend(exif.fields().filter(|field| field.tag.context() == Context::Tiff).filter_map(raw_field));
+        for (context, pointer) in [(Context::Exif, Tag::ExifDirectory), (Context::Gps, Tag::GpsDirectory)] {
+            let own = exif.fields().filter(|field| field.tag.context() == context);
+            let own: Vec<RawField> = own.filter_map(raw_field).collect();
+            if !own.is_empty() {
+                let mut directory = encoder.extra_directory()?;
+                write_fields(&mut directory, &own)?;
+                let place = directory.finish_with_offsets()?.pointer.0 as u32;
+                fields.push((pointer, Type::LONG, place.to_ne_bytes().to_vec()));
+            }
+        }
+    }
     macro_rules! written {
         ($colours:ty, $samples:expr) => {{
             let mut image = encoder.new_image::<$colours>(width, height)?;
@@ -346,6 +375,7 @@ fn write_tiff(
             if let Some(xmp) = &metadata.xmp {
                 tags.write_tag(Tag::Unknown(700), &xmp[..])?;
             }
+            write_fields(tags, &fields)?;
             if let Some((x, y)) = metadata.resolution {
                 let side = |side: f64| Rational { n: (side * 1000.0).round() as u32, d: 1000 };
                 image.resolution_unit(ResolutionUnit::Inch);
@@ -366,6 +396,57 @@ fn write_tiff(
         (Samples::Sixteen(samples), true, false) => written!(Gray16, samples),
         (Samples::Sixteen(samples), true, true) => written!(GreyAlpha<u16>, samples),
     }
+}
+
+/// A field with the type of its values, and these in this machine's order.
+type RawField = (Tag, Type, Vec<u8>);
+
+/// A field of EXIF for a TIFF; `None` for what the encoder says by itself, and for values without a type.
+fn raw_field(field: &exif::Field) -> Option<RawField> {
+    let is_resolution =
+        [exif::Tag::XResolution, exif::Tag::YResolution, exif::Tag::ResolutionUnit].contains(&field.tag);
+    if is_resolution {
+        return None;
+    }
+    fn bytes<T: Copy, const N: usize>(values: &[T], bytes_of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+        values.iter().flat_map(|value| bytes_of(*value)).collect()
+    }
+    let (kind, values) = match &field.value {
+        Value::Byte(values) => (Type::BYTE, values.clone()),
+        Value::Ascii(texts) => {
+            (Type::ASCII, texts.iter().flat_map(|text| [text, &b"\0"[..]].concat()).collect())
+        }
+        Value::Short(values) => (Type::SHORT, bytes(values, u16::to_ne_bytes)),
+        Value::Long(values) => (Type::LONG, bytes(values, u32::to_ne_bytes)),
+        Value::Rational(values) => {
+            let both = values.iter().flat_map(|value| [value.num, value.denom]);
+            (Type::RATIONAL, both.flat_map(u32::to_ne_bytes).collect())
+        }
+        Value::SByte(values) => (Type::SBYTE, bytes(values, i8::to_ne_bytes)),
+        Value::Undefined(values, _) => (Type::UNDEFINED, values.clone()),
+        Value::SShort(values) => (Type::SSHORT, bytes(values, i16::to_ne_bytes)),
+        Value::SLong(values) => (Type::SLONG, bytes(values, i32::to_ne_bytes)),
+        Value::SRational(values) => {
+            let both = values.iter().flat_map(|value| [value.num, value.denom]);
+            (Type::SRATIONAL, both.flat_map(i32::to_ne_bytes).collect())
+        }
+        Value::Float(values) => (Type::FLOAT, bytes(values, f32::to_ne_bytes)),
+        Value::Double(values) => (Type::DOUBLE, bytes(values, f64::to_ne_bytes)),
+        Value::Unknown(..) => return None,
+    };
+    Some((Tag::from_u16_exhaustive(field.tag.number()), kind, values))
+}
+
+fn write_fields<W: Write + Seek, K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, W, K>,
+    fields: &[RawField],
+) -> tiff::TiffResult<()> {
+    let mut entries = Directory::empty();
+    for (tag, kind, values) in fields {
+        entries.extend([(*tag, directory.write_entry_bytes(*kind, values)?)]);
+    }
+    directory.extend_from(&entries);
+    Ok(())
 }
 
 /// Grey with alpha, which the encoder of TIFF does not have.
@@ -525,8 +606,24 @@ mod tests {
                 };
                 assert!(near(|(x, _)| x) && near(|(_, y)| y), "{name} to {format:?}: {:?}", back.resolution);
                 assert_eq!(back.xmp, told.xmp, "{name} to {format:?}");
-                if format != PictureFormat::Tiff {
-                    assert_eq!(back.exif, told.exif, "{name} to {format:?}");
+                // A TIFF has its resolution as its own, in thousandths.
+                let fields = |exif: &Option<Vec<u8>>| {
+                    let block = exif::Reader::new().read_raw(exif.clone().unwrap()).unwrap();
+                    let own = [exif::Tag::XResolution, exif::Tag::YResolution, exif::Tag::ResolutionUnit];
+                    let is_resolution = |tag| own.contains(&tag);
+                    let fields = block.fields().filter(|field| !is_resolution(field.tag));
+                    let mut fields: Vec<String> =
+                        fields.map(|field| format!("{:?} {:?}", field.tag, field.value)).collect();
+                    // With its place in the file.
+                    fields.retain(|field| !field.contains("Undefined"));
+                    fields
+                };
+                match format {
+                    PictureFormat::Tiff => {
+                        assert_eq!(fields(&back.exif), fields(&told.exif), "{name}");
+                        assert!(fields(&told.exif).len() > 3, "{name}");
+                    }
+                    _ => assert_eq!(back.exif, told.exif, "{name} to {format:?}"),
                 }
                 let seen = Picture::decode(&file, "").unwrap();
                 assert_eq!((seen.width(), seen.height()), (picture.width(), picture.height()));

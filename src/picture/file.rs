@@ -37,6 +37,8 @@ pub(super) struct Decoded {
 pub(super) struct File<'bytes> {
     pub(super) bytes: &'bytes [u8],
     pub(super) name: &'bytes str,
+    /// Whether a part of a picture is wanted where the rest cannot be read.
+    pub(super) damaged_ok: bool,
 }
 
 impl File<'_> {
@@ -87,6 +89,11 @@ impl File<'_> {
 
     pub(super) fn ends_early(&self) -> Error {
         self.error("the file ends before the picture does", DAMAGED)
+    }
+
+    /// Of a file of which a part can be read.
+    pub(super) fn damaged(&self, reason: String) -> Error {
+        Error::Picture { name: self.name.to_owned(), reason, remedy: Remedy::WholePicture }
     }
 
     pub(super) fn error(&self, reason: impl Into<String>, remedy: impl Into<Remedy>) -> Error {

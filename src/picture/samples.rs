@@ -214,6 +214,20 @@ pub(super) fn level(light: f32) -> u8 {
     (encoded * 255.0).round() as u8
 }
 
+/// A pixel of linear light as it is wanted.
+pub(super) fn seen(light: &[f32], kind: PixelKind, is_premultiplied: bool, wanted: Wanted) -> [u8; 3] {
+    let (colours, alpha) =
+        if kind.has_alpha() { light.split_at(light.len() - 1) } else { (light, &[1.0][..]) };
+    let alpha = alpha[0];
+    let opacity = if alpha > 0.0 { (alpha.min(1.0) * 255.0).round() as u8 } else { 0 };
+    if wanted == Wanted::Opacity {
+        return [opacity; 3];
+    }
+    let divisor = if is_premultiplied && alpha > 0.0 { alpha } else { 1.0 };
+    let colour = |index: usize| over_white(level(colours[index.min(colours.len() - 1)] / divisor), opacity);
+    std::array::from_fn(colour)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,6 +113,11 @@ impl<'file> Frame<'file> {
         Some(Self { marker: segment.marker, bits, width, height, components })
     }
 
+    /// Whether its codes are arithmetic: 9 of the kinds of frames and above, but for those of tables.
+    pub(super) fn is_arithmetic(&self) -> bool {
+        self.marker >= 0xc9
+    }
+
     pub(super) fn is_progressive(&self) -> bool {
         self.marker == 0xc2
     }
