@@ -11,7 +11,7 @@ use flate2::Crc;
 use impasto::nn::{PoolKind, Weights, vgg19};
 use impasto::ops::conv::ConvGeometry;
 use impasto::ops::{Direction, MethodTable, Problem};
-use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, Size};
+use impasto::picture::{LONGEST_SIDE, MEMORY_LIMIT, Picture, PictureFormat, ReadOptions, Size};
 use impasto::transfer::Checkpoint;
 use peak_alloc::PeakAlloc;
 use serde_json::Value;
@@ -76,6 +76,16 @@ fn picture_as_it_is(bytes: &[u8]) -> bool {
     let (result, taken) = measured(|| Picture::decode(bytes, NAME));
     let is_png_or_jpeg = bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8");
     assert_bound(taken, if is_png_or_jpeg { picture_bound(bytes.len()) } else { MEMORY_LIMIT });
+    // What is whole is the same where a part would do, and a part has the sides of the whole.
+    let options = ReadOptions::default().with(|options| options.damaged_ok = true);
+    let (part, taken) = measured(|| Picture::read_with(bytes, NAME, &options));
+    assert_bound(taken, if is_png_or_jpeg { picture_bound(bytes.len()) } else { MEMORY_LIMIT });
+    match (&result, &part) {
+        (Ok(whole), Ok(part)) => assert!(*whole == part.picture),
+        (Ok(_), Err(error)) => panic!("{error}"),
+        (Err(_), Ok(part)) => assert!(!part.notes.is_empty()),
+        (Err(_), Err(error)) => assert_message(error),
+    }
     match &result {
         Ok(picture) => {
             let (width, height) = (picture.width(), picture.height());

@@ -8,7 +8,7 @@ use impasto::OptionName;
 use impasto::nn::weights::Preprocessing;
 use impasto::ops::pool::PoolKind;
 use impasto::ops::{Algorithm, MethodRequest, Precision};
-use impasto::picture::{Extent, PictureFormat, Size};
+use impasto::picture::{Depth, Extent, PictureFormat, ReadOptions, Size};
 use impasto::transfer::{
     Borders, ColorMode, ContentCost, Init, OPTIONS, OptimiserKind, OptionEntry, Options, Preset, Seamless,
     StyleStatistic, WeightedLayer,
@@ -249,7 +249,7 @@ pub(super) enum ExplainOther {
 #[derive(Debug, Args)]
 pub(super) struct PaintArguments {
     // Required, but for a subcommand beside them: hence Option, here and for a run's output.
-    /// The photograph to paint: a file of PNG, JPEG, WebP, TIFF, GIF, BMP, QOI or Radiance. "-" is standard input, here and wherever
+    /// The photograph to paint: a file of PNG, JPEG, WebP, TIFF, GIF, BMP, QOI, Radiance or OpenEXR. "-" is standard input, here and wherever
     /// a picture is named.
     #[arg(value_name = "CONTENT", required_unless_present = "show_options")]
     pub(super) content: Option<PathBuf>,
@@ -326,10 +326,15 @@ pub(super) struct PaintArguments {
     #[arg(long, help_heading = "Files")]
     strip: bool,
     /// What becomes of what is transparent in CONTENT. keep: it is in OUT, too. white: OUT is opaque, and white there before it
-    /// is painted. [default: keep, where OUT is no JPEG]
-    #[arg(long, value_name = "keep|white", help_heading = "Files")]
+    /// is painted. mask: as keep, and nothing is painted there, which is --content-mask alpha. [default: keep, where OUT is no
+    /// JPEG]
+    #[arg(long, value_name = "keep|white|mask", help_heading = "Files")]
     #[arg(value_parser = words_of(&Transparency::ALL))]
     transparency: Option<String>,
+    /// Give OUT the colour space of CONTENT, with its profile, in place of sRGB. Colours that it does not have are cut off; a
+    /// profile of grey makes OUT grey.
+    #[arg(long, help_heading = "Files")]
+    keep_profile: bool,
     #[command(flatten)]
     pub(super) style: StyleArguments,
     #[command(flatten)]
@@ -340,15 +345,21 @@ pub(super) struct PaintArguments {
     pub(super) run: RunArguments,
 }
 
+/// Bits of a sample in the output.
+const DEPTHS: [(&str, Depth); 2] = [("8", Depth::Eight), ("16", Depth::Sixteen)];
+
 /// What becomes of what is transparent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transparency {
     Keep,
     White,
+    /// As kept, and nothing is painted there.
+    Mask,
 }
 
 impl Transparency {
-    const ALL: [(&'static str, Self); 2] = [("keep", Self::Keep), ("white", Self::White)];
+    const ALL: [(&'static str, Self); 3] =
+        [("keep", Self::Keep), ("white", Self::White), ("mask", Self::Mask)];
 }
 
 /// What goes from CONTENT's file into OUT beside what is painted.
@@ -357,6 +368,8 @@ pub(super) struct Kept {
     pub(super) metadata: bool,
     /// `None` for what suits the format.
     pub(super) transparency: Option<Transparency>,
+    /// The colour space.
+    pub(super) profile: bool,
 }
 
 /// Of a texture.
@@ -536,6 +549,14 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
     pub(super) quality: Option<u8>,
+    /// Bits of a sample in OUT: 8, or 16, which PNG and TIFF hold. They are made of the numbers that are painted with, so that
+    /// there are levels between those of 8 bits. [default: 8]
+    #[arg(long, value_name = "8|16", help_heading = "Files", value_parser = words_of(&DEPTHS))]
+    out_depth: Option<String>,
+    /// Take what is there of a PNG or JPEG that is damaged or cut short, with a note. The rest of a JPEG is grey, that of a PNG
+    /// black or transparent.
+    #[arg(long, help_heading = "Files")]
+    damaged_ok: bool,
     /// Also write the picture after every N steps, as OUT with -00020 before the ending.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     #[arg(allow_negative_numbers = true)]
@@ -704,6 +725,16 @@ impl Bench {
 }
 
 impl RunArguments {
+    /// How pictures are read.
+    pub(super) fn reading(&self) -> ReadOptions {
+        ReadOptions::default().with(|options| options.damaged_ok = self.damaged_ok)
+    }
+
+    /// Bits of a sample in the output.
+    pub(super) fn out_depth(&self) -> Depth {
+        named(&DEPTHS, self.out_depth.as_ref()).unwrap_or(Depth::Eight)
+    }
+
     /// Steps between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> u32 {
         self.checkpoint_every.unwrap_or(50)
@@ -845,7 +876,7 @@ pub(super) trait Order {
 
     /// What goes into the output beside what is painted: nothing, where there is no photograph.
     fn kept(&self) -> Kept {
-        Kept { metadata: false, transparency: Some(Transparency::White) }
+        Kept { metadata: false, transparency: Some(Transparency::White), profile: false }
     }
 
     /// The preset's options as the file changes them.
@@ -873,9 +904,20 @@ impl Order for PaintArguments {
     }
 
     fn sources(&self) -> Result<SourceFiles> {
+        let content_mask = match (self.content_mask.as_deref().map(ContentMask::of), self.kept().transparency)
+        {
+            (None, Some(Transparency::Mask)) => Some(ContentMask::Alpha),
+            (Some(ContentMask::File(path)), Some(Transparency::Mask)) => {
+                return Err(Failure::Usage(format!(
+                    "--transparency mask: --content-mask {} says already where is painted; leave out one of them",
+                    path.display()
+                )));
+            }
+            (mask, _) => mask,
+        };
         Ok(SourceFiles {
             content: self.content.as_deref().map(names::file_of).transpose()?,
-            content_mask: self.content_mask.as_deref().map(ContentMask::of),
+            content_mask,
             strength_map: self.strength_map.clone(),
             initial: init_file(self.init.as_ref()).cloned(),
             ..SourceFiles::of_styles(self.style.files(&self.run)?)
@@ -908,7 +950,7 @@ impl Order for PaintArguments {
 
     fn kept(&self) -> Kept {
         let transparency = named(&Transparency::ALL, self.transparency.as_ref());
-        Kept { metadata: !self.strip, transparency }
+        Kept { metadata: !self.strip, transparency, profile: self.keep_profile }
     }
 
     fn preset(&self) -> Result<(&'static str, Preset)> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use impasto::gpu::Gpu;
 use impasto::nn::Weights;
-use impasto::picture::{MEMORY_LIMIT, Picture, Reading};
+use impasto::picture::{MEMORY_LIMIT, Picture, ReadOptions, Reading};
 use impasto::transfer::{Checkpoint, Engine, EngineOptions};
 
 #[cfg(not(feature = "embedded-weights"))]
@@ -38,10 +38,15 @@ fn available_memory() -> Option<u64> {
 
 /// The bytes of a picture's file, and what was read from them; `hint` says what to do where there is none. Says what its user
 /// should know of the file, unless `quiet`.
-pub(super) fn read_file(path: &Path, hint: &str, quiet: bool) -> Result<(Vec<u8>, Reading)> {
+pub(super) fn read_file(
+    path: &Path,
+    hint: &str,
+    options: &ReadOptions,
+    quiet: bool,
+) -> Result<(Vec<u8>, Reading)> {
     // No picture's file is larger than the memory that its pixels may take.
     let bytes = files::read(path, MEMORY_LIMIT, hint)?;
-    let reading = Picture::read(&bytes, &files::shown(path))?;
+    let reading = Picture::read_with(&bytes, &files::shown(path), options)?;
     for note in reading.notes.iter().filter(|_| !quiet) {
         say(format_args!("note: {}: {note}", files::shown(path)));
     }
@@ -49,8 +54,8 @@ pub(super) fn read_file(path: &Path, hint: &str, quiet: bool) -> Result<(Vec<u8>
 }
 
 /// A picture in a file; `hint` says what to do where there is none. Says what its user should know of the file, unless `quiet`.
-pub(super) fn read_picture(path: &Path, hint: &str, quiet: bool) -> Result<Picture> {
-    Ok(read_file(path, hint, quiet)?.1.picture)
+pub(super) fn read_picture(path: &Path, hint: &str, options: &ReadOptions, quiet: bool) -> Result<Picture> {
+    Ok(read_file(path, hint, options, quiet)?.1.picture)
 }
 
 /// The checkpoint in a file.

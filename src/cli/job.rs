@@ -48,10 +48,14 @@ impl Job {
         let Self { engine, sources, options, .. } = self;
         // Pictures share their pixels, so that a second attempt costs nothing.
         let sources = sources.clone();
-        match &self.checkpoint {
-            Some(checkpoint) => Transfer::resume(engine, sources, options, checkpoint).await,
-            None => Transfer::prepare(engine, sources, options).await,
+        let mut transfer = match &self.checkpoint {
+            Some(checkpoint) => Transfer::resume(engine, sources, options, checkpoint).await?,
+            None => Transfer::prepare(engine, sources, options).await?,
+        };
+        if self.output.as_ref().is_some_and(Output::is_wide) {
+            transfer.prepare_wide().await?;
         }
+        Ok(transfer)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use impasto::picture::{EncodeOptions, Metadata, Picture, PictureFormat};
+use impasto::picture::{ColourProfile, Depth, EncodeOptions, Metadata, Picture, PictureFormat};
 
 use super::console::write_out;
 use super::files::{FileIdentity, Named, folder_of, is_standard, overlap, reason, unexpanded};
@@ -23,8 +23,9 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// The output at `path`, in the format of this ending, or else in that of its own, in this quality where one is asked for.
-    pub(super) fn new(path: &Path, asked: Option<&str>, quality: Option<u8>) -> Result<Self> {
+    /// The output at `path`, in the format of this ending, or else in that of its own, in this quality where one is asked for,
+    /// with samples of this depth.
+    pub(super) fn new(path: &Path, asked: Option<&str>, quality: Option<u8>, depth: Depth) -> Result<Self> {
         let standard = is_standard(path);
         if path.is_dir() || is_folder_name(path) {
             let inside = path.join("painting.png");
@@ -68,14 +69,37 @@ impl Output {
                 path.with_extension("jpg").display()
             )));
         }
-        let options =
-            EncodeOptions::default().with(|options| options.quality = quality.unwrap_or(options.quality));
+        if depth == Depth::Sixteen && !format.has_sixteen_bits() {
+            return Err(Failure::Usage(format!(
+                "--out-depth 16: {} holds samples of 8 bits, PNG and TIFF those of 16; name {} .png or .tif, or leave it out",
+                format.name(),
+                path.display()
+            )));
+        }
+        let options = EncodeOptions::default().with(|options| {
+            options.quality = quality.unwrap_or(options.quality);
+            options.depth = depth;
+        });
         Ok(Self { path: path.to_owned(), format, options })
     }
 
     /// Whether pixels may be transparent in it.
     pub(super) fn has_alpha(&self) -> bool {
         self.format.has_alpha()
+    }
+
+    /// Whether it has samples of 16 bits.
+    pub(super) fn is_wide(&self) -> bool {
+        self.options.depth == Depth::Sixteen
+    }
+
+    /// Has it in this colour space.
+    ///
+    /// # Errors
+    /// Where its format cannot hold it, or no picture can be brought to it.
+    pub(super) fn set_colours(&mut self, colours: ColourProfile) -> impasto::Result<()> {
+        self.options.colours = Some(colours);
+        self.options.check(self.format)
     }
 
     /// Has this said beside the pixels.
@@ -212,6 +236,8 @@ pub(super) fn write_or_rescue(path: &Path, bytes: &[u8], what: &str) -> Result<(
     // What went to standard output has the name of its format.
     let unnamed = || match bytes {
         [0xff, 0xd8, ..] => "painting.jpg".into(),
+        [b'R', b'I', b'F', b'F', ..] => "painting.webp".into(),
+        [b'I', b'I', ..] | [b'M', b'M', ..] => "painting.tif".into(),
         _ => "painting.png".into(),
     };
     let name =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use impasto::gpu::{DeviceRequest, Gpu};
 use impasto::nn::Weights;
 use impasto::ops::MethodRequest;
-use impasto::picture::{Metadata, Picture, Size};
+use impasto::picture::{ColourProfile, Metadata, Picture, Size};
 use impasto::transfer::{
     Checkpoint, Engine, EngineOptions, Objective, Options, Plan, Preset, Seamless, SourceLayouts, Sources,
     Timed, Transfer,
@@ -49,7 +49,10 @@ impl<'a> PaintRequest<'a> {
         let (files, options) = (order.sources()?, order.options()?);
         let (arguments, kept) = (order.run(), order.kept());
         let output = output
-            .map(|path| Output::new(path, arguments.format.as_deref(), arguments.quality))
+            .map(|path| {
+                let (format, depth) = (arguments.format.as_deref(), arguments.out_depth());
+                Output::new(path, format, arguments.quality, depth)
+            })
             .transpose()?;
         if let Some(output) = output.as_ref().filter(|output| !output.has_alpha())
             && kept.transparency == Some(Transparency::Keep)
@@ -169,10 +172,12 @@ impl<'a> PaintRequest<'a> {
         let own = |picture: &Picture| (picture.width(), picture.height());
         let SourceFiles { content, styles, content_mask, strength_map, initial, .. } = &self.files;
         let quiet = self.arguments.quiet;
-        let read = |path: &Path, hint: &str| read_picture(path, hint, quiet);
-        let file = |path: &Path| read_file(path, "check the path of CONTENT", quiet);
+        let reading = self.arguments.reading();
+        let read = |path: &Path, hint: &str| read_picture(path, hint, &reading, quiet);
+        let file = |path: &Path| read_file(path, "check the path of CONTENT", &reading, quiet);
         let (file, content) = content.as_deref().map(file).transpose()?.unzip();
-        let has_alpha = content.as_ref().is_some_and(|reading| reading.has_alpha);
+        let (has_alpha, colours) =
+            content.as_ref().map_or((false, None), |reading| (reading.has_alpha, reading.colours.clone()));
         let content = content.map(|reading| reading.picture);
         let painting =
             content.as_ref().map_or(size.sides(), |content| self.options.fit_content(own(content)));
@@ -183,7 +188,15 @@ impl<'a> PaintRequest<'a> {
             _ => None,
         };
         if let (Some(output), Some(file)) = (&mut self.output, file) {
-            keep(output, &file, has_alpha, self.kept, self.files.content.as_deref(), painting, quiet)?;
+            let name = files::shown(self.files.content.as_deref().unwrap_or(Path::new("")));
+            if self.kept.profile {
+                keep_profile(output, colours, &name, quiet)?;
+            }
+            let opacity = match has_alpha && self.kept.transparency != Some(Transparency::White) {
+                true => Some(Picture::decode_opacity_with(&file, &name, &reading)?.into_size(width, height)),
+                false => None,
+            };
+            keep(output, &file, opacity, self.kept, &name, quiet);
         }
         let mask = |path: &Path, hint| Ok::<_, Failure>(read(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
@@ -221,9 +234,14 @@ impl<'a> PaintRequest<'a> {
     /// Where the content is opaque, of which this is the file: standard input can be read only once.
     fn opacity(&self, file: &[u8]) -> Result<Picture> {
         let name = files::shown(self.files.content.as_deref().unwrap_or(Path::new("")));
-        let opacity = Picture::decode_opacity(file, &name)?;
+        let opacity = Picture::decode_opacity_with(file, &name, &self.arguments.reading())?;
         if opacity.rgb().iter().all(|level| *level == 255) {
             let option = argument(OptionName::ContentMask);
+            let option = if self.kept.transparency == Some(Transparency::Mask) {
+                "--transparency mask"
+            } else {
+                option
+            };
             return Err(Failure::Usage(format!(
                 "{option}: {name} is opaque everywhere; give a picture with an alpha channel, or a mask's file"
             )));
@@ -348,27 +366,35 @@ fn refuse_second_output(outputs: &[Named<'_>], purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// Gives the output what is kept of the content's file, which has an alpha channel or not.
-fn keep(
-    output: &mut Output,
-    file: &[u8],
-    has_alpha: bool,
-    kept: Kept,
-    path: Option<&Path>,
-    (width, height): (u32, u32),
-    quiet: bool,
-) -> Result<()> {
+/// Gives the output the colour space of the content, which has this name.
+fn keep_profile(output: &mut Output, colours: Option<ColourProfile>, name: &str, quiet: bool) -> Result<()> {
+    let Some(colours) = colours else {
+        if !quiet {
+            let out = output.shown();
+            say(format_args!(
+                "note: {name}: it names no colour space but sRGB, or none that can be used: {out} is sRGB"
+            ));
+        }
+        return Ok(());
+    };
+    let is_grey = colours.is_grey();
+    output
+        .set_colours(colours)
+        .map_err(|error| Failure::Usage(format!("--keep-profile: {name}: {error}")))?;
+    if is_grey && !quiet {
+        say(format_args!("note: {name}: its profile is one of grey: {} is grey", output.shown()));
+    }
+    Ok(())
+}
+
+/// Gives the output what is kept of the content's file, and of its opacity where that is wanted.
+fn keep(output: &mut Output, file: &[u8], opacity: Option<Picture>, kept: Kept, name: &str, quiet: bool) {
     if kept.metadata {
         output.set_metadata(Metadata::of(file));
     }
-    if !has_alpha || kept.transparency == Some(Transparency::White) {
-        return Ok(());
-    }
-    let name = files::shown(path.unwrap_or(Path::new("")));
-    let opacity = Picture::decode_opacity(file, &name)?.into_size(width, height);
-    if opacity.rgb().iter().all(|level| *level == 255) {
-        return Ok(());
-    }
+    let Some(opacity) = opacity.filter(|opacity| opacity.rgb().iter().any(|level| *level != 255)) else {
+        return;
+    };
     if output.has_alpha() {
         output.set_opacity(opacity);
     } else if !quiet {
@@ -376,5 +402,4 @@ fn keep(
             "note: {name}: what is transparent becomes white: no JPEG can hold it, .png, .webp and .tif can"
         ));
     }
-    Ok(())
 }

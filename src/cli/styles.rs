@@ -10,8 +10,8 @@ use super::words::argument;
 use super::{Failure, Result, files, names};
 
 /// The endings of the files of a folder that are styles.
-pub(super) const ENDINGS: [&str; 10] =
-    ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "qoi", "hdr"];
+pub(super) const ENDINGS: [&str; 11] =
+    ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "qoi", "hdr", "exr"];
 
 /// One style.
 #[derive(Debug, PartialEq)]

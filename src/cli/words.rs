@@ -83,6 +83,11 @@ impl Words for CommandLine {
             Remedy::ListedAdapter => Some(format!(
                 "give {device} an index, a backend, a kind such as cpu, or a part of a name from `impasto devices`"
             )),
+            Remedy::WholePicture => Some(
+                "the file is damaged or cut short: fetch it again, save it anew from an image editor, or take the part of it \
+                 that is there with --damaged-ok"
+                    .into(),
+            ),
             Remedy::CheckpointFile => Some(format!("give {resume} a file that --checkpoint wrote")),
             Remedy::WithoutCheckpoint { first } => Some(format!("{first}, or begin anew without {resume}")),
             _ => None,

@@ -32,6 +32,9 @@ pub enum Remedy {
         /// The other move, in plain words that name no option.
         first: String,
     },
+    /// A picture's file that is whole, or of this one the part that is there:
+    /// [`ReadOptions::damaged_ok`](crate::picture::ReadOptions::damaged_ok).
+    WholePicture,
     /// A new transfer, of the same engine.
     NewTransfer,
     /// The same once more; this where it fails again.
@@ -104,6 +107,11 @@ impl Remedy {
             }
             Self::CheckpointFile => "give a file that holds a checkpoint".into(),
             Self::WithoutCheckpoint { first } => format!("{first}, or begin anew without the checkpoint"),
+            Self::WholePicture => {
+                "the file is damaged or cut short: fetch it again, save it anew from an image editor, or have the part of it \
+                 read that is there (damaged_ok)"
+                    .into()
+            }
             Self::NewTransfer => "create a new transfer; the engine, with its weights, serves both".into(),
             Self::StartAgain { otherwise } => {
                 format!("start again; if that happens again, {}", otherwise.spelled(words))

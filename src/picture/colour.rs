@@ -1,8 +1,9 @@
 //! What a file says of its colours, and the way from there to sRGB.
 //!
 //! A profile that cannot be read, or that belongs to pixels of another kind, is passed over, as libpng, libjpeg's users and
-//! browsers do: the pixels are then taken as sRGB.
+//! browsers do, and a note says so: the pixels are then taken as sRGB.
 
+use std::fmt;
 use std::sync::Arc;
 
 use moxcms::{
@@ -28,14 +29,94 @@ pub(super) const PROFILE_HEADER: usize = 128;
 /// x and y of white, red, green and blue (CIE 1931).
 pub(super) type Chromaticities = [(f32, f32); 4];
 
+/// Said of a file whose profile is passed over.
+const UNUSABLE_PROFILE: &str = "its colour profile cannot be used: its colours are taken as sRGB";
+
 /// A colour space that is not sRGB.
-pub(super) struct ColourSpace(ColorProfile);
+pub(super) struct ColourSpace {
+    profile: ColorProfile,
+    /// The profile as the file has it.
+    icc: Option<Vec<u8>>,
+}
+
+/// The colour space that the file of a picture names, to be that of another picture's file, too.
+#[derive(Clone)]
+pub struct ColourProfile(Arc<ColourSpace>);
+
+impl fmt::Debug for ColourProfile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ColourProfile({:?})", self.0.profile.color_space)
+    }
+}
+
+impl ColourProfile {
+    pub(super) fn new(space: ColourSpace) -> Self {
+        Self(Arc::new(space))
+    }
+
+    /// Whether it is of grey, so that a picture which has it is grey.
+    pub fn is_grey(&self) -> bool {
+        self.0.profile.color_space == DataColorSpace::Gray
+    }
+
+    /// What pixels are in it; `None` for inks.
+    pub(super) fn kind(&self, alpha: bool) -> Option<PixelKind> {
+        match self.0.profile.color_space {
+            DataColorSpace::Gray => Some(PixelKind::Grey { alpha }),
+            DataColorSpace::Rgb => Some(PixelKind::Rgb { alpha }),
+            _ => None,
+        }
+    }
+
+    /// As the bytes of an ICC profile: those of the file, or ones that say the same.
+    pub(super) fn icc(&self) -> Option<Vec<u8>> {
+        self.0.icc.clone().or_else(|| self.0.profile.encode().ok())
+    }
+
+    /// Whether its pixels are those of sRGB.
+    pub(super) fn is_srgb(&self) -> bool {
+        !self.is_grey() && self.0.to_srgb_8(PixelKind::Rgb { alpha: false }).is_none()
+    }
+
+    /// The way from 8-bit sRGB, with alpha or not; `None` where there is none.
+    pub(super) fn from_srgb_8(&self, alpha: bool) -> Option<Arc<Transform8BitExecutor>> {
+        let (from, to) = self.layouts(alpha)?;
+        ColorProfile::new_srgb().create_transform_8bit(from, &self.0.profile, to, exact()).ok()
+    }
+
+    /// The same of 16 bits.
+    pub(super) fn from_srgb_16(&self, alpha: bool) -> Option<Arc<Transform16BitExecutor>> {
+        let (from, to) = self.layouts(alpha)?;
+        ColorProfile::new_srgb().create_transform_16bit(from, &self.0.profile, to, exact()).ok()
+    }
+
+    fn layouts(&self, alpha: bool) -> Option<(Layout, Layout)> {
+        let (to, from) = self.0.layouts(self.kind(alpha)?)?;
+        Some((from, to))
+    }
+}
 
 impl ColourSpace {
     /// That of an ICC profile; `None` for one that cannot be read.
     pub(super) fn of_icc(profile: &[u8]) -> Option<Self> {
-        profile_length(profile)?;
-        ColorProfile::new_from_slice(profile).ok().map(Self)
+        let length = profile_length(profile)?;
+        let icc = profile.get(..length).unwrap_or(profile).to_vec();
+        Some(Self { icc: Some(icc), ..Self::from(ColorProfile::new_from_slice(profile).ok()?) })
+    }
+
+    /// This space, where there is one that pixels of this kind can have. Where a file `has_profile` and that is not so, a note
+    /// says it.
+    pub(super) fn usable(
+        space: Option<Self>,
+        has_profile: bool,
+        kind: PixelKind,
+        notes: &mut Vec<String>,
+    ) -> Option<Self> {
+        let space = space.filter(|space| space.transform_8(kind).is_some());
+        if has_profile && space.is_none() {
+            notes.push(UNUSABLE_PROFILE.to_owned());
+        }
+        space
     }
 
     /// That of code points of ITU-T H.273, for RGB of full range; `None` for those without a meaning here.
@@ -45,7 +126,7 @@ impl ColourSpace {
         // Those without a meaning would leave an empty profile.
         ColorPrimaries::try_from(color_primaries).ok()?;
         ToneReprCurve::try_from(transfer_characteristics).ok()?;
-        Some(Self(ColorProfile::new_from_cicp(CicpProfile {
+        Some(Self::from(ColorProfile::new_from_cicp(CicpProfile {
             color_primaries,
             transfer_characteristics,
             matrix_coefficients: MatrixCoefficients::Identity,
@@ -56,13 +137,8 @@ impl ColourSpace {
     /// That of samples that are light to the power of `exponent`, about 0.45, with these colours of its lights, or sRGB's;
     /// `None` where that is what sRGB is usually described by.
     pub(super) fn of_exponent(exponent: f32, lights: Option<Chromaticities>) -> Option<Self> {
-        let near = |a: f32, b: f32, tolerance| (a - b).abs() <= tolerance;
-        let is_srgb = lights.is_none_or(|lights| {
-            lights.iter().zip(SRGB_CHROMATICITIES).all(|(&(x, y), (own_x, own_y))| {
-                near(x, own_x, CHROMATICITY_TOLERANCE) && near(y, own_y, CHROMATICITY_TOLERANCE)
-            })
-        });
-        let is_usual = is_srgb && near(exponent, SRGB_EXPONENT, EXPONENT_TOLERANCE);
+        let is_srgb = lights.is_none_or(are_of_srgb);
+        let is_usual = is_srgb && (exponent - SRGB_EXPONENT).abs() <= EXPONENT_TOLERANCE;
         // Beyond these a curve means nothing, and the profile's numbers cannot hold it.
         if is_usual || !(0.1..=10.0).contains(&exponent) {
             return None;
@@ -81,28 +157,31 @@ impl ColourSpace {
         profile.green_trc = Some(curve.clone());
         profile.blue_trc = Some(curve);
         profile.cicp = None;
-        Some(Self(profile))
+        Some(Self::from(profile))
     }
 
     /// Adobe RGB (1998), which cameras name in EXIF instead of giving a profile.
     pub(super) fn adobe_rgb() -> Self {
-        Self(ColorProfile::new_adobe_rgb())
+        Self::from(ColorProfile::new_adobe_rgb())
     }
 
     /// The way to sRGB of 8-bit pixels of this kind; `None` for pixels that the space is not of, and where it would change
     /// nothing.
     pub(super) fn to_srgb_8(&self, kind: PixelKind) -> Option<Arc<Transform8BitExecutor>> {
+        self.transform_8(kind).filter(|transform| !changes_nothing(&**transform, kind))
+    }
+
+    /// The same, whether it changes something or not.
+    fn transform_8(&self, kind: PixelKind) -> Option<Arc<Transform8BitExecutor>> {
         let (from, to) = self.layouts(kind)?;
-        let options = exact();
-        let transform = self.0.create_transform_8bit(from, &ColorProfile::new_srgb(), to, options).ok()?;
-        (!changes_nothing(&*transform, kind)).then_some(transform)
+        self.profile.create_transform_8bit(from, &ColorProfile::new_srgb(), to, exact()).ok()
     }
 
     /// The same of 16 bits.
     pub(super) fn to_srgb_16(&self, kind: PixelKind) -> Option<Arc<Transform16BitExecutor>> {
         self.to_srgb_8(kind)?;
         let (from, to) = self.layouts(kind)?;
-        self.0.create_transform_16bit(from, &ColorProfile::new_srgb(), to, exact()).ok()
+        self.profile.create_transform_16bit(from, &ColorProfile::new_srgb(), to, exact()).ok()
     }
 
     fn layouts(&self, kind: PixelKind) -> Option<(Layout, Layout)> {
@@ -114,7 +193,13 @@ impl ColourSpace {
             // Four samples, whatever they are called.
             PixelKind::Cmyk => (DataColorSpace::Cmyk, Layout::Rgba, Layout::Rgb),
         };
-        (self.0.color_space == space).then_some((from, to))
+        (self.profile.color_space == space).then_some((from, to))
+    }
+}
+
+impl From<ColorProfile> for ColourSpace {
+    fn from(profile: ColorProfile) -> Self {
+        Self { profile, icc: None }
     }
 }
 
@@ -133,6 +218,12 @@ pub(super) fn profile_length(profile: &[u8]) -> Option<usize> {
     let length = u32::from_be_bytes(*profile.first_chunk()?) as usize;
     let is_profile = profile.get(36..40) == Some(b"acsp");
     (is_profile && (PROFILE_HEADER..=PROFILE_LIMIT).contains(&length)).then_some(length)
+}
+
+/// Whether white and the colours of the lights are those of sRGB.
+pub(super) fn are_of_srgb(lights: Chromaticities) -> bool {
+    let near = |a: f32, b: f32| (a - b).abs() <= CHROMATICITY_TOLERANCE;
+    lights.iter().zip(SRGB_CHROMATICITIES).all(|(&(x, y), (own_x, own_y))| near(x, own_x) && near(y, own_y))
 }
 
 /// Whether three colours are light, and others can be mixed of them.
@@ -201,8 +292,8 @@ fn changes_nothing(transform: &Transform8BitExecutor, kind: PixelKind) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::PictureFormat;
     use super::super::testing::*;
+    use super::super::{Picture, PictureFormat, Reading};
     use super::*;
 
     /// Levels that a picture may be off: JPEG's decoders differ by one, which a steep curve makes two of in the dark.
@@ -223,6 +314,9 @@ mod tests {
             "colour-display-p3-jpeg.jpg",
             "colour-grey-jpeg.jpg",
             "colour-exif-adobe-rgb.jpg",
+            "colour-inks.jpg",
+            "colour-inks-ycck.jpg",
+            "colour-inks-tiff.tif",
         ];
         for name in names {
             let (worst, mean) = apart(name);
@@ -243,6 +337,35 @@ mod tests {
         for name in names {
             assert_eq!(apart(name), (0, 0.0), "{name}");
         }
+    }
+
+    /// What is wrong in a profile is said, and the rest is read as if there were none.
+    #[test]
+    fn a_damaged_profile_is_passed_over_with_a_note() {
+        for name in
+            ["colour-display-p3-jpeg.jpg", "colour-inks.jpg", "colour-inks-tiff.tif", "format-profile.webp"]
+        {
+            let file = fixture(name);
+            assert!(Picture::read(&file, name).unwrap().notes.is_empty(), "{name}");
+            let intact = Picture::decode(&file, name).unwrap();
+            // The signature of its header, of its table or of its curves.
+            for (word, other) in
+                [(b"acsp", b"xxxx"), (b"mft2", b"xxxx"), (b"curv", b"xxxx"), (b"RGB ", b"7CLR")]
+            {
+                let mut damaged = file.clone();
+                let places: Vec<usize> =
+                    (0..damaged.len() - 4).filter(|at| damaged[*at..].starts_with(word)).collect();
+                places.iter().for_each(|at| damaged[*at..at + 4].copy_from_slice(other));
+                if places.is_empty() {
+                    continue;
+                }
+                let Reading { picture, notes, colours, .. } = Picture::read(&damaged, name).unwrap();
+                assert_eq!(notes, [UNUSABLE_PROFILE], "{name} without {word:?}");
+                assert!(picture != intact && colours.is_none(), "{name} without {word:?}");
+            }
+        }
+        let plain = Picture::read(&fixture("colour-profile-of-grey.png"), "").unwrap();
+        assert_eq!(plain.notes, [UNUSABLE_PROFILE]);
     }
 
     /// What is written says so, always in the same bytes, and comes back as it was.

@@ -3,6 +3,7 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
+use super::colour::ColourSpace;
 use crate::error::{Error, Remedy, Result};
 
 /// The longest side that is read, in pixels: more than any camera gives, and little enough that the sizes of
@@ -28,12 +29,16 @@ pub(super) struct Decoded {
     pub(super) notes: Vec<String>,
     /// Whether its pixels have an alpha channel.
     pub(super) has_alpha: bool,
+    /// What its colours are, where it says so.
+    pub(super) space: Option<ColourSpace>,
 }
 
 /// The bytes of a file with its name for messages.
 pub(super) struct File<'bytes> {
     pub(super) bytes: &'bytes [u8],
     pub(super) name: &'bytes str,
+    /// Whether a part of a picture is wanted where the rest cannot be read.
+    pub(super) damaged_ok: bool,
 }
 
 impl File<'_> {
@@ -84,6 +89,11 @@ impl File<'_> {
 
     pub(super) fn ends_early(&self) -> Error {
         self.error("the file ends before the picture does", DAMAGED)
+    }
+
+    /// Of a file of which a part can be read.
+    pub(super) fn damaged(&self, reason: String) -> Error {
+        Error::Picture { name: self.name.to_owned(), reason, remedy: Remedy::WholePicture }
     }
 
     pub(super) fn error(&self, reason: impl Into<String>, remedy: impl Into<Remedy>) -> Error {

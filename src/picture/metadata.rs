@@ -98,6 +98,18 @@ impl Metadata {
         found
     }
 
+    /// The block of EXIF for colours that are sRGB, or else of which it says no more than that they are not.
+    pub(super) fn exif_in(&self, is_srgb: bool) -> Option<Vec<u8>> {
+        let block = self.exif.clone()?;
+        if is_srgb {
+            return Some(block);
+        }
+        let block = exif::Reader::new().read_raw(block).ok()?;
+        let uncalibrated = Field { value: Value::Short(vec![0xffff]), ..own(Tag::ColorSpace) };
+        let fields = block.fields().filter(|field| field.tag != Tag::ColorSpace);
+        written(fields.chain([&uncalibrated]))
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -152,11 +164,20 @@ fn kept(block: &exif::Exif) -> Option<Vec<u8>> {
     if fields.is_empty() {
         return None;
     }
-    let short = |tag| Field { tag, ifd_num: In::PRIMARY, value: Value::Short(vec![1]) };
     // Upright, and sRGB.
-    let own = [short(Tag::Orientation), short(Tag::ColorSpace)];
+    let own = [own(Tag::Orientation), own(Tag::ColorSpace)];
+    written(fields.into_iter().chain(&own))
+}
+
+/// A field that says 1.
+fn own(tag: Tag) -> Field {
+    Field { tag, ifd_num: In::PRIMARY, value: Value::Short(vec![1]) }
+}
+
+/// A block of these fields, where it is not too long.
+fn written<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Vec<u8>> {
     let mut writer = Writer::new();
-    fields.into_iter().chain(&own).for_each(|field| writer.push_field(field));
+    fields.for_each(|field| writer.push_field(field));
     let mut bytes = Cursor::new(Vec::new());
     writer.write(&mut bytes, false).ok()?;
     Some(bytes.into_inner()).filter(|bytes| bytes.len() <= BLOCK_LIMIT)

@@ -9,6 +9,7 @@ mod encode;
 mod file;
 mod jpeg;
 mod metadata;
+mod openexr;
 mod other;
 mod png;
 mod samples;
@@ -23,12 +24,14 @@ use std::sync::Arc;
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Rgb};
 
+pub use colour::ColourProfile;
 pub use encode::PictureFormat;
-use encode::Pixels;
+use encode::{Manner, Pixels};
 use file::{Decoded, File, one_line};
 pub use file::{LONGEST_SIDE, MEMORY_LIMIT};
 pub use metadata::Metadata;
 use other::OtherFormat;
+pub use samples::Depth;
 use samples::{Wanted, over_white};
 pub use size::{Extent, Size};
 
@@ -38,22 +41,25 @@ use crate::error::{Error, Remedy, Result};
 const JPEG_QUALITY: u8 = 95;
 
 /// What a file may be, for messages.
-const READABLE: &str = "PNG, JPEG, WebP, TIFF, GIF, BMP, QOI and Radiance are read: open it in an image editor and save it as PNG or JPEG";
+const READABLE: &str = "PNG, JPEG, WebP, TIFF, GIF, BMP, QOI, Radiance and OpenEXR are read: open it in an image editor and save it as PNG or JPEG";
 
 /// What to do with a photograph of a telephone.
 const OF_A_TELEPHONE: &str = "save it as JPEG from the telephone's own program or an image editor, or convert it with ImageMagick: magick FILE FILE.png";
 
-/// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel. Cheap to clone: clones share the pixels.
+/// An 8-bit sRGB picture, interleaved (H, W, 3), with at least one pixel. Cheap to clone: clones share the pixels. One that
+/// [`crate::transfer::Transfer`] has painted may have samples of 16 bits beside those of 8.
 #[derive(Clone)]
 pub struct Picture {
     width: u32,
     height: u32,
     rgb: Arc<Vec<u8>>,
+    /// The same in 16 bits, where it was made of something finer than 8.
+    wide: Option<Arc<Vec<u16>>>,
     /// The digest of the picture that this is a smaller copy of.
     origin: Option<Arc<str>>,
 }
 
-/// Pictures are equal where their pixels are.
+/// Pictures are equal where their pixels are, in 8 bits.
 impl PartialEq for Picture {
     fn eq(&self, other: &Self) -> bool {
         (self.width, self.height, &self.rgb) == (other.width, other.height, &other.rgb)
@@ -68,20 +74,69 @@ impl Eq for Picture {}
 pub struct EncodeOptions {
     /// The quality of JPEG, 1 to 100; 95 unless it is set. The other formats keep every pixel.
     pub quality: u8,
-    /// What is said beside the pixels. TIFF gets resolution and XMP of it.
+    /// What is said beside the pixels.
     pub metadata: Metadata,
     /// How opaque the pixels are, as [`Picture::decode_opacity`] gives it; it is brought to the picture's size. The pixels are
     /// taken as lying over white, and get the colours with which they look over white as they are. JPEG leaves it out.
     pub opacity: Option<Picture>,
+    /// Bits of a sample. PNG and TIFF hold 16; a picture that has only 8 gets no more by them.
+    pub depth: Depth,
+    /// The colour space of the file, with its profile; sRGB where there is none. Colours that it does not have are cut off. A
+    /// space of grey makes a grey picture.
+    pub colours: Option<ColourProfile>,
 }
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        Self { quality: JPEG_QUALITY, metadata: Metadata::default(), opacity: None }
+        Self {
+            quality: JPEG_QUALITY,
+            metadata: Metadata::default(),
+            opacity: None,
+            depth: Depth::Eight,
+            colours: None,
+        }
     }
 }
 
 impl EncodeOptions {
+    /// These options after `change`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Whether a picture can be written with these options as a file in `format`.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] for 16 bits in a JPEG or WebP, a profile of inks, or one that does not say how colours are brought to
+    /// it, and a profile of grey in a WebP.
+    pub fn check(&self, format: PictureFormat) -> Result<()> {
+        match self.manner(format).fault() {
+            Some((reason, remedy)) => {
+                Err(Error::Picture { name: format.name().to_owned(), reason, remedy: remedy.into() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn manner(&self, format: PictureFormat) -> Manner<'_> {
+        let Self { quality, depth, ref metadata, ref colours, .. } = *self;
+        Manner { format, depth, quality, metadata, colours: colours.as_ref() }
+    }
+}
+
+/// How a picture's file is read.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Whether a damaged or truncated PNG or JPEG becomes a picture of the part that is there, with a note, in place of an error.
+    /// The rest of a JPEG is grey, or less sharp where its scans refine each other; that of a PNG is black, or transparent where
+    /// it has an alpha channel.
+    pub damaged_ok: bool,
+}
+
+impl ReadOptions {
     /// These options after `change`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -101,17 +156,21 @@ pub struct Reading {
     pub notes: Vec<String>,
     /// Whether the format's pixels have an alpha channel, opaque or not.
     pub has_alpha: bool,
+    /// The colour space that it names, by a profile or otherwise, from which it was brought to sRGB.
+    pub colours: Option<ColourProfile>,
 }
 
 /// What is wanted of a file of any format.
 fn decode(file: &File<'_>, wanted: Wanted) -> Result<Reading> {
     let bytes = file.bytes;
-    let Decoded { picture, notes, has_alpha } = if bytes.starts_with(png::PNG_SIGNATURE) {
+    let Decoded { picture, notes, has_alpha, space } = if bytes.starts_with(png::PNG_SIGNATURE) {
         png::decode(file, wanted)?
     } else if bytes.starts_with(b"\xff\xd8\xff") {
         jpeg::decode(file, wanted)?
     } else if tiff::is_tiff(bytes) {
         tiff::decode(file, wanted)?
+    } else if bytes.starts_with(openexr::SIGNATURE) {
+        openexr::decode(file, wanted)?
     } else if let Some(format) = OtherFormat::of(bytes) {
         other::decode(file, format, wanted)?
     } else if bytes.is_empty() {
@@ -123,7 +182,8 @@ fn decode(file: &File<'_>, wanted: Wanted) -> Result<Reading> {
         });
     };
     let (width, height, rgb) = taken_apart(picture);
-    Ok(Reading { picture: Picture::from_rgb(width, height, rgb)?, notes, has_alpha })
+    let picture = Picture::from_rgb(width, height, rgb)?;
+    Ok(Reading { picture, notes, has_alpha, colours: space.map(ColourProfile::new) })
 }
 
 /// Width, height and pixels.
@@ -156,23 +216,44 @@ impl Picture {
     }
 
     fn of_pixels(width: u32, height: u32, rgb: Vec<u8>) -> Self {
-        Self { width, height, rgb: Arc::new(rgb), origin: None }
+        Self { width, height, rgb: Arc::new(rgb), wide: None, origin: None }
+    }
+
+    /// This picture with samples of 16 bits made of planes (3, H, W) of levels 0 to 255 minus the `mean`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there are more or fewer levels.
+    pub(crate) fn with_wide(self, planes: &[f32], mean: [f32; 3]) -> Result<Self> {
+        let plane = self.rgb.len() / 3;
+        if planes.len() != 3 * plane {
+            return Err(Error::Shape {
+                op: "Picture::with_wide",
+                expected: format!("{} levels", 3 * plane),
+                found: planes.len().to_string(),
+            });
+        }
+        // 255 levels of 8 bits are 65535 of 16. What lies halfway goes to the even one, in 8 bits as in 16.
+        let sample = |level: f32| (f64::from(level) * 257.0).round_ties_even() as u16;
+        let pixel =
+            |place: usize| [0, 1, 2].map(|channel| sample(planes[channel * plane + place] + mean[channel]));
+        let wide = (0..plane).flat_map(pixel).collect();
+        Ok(Self { wide: Some(Arc::new(wide)), ..self })
     }
 
     /// Reads a picture's file, whose format is found by its content; `name` is what messages call it. PNG, JPEG, WebP, TIFF, GIF,
-    /// BMP, QOI and Radiance (HDR) are read.
+    /// BMP, QOI, Radiance (HDR) and OpenEXR are read.
     ///
-    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them: an ICC profile of grey,
-    /// RGB or, in TIFF, CMYK, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit
-    /// and CMYK pictures become 8-bit RGB; profiles of CMYK in JPEG are ignored. Floats, which Radiance and some kinds of TIFF
+    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them, as far as that can be used: an ICC profile of grey,
+    /// RGB or CMYK, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit
+    /// and CMYK pictures become 8-bit RGB. Floats, which Radiance, OpenEXR and some kinds of TIFF
     /// have, are linear light: what is brighter than 1 becomes white, everything else what sRGB encodes it as. Of an animation
     /// the first frame is read, or an animated PNG's default image, and of a TIFF the first page.
     ///
     /// # Errors
     /// [`Error::Picture`] for any other format, for a damaged or truncated file, for a picture larger than
     /// [`LONGEST_SIDE`] or [`MEMORY_LIMIT`], where there is too little memory, and for rare kinds of JPEG (arithmetic, lossless
-    /// and hierarchical ones, those of 12 bits) and TIFF (palettes, Lab,
-    /// samples with signs).
+    /// and hierarchical ones, those of 12 bits) and TIFF (Lab, samples
+    /// with signs).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
         Ok(Self::read(bytes, name)?.picture)
     }
@@ -182,7 +263,15 @@ impl Picture {
     /// # Errors
     /// As [`Picture::decode`].
     pub fn read(bytes: &[u8], name: &str) -> Result<Reading> {
-        decode(&File { bytes, name }, Wanted::Colours)
+        Self::read_with(bytes, name, &ReadOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Picture::decode`].
+    pub fn read_with(bytes: &[u8], name: &str, options: &ReadOptions) -> Result<Reading> {
+        decode(&File { bytes, name, damaged_ok: options.damaged_ok }, Wanted::Colours)
     }
 
     /// Reads how opaque the pixels of a picture's file are, as a grey picture that can be a mask: white is opaque, black
@@ -191,7 +280,15 @@ impl Picture {
     /// # Errors
     /// As [`Picture::decode`].
     pub fn decode_opacity(bytes: &[u8], name: &str) -> Result<Self> {
-        Ok(decode(&File { bytes, name }, Wanted::Opacity)?.picture)
+        Self::decode_opacity_with(bytes, name, &ReadOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Picture::decode`].
+    pub fn decode_opacity_with(bytes: &[u8], name: &str, options: &ReadOptions) -> Result<Self> {
+        Ok(decode(&File { bytes, name, damaged_ok: options.damaged_ok }, Wanted::Opacity)?.picture)
     }
 
     /// The bytes of a file in `format`, which says that its colours are sRGB: by a chunk in PNG, by a profile elsewhere.
@@ -205,15 +302,17 @@ impl Picture {
     /// The same with options.
     ///
     /// # Errors
-    /// As [`Picture::encode`].
+    /// As [`Picture::encode`] and [`EncodeOptions::check`].
     pub fn encode_with(&self, format: PictureFormat, options: &EncodeOptions) -> Result<Vec<u8>> {
         let opacity = options.opacity.as_ref().map(|opacity| opacity.resized(self.width, self.height));
+        options.check(format)?;
         let pixels = Pixels {
             size: (self.width, self.height),
             rgb: &self.rgb,
+            wide: self.wide.as_ref().map(|wide| &wide[..]),
             opacity: opacity.as_ref().map(|opacity| &opacity.rgb[..]),
         };
-        encode::encode(&pixels, format, options.quality, &options.metadata).map_err(|error| Error::Picture {
+        encode::encode(&pixels, &options.manner(format)).map_err(|error| Error::Picture {
             name: format!("a picture of {}x{}", self.width, self.height),
             reason: format!("cannot be written: {}", one_line(&error)),
             remedy: Remedy::Any(vec![Remedy::SmallerSize(None), "take another format, such as PNG".into()]),
@@ -233,6 +332,12 @@ impl Picture {
     /// The pixels, interleaved RGB (H, W, 3).
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// The pixels in 16 bits, interleaved RGB (H, W, 3), where it has been painted with such ones. Rounded to 8 bits they are
+    /// [`Picture::rgb`], but where an optimiser's picture is truncated to 8 bits.
+    pub fn rgb_16(&self) -> Option<&[u16]> {
+        self.wide.as_ref().map(|wide| &wide[..])
     }
 
     /// The picture stretched to `width` × `height` (a zero counts as one) with a Lanczos window of 3, on the
@@ -300,7 +405,7 @@ fn check_length(op: &'static str, width: u32, height: u32, channels: u64, length
 
 /// The name of a format that is recognised so that a message can name it, and what to do with the file.
 fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    const FORMATS: [(usize, &[u8], &str); 18] = [
+    const FORMATS: [(usize, &[u8], &str); 17] = [
         (4, b"ftypavif", "an AVIF"),
         (4, b"ftypavis", "an AVIF"),
         (4, b"ftypheic", "an HEIC"),
@@ -314,7 +419,6 @@ fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (0, b"\xff\x0a", "a JPEG XL"),
         (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
         (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
-        (0, b"\x76\x2f\x31\x01", "an OpenEXR"),
         (0, b"8BPS", "a Photoshop document"),
         (0, b"%PDF", "a PDF"),
         (0, b"<svg", "an SVG drawing"),
@@ -527,13 +631,14 @@ mod tests {
         .chain(with_twins("format-"))
         {
             let whole = fixture(&name);
-            for _ in 0..400 {
+            for round in 0..400 {
                 let mut bytes = whole.clone();
                 for _ in 0..=random(4) {
                     let place = random(bytes.len());
                     bytes[place] = random(256) as u8;
                 }
-                let _ = Picture::decode(&bytes, &name);
+                let options = ReadOptions { damaged_ok: round % 2 == 0 };
+                let _ = Picture::read_with(&bytes, &name, &options);
             }
         }
     }

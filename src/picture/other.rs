@@ -147,8 +147,11 @@ fn read<D: ImageDecoder>(
     limits.max_alloc = Some(given + beside + DECODER_BYTES);
     decoder.set_limits(limits).map_err(fail)?;
     let profile = decoder.icc_profile().ok().flatten();
-    let space = profile.as_deref().and_then(ColourSpace::of_icc);
     let colours = decoder.color_type();
+    let mut notes: Vec<String> = animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
+    let space = profile.as_deref().and_then(ColourSpace::of_icc);
+    let space =
+        kind(colours).and_then(|kind| ColourSpace::usable(space, profile.is_some(), kind, &mut notes));
     let mut samples = file.zeroed(given)?;
     decoder.read_image(&mut samples).map_err(fail)?;
 
@@ -177,8 +180,7 @@ fn read<D: ImageDecoder>(
     };
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    let notes = animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: colours.has_alpha() })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: colours.has_alpha(), space })
 }
 
 /// How the picture is turned, by its EXIF.
@@ -240,6 +242,7 @@ mod tests {
             "format-multiplied.tif" => 2,
             // Of five bits each program makes eight in its own way.
             "format-15-bits.bmp" => 1,
+            _ if name.contains("exr") => 1,
             _ if name.contains("alpha") || name.contains("light") || name.ends_with(".hdr") => 1,
             _ => 0,
         }
@@ -248,7 +251,7 @@ mod tests {
     #[test]
     fn every_format_is_what_another_program_reads() {
         let names = with_twins("format-");
-        assert!(names.len() >= 36, "{names:?}");
+        assert!(names.len() >= 47, "{names:?}");
         let mut wrong = Vec::new();
         for name in names {
             let (worst, mean) = apart(&name);
@@ -292,12 +295,18 @@ mod tests {
             "format-alpha-tiff.tif",
             "format-multiplied.tif",
             "format-grey-alpha.tif",
+            "format-exr-alpha.exr",
         ] {
             assert_eq!(opacity(name), exact, "{name}");
         }
-        for name in
-            ["format-lossy.webp", "format-radiance-runs.hdr", "format-24-bits.bmp", "format-light.tif"]
-        {
+        for name in [
+            "format-lossy.webp",
+            "format-radiance-runs.hdr",
+            "format-24-bits.bmp",
+            "format-light.tif",
+            "format-palette-4-bits.tif",
+            "format-exr-window.exr",
+        ] {
             assert!(opacity(name).rgb().iter().all(|level| *level == 255), "{name}");
         }
         assert!(opacity("format-transparent.gif").rgb().contains(&0));
@@ -305,8 +314,18 @@ mod tests {
 
     #[test]
     fn what_is_not_read_says_what_to_do() {
-        let (reason, remedy) = refusal(&fixture("palette.tif"));
-        assert!(reason.contains("palette") && remedy.contains("PNG"), "{reason}; {remedy}");
+        // A palette of too few colours, and one of 16 bits.
+        let with = |tag: u16, at: usize, value: u16| {
+            let mut file = fixture("format-palette-8-bits.tif");
+            let entry = [tag.to_le_bytes(), 3_u16.to_le_bytes()].concat();
+            let place = file.windows(4).position(|four| four == entry).unwrap();
+            file[place + at..place + at + 2].copy_from_slice(&value.to_le_bytes());
+            file
+        };
+        let (reason, _) = refusal(&with(320, 4, 700));
+        assert!(reason.contains("its palette ends within a colour"), "{reason}");
+        let (reason, remedy) = refusal(&with(258, 8, 16));
+        assert!(reason.contains("a rare kind of palette") && remedy.contains("PNG"), "{reason}; {remedy}");
         let (reason, remedy) = refusal(&fixture("preview.tif"));
         assert!(reason.contains("raw file") && remedy.contains("develop"), "{reason}; {remedy}");
     }

@@ -62,14 +62,42 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let (colours, depth) = reader.output_color_type();
     let (kind, depth) = samples(colours, depth)
         .ok_or_else(|| file.error(format!("{colours:?} of {depth:?} bits is not read"), DAMAGED))?;
+    let mut notes: Vec<String> = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
     let space = colour_space(&outline, reader.info());
+    let space = ColourSpace::usable(space, outline.profile.is_some(), kind, &mut notes);
     let mut converter = RowConverter::new(kind, depth, space.as_ref(), wanted);
 
     let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
+    if file.damaged_ok && (wanted == Wanted::Colours) == kind.has_alpha() {
+        // White under what is transparent, and opaque where nothing is transparent.
+        rgb.fill(255);
+    }
     let stride = width as usize * 3;
-    let mut lines = 0..height as usize;
+    let (mut lines, mut rows) = (0..height as usize, 0_u32);
     let mut pass_row = Vec::new();
-    while let Some(row) = reader.next_interlaced_row().map_err(fail)? {
+    loop {
+        let row = match reader.next_interlaced_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // Of a damaged file what was read before is there.
+            Err(error) if rows == 0 || matches!(error, DecodingError::LimitsExceeded) => {
+                return Err(fail(error));
+            }
+            Err(_) if file.damaged_ok => {
+                notes.push(match outline.is_interlaced {
+                    true => "it is damaged: some of it is missing".to_owned(),
+                    false => {
+                        format!("it is damaged: its lines from {} to {height} are missing", lines.start + 1)
+                    }
+                });
+                break;
+            }
+            Err(error) => {
+                let Error::Picture { reason, .. } = explained(file, &error) else { return Err(fail(error)) };
+                return Err(file.damaged(reason));
+            }
+        };
+        rows += 1;
         let converted = match row.interlace() {
             InterlaceInfo::Null(_) => {
                 let Some(line) = lines.next() else { break };
@@ -86,8 +114,7 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    let notes = outline.is_animated.then(|| FIRST_FRAME.to_owned()).into_iter().collect();
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: kind.has_alpha() })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: kind.has_alpha(), space })
 }
 
 /// What the decoder's rows hold; `None` for samples that it does not give.
@@ -166,6 +193,8 @@ struct Outline<'file> {
     is_apples: bool,
     /// There are frames beside the picture.
     is_animated: bool,
+    /// It comes in passes, each of which is finer.
+    is_interlaced: bool,
     /// A palette has a part of a colour, on which the decoder's version 0.18.1 panics (image-png's issue 694).
     palette_is_cut: bool,
 }
@@ -177,6 +206,7 @@ impl<'file> Outline<'file> {
             match kind {
                 b"IDAT" => outline.compressed += data.len() as u64,
                 b"CgBI" => outline.is_apples = true,
+                b"IHDR" => outline.is_interlaced |= data.get(12) == Some(&1),
                 b"acTL" => outline.is_animated |= data.get(..4).is_some_and(|frames| frames > &[0, 0, 0, 1]),
                 b"iCCP" if outline.profile.is_none() => {
                     outline.profile = Some(data).filter(|data| data.len() == length);
@@ -214,8 +244,8 @@ fn parts(file: &[u8]) -> impl Iterator<Item = (&[u8; 4], usize, &[u8])> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::Picture;
     use super::super::testing::*;
+    use super::super::{Picture, ReadOptions};
     use super::*;
     use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
 
@@ -439,5 +469,44 @@ mod tests {
         let sum = crc32(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&sum.to_be_bytes());
         assert!(refusal(&bytes).0.contains("ends before the picture"));
+    }
+
+    /// What was read of a damaged file stays, and the rest is empty as libpng leaves it.
+    #[test]
+    fn a_part_is_read_where_that_is_asked_for() {
+        let damaged_ok = ReadOptions::default().with(|options| options.damaged_ok = true);
+        let of = |bytes: &[u8]| Picture::read_with(bytes, "holiday.png", &damaged_ok);
+        for (colours, bits, empty, opacity) in
+            [(2, 8, 0, 255), (0, 16, 0, 255), (6, 8, 255, 0), (4, 16, 255, 0)]
+        {
+            let whole = arbitrary_png((40, 30), (bits, colours), false, &[]);
+            let picture = Picture::decode(&whole, "").unwrap();
+            assert_eq!(of(&whole).unwrap().picture, picture);
+            assert!(of(&whole).unwrap().notes.is_empty());
+            let data = whole.windows(4).position(|four| four == b"IDAT").unwrap() + 4;
+            let cut = whole[..data + (whole.len() - data) / 2].to_vec();
+            let (reason, remedy) = refusal(&cut);
+            assert!(
+                reason.contains("file ends before") && remedy.contains("damaged_ok"),
+                "{reason}; {remedy}"
+            );
+            let reading = of(&cut).unwrap();
+            let note = &reading.notes[0];
+            let line: usize = note.split_whitespace().nth(6).unwrap().parse().unwrap();
+            assert_eq!(*note, format!("it is damaged: its lines from {line} to 30 are missing"));
+            assert!((5..25).contains(&line), "{note}");
+            let (there, missing) = reading.picture.rgb().split_at((line - 1) * 40 * 3);
+            assert_eq!(there, &picture.rgb()[..there.len()]);
+            assert!(missing.iter().all(|level| *level == empty), "{colours}");
+            let seen = Picture::decode_opacity_with(&cut, "", &damaged_ok).unwrap();
+            assert!(seen.rgb()[there.len()..].iter().all(|level| *level == opacity), "{colours}");
+        }
+        let passes = arbitrary_png((40, 30), (8, 2), true, &[]);
+        let reading = of(&passes[..passes.len() * 3 / 4]).unwrap();
+        assert_eq!(reading.notes, ["it is damaged: some of it is missing"]);
+        // Nothing of it is there.
+        for length in [0, 20, 50, 60] {
+            assert!(of(&passes[..length]).is_err(), "{length}");
+        }
     }
 }

@@ -8,9 +8,10 @@ use super::colour::{ColourSpace, PixelKind};
 
 /// Bits of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub enum Depth {
+    /// 0 to 255.
     Eight,
-    /// In big-endian order.
+    /// 0 to 65535.
     Sixteen,
 }
 
@@ -211,6 +212,20 @@ pub(super) fn level(light: f32) -> u8 {
     // IEC 61966-2-1.
     let encoded = if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
     (encoded * 255.0).round() as u8
+}
+
+/// A pixel of linear light as it is wanted.
+pub(super) fn seen(light: &[f32], kind: PixelKind, is_premultiplied: bool, wanted: Wanted) -> [u8; 3] {
+    let (colours, alpha) =
+        if kind.has_alpha() { light.split_at(light.len() - 1) } else { (light, &[1.0][..]) };
+    let alpha = alpha[0];
+    let opacity = if alpha > 0.0 { (alpha.min(1.0) * 255.0).round() as u8 } else { 0 };
+    if wanted == Wanted::Opacity {
+        return [opacity; 3];
+    }
+    let divisor = if is_premultiplied && alpha > 0.0 { alpha } else { 1.0 };
+    let colour = |index: usize| over_white(level(colours[index.min(colours.len() - 1)] / divisor), opacity);
+    std::array::from_fn(colour)
 }
 
 #[cfg(test)]

@@ -11,11 +11,14 @@ use ::tiff::{ColorType, TiffError};
 
 use super::colour::{ColourSpace, PixelKind};
 use super::file::{DAMAGED, Decoded, File, bytes_of_rgb, one_line, turned};
-use super::samples::{Depth, RowConverter, Wanted, level, over_white};
+use super::samples::{Depth, RowConverter, Wanted, seen};
 use crate::error::{Error, Result};
 
 /// What a tag may hold: a profile, or the places of many strips.
 const TAG_BYTES: usize = 16 << 20;
+
+/// Of those that are not looked for as bytes.
+const LONGEST_TAG: usize = 1 << 20;
 
 const UNUSUAL: &str = "save it anew from an image editor, as PNG, or as TIFF of 8 or 16 bits in RGB";
 
@@ -48,9 +51,51 @@ enum Format {
     Light,
 }
 
+/// The decoder knows no palettes: it is given a copy that says that these numbers of colours are levels of grey.
 pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
+    match palette_place(file.bytes) {
+        Some(place) => {
+            let mut copy = file.zeroed(file.bytes.len() as u64)?;
+            copy.copy_from_slice(file.bytes);
+            let is_little = copy.starts_with(b"II");
+            let of_grey = if is_little { BLACK_IS_ZERO.to_le_bytes() } else { BLACK_IS_ZERO.to_be_bytes() };
+            copy[place..place + 2].copy_from_slice(&of_grey);
+            read(file, &copy, true, wanted)
+        }
+        None => read(file, file.bytes, false, wanted),
+    }
+}
+
+/// What levels of grey have as their photometric interpretation, and palettes.
+const BLACK_IS_ZERO: u16 = 1;
+const PALETTE: u64 = 3;
+
+/// Where a file says that its first picture has a palette, as two bytes.
+fn palette_place(bytes: &[u8]) -> Option<usize> {
+    const PHOTOMETRIC_INTERPRETATION: u64 = 262;
+    const SHORT: u64 = 3;
+    let is_little = bytes.starts_with(b"II");
+    let number = |at: usize, length: usize| {
+        let bytes = bytes.get(at..at.checked_add(length)?)?;
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        Some(if is_little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
+    };
+    // Of a BigTIFF: bytes of a place in the file, of the number of entries, and of an entry.
+    let is_big = number(2, 2)? == 43;
+    let (place, count, entry) = if is_big { (8, 8, 20) } else { (4, 2, 12) };
+    let first = usize::try_from(number(place, place)?).ok()?;
+    let entries = number(first, count)?.min(u16::MAX.into()) as usize;
+    let first = first.checked_add(count)?;
+    let mut places = (0..entries).filter_map(|index| first.checked_add(index * entry));
+    let found = places.find(|at| number(*at, 2) == Some(PHOTOMETRIC_INTERPRETATION))?;
+    let value = found + entry - place;
+    (number(found + 2, 2)? == SHORT && number(value, 2)? == PALETTE).then_some(value)
+}
+
+/// The picture in `bytes`, which are those of the file but for a palette.
+fn read(file: &File<'_>, bytes: &[u8], has_palette: bool, wanted: Wanted) -> Result<Decoded> {
     let fail = |error: TiffError| explained(file, &error);
-    let mut decoder = Decoder::new(Cursor::new(file.bytes)).map_err(fail)?;
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(fail)?;
     let (width, height) = decoder.dimensions().map_err(fail)?;
     let mut number = |tag| decoder.find_tag_unsigned::<u32>(tag).ok().flatten();
     // The kinds of raw files that are TIFF begin with a preview.
@@ -68,21 +113,32 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let of_a_pixel = 8 * samples.count as u64;
     let chunk = u64::from(across).saturating_mul(down.into()).saturating_mul(of_a_pixel);
     // What the decoder gives, and the same as this needs it.
-    file.check_size(width, height, chunk.saturating_mul(2).saturating_add(TAG_BYTES as u64), orientation)?;
+    let copy = if has_palette { bytes.len() as u64 } else { 0 };
+    let beside = chunk.saturating_mul(2).saturating_add(TAG_BYTES as u64).saturating_add(copy);
+    file.check_size(width, height, beside, orientation)?;
     let mut limits = Limits::default();
-    limits.decoding_buffer_size = chunk as usize;
-    limits.intermediate_buffer_size = file.bytes.len();
+    // It also bounds what a tag holds, such as a palette.
+    limits.decoding_buffer_size = (chunk as usize).max(LONGEST_TAG);
+    limits.intermediate_buffer_size = bytes.len();
     limits.ifd_value_size = TAG_BYTES;
     let mut decoder = decoder.with_limits(limits);
     let mut profile = ValueBuffer::empty(Type::UNDEFINED);
     // One that cannot be read leaves none.
     let _ = decoder.image_ifd().find_tag_buf(Tag::IccProfile, &mut profile);
+    let mut notes = Vec::new();
+    let has_profile = !profile.as_bytes().is_empty();
     let space = ColourSpace::of_icc(profile.as_bytes());
+    let kind = if has_palette { PixelKind::Rgb { alpha: false } } else { samples.kind };
+    let space = ColourSpace::usable(space, has_profile, kind, &mut notes);
+    let palette = match has_palette {
+        true => Some(palette(file, &mut decoder, &samples, space.as_ref())?),
+        false => None,
+    };
 
     let mut rgb = file.zeroed(bytes_of_rgb(width, height))?;
     let columns = width.div_ceil(across);
     let count = columns * height.div_ceil(down);
-    let mut parts = Parts::new(samples, space.as_ref(), wanted);
+    let mut parts = Parts::new(samples, space.as_ref(), palette, wanted);
     for index in 0..count {
         let (x, y) = (index % columns * across, index / columns * down);
         let size = decoder.chunk_data_dimensions(index);
@@ -96,14 +152,12 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
             .write(size, &mut rgb, (x as usize, y as usize), width as usize)
             .ok_or_else(|| file.cannot_be_converted())?;
     }
-    let notes = decoder.more_images().then(|| "it has several pages: the first is read".to_owned());
+    if decoder.more_images() {
+        notes.push("it has several pages: the first is read".to_owned());
+    }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded {
-        picture: turned(picture, orientation),
-        notes: notes.into_iter().collect(),
-        has_alpha: samples.kind.has_alpha(),
-    })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: samples.kind.has_alpha(), space })
 }
 
 impl Samples {
@@ -120,8 +174,8 @@ impl Samples {
         let count = usize::from(numbers(Tag::SamplesPerPixel).first().copied().unwrap_or(1));
         let is_planar =
             numbers(Tag::PlanarConfiguration).first() == Some(&PlanarConfiguration::Planar.to_u16());
-        if numbers(Tag::PhotometricInterpretation).first() == Some(&3) {
-            return Err("its colours are those of a palette, which is not read".to_owned());
+        if numbers(Tag::PhotometricInterpretation).first().copied().map(u64::from) == Some(PALETTE) {
+            return Err("its colours are those of a rare kind of palette, which is not read".to_owned());
         }
         let is_premultiplied = extra == ExtraSamples::AssociatedAlpha.to_u16();
         let has_alpha = is_premultiplied || extra == ExtraSamples::UnassociatedAlpha.to_u16();
@@ -149,9 +203,54 @@ impl Samples {
     }
 }
 
+/// A palette's colours in sRGB, by their numbers.
+type Palette = Vec<[u8; 3]>;
+
+/// The palette of a file whose samples are numbers of colours.
+fn palette(
+    file: &File<'_>,
+    decoder: &mut Reader<'_>,
+    samples: &Samples,
+    space: Option<&ColourSpace>,
+) -> Result<Palette> {
+    let bits = match samples.format {
+        _ if samples.count != 1 => None,
+        Format::Few(bits) => Some(bits),
+        Format::Whole(Depth::Eight) => Some(8),
+        _ => None,
+    };
+    let Some(bits) = bits else {
+        return Err(file.error("its colours are those of a rare kind of palette, which is not read", UNUSUAL));
+    };
+    let levels = decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap).ok().flatten().unwrap_or_default();
+    let colours = 1_usize << bits;
+    if levels.len() < 3 * colours {
+        return Err(file.error("its palette ends within a colour", DAMAGED));
+    }
+    // Some programs write levels of 8 bits where those of 16 belong, or in the upper bytes alone.
+    let is_narrow = levels.iter().all(|level| *level < 256);
+    let is_upper = levels.iter().all(|level| level % 256 == 0);
+    let wide = |level: u16| match (is_narrow, is_upper) {
+        (true, _) => level * 257,
+        (false, true) => (level >> 8) * 257,
+        (false, false) => level,
+    };
+    // All reds, then all greens, then all blues.
+    let interleaved =
+        (0..colours).flat_map(|colour| [0, 1, 2].map(|channel| levels[channel * colours + colour]));
+    let interleaved: Vec<u8> = interleaved.flat_map(|level| wide(level).to_be_bytes()).collect();
+    let mut palette = vec![[0; 3]; colours];
+    let kind = PixelKind::Rgb { alpha: false };
+    RowConverter::new(kind, Depth::Sixteen, space, Wanted::Colours)
+        .convert(&interleaved, palette.as_flattened_mut())
+        .ok_or_else(|| file.cannot_be_converted())?;
+    Ok(palette)
+}
+
 /// The pixels of a strip or tile on their way.
 struct Parts {
     samples: Samples,
+    palette: Option<Palette>,
     converter: RowConverter,
     wanted: Wanted,
     /// Samples of 8 or 16 bits, in big-endian order.
@@ -160,13 +259,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(samples: Samples, space: Option<&ColourSpace>, wanted: Wanted) -> Self {
+    fn new(samples: Samples, space: Option<&ColourSpace>, palette: Option<Palette>, wanted: Wanted) -> Self {
         let depth = match samples.format {
             Format::Whole(depth) => depth,
             _ => Depth::Eight,
         };
         let converter = RowConverter::new(samples.kind, depth, space, wanted);
-        Self { samples, converter, wanted, whole: Vec::new(), light: Vec::new() }
+        // Palettes are opaque.
+        let palette = palette.filter(|_| wanted == Wanted::Colours);
+        Self { samples, palette, converter, wanted, whole: Vec::new(), light: Vec::new() }
     }
 
     /// Takes a plane of a part, or all of it; `None` for samples of another type than was said.
@@ -208,12 +309,24 @@ impl Parts {
         let rows = rows.map(|row| &mut row[3 * x..][..3 * width]);
         let Samples { kind, format, is_premultiplied, .. } = self.samples;
         let length = width * kind.samples();
+        if let Some(palette) = &self.palette {
+            let bits = if let Format::Few(bits) = format { bits } else { 8 };
+            for (row, packed) in rows.zip(self.whole.chunks_exact((width * usize::from(bits)).div_ceil(8))) {
+                for (to, number) in row.as_chunks_mut().0.iter_mut().zip(numbers(packed, bits, width)) {
+                    *to = *palette.get(usize::from(number))?;
+                }
+            }
+            return Some(());
+        }
         match format {
             Format::Few(bits) => {
                 for (row, packed) in
                     rows.zip(self.whole.chunks_exact((width * usize::from(bits)).div_ceil(8)))
                 {
-                    self.converter.convert(&unpacked(packed, bits, width), row)?;
+                    let most = ((1_u16 << bits) - 1) as u8;
+                    let grey: Vec<u8> =
+                        numbers(packed, bits, width).map(|number| number * (255 / most)).collect();
+                    self.converter.convert(&grey, row)?;
                 }
             }
             Format::Whole(depth) => {
@@ -265,16 +378,14 @@ impl Samples {
     }
 }
 
-/// Grey of a few bits as grey of 8.
-fn unpacked(packed: &[u8], bits: u8, width: usize) -> Vec<u8> {
-    let most = (1_u16 << bits) - 1;
+/// Numbers of a few bits, the first in the highest ones of a byte.
+fn numbers(packed: &[u8], bits: u8, width: usize) -> impl Iterator<Item = u8> {
+    let most = ((1_u16 << bits) - 1) as u8;
     let in_a_byte = usize::from(8 / bits);
-    let sample = |index: usize| {
-        let shift = 8 - bits as usize * (index % in_a_byte + 1);
-        let value = u16::from(packed[index / in_a_byte] >> shift) & most;
-        (value * 255 / most) as u8
-    };
-    (0..width).map(sample).collect()
+    (0..width).map(move |index| {
+        let shift = 8 - usize::from(bits) * (index % in_a_byte + 1);
+        packed[index / in_a_byte] >> shift & most
+    })
 }
 
 /// Colours as they were before they were multiplied by alpha, which stands last.
@@ -299,20 +410,6 @@ fn divide_by_alpha(samples: &mut [u8], count: usize, depth: Depth) {
             }
         }
     }
-}
-
-/// A pixel of linear light as it is wanted.
-fn seen(light: &[f32], kind: PixelKind, is_premultiplied: bool, wanted: Wanted) -> [u8; 3] {
-    let (colours, alpha) =
-        if kind.has_alpha() { light.split_at(light.len() - 1) } else { (light, &[1.0][..]) };
-    let alpha = alpha[0];
-    let opacity = if alpha > 0.0 { (alpha.min(1.0) * 255.0).round() as u8 } else { 0 };
-    if wanted == Wanted::Opacity {
-        return [opacity; 3];
-    }
-    let divisor = if is_premultiplied && alpha > 0.0 { alpha } else { 1.0 };
-    let colour = |index: usize| over_white(level(colours[index.min(colours.len() - 1)] / divisor), opacity);
-    std::array::from_fn(colour)
 }
 
 fn explained(file: &File<'_>, error: &TiffError) -> Error {

@@ -59,6 +59,8 @@ pub(super) enum ProgramKind {
     Step { refreshes: bool },
     /// From the pixels to an 8-bit picture.
     Picture,
+    /// From the pixels to what that picture shows, before it is brought to 8 bits.
+    Wide,
     /// From the pixels to texels for a host's texture.
     Output(TexelFormat),
     /// From a host's texels to an 8-bit picture of the right size.
@@ -83,7 +85,7 @@ impl ProgramKind {
             | Self::Target(_)
             | Self::Start
             | Self::Enlarge => true,
-            Self::Picture | Self::Output(_) => false,
+            Self::Picture | Self::Wide | Self::Output(_) => false,
         }
     }
 
@@ -92,7 +94,7 @@ impl ProgramKind {
         match self {
             Self::Step { refreshes: false } => "step",
             Self::Step { refreshes: true } => "step that refreshes",
-            Self::Picture | Self::Output(_) => "picture",
+            Self::Picture | Self::Wide | Self::Output(_) => "picture",
             Self::Intake(_) => "intake",
             Self::LookUp(_) => "look-up",
             Self::Target(_) => "targets",
@@ -586,23 +588,50 @@ impl<'a> Planner<'a> {
         self.scales.iter().map(output).collect()
     }
 
+    /// Makes floats of the painting's size, minus the mean and within what a picture can show, from the pixels of any.
+    pub(super) fn wide(&self) -> Result<Vec<(ProgramId, PlannedProgram)>> {
+        let wide = |(scale, _)| {
+            let (mut tape, seen, mean) = self.seen(scale)?;
+            let sized = match self.enlarged(scale) {
+                Some(resize) => tape.record(resize, &[seen], PICTURE_LAYER)?,
+                None => seen,
+            };
+            let levels = tape.record(ClampPixels, &[sized, mean], PICTURE_LAYER)?;
+            tape.keep(levels);
+            let planned = PlannedProgram { program: plan(&tape, self.limits)?, results: Vec::new() };
+            Ok((ProgramKind::Wide.at(scale), planned))
+        };
+        self.scales.iter().map(wide).collect()
+    }
+
     fn postprocessed(&self, scale: usize) -> Result<(Tape, TensorId)> {
+        let (mut tape, seen, mean) = self.seen(scale)?;
+        let postprocess = Postprocess { rounded: Optimiser::of(self.options).rounds() };
+        let picture = match self.enlarged(scale) {
+            Some(resize) => {
+                tape.record(ResizePostprocess { resize, postprocess }, &[seen, mean], PICTURE_LAYER)?
+            }
+            None => tape.record(postprocess, &[seen, mean], PICTURE_LAYER)?,
+        };
+        Ok((tape, picture))
+    }
+
+    /// What is seen of the pixels of a size, and the mean.
+    fn seen(&self, scale: usize) -> Result<(Tape, TensorId, TensorId)> {
         let mut tape = Tape::new();
         let optimiser = Optimiser::of(self.options);
         let shown = tape.external(optimiser.shown(), self.pixels_shape(scale), Role::Optimiser);
         let mean = record_mean(&mut tape);
         let seen = self.objective.record_cover(&mut tape, shown)?;
         let seen = self.options.color.record_shown(&mut tape, seen, mean)?;
-        let postprocess = Postprocess { rounded: optimiser.rounds() };
-        let picture = if scale < self.scales.last() {
-            let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
-            let wrap = self.options.seamless.wrap();
-            let resize = Resize { height, width, filter: Filter::Bicubic, wrap };
-            tape.record(ResizePostprocess { resize, postprocess }, &[seen, mean], PICTURE_LAYER)?
-        } else {
-            tape.record(postprocess, &[seen, mean], PICTURE_LAYER)?
-        };
-        Ok((tape, picture))
+        Ok((tape, seen, mean))
+    }
+
+    /// How pixels of a size get that of the painting, where they do not have it.
+    fn enlarged(&self, scale: usize) -> Option<Resize> {
+        let Shape { h: height, w: width, .. } = self.pixels_shape(self.scales.last());
+        let wrap = self.options.seamless.wrap();
+        (scale < self.scales.last()).then_some(Resize { height, width, filter: Filter::Bicubic, wrap })
     }
 }
 

@@ -52,8 +52,8 @@ impl Runs<'_> {
             ProgramKind::Step { refreshes: false } => steps - refreshing,
             ProgramKind::LookUp(_) | ProgramKind::Target(_) | ProgramKind::Start | ProgramKind::Enlarge => 1,
             ProgramKind::Picture => u32::from(scale == self.scales.last()),
-            // For hosts alone.
-            ProgramKind::Output(_) | ProgramKind::Intake(_) => 0,
+            // For hosts alone, or for those who ask.
+            ProgramKind::Output(_) | ProgramKind::Intake(_) | ProgramKind::Wide => 0,
         }
     }
 }
@@ -111,6 +111,7 @@ mod tests {
             (ProgramKind::LookUp(SourceId::Style(0)), [1; 3]),
             (ProgramKind::Picture, [0, 0, 1]),
             (ProgramKind::Output(TexelFormat::Rgba8), [0; 3]),
+            (ProgramKind::Wide, [0; 3]),
         ] {
             let found = [0, 1, 2].map(|scale| every_second.of(kind.at(scale)));
             assert_eq!(found, runs, "{kind:?}");

@@ -76,6 +76,8 @@ pub struct Transfer {
     cost_reader: CostReader,
     cost_readback: Readback,
     picture_readback: Readback,
+    /// Where samples of 16 bits are wanted.
+    wide_readback: Option<Readback>,
     /// Costs on their way to a host, by the steps before them.
     mailbox: Mailbox<u32>,
     stopwatch: Option<Stopwatch<ProgramId>>,
@@ -235,6 +237,7 @@ impl Transfer {
             cost_reader: CostReader::new(&objective),
             cost_readback: Readback::new(gpu, costs, COST_SLOTS).await?,
             picture_readback: Readback::new(gpu, picture_bytes(size), PICTURE_SLOTS).await?,
+            wide_readback: None,
             mailbox: Mailbox::new(gpu, costs, COST_MAILS).await?,
             stopwatch: Stopwatch::new(gpu).await?,
             history: History::new(gpu, &programs.tensor(step.scale, PIXELS)).await?,
@@ -537,17 +540,42 @@ impl Transfer {
     }
 
     /// The picture as it is, in 8 bits, mean added and clamped: enlarged to its size where a smaller one is painted, and
-    /// the moving average of the last steps where the optimiser keeps one.
+    /// the moving average of the last steps where the optimiser keeps one. After [`Transfer::prepare_wide`] it has samples
+    /// of 16 bits, too.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.
     pub async fn picture(&mut self) -> Result<Picture> {
         let scale = self.shown_scale();
-        let Self { engine, programs, picture_readback, size, .. } = self;
+        let Self { engine, programs, picture_readback, wide_readback, size, .. } = self;
         let picture = programs.running_mut(engine.gpu(), ProgramKind::Picture.at(scale))?;
         let slices = 0..picture.slices();
         let rgba = picture.run_and_read(engine.gpu(), slices, |_| (), picture_readback).await?;
-        Picture::from_rgba(size.0, size.1, &rgba)
+        let picture = Picture::from_rgba(size.0, size.1, &rgba)?;
+        let Some(readback) = wide_readback else { return Ok(picture) };
+        let wide = programs.running_mut(engine.gpu(), ProgramKind::Wide.at(scale))?;
+        let slices = 0..wide.slices();
+        let planes = wide.run_and_read(engine.gpu(), slices, |_| (), readback).await?;
+        picture.with_wide(&bytemuck::pod_collect_to_vec(&planes), engine.weights().mean())
+    }
+
+    /// Has [`Transfer::picture`] give samples of 16 bits, too, made of the pixels' floats: [`Picture::rgb_16`]. Rounded to 8
+    /// bits they are those of 8, but where an optimiser's picture is truncated to these, as the course's is. Takes memory on
+    /// the device: 24 bytes for each pixel of the picture, and more where it is enlarged on the way.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] and [`Error::Gpu`] from the device.
+    pub async fn prepare_wide(&mut self) -> Result<()> {
+        if self.wide_readback.is_some() {
+            return Ok(());
+        }
+        let limits = self.engine.limits();
+        let network = self.engine.weights().network();
+        let planner = Planner::new(network, &self.options, &self.layouts, &limits)?;
+        self.programs.add_outputs(&self.engine, planner.wide()?).await?;
+        let bytes = 3 * picture_bytes(self.size);
+        self.wide_readback = Some(Readback::new(self.engine.gpu(), bytes, PICTURE_SLOTS).await?);
+        Ok(())
     }
 
     /// The pixels as they are: (3, H, W) of the size that is painted ([`Transfer::scale_size`]), RGB in 0..255 minus
@@ -1087,10 +1115,12 @@ impl Transfer {
     }
 
     /// Bytes of the buffers that were really created, weights and the engine's staging memory included: the total of
-    /// [`Transfer::bytes`], counted again, with what textures and other sizes asked for later.
+    /// [`Transfer::bytes`], counted again, with what textures, other sizes and [`Transfer::prepare_wide`] asked for later.
     pub fn allocated_bytes(&self) -> u64 {
         let stopwatch = self.stopwatch.as_ref().map_or(0, Stopwatch::bytes);
-        let readback = self.cost_readback.bytes() + self.picture_readback.bytes() + self.mailbox.bytes();
+        let wide = self.wide_readback.as_ref().map_or(0, Readback::bytes);
+        let readback =
+            self.cost_readback.bytes() + self.picture_readback.bytes() + wide + self.mailbox.bytes();
         self.programs.allocated_bytes() + readback + stopwatch + self.history.bytes() + Staging::BYTES
     }
 }

@@ -89,6 +89,35 @@ fn other_formats_that_promise_a_huge_picture_are_refused_at_once() {
         file[8..10].copy_from_slice(&height.to_le_bytes());
         file
     };
+    // What is seen and what there are data of; blocks are deflated (3), or of wavelets (4), of which a bit may be any number.
+    let exr = |seen: (i32, i32), data: (i32, i32), compression: u8| {
+        let mut file = fixture("format-exr-deflated.exr");
+        let mut set = |name: &[u8], from: usize, value: &[u8]| {
+            let place =
+                file.windows(name.len()).position(|window| window == name).unwrap() + name.len() + from;
+            file[place..place + value.len()].copy_from_slice(value);
+        };
+        for (name, (width, height)) in
+            [(&b"displayWindow\0box2i\0"[..], seen), (b"dataWindow\0box2i\0", data)]
+        {
+            set(name, 12, &[(width - 1).to_le_bytes(), (height - 1).to_le_bytes()].concat());
+        }
+        set(b"compression\0compression\0", 4, &[compression]);
+        file
+    };
+    for compression in [3, 4] {
+        for (seen, data, said) in [
+            ((60_000, 60_000), (23, 17), "60000x60000"),
+            ((23, 17), (60_000, 60_000), "60000x60000"),
+            ((30_000, 30_000), (23, 17), "MiB"),
+            ((23, 17), (30_000, 30_000), "MiB"),
+            ((23, 17), (1, 20_000), "ends before"),
+        ] {
+            refused(&exr(seen, data, compression), MIB, said);
+        }
+    }
+    refused(&exr((5_000, 5_000), (5_000, 5_000), 3), MIB, "ends before");
+    refused(&exr((i32::MAX, 5), (i32::MAX, i32::MAX), 3), MIB, "");
     refused(&qoi(60_000, 60_000), MIB, "60000x60000");
     refused(&qoi(19_000, 20_000), MIB, "MiB");
     refused(&qoi(10_000, 10_000), MIB, "ends before");

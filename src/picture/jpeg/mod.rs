@@ -17,11 +17,15 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::colour::{ColourSpace, PixelKind};
 use super::file::{DAMAGED, Decoded, File, bytes_of_rgb, one_line, turned};
-use super::samples::Wanted;
-use scans::Extent;
+use super::samples::{Depth, RowConverter, Wanted};
+use scans::{Extent, Part};
 use segments::{END, Frame, LARGEST_UNIT, START, Segment, segments};
 
 use crate::error::{Error, Result};
+
+/// Browsers and most editors do not read it either.
+const OF_ARITHMETIC: &str =
+    "convert it, without loss, with jpegtran, which comes with libjpeg: jpegtran -optimize FILE > FILE.jpg";
 
 /// A progressive picture has about ten. Each costs the decoder a pass over the whole picture.
 const MAX_SCANS: usize = 100;
@@ -50,13 +54,18 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
         });
     };
     if let Some(reason) = outline.unusual(&frame) {
-        return Err(file.error(reason, "save it anew from an image editor"));
+        let remedy = if frame.is_arithmetic() { OF_ARITHMETIC } else { "save it anew from an image editor" };
+        return Err(file.error(reason, remedy));
     }
     let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let (width, height) = (u32::from(frame.width), u32::from(frame.height));
     let is_rare = outline.is_rare(&frame);
-    let kept = if is_rare { frame.plane_bytes() } else { frame.coefficient_bytes() };
+    let may_be_inks = kind_of(&frame) == PixelKind::Cmyk && !outline.profile.is_empty();
+    let kept = match (is_rare || may_be_inks, frame.components.len()) {
+        (true, components) => frame.plane_bytes() + if components == 4 { frame.sample_bytes() } else { 0 },
+        (false, _) => frame.coefficient_bytes(),
+    };
     let beside = outline.picture_bytes as u64 + u64::from(width) * ROW_BYTES + kept;
     file.check_size(width, height, beside, orientation)?;
     // A unit, of which the first scan has every one, takes a bit at least.
@@ -65,6 +74,7 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
         return Err(file.ends_early());
     }
     let mut notes = Vec::new();
+    let mut lines = frame.height;
     let end = match scans::extent(file.bytes, &frame, MAX_SCANS) {
         Extent::Whole { end } => end,
         _ if outline.scans > MAX_SCANS => {
@@ -76,13 +86,28 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
             file.bytes.len()
         }
         Extent::Missing { .. } if !outline.complete && outline.scans == 0 => return Err(file.ends_early()),
-        Extent::Missing { line } => {
+        Extent::Missing { line, part } => {
             let what = if outline.complete {
                 "data of the picture are missing or damaged"
             } else {
                 "the file ends before the picture does"
             };
-            return Err(file.error(format!("{what}: first at line {line} of {height}"), DAMAGED));
+            let reason = format!("{what}: first at line {line} of {height}");
+            match part {
+                None => return Err(file.error(reason, DAMAGED)),
+                Some(_) if !file.damaged_ok => return Err(file.damaged(reason)),
+                Some(Part::Lines { end }) => {
+                    // Its lines are put into a picture of all.
+                    file.check_size(width, height, beside + bytes_of_rgb(width, height), orientation)?;
+                    notes.push(format!("it is damaged: from line {line} of {height} on it is grey"));
+                    lines = line as u16;
+                    end
+                }
+                Some(Part::Coarse { end }) => {
+                    notes.push("it is damaged: it is less sharp than it was".to_owned());
+                    end
+                }
+            }
         }
         Extent::Unknown if outline.complete => file.bytes.len(),
         Extent::Unknown => return Err(file.ends_early()),
@@ -91,19 +116,34 @@ pub(super) fn decode(file: &File<'_>, wanted: Wanted) -> Result<Decoded> {
     let outline = Outline::of(&file.bytes[..end]);
     let orientation = outline.exif.and_then(Orientation::from_exif_chunk);
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let frame = Frame { height: lines, ..frame };
+    let kind = kind_of(&frame);
+    let space = ColourSpace::usable(outline.colour_space(), !outline.profile.is_empty(), kind, &mut notes);
     let bytes = essence(&file.bytes[..end], &outline, &frame);
-    let mut rgb =
-        if is_rare { decode_rare(file, &bytes, &frame)? } else { decode_usual(file, &bytes, &frame)? };
+    let is_inks = kind == PixelKind::Cmyk && (is_rare || space.is_some());
+    let mut rgb = match (is_inks, is_rare) {
+        (true, _) => decode_inks(file, &bytes, &frame, space.as_ref())?,
+        (false, true) => decode_rare(file, &bytes, &frame)?,
+        (false, false) => decode_usual(file, &bytes, &frame)?,
+    };
     drop(bytes);
-    to_srgb(&mut rgb, width as usize, &outline, &frame)
-        .map_err(|reason| file.error(reason, "save it anew from an image editor, as sRGB"))?;
+    if let Some(space) = space.as_ref().filter(|_| kind != PixelKind::Cmyk) {
+        to_srgb(&mut rgb, width as usize, space, kind).ok_or_else(|| file.cannot_be_converted())?;
+    }
+    if u32::from(lines) < height {
+        let mut whole = file.zeroed(bytes_of_rgb(width, height))?;
+        let (there, missing) = whole.split_at_mut(rgb.len());
+        there.copy_from_slice(&rgb);
+        missing.fill(GREY);
+        rgb = whole;
+    }
     // No JPEG is transparent.
     if wanted == Wanted::Opacity {
         rgb.fill(255);
     }
     let picture = RgbImage::from_raw(width, height, rgb)
         .ok_or_else(|| file.error("the decoder gave another size than it promised", DAMAGED))?;
-    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: false })
+    Ok(Decoded { picture: turned(picture, orientation), notes, has_alpha: false, space })
 }
 
 /// A file with the segments of the picture alone, up to its end.
@@ -117,6 +157,10 @@ fn essence(file: &[u8], outline: &Outline<'_>, frame: &Frame<'_>) -> Vec<u8> {
     for segment in segments(file).filter(Segment::is_of_the_picture) {
         let start = bytes.len();
         bytes.extend(segment.bytes);
+        if segment.marker == frame.marker && segment.payload.len() >= 6 {
+            // Of a damaged picture, the lines that are there.
+            bytes[start + 5..start + 7].copy_from_slice(&frame.height.to_be_bytes());
+        }
         if is_misnamed {
             number_components(segment.marker, &mut bytes[start..]);
         }
@@ -148,11 +192,28 @@ fn decode_rare(file: &File<'_>, bytes: &[u8], frame: &Frame<'_>) -> Result<Vec<u
     match decoder.info().map(|info| info.pixel_format) {
         Some(PixelFormat::RGB24) => Ok(samples),
         Some(PixelFormat::L8) => Ok(samples.into_iter().flat_map(|grey| [grey; 3]).collect()),
-        _ => Err(file.error(
-            "it is a rare kind of CMYK, which is not read",
-            "save it anew from an image editor, as RGB",
-        )),
+        other => Err(file.error(format!("the decoder gave {other:?}"), DAMAGED)),
     }
+}
+
+/// RGB of what the other decoder reads of inks: from their `space`, or else each as much as it covers. It gives the inks
+/// themselves, which files have inverted.
+fn decode_inks(
+    file: &File<'_>,
+    bytes: &[u8],
+    frame: &Frame<'_>,
+    space: Option<&ColourSpace>,
+) -> Result<Vec<u8>> {
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(frame.sample_bytes() as usize);
+    let samples = decoder.decode().map_err(|error| explained(file, &error.to_string()))?;
+    let mut rgb = file.zeroed(bytes_of_rgb(frame.width.into(), frame.height.into()))?;
+    let mut converter = RowConverter::new(PixelKind::Cmyk, Depth::Eight, space, Wanted::Colours);
+    let width = usize::from(frame.width);
+    for (from, to) in samples.chunks_exact(4 * width).zip(rgb.chunks_exact_mut(3 * width)) {
+        converter.convert(from, to).ok_or_else(|| file.cannot_be_converted())?;
+    }
+    Ok(rgb)
 }
 
 fn explained(file: &File<'_>, error: &str) -> Error {
@@ -166,25 +227,27 @@ pub(super) fn marked(file: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     segments(file).map(|segment| (segment.marker, segment.payload))
 }
 
-/// Brings RGB to sRGB from what the file says of its colours, a row at a time.
-fn to_srgb(
-    rgb: &mut [u8],
-    width: usize,
-    outline: &Outline<'_>,
-    frame: &Frame<'_>,
-) -> Result<(), &'static str> {
-    let Some(space) = outline.colour_space() else { return Ok(()) };
-    let is_grey = frame.components.len() == 1;
-    let kind = if is_grey { PixelKind::Grey { alpha: false } } else { PixelKind::Rgb { alpha: false } };
-    let Some(transform) = space.to_srgb_8(kind) else { return Ok(()) };
+/// What the pixels of a frame are.
+fn kind_of(frame: &Frame<'_>) -> PixelKind {
+    match frame.components.len() {
+        1 => PixelKind::Grey { alpha: false },
+        4 => PixelKind::Cmyk,
+        _ => PixelKind::Rgb { alpha: false },
+    }
+}
+
+/// Brings RGB of pixels of this kind to sRGB, a row at a time; `None` where that cannot be done.
+fn to_srgb(rgb: &mut [u8], width: usize, space: &ColourSpace, kind: PixelKind) -> Option<()> {
+    let Some(transform) = space.to_srgb_8(kind) else { return Some(()) };
+    let is_grey = matches!(kind, PixelKind::Grey { .. });
     let mut before = Vec::new();
     for row in rgb.chunks_exact_mut(3 * width) {
         before.clear();
         // The decoder has made three equal samples of a grey one.
         before.extend(row.iter().step_by(if is_grey { 3 } else { 1 }));
-        transform.transform(&before, row).map_err(|_| "its colours cannot be converted to sRGB")?;
+        transform.transform(&before, row).ok()?;
     }
-    Ok(())
+    Some(())
 }
 
 /// Numbers the components in a start of frame or of scan, which are called R, G and B: the decoder takes these names for the
@@ -199,6 +262,9 @@ fn number_components(marker: u8, segment: &mut [u8]) {
         *name = b"RGB".iter().position(|own| own == name).map_or(*name, |place| place as u8 + 1);
     }
 }
+
+/// What decoders make of data that are missing: no light and no colour more or less than the middle.
+const GREY: u8 = 128;
 
 /// Bytes of a segment of Adobe's.
 const ADOBE_BYTES: usize = 16;
@@ -309,9 +375,9 @@ impl<'file> Outline<'file> {
     /// What sets a file apart that is a JPEG and is not read, or which the decoder would read wrongly.
     fn unusual(&self, frame: &Frame<'_>) -> Option<String> {
         if !(0xc0..=0xc2).contains(&frame.marker) {
-            return Some(
-                "this is an arithmetic, lossless or hierarchical JPEG, which is not read".to_owned(),
-            );
+            let kind =
+                if frame.is_arithmetic() { "arithmetic coding" } else { "lossless or hierarchical coding" };
+            return Some(format!("this is a JPEG of {kind}, which is not read"));
         }
         if frame.bits != 8 {
             return Some(format!("its samples have {} bits, of which 8 are read", frame.bits));
@@ -348,8 +414,8 @@ impl<'file> Outline<'file> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::Picture;
     use super::super::testing::*;
+    use super::super::{Picture, ReadOptions, Reading};
     use super::*;
     use image::codecs::jpeg::JpegEncoder;
     use image::{ExtendedColorType, ImageEncoder};
@@ -552,6 +618,13 @@ mod tests {
         assert_eq!(Outline::of(&hidden).frame.unwrap().width, 8);
     }
 
+    #[test]
+    fn arithmetic_coding_is_called_so() {
+        let (reason, remedy) = refusal(&fixture("arithmetic.jpg"));
+        assert!(reason.contains("a JPEG of arithmetic coding, which is not read"), "{reason}");
+        assert!(remedy.contains("jpegtran -optimize"), "{remedy}");
+    }
+
     fn segment_of_a_small_frame() -> Vec<u8> {
         b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0".to_vec()
     }
@@ -569,6 +642,96 @@ mod tests {
             assert_eq!(reading.notes, ["its last scans are missing: it is less sharp than it was"]);
         }
         assert!(Picture::read(&whole, "").unwrap().notes.is_empty());
+    }
+
+    /// The lines above the damage, and grey; or of scans that refine each other, those that are whole.
+    #[test]
+    fn a_part_is_read_where_that_is_asked_for() {
+        let damaged_ok = ReadOptions::default().with(|options| options.damaged_ok = true);
+        let read = |bytes: &[u8]| Picture::read_with(bytes, "holiday.png", &damaged_ok);
+        let line_of = |note: &str| -> usize {
+            let line = note.strip_prefix("it is damaged: from line ").unwrap().split(' ').next().unwrap();
+            line.parse().unwrap()
+        };
+        for name in [
+            "smooth-420.jpg",
+            "smooth-422.jpg",
+            "smooth-444.jpg",
+            "jpeg-every-sampling.jpg",
+            "restarts.jpg",
+            "colour-grey-jpeg.jpg",
+            "colour-inks.jpg",
+            "jpeg-first-is-coarser.jpg",
+        ] {
+            let whole = fixture(name);
+            let picture = Picture::decode(&whole, name).unwrap();
+            assert_eq!(read(&whole).unwrap().picture, picture, "{name}");
+            let scan = segments(&whole).find(|segment| segment.marker == 0xda).unwrap();
+            let (from, to) = (scan.start + scan.payload.len() + 4, scan.start + scan.bytes.len());
+            let mut parts = 0;
+            for part in 1..8 {
+                let place = from + (to - from) * part / 8;
+                // Cut there, with and without an end, and no codes there.
+                let mut broken = whole.clone();
+                broken[place..(place + 24).min(to)]
+                    .as_chunks_mut()
+                    .0
+                    .iter_mut()
+                    .for_each(|pair| *pair = [0xff, 0]);
+                let cut = [whole[..place].to_vec(), [&whole[..place], &END].concat()];
+                for (damaged, is_cut) in cut.into_iter().map(|file| (file, true)).chain([(broken, false)]) {
+                    let Ok(Reading { picture: seen, notes, .. }) = read(&damaged) else {
+                        let (reason, remedy) = refusal(&damaged);
+                        assert!(!remedy.contains("damaged_ok"), "{name}: {reason}; {remedy}");
+                        continue;
+                    };
+                    if notes.is_empty() {
+                        // What is broken may be codes, too.
+                        continue;
+                    }
+                    parts += 1;
+                    assert!(refusal(&damaged).1.contains("damaged_ok"), "{name}");
+                    assert_eq!((seen.width(), seen.height()), (picture.width(), picture.height()));
+                    let line = line_of(&notes[0]);
+                    let (there, missing) = seen.rgb().split_at(line * picture.width() as usize * 3);
+                    assert!(missing.iter().all(|level| *level == GREY) && !missing.is_empty(), "{name}");
+                    // Of the last line chroma looks at the one below.
+                    let sure = there.len().saturating_sub(2 * picture.width() as usize * 3);
+                    let apart = there[..sure].iter().zip(picture.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+                    // What is broken may be other codes before it is none.
+                    assert!(!is_cut || apart.is_none_or(|apart| apart <= 2), "{name} {part}: {apart:?}");
+                }
+            }
+            assert!(parts > 0 || picture.height() <= 16, "{name}: {parts}");
+        }
+        // As libjpeg shows it, but for the rest of the units in which the damage is.
+        let [damaged, expected] = ["cut-with-end.jpg", "cut-with-end.expected.png"].map(fixture);
+        let Reading { picture, notes, .. } = read(&damaged).unwrap();
+        assert_eq!(notes, ["it is damaged: from line 16 of 48 on it is grey"]);
+        let expected = Picture::decode(&expected, "").unwrap();
+        let same = |(place, (a, b)): (usize, (&u8, &u8))| {
+            let line = place / (3 * 64);
+            (14..34).contains(&line) || a.abs_diff(*b) <= 8
+        };
+        assert!(picture.rgb().iter().zip(expected.rgb()).enumerate().all(same));
+
+        let whole = fixture("jpeg-progressive-420.jpg");
+        let exact = Picture::decode(&whole, "").unwrap();
+        let scans: Vec<_> = segments(&whole).filter(|segment| segment.marker == 0xda).collect();
+        for scan in &scans[1..] {
+            let middle = scan.start + scan.bytes.len() - 8;
+            let Reading { picture, notes, .. } = read(&whole[..middle]).unwrap();
+            assert_eq!(notes, ["it is damaged: it is less sharp than it was"]);
+            let apart = picture.rgb().iter().zip(exact.rgb()).map(|(a, b)| f64::from(a.abs_diff(*b)));
+            let mean = apart.sum::<f64>() / exact.rgb().len() as f64;
+            assert!(mean < 30.0, "{mean}");
+        }
+        // Of the first scan only lines are there.
+        let first = scans[0].start + scans[0].bytes.len() - 12;
+        let Reading { picture, notes, .. } = read(&whole[..first]).unwrap();
+        let there = line_of(&notes[0]) * picture.width() as usize * 3;
+        assert!(there > 0 && picture.rgb()[there..].iter().all(|level| *level == GREY));
+        assert!(picture.rgb()[..there].iter().any(|level| *level != GREY));
     }
 
     #[test]

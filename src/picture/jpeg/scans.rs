@@ -13,10 +13,19 @@ pub(super) enum Extent {
     Whole { end: usize },
     /// All blocks of all scans of a progressive picture, but not all bits: there should be more scans.
     Coarse,
-    /// Data are missing or damaged, first at this line of the picture, from the top.
-    Missing { line: u32 },
+    /// Data are missing or damaged, first at this line of the picture, from the top; what of it can be seen all the same.
+    Missing { line: u32, part: Option<Part> },
     /// Tables or headers are not as they should be, so that codes cannot be read.
     Unknown,
+}
+
+/// What there is of a picture of which data are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The lines above, whose data end before this place of the file.
+    Lines { end: usize },
+    /// Everything, less sharp: the scans before this place are whole.
+    Coarse { end: usize },
 }
 
 /// Most of the frame's numbers, which are known to be in range.
@@ -56,7 +65,14 @@ pub(super) fn extent(file: &[u8], frame: &Frame<'_>, scans: usize) -> Extent {
                         return Extent::Whole { end: segment.start + header + length };
                     }
                     Scan::Whole { .. } => {}
-                    Scan::Missing { line } => return Extent::Missing { line },
+                    Scan::Missing { line, at } => {
+                        let is_first = seen == 1 && !picture.has_begun();
+                        let part = match is_first && line > 0 && picture.is_whole_in(segment.payload) {
+                            true => Some(Part::Lines { end: segment.start + header + at }),
+                            false => picture.coarse(segment.start),
+                        };
+                        return Extent::Missing { line, part };
+                    }
                     Scan::Unknown => return Extent::Unknown,
                 }
             }
@@ -65,7 +81,7 @@ pub(super) fn extent(file: &[u8], frame: &Frame<'_>, scans: usize) -> Extent {
         }
     }
     // A component, or the last bits.
-    Extent::Missing { line: 0 }
+    Extent::Missing { line: 0, part: picture.coarse(file.len()) }
 }
 
 /// What is there of a scan.
@@ -74,8 +90,10 @@ enum Scan {
     Whole {
         length: usize,
     },
+    /// From this line on, whose data begin, as far as whole bytes tell, before this place of the scan's.
     Missing {
         line: u32,
+        at: usize,
     },
     Unknown,
 }
@@ -127,6 +145,16 @@ impl Picture {
         self.components.iter().all(|component| component.missing_bits[0] != u8::MAX)
     }
 
+    /// Whether a scan with this header has all components.
+    fn is_whole_in(&self, header: &[u8]) -> bool {
+        header.first().is_some_and(|count| usize::from(*count) == self.components.len())
+    }
+
+    /// What the scans before a place of the file make, where these are a picture.
+    fn coarse(&self, end: usize) -> Option<Part> {
+        (self.is_progressive && self.has_begun()).then_some(Part::Coarse { end })
+    }
+
     /// Reads the codes of a scan with this header.
     fn scan(&mut self, tables: &Tables, header: &[u8], data: &[u8]) -> Scan {
         let read = self.read_header(tables, header);
@@ -143,18 +171,19 @@ impl Picture {
         let mut until_restart = tables.restart_interval;
         let mut restarts = 0;
         for row in 0..rows {
+            let at = reader.at;
             for column in 0..columns {
                 if tables.restart_interval > 0 {
                     if until_restart == 0 {
                         if reader.restart(restarts).is_none() {
-                            return Scan::Missing { line: row * lines_of_a_row };
+                            return Scan::Missing { line: row * lines_of_a_row, at };
                         }
                         (restarts, until_restart, runs) = ((restarts + 1) % 8, tables.restart_interval, 0);
                     }
                     until_restart -= 1;
                 }
                 if self.unit(&members, &band, (column, row), &mut reader, &mut runs).is_none() {
-                    return Scan::Missing { line: row * lines_of_a_row };
+                    return Scan::Missing { line: row * lines_of_a_row, at };
                 }
             }
         }

@@ -113,6 +113,11 @@ impl<'file> Frame<'file> {
         Some(Self { marker: segment.marker, bits, width, height, components })
     }
 
+    /// Whether its codes are arithmetic: 9 of the kinds of frames and above, but for those of tables.
+    pub(super) fn is_arithmetic(&self) -> bool {
+        self.marker >= 0xc9
+    }
+
     pub(super) fn is_progressive(&self) -> bool {
         self.marker == 0xc2
     }
@@ -129,6 +134,11 @@ impl<'file> Frame<'file> {
         }
         let padded = |side: u16| u64::from(side).next_multiple_of(LARGEST_UNIT.into());
         padded(self.width) * padded(self.height) * 2 * self.components.len() as u64
+    }
+
+    /// The samples of all components, each of a byte.
+    pub(super) fn sample_bytes(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * self.components.len() as u64
     }
 
     /// What the other decoder holds of a picture: coefficients and samples of all components, and lines.
