@@ -79,13 +79,13 @@ impl ColourProfile {
     }
 
     /// The way from 8-bit sRGB, with alpha or not; `None` where there is none.
-    pub(super) fn from_srgb_8(&self, alpha: bool) -> Option<Arc<Transform8BitExecutor>> {
+    pub(super) fn out_of_srgb_8(&self, alpha: bool) -> Option<Arc<Transform8BitExecutor>> {
         let (from, to) = self.layouts(alpha)?;
         ColorProfile::new_srgb().create_transform_8bit(from, &self.0.profile, to, exact()).ok()
     }
 
     /// The same of 16 bits.
-    pub(super) fn from_srgb_16(&self, alpha: bool) -> Option<Arc<Transform16BitExecutor>> {
+    pub(super) fn out_of_srgb_16(&self, alpha: bool) -> Option<Arc<Transform16BitExecutor>> {
         let (from, to) = self.layouts(alpha)?;
         ColorProfile::new_srgb().create_transform_16bit(from, &self.0.profile, to, exact()).ok()
     }

@@ -199,7 +199,7 @@ impl Manner<'_> {
             Some(PixelKind::Grey { .. }) if self.format == PictureFormat::WebP => {
                 Some((format!("{name} holds no profile of grey"), "take PNG, JPEG or TIFF"))
             }
-            Some(_) if colours.from_srgb_8(false).is_none() || colours.icc().is_none() => {
+            Some(_) if colours.out_of_srgb_8(false).is_none() || colours.icc().is_none() => {
                 let reason = "the profile says how its colours are seen, but not how others become them";
                 Some((reason.to_owned(), "leave the profile out"))
             }
@@ -220,13 +220,13 @@ impl<'pixels> Samples<'pixels> {
         match self {
             Self::Eight(samples) => {
                 let mut brought = vec![0; count(samples.len())];
-                let transform = colours.from_srgb_8(alpha).ok_or(FAULT)?;
+                let transform = colours.out_of_srgb_8(alpha).ok_or(FAULT)?;
                 transform.transform(&samples, &mut brought).map_err(|_| FAULT)?;
                 Ok(Self::Eight(brought.into()))
             }
             Self::Sixteen(samples) => {
                 let mut brought = vec![0; count(samples.len())];
-                let transform = colours.from_srgb_16(alpha).ok_or(FAULT)?;
+                let transform = colours.out_of_srgb_16(alpha).ok_or(FAULT)?;
                 transform.transform(&samples, &mut brought).map_err(|_| FAULT)?;
                 Ok(Self::Sixteen(brought.into()))
             }

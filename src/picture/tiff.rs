@@ -123,10 +123,14 @@ fn read(file: &File<'_>, bytes: &[u8], has_palette: bool, wanted: Wanted) -> Res
     limits.ifd_value_size = TAG_BYTES;
     let mut decoder = decoder.with_limits(limits);
     let mut profile = ValueBuffer::empty(Type::UNDEFINED);
-    // One that cannot be read leaves none.
-    let _ = decoder.image_ifd().find_tag_buf(Tag::IccProfile, &mut profile);
+    let unread = decoder.image_ifd().find_tag_buf(Tag::IccProfile, &mut profile).err();
+    if let Some(TiffError::IoError(io)) = &unread
+        && io.kind() == std::io::ErrorKind::UnexpectedEof
+    {
+        return Err(file.ends_early());
+    }
     let mut notes = Vec::new();
-    let has_profile = !profile.as_bytes().is_empty();
+    let has_profile = unread.is_some() || !profile.as_bytes().is_empty();
     let space = ColourSpace::of_icc(profile.as_bytes());
     let kind = if has_palette { PixelKind::Rgb { alpha: false } } else { samples.kind };
     let space = ColourSpace::usable(space, has_profile, kind, &mut notes);

@@ -316,7 +316,7 @@ fn files_cut_anywhere_are_errors_or_pictures() {
         let whole = std::fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         let ending = path.extension().unwrap().to_str().unwrap();
-        if !["png", "jpg", "webp", "gif", "bmp", "qoi", "hdr", "tif"].contains(&ending)
+        if !["png", "jpg", "webp", "gif", "bmp", "qoi", "hdr", "tif", "exr"].contains(&ending)
             || name.ends_with(".expected.png")
         {
             continue;
