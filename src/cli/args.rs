@@ -16,6 +16,7 @@ use impasto::transfer::{
 
 use super::numbers::number;
 use super::options_file::OptionsFile;
+use super::preview::place::{self, Place};
 use super::styles::{ContentMask, SourceFiles, StyleFile, style_files};
 use super::words::{AUTO, argument};
 use super::{Failure, Result, names};
@@ -602,6 +603,12 @@ pub(super) struct RunArguments {
         std::iter::once(AUTO).chain(Algorithm::ALL.iter().map(|(name, _)| *name))
     ))]
     algorithm: Option<String>,
+    /// Show the painting while it grows: in the browser, with its costs and with controls (pause, stop, save, and the options
+    /// that can change), or with "terminal" in the terminal. The page is on this computer alone, at a free port; another
+    /// WHERE is a port, or an address with one.
+    #[arg(long, value_name = "terminal|WHERE", num_args = 0..=1, default_missing_value = place::USUAL_PLACE)]
+    #[arg(require_equals = true, value_parser = place::place, help_heading = "Running")]
+    pub(super) preview: Option<Place>,
     /// Take less memory and more time: the weights are kept once and transformed before each use.
     #[arg(long, help_heading = "Running")]
     low_memory: bool,

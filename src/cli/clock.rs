@@ -91,6 +91,12 @@ impl Clock {
         }
     }
 
+    /// The time since the last step was no step's; `remaining` steps of this work are left.
+    pub(super) fn rest(&mut self, workload: Workload, remaining: u32) {
+        self.last = Instant::now();
+        (self.workload, self.remaining) = (workload, remaining);
+    }
+
     /// Work of the last `steps` steps.
     fn left(&self, steps: u32) -> f64 {
         self.equivalents.of(self.workload.last(steps))

@@ -22,6 +22,7 @@ mod output;
 mod paint;
 mod peers;
 mod plan_file;
+mod preview;
 mod progress;
 mod remembered;
 mod request;

@@ -112,6 +112,11 @@ impl Output {
         self.options.opacity = Some(opacity);
     }
 
+    /// How opaque the pixels will be, where that was set.
+    pub(super) fn opacity(&self) -> Option<&Picture> {
+        self.options.opacity.as_ref()
+    }
+
     /// The painting's path, as it was given.
     pub(super) fn path(&self) -> &Path {
         &self.path

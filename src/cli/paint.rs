@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use clap::Args;
 use impasto::picture::Picture;
-use impasto::transfer::{Costs, Transfer};
+use impasto::transfer::{Costs, Plan, Transfer};
 
 use super::args::{self, Order, RunArguments};
 use super::checkpoints::Checkpoints;
 use super::clock::Clock;
 use super::output::Output;
+use super::preview::{Moment, Preview, Wish};
 use super::progress::{Progress, duration};
 use super::request::{PaintRequest, Purpose};
 use super::signals::Signals;
@@ -25,6 +26,9 @@ pub(super) fn paint<T: Order + Args>(args::Run { arguments, output }: &args::Run
     let begin = Instant::now();
     let request = PaintRequest::new(arguments, output.as_deref())?;
     request.check_files(Purpose::Paint)?;
+    if let Some(place) = arguments.run().preview {
+        Preview::check(place)?;
+    }
     let signals = Signals::catch()?;
     pollster::block_on(run(request, arguments.run(), &signals, begin))
 }
@@ -45,7 +49,7 @@ async fn run(
     }
     let begun = job.begun();
     let mut progress = Progress::new(begun, arguments.quiet);
-    let transfer = job.prepare(arguments).await?;
+    let mut transfer = job.prepare(arguments).await?;
     // The checkpoint is on the device now.
     job.checkpoint = None;
     if let Some(path) = &arguments.plan {
@@ -54,17 +58,26 @@ async fn run(
     let open =
         |path| if arguments.resume.is_some() { Trace::resume(path, begun) } else { Trace::create(path) };
     let trace = arguments.trace.as_deref().map(open).transpose()?;
+    let mut preview = match arguments.preview {
+        Some(place) => Some(Preview::open(place, &job, &output, &mut progress)?),
+        None => None,
+    };
     signals.hold();
     let steps = begun.saturating_add(transfer.remaining_steps());
     let clock = Clock::start(&job, transfer.remaining_steps());
     progress.begin(steps, clock.pace());
+    if let Some(preview) = &mut preview {
+        let now = Moment::of(begun, &transfer, &clock);
+        preview.begin(&mut transfer, &now, &progress).await?;
+    }
     let run = Run {
         steps: begun..steps,
         save_every: arguments.save_every,
         checkpoints: Checkpoints::new(arguments, &output, begun),
         output,
         signals,
-        reporter: Reporter { progress, trace, clock, first_failure: None },
+        plan: &job.plan,
+        reporter: Reporter { progress, trace, clock, preview, first_failure: None },
     };
     run.paint(transfer, begin).await
 }
@@ -77,12 +90,17 @@ struct Run<'a> {
     checkpoints: Checkpoints,
     output: Output,
     signals: &'a Signals,
+    plan: &'a Plan,
     reporter: Reporter,
 }
 
 /// How the steps ended.
 enum Ending {
     Complete,
+    /// The page of the run ended it after this many steps.
+    Stopped {
+        after: u32,
+    },
     Interrupted {
         after: u32,
         code: u8,
@@ -97,14 +115,21 @@ enum Ending {
 impl Run<'_> {
     /// Takes the steps, and writes what their ending leaves.
     async fn paint(mut self, mut transfer: Transfer, begin: Instant) -> Result<()> {
-        match self.take_steps(&mut transfer).await {
+        let page = self.reporter.preview.as_ref().and_then(Preview::last_words);
+        let result = match self.take_steps(&mut transfer).await {
             Ok(Ending::Complete) => self.end_complete(transfer, begin).await,
+            Ok(Ending::Stopped { after }) => self.end_early(transfer, begin, after, None).await,
             Ok(Ending::Interrupted { after, code }) => {
-                self.end_interrupted(transfer, begin, after, code).await
+                self.end_early(transfer, begin, after, Some(code)).await
             }
             Ok(Ending::Diverged { after, costs }) => self.end_diverged(transfer, after, &costs).await,
             Err(failure) => Err(self.checkpoints.with_resume_hint(failure)),
+        };
+        // A page that is open says why there is no more to see.
+        if let (Some(say), Err(Failure::Failed(message) | Failure::Usage(message))) = (page, &result) {
+            say(message);
         }
+        result
     }
 
     /// Writes the last checkpoint and the painting.
@@ -122,28 +147,29 @@ impl Run<'_> {
             counted(self.steps.end),
             elapsed(begin)
         );
-        self.reporter.end(&message)
+        self.reporter.end(&message, &picture)
     }
 
-    /// Writes the state and the picture so far. Both are tried before the failure of either ends the run, and the
+    /// Ends a run that its page stopped, or a signal with this code. Writes the state and the picture so far. Both are tried before the failure of either ends the run, and the
     /// message says where each of them is.
-    async fn end_interrupted(
+    async fn end_early(
         mut self,
         mut transfer: Transfer,
         begin: Instant,
         after: u32,
-        code: u8,
+        code: Option<u8>,
     ) -> Result<()> {
+        let how = if code.is_some() { "interrupted" } else { "stopped" };
         let picture = self.read_picture(&mut transfer).await?;
         let kept = self.checkpoints.write_interrupted(&transfer).await;
         let steps = counted(self.steps.end);
         if let Err(failure) = self.output.write(&picture) {
             return Err(match kept {
                 Ok(Some((after, path))) => failure.with_context(&format!(
-                    "interrupted after {after} of {steps}; --resume {} goes on from there",
+                    "{how} after {after} of {steps}; --resume {} goes on from there",
                     path.display()
                 )),
-                Ok(None) => failure.with_context(&format!("interrupted after {after} of {steps}")),
+                Ok(None) => failure.with_context(&format!("{how} after {after} of {steps}")),
                 Err(Failure::Failed(not_kept)) => failure.with_context(&not_kept),
                 Err(not_kept) => not_kept,
             });
@@ -157,12 +183,13 @@ impl Run<'_> {
                 (after, String::new())
             }
         };
-        self.reporter.end(&format!(
-            "interrupted: {} is the picture after {after} of {steps}, {}{resume_hint}",
+        let message = format!(
+            "{how}: {} is the picture after {after} of {steps}, {}{resume_hint}",
             self.output.shown(),
             elapsed(begin)
-        ))?;
-        Err(Failure::Interrupted(code))
+        );
+        self.reporter.end(&message, &picture)?;
+        code.map_or(Ok(()), |code| Err(Failure::Interrupted(code)))
     }
 
     /// Writes the last good picture, where there is one, and says where the numbers stopped being finite.
@@ -203,6 +230,10 @@ impl Run<'_> {
             let end = step.saturating_add(remaining);
             self.steps.end = end;
             self.reporter.step(step, remaining);
+            if let Some(ending) = self.show(transfer, step).await? {
+                return Ok(ending);
+            }
+            let end = self.steps.end;
             if self.save_every.is_some_and(|every| step < end && step.is_multiple_of(every)) {
                 let picture = transfer.picture().await?;
                 if let Err(failure) = self.output.write_snapshot(step, &picture) {
@@ -228,6 +259,22 @@ impl Run<'_> {
         Ok(Ending::Complete)
     }
 
+    /// Shows the picture after `step`, where it is watched, and does what its page asks for.
+    async fn show(&mut self, transfer: &mut Transfer, step: u32) -> Result<Option<Ending>> {
+        let Reporter { preview, clock, progress, .. } = &mut self.reporter;
+        let Some(preview) = preview else { return Ok(None) };
+        let now = Moment::of(step, transfer, clock);
+        let wish = preview.step(transfer, &now, self.signals, &self.output, progress).await?;
+        // What that took is no part of a step, and the number of steps may be another.
+        clock.rest(self.plan.workload(transfer.options()), transfer.remaining_steps());
+        self.steps.end = step.saturating_add(transfer.remaining_steps());
+        Ok(match wish {
+            Wish::GoOn => None,
+            Wish::Stop => Some(Ending::Stopped { after: step }),
+            Wish::Interrupted(code) => Some(Ending::Interrupted { after: step, code }),
+        })
+    }
+
     /// Writes the checkpoint after `step`, unless the run ends here: a state whose costs are not finite must not take
     /// the place of a good one.
     async fn write_checkpoint(&mut self, transfer: &mut Transfer, step: u32) -> Result<Option<Ending>> {
@@ -251,6 +298,7 @@ struct Reporter {
     progress: Progress,
     trace: Option<Trace>,
     clock: Clock,
+    preview: Option<Preview>,
     /// Of the first file besides the painting that could not be written. The painting goes on, and the run ends with
     /// this failure.
     first_failure: Option<Failure>,
@@ -268,6 +316,9 @@ impl Reporter {
         }
         if costs.are_finite() {
             self.progress.costs(step, costs, self.clock.pace());
+            if let Some(preview) = &self.preview {
+                preview.costs(step, costs);
+            }
         }
     }
 
@@ -285,9 +336,15 @@ impl Reporter {
         self.first_failure.get_or_insert(failure);
     }
 
-    /// Says how the run ended. Fails where a file besides the painting could not be written.
-    fn end(self, message: &str) -> Result<()> {
+    /// Says how the run ended, with this picture. Fails where a file besides the painting could not be written.
+    fn end(mut self, message: &str, picture: &Picture) -> Result<()> {
+        if let Some(preview) = &mut self.preview {
+            preview.show_last(picture, &self.progress)?;
+        }
         self.progress.end(message);
+        if let Some(preview) = &self.preview {
+            preview.end(picture, message);
+        }
         self.first_failure.map_or(Ok(()), Err)
     }
 }

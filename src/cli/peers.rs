@@ -313,7 +313,8 @@ static PEERS: &[Peer] = &[
     peer(
         &["--web", "--host", "--port", "--browser"],
         Other(
-            "there is no server; --save-every N writes the picture as it comes to be, and examples/studio shows it in a window",
+            "--preview shows the picture in the browser as it comes to be; --preview=8000 takes that port, and --preview=0.0.0.0:8000 \
+             lets other computers see it",
         ),
     ),
     peer(

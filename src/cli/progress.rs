@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar on a terminal, plain lines on a pipe.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Progress {
     costs: String,
     /// Whether it was said how long the run will take by its own steps.
     has_told: bool,
+    /// Lines that stay on the screen.
+    said: Cell<usize>,
 }
 
 /// Seconds that a step of the size that is painted takes, and those of all that are left.
@@ -52,15 +55,27 @@ impl Progress {
             (_, false) => Show::Lines,
             (_, true) => Show::Bar(bar()),
         };
-        Self { show, steps: begun, begun, costs: String::new(), has_told: false }
+        Self { show, steps: begun, begun, costs: String::new(), has_told: false, said: Cell::new(0) }
     }
 
     /// Writes a line that stays on the screen.
     pub(super) fn note(&self, message: &str) {
+        if !matches!(self.show, Show::Nothing) {
+            self.said.set(self.said.get() + 1);
+            self.aside(|| say(message));
+        }
+    }
+
+    /// How many notes were written.
+    pub(super) fn said(&self) -> usize {
+        self.said.get()
+    }
+
+    /// Writes something else to the screen, from which the bar is taken for that time.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.show {
-            Show::Nothing => {}
-            Show::Lines => say(message),
-            Show::Bar(bar) => bar.suspend(|| say(message)),
+            Show::Nothing | Show::Lines => write(),
+            Show::Bar(bar) => bar.suspend(write),
         }
     }
 

@@ -66,7 +66,7 @@ impl Signals {
     }
 
     /// The exit code for the signal that has come.
-    fn received(&self) -> Option<u8> {
+    pub(super) fn received(&self) -> Option<u8> {
         let signal = self.received.load(Ordering::SeqCst) as i32;
         (signal != 0).then(|| u8::try_from(EXIT_BASE + signal).unwrap_or(u8::MAX))
     }

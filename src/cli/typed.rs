@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Arg, Command};
 
 use super::peers::{self, Typed};
+use super::preview::place::is_place;
 use super::{Failure, Result, styles};
 
 /// How alike two names are at least, where one is taken for a slip of the other: 1 are equal names.
@@ -45,6 +46,16 @@ pub(super) fn understood(arguments: Vec<OsString>, command: &Command) -> Result<
             understood.push(argument.clone());
             continue;
         };
+        if typed.name == "--preview" && typed.value.is_none() && names.has(typed.name) {
+            // Its place may be left out, and what follows may be a picture.
+            let place = rest.as_slice().first().and_then(|next| next.to_str()).filter(|next| is_place(next));
+            let joined = place.map_or(text.to_owned(), |place| format!("{text}={place}"));
+            if place.is_some() {
+                rest.next();
+            }
+            understood.push(joined.into());
+            continue;
+        }
         if names.has(typed.name) {
             takes_value = typed.value.is_none() && names.takes_value(typed.name);
             understood.push(argument.clone());

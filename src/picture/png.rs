@@ -207,7 +207,10 @@ impl<'file> Outline<'file> {
                 b"IDAT" => outline.compressed += data.len() as u64,
                 b"CgBI" => outline.is_apples = true,
                 b"IHDR" => outline.is_interlaced |= data.get(12) == Some(&1),
-                b"acTL" => outline.is_animated |= data.get(..4).is_some_and(|frames| frames > &[0, 0, 0, 1]),
+                b"acTL" => {
+                    outline.is_animated |=
+                        data.get(..4).is_some_and(|frames| frames > [0, 0, 0, 1].as_slice())
+                }
                 b"iCCP" if outline.profile.is_none() => {
                     outline.profile = Some(data).filter(|data| data.len() == length);
                 }
