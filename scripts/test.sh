@@ -76,7 +76,7 @@ stage format cargo fmt --check
 stage clippy cargo clippy --all-targets --features slow-tests --locked -- -D warnings
 stage "clippy without embedded weights" cargo clippy --lib --bins --no-default-features --features cli --locked -- -D warnings
 stage "clippy without default features" cargo clippy --all-targets --no-default-features --locked -- -D warnings
-stage tests cargo test --locked ${features[@]+"${features[@]}"}
+stage tests scripts/run-tests.sh ${features[@]+"${features[@]}"}
 if [ ${#features[@]} -gt 0 ]; then
   # Needs a package that only Debian and Ubuntu have. Without it, tests/gpu_stats.rs has still seen that the figures in docs/
   # are those of the kernels.
