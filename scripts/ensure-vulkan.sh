@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that this machine can build and run impasto: a Vulkan loader, a Vulkan driver, a C linker.
 #
-# usage: ensure-vulkan.sh [--drm-shim]
-#   --drm-shim    also Mesa's stand-in for AMD's kernel driver, with which its compiler works for GPUs that are not here
-#                 (see gpu-stats.sh); Debian and Ubuntu have it, and on Debian 12 it comes from backports with its Mesa
+# usage: ensure-vulkan.sh
 #
 # Silent when nothing is missing. Otherwise says what it installs, and installs it with the system's package manager.
 # Without a GPU the software driver does all the work, and before Mesa 25 it is about thirty times slower. Where the system
@@ -21,16 +19,10 @@ die() {
   exit 1
 }
 
-shim=no
-for argument in "$@"; do
-  case $argument in
-    --drm-shim) shim=yes ;;
-    *)
-      echo "usage: ensure-vulkan.sh [--drm-shim]" >&2
-      exit 2
-      ;;
-  esac
-done
+if [ $# -gt 0 ]; then
+  echo "usage: ensure-vulkan.sh" >&2
+  exit 2
+fi
 
 # Some containers start without it.
 HOME=${HOME:-/root}
@@ -130,21 +122,6 @@ wants_driver_beside() {
   if [ -z "$version" ] && have_driver; then return 1; fi
 }
 
-have_shim() {
-  local file
-  for file in /usr/lib/*-linux-*/libamdgpu_noop_drm_shim.so; do
-    if [ -e "$file" ]; then return 0; fi
-  done
-  return 1
-}
-
-if [ "$shim" = yes ]; then
-  if [ "$(uname -s)" != Linux ] || ! command -v apt-get >/dev/null 2>&1; then
-    die "Mesa's stand-in for AMD's kernel driver (mesa-drm-shim) is a package of Debian and Ubuntu, which this is not" \
-      "Run it in a container of Debian 12."
-  fi
-fi
-
 # ---- systems where nothing is installed
 
 case $(uname -s) in
@@ -168,18 +145,6 @@ esac
 # os-release gives ID and VERSION_CODENAME of the distribution.
 # shellcheck source=/dev/null
 distribution=$(. /etc/os-release 2>/dev/null && printf '%s %s' "${ID:-}" "${VERSION_CODENAME:-}") || distribution=
-
-mesa_is_recent() {
-  local version
-  version=$(dpkg-query -W -f '${Version}' mesa-vulkan-drivers 2>/dev/null) || return 1
-  [ -n "$version" ] && dpkg --compare-versions "$version" ge 25.0
-}
-
-# The shim and the driver belong to one version of Mesa, and only Debian 12 has an older one and a newer one to offer.
-backports=no
-if [ "$shim" = yes ] && [ "$distribution" = "debian bookworm" ] && { ! mesa_is_recent || ! have_shim; }; then
-  backports=yes
-fi
 
 sudo=()
 can_install=yes
@@ -265,20 +230,6 @@ backports_source() {
   printf 'impasto-backports.%s\n# Added by impasto for a newer Mesa; remove the file to undo it.\n%s\n' "${file##*.}" "$text"
 }
 
-add_backports() {
-  local source target
-  source=$(backports_source apt-get) || return 1
-  if [ -z "$source" ]; then return 0; fi
-  target=/etc/apt/sources.list.d/${source%%$'\n'*}
-  say "adding the suite bookworm-backports of Debian's mirror as $target"
-  printf '%s\n' "${source#*$'\n'}" | ${sudo[@]+"${sudo[@]}"} tee "$target" >/dev/null || return 1
-  if ! apt_get update; then
-    say "apt-get update fails with it; taking it away again"
-    as_root rm -f "$target"
-    return 1
-  fi
-}
-
 # ---- a driver beside the system's
 
 # apt-get with lists, sources and packages of its own under $beside: no rights are needed, and the system's stay as they are.
@@ -350,7 +301,6 @@ unpack_driver_beside() {
 
 with_apt() {
   local packages=()
-  if [ "$shim" = yes ]; then packages+=(mesa-vulkan-drivers mesa-drm-shim); fi
   if ! have_loader; then packages+=(libvulkan1); fi
   if ! have_driver; then packages+=(mesa-vulkan-drivers); fi
   if ! have_linker; then packages+=(gcc libc6-dev); fi
@@ -360,10 +310,6 @@ with_apt() {
   fi
   say "installing with apt-get: ${packages[*]}"
   apt_get update || say "apt-get update reports errors; going on"
-  if [ "$backports" = yes ]; then
-    if add_backports && apt_install --target-release bookworm-backports "${packages[@]}"; then return 0; fi
-    say "no Mesa from backports; taking the distribution's"
-  fi
   apt_install "${packages[@]}"
 }
 
@@ -407,16 +353,15 @@ with_apk() {
 distribution_has_a_recent_mesa() {
   [ "$can_install" = yes ] && [ "$distribution" != "debian bookworm" ] && [ -z "$(software_mesa)" ]
 }
-if [ "$shim" = no ] && wants_driver_beside && ! distribution_has_a_recent_mesa; then
+if wants_driver_beside && ! distribution_has_a_recent_mesa; then
   unpack_driver_beside || say "going on without a newer software driver"
 fi
 
 missing=()
-if [ "$shim" = yes ] && ! have_shim; then missing+=("Mesa's stand-in for AMD's kernel driver"); fi
 if ! have_loader; then missing+=("the Vulkan loader"); fi
 if ! have_driver; then missing+=("a Vulkan driver"); fi
 if ! have_linker; then missing+=("a C linker"); fi
-if [ ${#missing[@]} -eq 0 ] && [ "$backports" = no ]; then exit 0; fi
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 if [ ${#missing[@]} -gt 0 ]; then
   # Joined with commas.
   list=$(printf ', %s' "${missing[@]}")
@@ -452,5 +397,4 @@ still_missing() { die "$1 is still missing; the lines above say what the package
 have_linker || still_missing "a C linker (cc)"
 have_loader || still_missing "the Vulkan loader (libvulkan.so.1)"
 have_driver || still_missing "a Vulkan driver for this machine"
-if [ "$shim" = yes ]; then have_shim || still_missing "mesa-drm-shim (libamdgpu_noop_drm_shim.so)"; fi
 say "ready"

@@ -8,11 +8,14 @@ mod figures;
 
 use std::collections::BTreeMap;
 
-use figures::{Compiled, Figures, KNOWN, KernelFigures, faults, identity};
+use figures::{Compiled, Demand, Figures, KNOWN, KernelFigures, faults, identity};
 use impasto::ops::KERNELS;
 
 /// Chips that every kernel without subgroups must have figures of.
-const CHIPS: [&str; 5] = ["polaris10", "vega10", "navi10", "navi21", "navi31"];
+const CHIPS: [&str; 7] = ["polaris10", "vega10", "navi10", "navi21", "navi31", "gfx1201", "vangogh"];
+/// And those of other makers.
+const OTHERS: [&str; 6] =
+    ["nouveau:0x166", "nouveau:0x172", "asahi", "freedreno:660", "freedreno:730", "freedreno:830"];
 
 fn docs(file: &str) -> String {
     std::fs::read_to_string(format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -53,6 +56,10 @@ fn every_kernel_without_subgroups_was_compiled_for_every_chip() {
             let compiled = found.chips.get(chip).unwrap_or_else(|| panic!("{} on {chip}", kernel.name));
             assert!(compiled.instructions > 0 && compiled.vgprs > 0, "{} on {chip}", kernel.name);
         }
+        for chip in OTHERS {
+            let demand = found.others.get(chip).unwrap_or_else(|| panic!("{} on {chip}", kernel.name));
+            assert!(demand.instructions > 0 && demand.registers > 0, "{} on {chip}", kernel.name);
+        }
     }
 }
 
@@ -68,6 +75,7 @@ fn spills_and_needless_exceptions_are_named() {
         name: "k".into(),
         sha256: String::new(),
         chips: BTreeMap::from([("navi21".to_owned(), compiled)]),
+        others: BTreeMap::new(),
     };
     let right = [kernel(Compiled::default())];
     assert_eq!(faults(&right, &[]), Vec::<String>::new());
@@ -78,9 +86,26 @@ fn spills_and_needless_exceptions_are_named() {
     ] {
         let wrong = [kernel(wrong)];
         assert!(faults(&wrong, &[])[0].starts_with("k on navi21: "));
-        assert_eq!(faults(&wrong, &[("k", "because")]), Vec::<String>::new());
+        assert_eq!(faults(&wrong, &[("k", "navi21", "because")]), Vec::<String>::new());
+        assert_eq!(faults(&wrong, &[("k", "navi31", "because")]).len(), 2);
     }
-    assert!(faults(&right, &[("k", "because")])[0].contains("no fault any more"));
+    assert!(faults(&right, &[("k", "navi21", "because")])[0].contains("no fault on navi21 any more"));
+    let elsewhere = |demand| KernelFigures {
+        chips: BTreeMap::new(),
+        others: BTreeMap::from([("asahi".to_owned(), demand)]),
+        ..kernel(Compiled::default())
+    };
+    for wrong in [
+        Demand { spills: 1, ..Demand::default() },
+        Demand { fills: 1, ..Demand::default() },
+        Demand { scratch_bytes: 4, ..Demand::default() },
+    ] {
+        let chosen = [elsewhere(Demand { usual: true, ..wrong.clone() })];
+        assert!(faults(&chosen, &[])[0].starts_with("k on asahi: "));
+        assert_eq!(faults(&chosen, &[("k", "asahi", "because")]), Vec::<String>::new());
+        // What nothing takes there may spill.
+        assert_eq!(faults(&[elsewhere(wrong)], &[]), Vec::<String>::new());
+    }
 }
 
 /// `docs/gpu-stats.md` is generated and has every kernel. `docs/kernels.md` is written by hand and has those of which

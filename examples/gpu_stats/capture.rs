@@ -1,64 +1,71 @@
-//! Reads what Mesa's RADV prints with `RADV_DEBUG=asm,shaderstats` while this program compiles kernels.
+//! What drivers say of compiled kernels, and the figures that follow: each driver has names of its own.
 
-use crate::figures::Compiled;
+use std::collections::BTreeMap;
 
-/// Printed before each kernel, so that what follows can be attributed.
-pub(crate) const MARKER: &str = "gpu-stats kernel: ";
-/// Printed before all kernels.
-pub(crate) const DRIVER: &str = "gpu-stats driver: ";
-/// Printed behind the last kernel.
-pub(crate) const END: &str = "gpu-stats end";
+use serde::{Deserialize, Serialize};
 
-/// How often a loop is taken to run: RADV's own estimates do the same, and 8 is the depth of our tiles.
-const LOOP: f64 = 8.0;
+use crate::chips::{Family, Statistics};
+use crate::figures::{Compiled, Demand};
+use crate::mix::aco;
 
-/// Everything that one chip's compiler said.
-#[derive(Debug)]
-pub(crate) struct Capture {
+/// What a driver's compiler made of the kernels, as `gpu_stats compile` writes it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Captured {
     /// The driver with its version.
     pub(crate) driver: String,
-    /// Kernels with their figures, in order.
-    pub(crate) kernels: Vec<(String, Compiled)>,
+    /// The kernels that the program runs there where nothing was measured, by any option.
+    pub(crate) usual: Vec<String>,
+    /// Every kernel that is allowed there, in order, with the variants that the driver made of it.
+    pub(crate) kernels: Vec<(String, Vec<Executable>)>,
 }
 
-/// Reads a capture. `workgroup` gives the threads of a kernel's workgroup.
-pub(crate) fn read(text: &str, workgroup: impl Fn(&str) -> Option<u32>) -> Result<Capture, String> {
-    let (before, rest) =
-        text.split_once(DRIVER).ok_or("the driver is not named: the device was not opened")?;
-    if before.contains(MARKER) {
-        return Err("a kernel comes before the driver".into());
-    }
-    let (rest, _) =
-        rest.split_once(END).ok_or("the capture ends too early: compiling failed, see its last lines")?;
-    let mut parts = rest.split(MARKER);
-    let driver = parts.next().and_then(|part| part.lines().next()).unwrap_or_default().to_owned();
-    let mut kernels = Vec::new();
-    for part in parts {
-        let (name, text) = part.split_once('\n').unwrap_or((part, ""));
-        let threads = workgroup(name).ok_or_else(|| format!("{name} is no kernel"))?;
-        let compiled = kernel(text, threads).map_err(|reason| format!("{name}: {reason}"))?;
-        kernels.push((name.to_owned(), compiled));
-    }
-    Ok(Capture { driver, kernels })
+/// A variant of a kernel that a driver made.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Executable {
+    /// Its name.
+    pub(crate) name: String,
+    /// Lanes of a subgroup.
+    pub(crate) subgroup: u32,
+    /// The driver's own figures, by its names.
+    pub(crate) statistics: BTreeMap<String, f64>,
+    /// Its texts, by its names.
+    pub(crate) listings: BTreeMap<String, String>,
 }
 
-fn kernel(text: &str, threads: u32) -> Result<Compiled, String> {
-    let (listing, statistics) = text.split_once("*** SHADER STATS ***").ok_or("no statistics")?;
-    if statistics.contains("*** SHADER STATS ***") {
-        return Err("statistics of more than one shader".into());
+impl Executable {
+    fn figure(&self, name: &str) -> Result<u32, String> {
+        let figure = self.statistics.get(name);
+        figure.map(|figure| *figure as u32).ok_or_else(|| format!("no figure {name:?}"))
     }
-    let listing = listing.split_once("disasm:\n").ok_or("no listing of instructions")?.1;
-    let figure = |name: &str| -> Result<u32, String> {
-        let line = statistics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        line.and_then(|value| value.trim().parse().ok()).ok_or_else(|| format!("no figure {name:?}"))
-    };
-    // RDNA gives every subgroup all 128 scalar registers, older chips fewer. RDNA also counts a subgroup of 64 lanes
-    // as two of 32.
-    let rdna = figure("SGPRs")? == 128;
-    let narrow = ["exec_lo", "saveexec_b32"].iter().any(|name| listing.contains(name))
-        || !listing.contains("exec") && threads <= 32;
-    let wave = if rdna && narrow { 32 } else { 64 };
-    let mix = mix(listing);
+
+    fn sum(&self, names: &[&str]) -> Result<u32, String> {
+        names.iter().map(|name| self.figure(name)).sum()
+    }
+
+    fn listing(&self, name: &str) -> Result<&str, String> {
+        self.listings.get(name).map(String::as_str).ok_or_else(|| format!("no listing {name:?}"))
+    }
+}
+
+/// The figures of AMD's compiler by kernel.
+pub(crate) fn compiled(captured: &Captured) -> Result<Vec<(String, Compiled)>, String> {
+    let each = captured.kernels.iter().map(|(name, executables)| match &executables[..] {
+        [executable] => {
+            let compiled = amd(executable).map_err(|reason| format!("{name}: {reason}"))?;
+            Ok((name.clone(), compiled))
+        }
+        _ => Err(format!("{name}: {} variants instead of one", executables.len())),
+    });
+    each.collect()
+}
+
+fn amd(executable: &Executable) -> Result<Compiled, String> {
+    let wave = executable.subgroup;
+    let mix = aco(executable.listing("Assembly")?);
+    let figure = |name| executable.figure(name);
+    // RDNA gives every subgroup all of its scalar registers, and counts a subgroup of 64 lanes as two of 32. Older chips
+    // give them by sixteens.
+    let rdna = [108, 128].contains(&figure("SGPRs")?);
     Ok(Compiled {
         wave,
         vgprs: figure("VGPRs")?,
@@ -80,90 +87,44 @@ fn kernel(text: &str, threads: u32) -> Result<Compiled, String> {
     })
 }
 
+/// The figures of another compiler by kernel. Of several variants the one that takes most registers counts.
+pub(crate) fn demands(captured: &Captured, family: Family) -> Result<Vec<(String, Demand)>, String> {
+    let statistics = family.statistics();
+    let each = captured.kernels.iter().map(|(name, executables)| {
+        let usual = captured.usual.contains(name);
+        let all: Result<Vec<Demand>, String> =
+            executables.iter().map(|executable| demand(executable, statistics, usual)).collect();
+        let all = all.map_err(|reason| format!("{name}: {reason}"))?;
+        let most = all.into_iter().max_by_key(|demand| (demand.spills, demand.registers));
+        Ok((name.clone(), most.ok_or_else(|| format!("{name}: no variant of it"))?))
+    });
+    each.collect()
+}
+
+fn demand(executable: &Executable, names: &Statistics, usual: bool) -> Result<Demand, String> {
+    let fma_share = match names.listing {
+        Some((listing, read)) => {
+            let mix = read(executable.listing(listing)?);
+            Some(ratio(mix.fma, mix.issued))
+        }
+        None => None,
+    };
+    Ok(Demand {
+        usual,
+        subgroup: executable.subgroup,
+        registers: executable.figure(names.registers)?,
+        occupancy: executable.sum(names.occupancy)?,
+        instructions: executable.figure(names.instructions)?,
+        spills: executable.sum(names.spills)?,
+        fills: executable.sum(names.fills)?,
+        scratch_bytes: executable.sum(names.scratch)?,
+        fma_share,
+    })
+}
+
 /// To three digits behind the point; 0 where there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { (1000.0 * part / whole).round() / 1000.0 }
-}
-
-/// Counts that are weighted by the depth of loops.
-#[derive(Debug, Default, PartialEq)]
-struct Mix {
-    issued: f64,
-    valu: f64,
-    fma: f64,
-    flops: f64,
-    lds_bytes: f64,
-    memory_bytes: f64,
-}
-
-fn mix(listing: &str) -> Mix {
-    let lines: Vec<&str> = listing.lines().map(|line| line.split(';').next().unwrap_or("").trim()).collect();
-    // A jump back closes a loop; jumps to one label close the same loop.
-    let label = |name: &str| lines.iter().position(|line| line.strip_suffix(':') == Some(name));
-    let mut loops: Vec<(usize, usize)> = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        let jump = line.starts_with("s_cbranch") || line.starts_with("s_branch");
-        let Some(head) = line.split_whitespace().nth(1).filter(|_| jump).and_then(label) else { continue };
-        if head > at {
-            continue;
-        }
-        match loops.iter_mut().find(|(found, _)| *found == head) {
-            Some((_, end)) => *end = at,
-            None => loops.push((head, at)),
-        }
-    }
-    let mut mix = Mix::default();
-    for (at, line) in lines.iter().enumerate() {
-        let depth = loops.iter().filter(|(head, end)| (*head..=*end).contains(&at)).count();
-        let weight = LOOP.powi(depth as i32);
-        let Some(name) = line.split_whitespace().next().filter(|name| !name.ends_with(':')) else { continue };
-        // These tell the issue logic what to wait for; they take no place in a pipeline.
-        let hint =
-            ["s_waitcnt", "s_nop", "s_clause", "s_delay_alu", "s_inst_prefetch", "s_set_inst_prefetch"];
-        if hint.iter().any(|hint| name.starts_with(hint)) {
-            continue;
-        }
-        mix.issued += weight;
-        if name.starts_with("v_") {
-            mix.valu += weight;
-            for half in line.split("::") {
-                let (fma, other) = arithmetic(half.trim());
-                mix.fma += weight * fma;
-                mix.flops += weight * (2.0 * fma + other);
-            }
-        } else if name.starts_with("ds_") {
-            mix.lds_bytes += weight * bytes(name);
-        } else if ["buffer_", "global_", "scratch_", "flat_"].iter().any(|kind| name.starts_with(kind)) {
-            mix.memory_bytes += weight * bytes(name);
-        }
-    }
-    mix
-}
-
-/// Multiply-adds and other floating-point operations of an instruction, a lane.
-fn arithmetic(instruction: &str) -> (f64, f64) {
-    let name = instruction.split_whitespace().next().unwrap_or("").replace("v_dual_", "v_");
-    let is = |kinds: &[&str]| name.contains("_f32") && kinds.iter().any(|kind| name.starts_with(kind));
-    match () {
-        () if is(&["v_pk_fma_"]) => (2.0, 0.0),
-        () if is(&["v_pk_add_", "v_pk_mul_"]) => (0.0, 2.0),
-        // Old chips multiply and add without fusing; the letters behind the name say what is a constant.
-        () if is(&["v_fma", "v_mac", "v_mad"]) => (1.0, 0.0),
-        () if is(&["v_add_", "v_sub_", "v_subrev_", "v_mul_"]) => (0.0, 1.0),
-        () => (0.0, 0.0),
-    }
-}
-
-/// Bytes that a load or store moves, a lane.
-fn bytes(name: &str) -> f64 {
-    let width = match name {
-        _ if name.ends_with("x4") || name.contains("b128") => 16.0,
-        _ if name.ends_with("x3") || name.contains("b96") => 12.0,
-        _ if name.ends_with("x2") || name.contains("b64") => 8.0,
-        _ => 4.0,
-    };
-    let two = ["ds_read2", "ds_write2", "ds_load_2addr", "ds_store_2addr"];
-    if two.iter().any(|kind| name.starts_with(kind)) { 2.0 * width } else { width }
 }
 
 #[cfg(test)]
@@ -172,52 +133,83 @@ mod tests {
 
     use super::*;
 
-    const LISTING: &str = "Compute Shader\ndisasm:
-BB0:
-\tv_mov_b32_e32 v0, 0 ; 7e000280
-BB1:
-\tbuffer_load_dwordx4 v[0:3], v4, s[0:3], 0 offen ; e0
-\ts_waitcnt vmcnt(0) ; bf
-\tds_read2_b32 v[5:6], v7 offset1:1 ; d8
-\tv_fmac_f32_e32 v0, v1, v2 ; 56
-\tv_dual_fmac_f32 v0, v1, v2 :: v_dual_fmac_f32 v3, v1, v5 ; c8
-\ts_cbranch_scc1 BB1 ; bf
-\ts_cbranch_execz BB2 ; bf
-BB2:
-\ts_endpgm ; bf
-";
-    const STATISTICS: &str = "*** SHADER STATS ***\nSGPRs: 128\nVGPRs: 48\nSpilled SGPRs: 1\nSpilled VGPRs: 2\n\
-        Code size: 100\nLDS size: 512\nScratch size: 640\nSubgroups per SIMD: 20\nInstructions: 9\nVALU: 3\nVMEM: 1\n";
-
-    fn capture(kernels: &str) -> String {
-        format!("noise\n{DRIVER}radv\nmeta shader\n{kernels}{END}\n")
+    fn executable(statistics: &[(&str, f64)], listing: (&str, &str)) -> Executable {
+        Executable {
+            subgroup: 64,
+            statistics: statistics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            listings: BTreeMap::from([(listing.0.to_owned(), listing.1.to_owned())]),
+            ..Executable::default()
+        }
     }
 
+    fn captured(executables: Vec<Executable>) -> Captured {
+        Captured { driver: "radv".into(), usual: vec!["k".into()], kernels: vec![("k".into(), executables)] }
+    }
+
+    const AMD: [(&str, f64); 11] = [
+        ("SGPRs", 128.0),
+        ("VGPRs", 48.0),
+        ("Spilled SGPRs", 1.0),
+        ("Spilled VGPRs", 2.0),
+        ("Code size", 100.0),
+        ("LDS size", 512.0),
+        ("Scratch size", 640.0),
+        ("Subgroups per SIMD", 20.0),
+        ("Instructions", 9.0),
+        ("VALU", 3.0),
+        ("VMEM", 1.0),
+    ];
+    const LISTING: &str =
+        "BB0:\n\tv_fmac_f32_e32 v0, v1, v2 ; 56\n\tds_read_b32 v5, v7 ; d8\n\ts_endpgm ; bf\n";
+
     #[test]
-    fn figures_are_read_and_loops_weigh_eight() {
-        let text = capture(&format!("{MARKER}k\n{LISTING}{STATISTICS}"));
-        let capture = read(&text, |name| (name == "k").then_some(64)).unwrap();
-        assert_eq!(capture.driver, "radv");
-        let (name, found) = &capture.kernels[0];
+    fn figures_of_amd_are_read() {
+        let found = compiled(&captured(vec![executable(&AMD, ("Assembly", LISTING))])).unwrap();
+        let (name, found) = &found[0];
         assert_eq!(name, "k");
         assert_eq!((found.wave, found.waves, found.scratch_bytes), (64, 10, 10));
         assert_eq!((found.spilled_vgprs, found.spilled_sgprs, found.vgprs), (2, 1, 48));
-        // In the loop 5 issued instructions with 3 multiply-adds, outside 3.
-        assert_eq!(found.fma_share, (1000.0_f64 * 24.0 / 43.0).round() / 1000.0);
-        assert_eq!(found.fma_share_of_valu, (1000.0_f64 * 24.0 / 17.0).round() / 1000.0);
-        assert_eq!(found.flop_share, found.fma_share);
-        assert_eq!(found.lds_bytes_per_flop, 1.333);
-        assert_eq!(found.memory_bytes_per_flop, 2.667);
+        assert_eq!((found.fma_share, found.fma_share_of_valu, found.flop_share), (0.333, 1.0, 0.333));
+        assert_eq!(found.lds_bytes_per_flop, 2.0);
     }
 
     #[test]
-    fn broken_captures_are_named() {
-        let threads = |_: &str| Some(64);
-        assert!(read("nothing", threads).unwrap_err().contains("not opened"));
-        assert!(read(&format!("{DRIVER}radv\n{MARKER}k\n"), threads).unwrap_err().contains("too early"));
-        let none = capture(&format!("{MARKER}k\n{LISTING}"));
-        assert_eq!(read(&none, threads).unwrap_err(), "k: no statistics");
-        let two = capture(&format!("{MARKER}k\n{LISTING}{STATISTICS}{LISTING}{STATISTICS}"));
-        assert_eq!(read(&two, threads).unwrap_err(), "k: statistics of more than one shader");
+    fn figures_of_others_are_read() {
+        let statistics = [
+            ("Number of GPRs", 96.0),
+            ("Max warps/SM", 20.0),
+            ("Instruction count", 7.0),
+            ("Spills to memory", 3.0),
+            ("Spills to reg", 1.0),
+            ("Fills from memory", 5.0),
+            ("Fills from reg", 0.0),
+            ("SLM size", 12.0),
+        ];
+        let listing = ("NAK assembly", "block 0 L1 [] -> {\n r0 = ffma r1 r2 r0\n exit\n} -> []\n");
+        let found = demands(&captured(vec![executable(&statistics, listing)]), Family::Nvidia).unwrap();
+        let want = Demand {
+            usual: true,
+            subgroup: 64,
+            registers: 96,
+            occupancy: 20,
+            instructions: 7,
+            spills: 3,
+            fills: 5,
+            scratch_bytes: 12,
+            fma_share: Some(0.5),
+        };
+        assert_eq!(found, [("k".to_owned(), want)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let none = captured(vec![executable(&AMD[1..], ("Assembly", LISTING))]);
+        assert_eq!(compiled(&none).unwrap_err(), "k: no figure \"SGPRs\"");
+        let none = captured(vec![executable(&AMD, ("ACO IR", LISTING))]);
+        assert_eq!(compiled(&none).unwrap_err(), "k: no listing \"Assembly\"");
+        let two = captured(vec![Executable::default(), Executable::default()]);
+        assert_eq!(compiled(&two).unwrap_err(), "k: 2 variants instead of one");
+        assert_eq!(demands(&captured(Vec::new()), Family::Apple).unwrap_err(), "k: no variant of it");
+        assert!(demands(&none, Family::Apple).unwrap_err().contains("no figure"));
     }
 }

@@ -1,44 +1,63 @@
-//! What a driver's compiler makes of every kernel: registers, spills, occupancy, instruction mix, and the time of a
-//! step that follows. `scripts/gpu-stats.sh` drives it, on AMD chips that need not be there.
+//! What drivers' compilers make of every kernel: registers, spills, occupancy, instruction mix, and the time of a step
+//! that follows. `scripts/gpu-stats.sh` drives it, on chips that need not be there.
 //!
 //! ```text
-//! gpu_stats compile                       compiles every kernel on the first adapter; the driver prints statistics
+//! gpu_stats compile [--unchecked] FILE.chip
+//!                                         compiles every kernel on the first adapter, and writes what the driver says
+//!         --unchecked: without the driver's checks of indices (robustBufferAccess), which wgpu always asks for
 //! gpu_stats blank WxH FILE.png            a picture to plan with
-//! gpu_stats chips                         the chips that predictions are made for
-//! gpu_stats report FOLDER [--check]       FOLDER/CHIP.txt and FOLDER/CHIP-*.json to docs/gpu-stats.{json,md}
+//! gpu_stats chips                         the chips that the figures are of
+//! gpu_stats report FOLDER [--check]       FOLDER/CHIP.chip and FOLDER/CHIP-*.json to docs/gpu-stats.{json,md}
 //! gpu_stats show FOLDER                   the same to the terminal
 //! ```
 
+// Only its SPIR-V is needed here.
+#[allow(dead_code)]
+#[path = "../translate/backends.rs"]
+mod backends;
 mod capture;
 mod chips;
 mod figures;
+mod mix;
 mod predict;
 mod tables;
+// Where wgpu has its Vulkan backend.
+#[cfg(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))]
+mod vulkan;
+#[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[path = "no_vulkan.rs"]
+mod vulkan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use capture::Captured;
+use chips::Family;
 use figures::{Figures, KernelFigures};
-use impasto::gpu::{Gpu, Pipelines};
-use impasto::ops::{Capabilities, KERNELS};
+use impasto::cases;
+use impasto::cases::run::{KernelSelection, Planned, RunOptions};
+use impasto::gpu::Gpu;
+use impasto::ops::{Capabilities, KERNELS, Precision};
 use impasto::picture::{Picture, PictureFormat};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["compile"] => compile(),
+        ["compile", file] => compile(Path::new(file), true),
+        ["compile", "--unchecked", file] => compile(Path::new(file), false),
         ["blank", size, file] => blank(size, Path::new(file)),
         ["chips"] => {
-            chips::CHIPS.iter().for_each(|chip| println!("{}", chip.name));
+            chips::all().iter().for_each(|chip| println!("{chip}"));
             Ok(())
         }
         ["report", folder] => report(Path::new(folder), Use::Write),
         ["report", folder, "--check"] => report(Path::new(folder), Use::Check),
         ["show", folder] => report(Path::new(folder), Use::Show),
         _ => Err(
-            "usage: gpu_stats compile | blank WxH FILE.png | chips | report FOLDER [--check] | show FOLDER"
+            "usage: gpu_stats compile [--unchecked] FILE.chip | blank WxH FILE.png | chips | report FOLDER [--check] | \
+             show FOLDER"
                 .into(),
         ),
     };
@@ -51,21 +70,39 @@ fn main() -> ExitCode {
     }
 }
 
-/// Compiles every kernel that the program may choose on the first adapter, one behind the other. The driver prints its
-/// statistics to the same stream as the markers.
-fn compile() -> Result<(), String> {
-    pollster::block_on(async {
-        let gpu = Gpu::open(None).await.map_err(|error| error.to_string())?;
-        let capabilities = Capabilities::of(gpu.summary());
-        let pipelines = Pipelines::default();
-        eprintln!("{}{}", capture::DRIVER, gpu.summary().driver);
-        for kernel in KERNELS.iter().filter(|kernel| capabilities.allows(kernel)) {
-            eprintln!("{}{}", capture::MARKER, kernel.name);
-            pipelines.get(&gpu, kernel).await.map_err(|error| error.to_string())?;
+/// Compiles every kernel that the program may choose on the first adapter, and writes what the driver says of them.
+fn compile(file: &Path, robust: bool) -> Result<(), String> {
+    let gpu = pollster::block_on(Gpu::open(None)).map_err(|error| error.to_string())?;
+    let capabilities = Capabilities::of(gpu.summary());
+    let compiler = vulkan::Compiler::open(robust).map_err(|error| error.to_string())?;
+    let mut kernels = Vec::new();
+    for kernel in KERNELS.iter().filter(|kernel| capabilities.allows(kernel)) {
+        let executables =
+            compiler.compile(kernel).map_err(|error| format!("compiling {}: {error}", kernel.name))?;
+        kernels.push((kernel.name.to_owned(), executables));
+    }
+    let captured = Captured {
+        driver: gpu.summary().driver.clone(),
+        usual: usual(&gpu)?.into_iter().map(str::to_owned).collect(),
+        kernels,
+    };
+    write(file, &serde_json::to_string(&captured).map_err(|error| error.to_string())?)
+}
+
+/// The kernels that the cases of all ops are done by where nothing was measured, by any options of precision and memory.
+fn usual(gpu: &Gpu) -> Result<BTreeSet<&'static str>, String> {
+    let mut names = BTreeSet::new();
+    for case in cases::all() {
+        for (_, precision) in Precision::ALL {
+            for low_memory in [false, true] {
+                let kernels = KernelSelection { precision, low_memory, ..KernelSelection::default() };
+                let options = RunOptions { kernels, fuse: true, ..RunOptions::default() };
+                let planned = Planned::new(gpu, &case, &options).map_err(|error| error.to_string())?;
+                names.extend(planned.kernels());
+            }
         }
-        eprintln!("{}", capture::END);
-        Ok(())
-    })
+    }
+    Ok(names)
 }
 
 fn blank(size: &str, file: &Path) -> Result<(), String> {
@@ -102,33 +139,49 @@ fn files(folder: &Path, ending: &str) -> Result<Vec<(String, PathBuf)>, String> 
 fn collect(folder: &Path) -> Result<Figures, String> {
     let threads =
         |name: &str| KERNELS.iter().find(|kernel| kernel.name == name).map(|kernel| kernel.workgroup);
-    let mut driver = String::new();
+    let (mut driver, mut others) = (String::new(), BTreeSet::new());
     let mut kernels: Vec<KernelFigures> = KERNELS
         .iter()
         .map(|kernel| KernelFigures {
             name: kernel.name.to_owned(),
             sha256: figures::identity(kernel),
             chips: BTreeMap::new(),
+            others: BTreeMap::new(),
         })
         .collect();
     let mut steps = Vec::new();
-    for (chip, path) in files(folder, ".txt")? {
-        let capture = capture::read(&read(&path)?, threads)
-            .map_err(|reason| format!("{}: {reason}", path.display()))?;
-        driver = capture.driver;
-        for (name, compiled) in &capture.kernels {
+    for (chip, path) in files(folder, ".chip")? {
+        let named = |reason| format!("{}: {reason}", path.display());
+        let captured: Captured =
+            serde_json::from_str(&read(&path)?).map_err(|error| named(error.to_string()))?;
+        let family =
+            Family::of(&chip).ok_or_else(|| named("is of no family of chips that is known".to_owned()))?;
+        if family != Family::Amd {
+            others.insert(captured.driver.clone());
+            for (name, mut demand) in capture::demands(&captured, family).map_err(named)? {
+                demand.usual |= family.has_many_registers();
+                for kernel in kernels.iter_mut().filter(|kernel| kernel.name == name) {
+                    kernel.others.insert(chip.clone(), demand.clone());
+                }
+            }
+            continue;
+        }
+        let compiled = capture::compiled(&captured).map_err(named)?;
+        driver = captured.driver;
+        let chip = chip.strip_prefix("amdgpu:").unwrap_or(&chip).to_owned();
+        for (name, compiled) in &compiled {
             for kernel in kernels.iter_mut().filter(|kernel| kernel.name == *name) {
                 kernel.chips.insert(chip.clone(), compiled.clone());
             }
         }
         let Some(known) = chips::find(&chip) else { continue };
         for (_, path) in
-            files(folder, ".json")?.iter().filter(|(stem, _)| stem.starts_with(&format!("{chip}-")))
+            files(folder, ".json")?.iter().filter(|(stem, _)| stem.starts_with(&format!("amdgpu:{chip}-")))
         {
             let plan: predict::Plan =
                 serde_json::from_str(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
             let compiled = |name: &str| {
-                let (_, compiled) = capture.kernels.iter().find(|(found, _)| found == name)?;
+                let (_, compiled) = compiled.iter().find(|(found, _)| found == name)?;
                 Some((compiled, threads(name)?))
             };
             steps.push(predict::step(known, &plan, compiled)?);
@@ -137,7 +190,7 @@ fn collect(folder: &Path) -> Result<Figures, String> {
     // Chips in the order of their table, small pictures first.
     let place = |chip: &str| chips::CHIPS.iter().position(|known| known.name == chip);
     steps.sort_by_key(|step| (step.width, place(&step.chip)));
-    Ok(Figures { driver, kernels, steps })
+    Ok(Figures { driver, others: others.into_iter().collect(), kernels, steps })
 }
 
 /// What to do with the figures.

@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::chips::{self, CHIPS};
-use crate::figures::{Compiled, Figures, KNOWN, KernelFigures, Step};
+use crate::chips::{self, CHIPS, Family, OTHERS};
+use crate::figures::{Compiled, Demand, Figures, KNOWN, KernelFigures, Step};
 use crate::predict::BUSY;
 
 /// Predicted times, for the terminal.
 pub(crate) fn summary(figures: &Figures) -> String {
     let mut text = format!("gpu-stats: {}\n", figures.driver);
+    for driver in &figures.others {
+        let _ = writeln!(text, "gpu-stats: {driver}");
+    }
     for step in &figures.steps {
         let _ = writeln!(
             text,
@@ -22,22 +25,27 @@ pub(crate) fn summary(figures: &Figures) -> String {
 /// The page.
 pub(crate) fn page(figures: &Figures) -> String {
     let mut text = format!(
-        "# What AMD's compiler makes of the kernels\n\n\
-         Written by `scripts/gpu-stats.sh`; do not edit. No GPU took part: Mesa's driver compiled every kernel for chips \
-         that were not there ({}). Registers, memory and instructions are what these chips would run. **Times are \
-         predictions**, and nothing has confirmed them yet. [kernels.md](kernels.md) says what each kernel does.\n\n",
-        figures.driver
+        "# What compilers make of the kernels\n\n\
+         Written by `scripts/gpu-stats.sh`; do not edit. No GPU took part: Mesa's drivers compiled every kernel for chips \
+         that were not there ({}; {}). On AMD's chips registers, memory and instructions are what they would run. **Times \
+         are predictions**, and nothing has confirmed them yet. Other chips run their makers' compilers more often than \
+         Mesa's: there the figures show what a kernel demands. [kernels.md](kernels.md) says what each kernel does.\n\n",
+        figures.driver,
+        figures.others.join(", ")
     );
     chips_table(&mut text);
     predictions(&mut text, figures);
     overview(&mut text, figures);
+    for family in Family::ALL {
+        family_table(&mut text, figures, family);
+    }
     kernel_tables(&mut text, figures);
     text
 }
 
 fn chips_table(text: &mut String) {
     text.push_str(
-        "## Chips\n\nFrom AMD's product pages. TFLOP/s without the double issue of RDNA 3.\n\n\
+        "## AMD: chips\n\nFrom AMD's product pages. TFLOP/s without the double issue of RDNA 3 and 4.\n\n\
          | chip | product | compute units | MHz | TFLOP/s | GB/s |\n|---|---|--:|--:|--:|--:|\n",
     );
     for chip in CHIPS {
@@ -50,7 +58,7 @@ fn chips_table(text: &mut String) {
 fn predictions(text: &mut String, figures: &Figures) {
     let _ = write!(
         text,
-        "\n## Predicted time of a step\n\n\
+        "\n## AMD: predicted time of a step\n\n\
          A dispatch takes the longest of four times: its FLOP at the chip's peak times the kernel's *FLOP share*; its \
          traffic with workgroup memory at 128 bytes a clock and unit; with the innermost cache at 64; everything bound, \
          once, at the bandwidth of the memory. The first three are divided by n/{BUSY} where a SIMD holds only n < {BUSY} \
@@ -91,7 +99,7 @@ fn overview(text: &mut String, figures: &Figures) {
     let chips: Vec<&str> = in_order(first).into_iter().map(|(chip, _)| chip).collect();
     let _ = write!(
         text,
-        "\n## All kernels\n\nVector registers a lane · subgroups a SIMD · FMA share.\n\n| kernel | {} |\n|---|{}\n",
+        "\n## AMD: all kernels\n\nVector registers a lane · subgroups a SIMD · FMA share.\n\n| kernel | {} |\n|---|{}\n",
         chips.join(" | "),
         "---|".repeat(chips.len())
     );
@@ -100,6 +108,58 @@ fn overview(text: &mut String, figures: &Figures) {
             Some(compiled) => format!("{} · {} · {:.2}", compiled.vgprs, compiled.waves, compiled.fma_share),
             None => "not chosen".into(),
         };
+        let cells: Vec<String> = chips.iter().map(cell).collect();
+        let _ = writeln!(text, "| [`{0}`](#{0}) | {1} |", kernel.name, cells.join(" | "));
+    }
+}
+
+/// A chip's product, where it is known.
+fn product(chip: &str) -> &str {
+    OTHERS.iter().find(|(name, _)| *name == chip).map_or(chip, |(_, product)| product)
+}
+
+/// What a kernel takes on one chip.
+fn demand_cell(demand: &Demand) -> String {
+    let Demand { registers, occupancy, instructions, spills, fills, scratch_bytes, fma_share, .. } = demand;
+    let mut cell = format!("{registers} · {occupancy} · {instructions}");
+    if let Some(share) = fma_share {
+        let _ = write!(cell, " · {share:.2}");
+    }
+    if spills + fills > 0 {
+        let _ = write!(cell, " **{spills}/{fills}**");
+    }
+    if *scratch_bytes > 0 {
+        let _ = write!(cell, " **{scratch_bytes} B**");
+    }
+    if !demand.usual {
+        cell.push_str(" (not chosen)");
+    }
+    cell
+}
+
+/// The chips of a family other than AMD, in the order of their table; others behind them.
+fn family_table(text: &mut String, figures: &Figures, family: Family) {
+    let chips = figures.kernels.iter().flat_map(|kernel| kernel.others.keys().map(String::as_str));
+    let mut chips: Vec<&str> = chips.filter(|chip| Family::of(chip) == Some(family)).collect();
+    let place = |chip: &str| OTHERS.iter().position(|(name, _)| *name == chip).unwrap_or(OTHERS.len());
+    chips.sort_by_key(|chip| (place(chip), *chip));
+    chips.dedup();
+    if chips.is_empty() {
+        return;
+    }
+    let heads: Vec<String> = chips.iter().map(|chip| format!("{} (`{chip}`)", product(chip))).collect();
+    let _ = write!(
+        text,
+        "\n## {}\n\n{} Then instructions and the share of multiply-adds among them, with loops counted eight times; in bold \
+         spills/fills and bytes of scratch memory a thread. *Not chosen*: nothing takes it there unless it is asked for \
+         or measured to be the fastest.\n\n| kernel | {} |\n|---|{}\n",
+        family.title(),
+        family.words(),
+        heads.join(" | "),
+        "---|".repeat(chips.len())
+    );
+    for kernel in &figures.kernels {
+        let cell = |chip: &&str| kernel.others.get(*chip).map_or("not allowed".into(), demand_cell);
         let cells: Vec<String> = chips.iter().map(cell).collect();
         let _ = writeln!(text, "| [`{0}`](#{0}) | {1} |", kernel.name, cells.join(" | "));
     }
@@ -129,7 +189,7 @@ const COLUMNS: &[Column] = &[
 
 fn kernel_tables(text: &mut String, figures: &Figures) {
     text.push_str(
-        "\n## Each kernel\n\n\
+        "\n## AMD: each kernel\n\n\
          - **lanes**: of a subgroup, as the driver chose. **VGPR**, **SGPR**: vector registers a lane, scalar registers a \
          subgroup. **spilled**: vector/scalar registers that did not fit. **scratch**: bytes of memory a lane for arrays \
          that are not in registers. **LDS**: bytes of workgroup memory. **waves**: subgroups that one SIMD holds.\n\
@@ -140,8 +200,8 @@ fn kernel_tables(text: &mut String, figures: &Figures) {
          moves. For these a loop counts eight times, a loop in a loop 64 times. Instructions that only tell the issue \
          logic to wait are left out.\n",
     );
-    for (name, reason) in KNOWN {
-        let _ = writeln!(text, "\nKnown fault: `{name}`: {reason}.");
+    for (name, chip, reason) in KNOWN {
+        let _ = writeln!(text, "\nKnown fault: `{name}` on {chip}: {reason}.");
     }
     let heads: Vec<&str> = COLUMNS.iter().map(|(head, _)| *head).collect();
     for kernel in &figures.kernels {
@@ -160,7 +220,11 @@ fn kernel_tables(text: &mut String, figures: &Figures) {
 
 /// The file of figures: JSON with one line a kernel and chip, so that a change shows what it changed.
 pub(crate) fn json(figures: &Figures) -> serde_json::Result<String> {
-    let mut text = format!("{{\n\"driver\": {},\n\"kernels\": [", serde_json::to_string(&figures.driver)?);
+    let mut text = format!(
+        "{{\n\"driver\": {},\n\"others\": {},\n\"kernels\": [",
+        serde_json::to_string(&figures.driver)?,
+        serde_json::to_string(&figures.others)?
+    );
     for (index, kernel) in figures.kernels.iter().enumerate() {
         text.push_str(if index == 0 { "\n" } else { ",\n" });
         let name = serde_json::to_string(&kernel.name)?;
@@ -170,6 +234,12 @@ pub(crate) fn json(figures: &Figures) -> serde_json::Result<String> {
             let comma = if index == 0 { "" } else { "," };
             let (chip, compiled) = (serde_json::to_string(chip)?, serde_json::to_string(compiled)?);
             let _ = write!(text, "{comma}\n  {chip}: {compiled}");
+        }
+        text.push_str("}, \"others\": {");
+        for (index, (chip, demand)) in kernel.others.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let (chip, demand) = (serde_json::to_string(chip)?, serde_json::to_string(demand)?);
+            let _ = write!(text, "{comma}\n  {chip}: {demand}");
         }
         text.push_str("}}");
     }
@@ -195,7 +265,23 @@ mod tests {
     fn the_file_holds_what_was_found() {
         let compiled = Compiled { vgprs: 48, fma_share: 0.527, ..Compiled::default() };
         let chips = BTreeMap::from([("b".to_owned(), compiled.clone()), ("navi21".to_owned(), compiled)]);
-        let kernel = |name: &str, chips| KernelFigures { name: name.into(), sha256: "0a".into(), chips };
+        let demand = Demand {
+            usual: true,
+            registers: 96,
+            spills: 1,
+            fills: 2,
+            fma_share: Some(0.5),
+            ..Demand::default()
+        };
+        let other = Demand { usual: false, fma_share: None, scratch_bytes: 12, ..demand.clone() };
+        let others =
+            BTreeMap::from([("nouveau:0x172".to_owned(), demand), ("freedreno:1".to_owned(), other)]);
+        let kernel = |name: &str, chips| KernelFigures {
+            name: name.into(),
+            sha256: "0a".into(),
+            chips,
+            others: others.clone(),
+        };
         let share =
             Share { name: "k".into(), dispatches: 2, milliseconds: 1.5, bound: "memory \"quoted\"".into() };
         let step = Step {
@@ -208,6 +294,7 @@ mod tests {
         };
         let figures = Figures {
             driver: "radv".into(),
+            others: vec!["NVK".into()],
             kernels: vec![kernel("k", chips), kernel("never", BTreeMap::new())],
             steps: vec![step],
         };
@@ -216,6 +303,9 @@ mod tests {
         let page = page(&figures);
         assert!(page.contains("| [`k`](#k) | 48 · 0 · 0.53 | 48 · 0 · 0.53 |"), "{page}");
         assert!(page.contains("| [`never`](#never) | not chosen | not chosen |"), "{page}");
+        assert!(page.contains("| [`k`](#k) | 96 · 0 · 0 · 0.50 **1/2** |"), "{page}");
+        assert!(page.contains("| [`k`](#k) | 96 · 0 · 0 **1/2** **12 B** (not chosen) |"), "{page}");
+        assert!(page.contains("GeForce RTX 3080 (Ampere) (`nouveau:0x172`)"), "{page}");
         // Known chips come first.
         assert!(page.find("| navi21 | 0").unwrap() < page.find("| b | 0").unwrap(), "{page}");
     }

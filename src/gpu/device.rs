@@ -208,7 +208,7 @@ impl Gpu {
     /// Writes `bytes` to a buffer with `COPY_DST`, from `offset` on; both are multiples of 4. All later submissions see
     /// them. Submits, and waits while 4 MiB of staging memory are in use.
     ///
-    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready:
+    /// The future polls the device, and outside a browser it sleeps up to 300 µs in each `poll` that finds the GPU not ready:
     /// a thread of an async executor is blocked for that long.
     ///
     /// # Errors

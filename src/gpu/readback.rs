@@ -60,7 +60,7 @@ impl Readback {
 
     /// Waits for a submitted copy and returns its bytes. Dropping the future frees the slot.
     ///
-    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready.
+    /// The future polls the device, and outside a browser it sleeps up to 300 µs in each `poll` that finds the GPU not ready.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost.

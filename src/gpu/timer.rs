@@ -48,7 +48,7 @@ impl Timer {
     /// timestamps, adjacent slices of the same dispatch are one submission. Its wall-clock time, which includes about
     /// half a millisecond of waiting, is divided among the slices in proportion to their work.
     ///
-    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready.
+    /// The future polls the device, and outside a browser it sleeps up to 300 µs in each `poll` that finds the GPU not ready.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device is lost or refuses the dispatch.

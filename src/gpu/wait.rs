@@ -38,7 +38,7 @@ impl<T: Send + 'static> Signal<T> {
 
     /// Waits for the value, or for the reason why none will come.
     pub(super) async fn wait(self, device: &wgpu::Device, faults: &Faults) -> Result<T, String> {
-        Waiting { device, faults, signal: self }.await
+        Waiting { device, faults, signal: self, sleep: FIRST_SLEEP }.await
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -52,23 +52,28 @@ impl<T: Send + 'static> Signal<T> {
     }
 }
 
-/// How long a `poll` that finds no value sleeps. The public docs of what waits name this time.
-const SLEEP: Duration = Duration::from_micros(300);
+/// How long a `poll` that finds no value sleeps at most. The public docs of what waits name this time.
+const LONGEST_SLEEP: Duration = Duration::from_micros(300);
+/// The first one sleeps so long, and each further one twice as long as the one before it: what the device does in no time
+/// is not waited for longer than it takes.
+const FIRST_SLEEP: Duration = Duration::from_micros(20);
 
 struct Waiting<'a, T> {
     device: &'a wgpu::Device,
     faults: &'a Faults,
     signal: Signal<T>,
+    /// How long the next `poll` sleeps.
+    sleep: Duration,
 }
 
 impl<T: Send + 'static> Future for Waiting<'_, T> {
     type Output = Result<T, String>;
 
-    /// Outside a browser wgpu calls back only while the device is polled. So this polls it, and sleeps [`SLEEP`] when
-    /// there is no value yet: that blocks the thread, but lets an executor run its other tasks, or the user interrupt,
-    /// between two polls. It never asks the device to wait: wgpu 30.0.1 panics when one thread waits for the newest
+    /// Outside a browser wgpu calls back only while the device is polled. So this polls it, and sleeps when there is no
+    /// value yet: that blocks the thread, but lets an executor run its other tasks, or the user interrupt, between two
+    /// polls. It never asks the device to wait: wgpu 30.0.1 panics when one thread waits for the newest
     /// submission while another thread submits.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(value) = self.signal.take(context.waker()) {
             return Poll::Ready(Ok(value));
         }
@@ -83,7 +88,8 @@ impl<T: Send + 'static> Future for Waiting<'_, T> {
             if let Some(value) = self.signal.take(context.waker()) {
                 return Poll::Ready(Ok(value));
             }
-            std::thread::sleep(SLEEP);
+            std::thread::sleep(self.sleep);
+            self.sleep = (2 * self.sleep).min(LONGEST_SLEEP);
             context.waker().wake_by_ref();
         }
         Poll::Pending

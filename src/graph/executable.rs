@@ -272,7 +272,7 @@ impl Executable {
     /// for it (see [`Timer::time`]). What the program updates in place is updated. The first repeat may include work
     /// that the driver defers, such as compilation. Submissions are kept short.
     ///
-    /// The future polls the device, and outside a browser it sleeps 300 µs in each `poll` that finds the GPU not ready:
+    /// The future polls the device, and outside a browser it sleeps up to 300 µs in each `poll` that finds the GPU not ready:
     /// a thread of an async executor is blocked for that long.
     ///
     /// # Errors

@@ -89,6 +89,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let tile = index % params.tiles;
+    // shared: winograd_input_load
     let top = (params.first_row + tile / params.tiles_w) * TILE;
     let left = tile % params.tiles_w * TILE;
 
@@ -115,6 +116,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
             cells[r * SIDE + c] = line[c];
         }
     }
+    // end
     // shared: winograd_input_store
     let to = (params.first + channel) * params.stride + tile;
     let component = params.channels * params.stride;

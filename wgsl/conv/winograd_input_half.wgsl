@@ -4,7 +4,8 @@
 // has activations of some 10⁴. winograd_gemm_*_half undo it. What is larger still is held at the end.
 // x (C, H, W), outside zero, with EDGE the nearest element, or with WRAP_Y and WRAP_X the one from the other end; v (36, C, stride), two tiles a word. Other shapes as there.
 // Threads: one owns two neighbouring tiles of a channel, in the order of v, which share a word.
-// Tile: 36 pairs of numbers in registers, transformed along columns and then along rows.
+// Tile: 36 numbers in registers, as there; the first tile's results wait in 18 words while the second is transformed. With
+// both at once, 72 numbers, chips with 128 registers and fewer put some of them into memory.
 
 // shared: slice
 override WORKGROUP: u32;
@@ -43,8 +44,8 @@ const LARGEST: f32 = 65504.0;
 
 const EDGE: u32 = 64u;
 
-// Of two tiles.
-alias Number = vec2<f32>;
+// Arrays are of `Number` throughout: naga 30 takes those of `f32` for another type.
+alias Number = f32;
 
 // shared: winograd_input_transform
 const SIDE: u32 = 6u;
@@ -91,48 +92,60 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
         return;
     }
     let pair = index % pairs;
-    // Behind the last of an odd number of tiles, it is made twice.
-    let tiles = vec2(2u * pair, min(2u * pair + 1u, params.tiles - 1u));
-    let top = (params.first_row + tiles / params.tiles_w) * TILE;
-    let left = tiles % params.tiles_w * TILE;
-
-    // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0.
-    let edge = (params.flags & EDGE) != 0u;
-    let wrap_y = (params.flags & WRAP_Y) != 0u;
-    let wrap_x = (params.flags & WRAP_X) != 0u;
-    var column: array<vec2<u32>, 6>;
-    var counted: array<vec2<bool>, 6>;
-    for (var c = 0u; c < SIDE; c++) {
-        counted[c] = vec2(edge || wrap_x) | (left + c - 1u < vec2(params.w));
-        column[c] = vec2(source(left.x + c, params.w, wrap_x), source(left.y + c, params.w, wrap_x));
-    }
-    var cells: array<Number, 36>;
-    for (var r = 0u; r < SIDE; r++) {
-        let row_counted = vec2(edge || wrap_y) | (top + r - 1u < vec2(params.h));
-        let row = vec2(source(top.x + r, params.h, wrap_y), source(top.y + r, params.h, wrap_y));
-        let at = (channel * params.h + row) * params.w;
-        var line: array<Number, 6>;
-        for (var c = 0u; c < SIDE; c++) {
-            let place = at + column[c];
-            line[c] = select(vec2(0.0), vec2(x[place.x], x[place.y]), row_counted & counted[c]);
-        }
-        line = transform(line);
-        for (var c = 0u; c < SIDE; c++) {
-            cells[r * SIDE + c] = line[c];
-        }
-    }
     let stride = params.stride / 2u;
     let to = (params.first + channel) * stride + pair;
     let component = params.channels * stride;
-    for (var c = 0u; c < SIDE; c++) {
-        var line: array<Number, 6>;
-        for (var r = 0u; r < SIDE; r++) {
-            line[r] = cells[r * SIDE + c];
+    // Of the first tile, two components a word.
+    var kept: array<u32, 18>;
+    for (var second = 0u; second < 2u; second++) {
+        // Behind the last of an odd number of tiles, it is made twice.
+        let tile = min(2u * pair + second, params.tiles - 1u);
+        // shared: winograd_input_load
+        let top = (params.first_row + tile / params.tiles_w) * TILE;
+        let left = tile % params.tiles_w * TILE;
+
+        // Pixels outside are read from a place inside and, unless they are its copies, replaced by 0.
+        let edge = (params.flags & EDGE) != 0u;
+        let wrap_y = (params.flags & WRAP_Y) != 0u;
+        let wrap_x = (params.flags & WRAP_X) != 0u;
+        var column: array<u32, 6>;
+        var counted: array<bool, 6>;
+        for (var c = 0u; c < SIDE; c++) {
+            counted[c] = edge || wrap_x || left + c - 1u < params.w;
+            column[c] = source(left + c, params.w, wrap_x);
         }
-        line = transform(line);
+        var cells: array<Number, 36>;
         for (var r = 0u; r < SIDE; r++) {
-            let scaled = clamp(SCALE * line[r], vec2(-LARGEST), vec2(LARGEST));
-            v[to + (r * SIDE + c) * component] = pack2x16float(scaled);
+            let row_counted = edge || wrap_y || top + r - 1u < params.h;
+            let at = (channel * params.h + source(top + r, params.h, wrap_y)) * params.w;
+            var line: array<Number, 6>;
+            for (var c = 0u; c < SIDE; c++) {
+                line[c] = select(0.0, x[at + column[c]], row_counted && counted[c]);
+            }
+            line = transform(line);
+            for (var c = 0u; c < SIDE; c++) {
+                cells[r * SIDE + c] = line[c];
+            }
+        }
+        // end
+        for (var c = 0u; c < SIDE; c++) {
+            var line: array<Number, 6>;
+            for (var r = 0u; r < SIDE; r++) {
+                line[r] = cells[r * SIDE + c];
+            }
+            line = transform(line);
+            for (var r = 0u; r < SIDE; r += 2u) {
+                let scaled = clamp(SCALE * vec2(line[r], line[r + 1u]), vec2(-LARGEST), vec2(LARGEST));
+                let word = pack2x16float(scaled);
+                if (second == 0u) {
+                    kept[r * SIDE / 2u + c] = word;
+                } else {
+                    let first = kept[r * SIDE / 2u + c];
+                    let at = to + (r * SIDE + c) * component;
+                    v[at] = (first & 0xffffu) | (word << 16u);
+                    v[at + SIDE * component] = (first >> 16u) | (word & 0xffff0000u);
+                }
+            }
         }
     }
 }
