@@ -4,7 +4,7 @@
 # usage: run-tests.sh [OPTION OF CARGO]...
 #   such as --features slow-tests
 #
-# `cargo test` runs one test program behind the other, and much of the time they wait for the device or for the only test
+# `cargo test` runs one test program after the other, and much of the time they wait for the device or for the only test
 # that is left. Each program is run by `cargo test --test NAME` here, so it is given what it always is. Its output is printed
 # when it ends. All are run, whatever fails; exit code 1: one failed, and the last line names it.
 set -euo pipefail
