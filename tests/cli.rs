@@ -503,7 +503,8 @@ fn each_style_may_have_a_mask() {
     let all = folder.first_costs("0", &both, &["--content-mask", "left.png"]);
     assert_ne!(term(&all, "style2.conv1_1"), term(&plain, "style2.conv1_1"));
     let [all, first_alone] = [&all, &first].map(|costs| term(costs, "style.conv1_1"));
-    assert!((all - first_alone).abs() < 1e-4 * first_alone, "{all} {first_alone}");
+    // The masks come by different ways, and a small distance is the difference of traces of roots that are ten times as large.
+    assert!((all - first_alone).abs() < 1e-3 * first_alone, "{all} {first_alone}");
     assert_ne!(term(&first, "style.conv1_1"), term(&plain, "style.conv1_1"));
     // Where no style is painted, the photograph stays.
     folder.first_costs("1", &["style.png"], &["--style-mask", "left.png"]);
