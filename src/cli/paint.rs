@@ -150,8 +150,8 @@ impl Run<'_> {
         self.reporter.end(&message, &picture)
     }
 
-    /// Ends a run that its page stopped, or a signal with this code. Writes the state and the picture so far. Both are tried before the failure of either ends the run, and the
-    /// message says where each of them is.
+    /// Ends a run that its page stopped, or a signal with this code. Writes the state and the picture so far. Both are tried
+    /// before the failure of either ends the run, and the message says where each of them is.
     async fn end_early(
         mut self,
         mut transfer: Transfer,

@@ -192,11 +192,15 @@ impl<'a> PaintRequest<'a> {
             if self.kept.profile {
                 keep_profile(output, colours, &name, quiet)?;
             }
-            let opacity = match has_alpha && self.kept.transparency != Some(Transparency::White) {
-                true => Some(Picture::decode_opacity_with(&file, &name, &reading)?.into_size(width, height)),
-                false => None,
+            let is_kept = has_alpha && self.kept.transparency != Some(Transparency::White);
+            let kept = match (is_kept, &opacity) {
+                (false, _) => None,
+                (true, Some(opacity)) => Some(opacity.clone()),
+                (true, None) => {
+                    Some(Picture::decode_opacity_with(&file, &name, &reading)?.into_size(width, height))
+                }
             };
-            keep(output, &file, opacity, self.kept, &name, quiet);
+            keep(output, &file, kept, self.kept, &name, quiet);
         }
         let mask = |path: &Path, hint| Ok::<_, Failure>(read(path, hint)?.into_size(width, height));
         let masked = |sources: Sources, style: &StyleFile| match &style.mask {
