@@ -1,6 +1,7 @@
 //! `--preview`: the painting is seen while it grows. In the browser, a page also steers the run; a terminal only shows it.
 
 mod board;
+mod due;
 mod live;
 mod moment;
 mod order;

@@ -10,6 +10,7 @@ use impasto::picture::Picture;
 use impasto::transfer::{Costs, Transfer};
 
 use super::board::Board;
+use super::due::Due;
 use super::moment::{Moment, Wish};
 use super::order::Order;
 use super::{live, server};
@@ -17,10 +18,8 @@ use crate::cli::output::Output;
 use crate::cli::signals::Signals;
 use crate::cli::{Failure, Result};
 
-/// Seconds between two pictures, at least.
-const PICTURE_SECONDS: f64 = 0.3;
-/// How many times longer the run paints than it reads pictures back for the page.
-const PAINTING_SHARE: f64 = 60.0;
+/// Between two pictures, at least.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Orders that wait for the end of a step.
 const MAX_ORDERS: usize = 256;
 /// How often a run that rests looks for signals.
@@ -34,9 +33,7 @@ pub(crate) struct Page {
     board: Arc<Board>,
     orders: Receiver<Order>,
     address: String,
-    last_picture: Option<Instant>,
-    /// Seconds that reading a picture back took.
-    reading: f64,
+    due: Due,
     /// The step whose picture was saved last.
     saved: Option<u32>,
 }
@@ -56,7 +53,7 @@ impl Page {
         let (sender, orders) = mpsc::sync_channel(MAX_ORDERS);
         server::start(listener, Arc::clone(&board), sender, &token).map_err(cannot)?;
         let address = format!("http://{}/{token}/", server::local(bound));
-        Ok(Self { board, orders, address, last_picture: None, reading: 0.0, saved: None })
+        Ok(Self { board, orders, address, due: Due::after(PAUSE), saved: None })
     }
 
     /// Where it is.
@@ -174,16 +171,13 @@ impl Page {
     }
 
     fn is_picture_due(&self) -> bool {
-        let pause = PICTURE_SECONDS.max(PAINTING_SHARE * self.reading);
-        self.last_picture.is_none_or(|last| last.elapsed().as_secs_f64() >= pause)
-            && self.board.wants_picture.swap(false, Ordering::SeqCst)
+        self.due.is_now() && self.board.wants_picture.swap(false, Ordering::SeqCst)
     }
 
     async fn read_picture(&mut self, transfer: &mut Transfer) -> Result<Picture> {
         let begin = Instant::now();
         let picture = transfer.picture().await?;
-        self.reading = begin.elapsed().as_secs_f64();
-        self.last_picture = Some(Instant::now());
+        self.due.shown(begin);
         self.board.change(|state| state.set_picture(picture.clone()));
         Ok(picture)
     }

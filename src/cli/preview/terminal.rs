@@ -11,13 +11,12 @@ use console::Term;
 use impasto::picture::{Picture, PictureFormat};
 use impasto::transfer::Transfer;
 
+use super::due::Due;
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, Result};
 
 /// Between two pictures, at least.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many times longer the run paints than it shows.
-const PAINTING_SHARE: f64 = 60.0;
 /// Lines that are left for the bar and what is said.
 const OTHER_LINES: u16 = 4;
 /// Bytes of a piece of a picture, by kitty's protocol.
@@ -68,9 +67,7 @@ pub(super) fn check() -> Result<()> {
 /// A terminal that shows a run.
 pub(crate) struct Terminal {
     protocol: Protocol,
-    last: Option<Instant>,
-    /// Seconds that the last picture took.
-    showing: f64,
+    due: Due,
     /// Lines of the last picture, and how many lines had been said before it.
     lines: u16,
     said: usize,
@@ -80,13 +77,12 @@ impl Terminal {
     /// The terminal of standard error, where the progress is.
     pub(super) fn of_environment() -> Self {
         let protocol = Protocol::of(|name| env::var(name).ok());
-        Self { protocol, last: None, showing: 0.0, lines: 0, said: 0 }
+        Self { protocol, due: Due::after(PAUSE), lines: 0, said: 0 }
     }
 
     /// Whether it is time for another picture.
     pub(super) fn is_due(&self) -> bool {
-        let pause = PAUSE.as_secs_f64().max(PAINTING_SHARE * self.showing);
-        self.last.is_none_or(|last| last.elapsed().as_secs_f64() >= pause)
+        self.due.is_now()
     }
 
     /// Shows the picture as it is.
@@ -94,8 +90,7 @@ impl Terminal {
         let begin = Instant::now();
         let picture = transfer.picture().await?;
         self.draw(&picture, progress)?;
-        self.showing = begin.elapsed().as_secs_f64();
-        self.last = Some(Instant::now());
+        self.due.shown(begin);
         Ok(())
     }
 
