@@ -243,17 +243,16 @@ impl Picture {
     /// Reads a picture's file, whose format is found by its content; `name` is what messages call it. PNG, JPEG, WebP, TIFF, GIF,
     /// BMP, QOI, Radiance (HDR) and OpenEXR are read.
     ///
-    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them, as far as that can be used: an ICC profile of grey,
-    /// RGB or CMYK, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over white. Grey, palette, 16-bit
-    /// and CMYK pictures become 8-bit RGB. Floats, which Radiance, OpenEXR and some kinds of TIFF
+    /// The EXIF orientation is carried out. Colours are converted to sRGB from what the file says of them, as far as that can
+    /// be used: an ICC profile of grey, RGB or CMYK, PNG's cICP, gAMA and cHRM, EXIF's Adobe RGB. Alpha is composited over
+    /// white. Grey, palette, 16-bit and CMYK pictures become 8-bit RGB. Floats, which Radiance, OpenEXR and some kinds of TIFF
     /// have, are linear light: what is brighter than 1 becomes white, everything else what sRGB encodes it as. Of an animation
     /// the first frame is read, or an animated PNG's default image, and of a TIFF the first page.
     ///
     /// # Errors
     /// [`Error::Picture`] for any other format, for a damaged or truncated file, for a picture larger than
     /// [`LONGEST_SIDE`] or [`MEMORY_LIMIT`], where there is too little memory, and for rare kinds of JPEG (arithmetic, lossless
-    /// and hierarchical ones, those of 12 bits) and TIFF (Lab, samples
-    /// with signs).
+    /// and hierarchical ones, those of 12 bits) and TIFF (Lab, samples with signs).
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
         Ok(Self::read(bytes, name)?.picture)
     }
@@ -612,11 +611,7 @@ mod tests {
     /// Thousands of damaged files: any of them may decode or be refused, none may panic.
     #[test]
     fn no_file_makes_the_decoders_panic() {
-        let mut state = 1_u32;
-        let mut random = move |below: usize| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as usize % below
-        };
+        let mut random = random(1);
         for name in [
             "progressive.jpg",
             "restarts.jpg",

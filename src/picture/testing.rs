@@ -62,6 +62,15 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Numbers below what is asked for, the same for one seed every time.
+pub(super) fn random(seed: u32) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    }
+}
+
 /// The fixtures that were made with the expected pixels beside them, by the beginning of their names.
 pub(super) fn with_twins(prefix: &str) -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pictures/");

@@ -20,6 +20,7 @@ const TAG_BYTES: usize = 16 << 20;
 /// Of those that are not looked for as bytes.
 const LONGEST_TAG: usize = 1 << 20;
 
+const RARE_PALETTE: &str = "its colours are those of a rare kind of palette, which is not read";
 const UNUSUAL: &str = "save it anew from an image editor, as PNG, or as TIFF of 8 or 16 bits in RGB";
 
 /// Whether these are the first bytes of a TIFF, or of a BigTIFF.
@@ -179,7 +180,7 @@ impl Samples {
         let is_planar =
             numbers(Tag::PlanarConfiguration).first() == Some(&PlanarConfiguration::Planar.to_u16());
         if numbers(Tag::PhotometricInterpretation).first().copied().map(u64::from) == Some(PALETTE) {
-            return Err("its colours are those of a rare kind of palette, which is not read".to_owned());
+            return Err(RARE_PALETTE.to_owned());
         }
         let is_premultiplied = extra == ExtraSamples::AssociatedAlpha.to_u16();
         let has_alpha = is_premultiplied || extra == ExtraSamples::UnassociatedAlpha.to_u16();
@@ -224,7 +225,7 @@ fn palette(
         _ => None,
     };
     let Some(bits) = bits else {
-        return Err(file.error("its colours are those of a rare kind of palette, which is not read", UNUSUAL));
+        return Err(file.error(RARE_PALETTE, UNUSUAL));
     };
     let levels = decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap).ok().flatten().unwrap_or_default();
     let colours = 1_usize << bits;
